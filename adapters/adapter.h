@@ -1,0 +1,153 @@
+/* adapter.h -- how drcoord speaks with one external system: mechanism only, no policy.
+ *
+ * One adapter is one folder here and one line in adapters.def.  A session is one target (a server, a
+ * route).  An op names a state to observe or bring about; repeating it is always safe, and it is done
+ * when the world showed it over a fresh connection, never because a call returned success.
+ *
+ * Threads: everything on the loop's thread; nothing here blocks it.  Ownership: the caller owns session
+ * and op and keeps both in place until `done` (op) or `closed` (session) has been called.  An op in
+ * flight calls done exactly once, later, never from inside start() or cancel(); its deadline is kept by
+ * the host (host.c), which cancels and reports TIMEOUT.  One op in flight per session; more is BUSY. */
+#ifndef DR_ADAPTERS_ADAPTER_H
+#define DR_ADAPTERS_ADAPTER_H
+
+#include <uv.h>
+
+#include "base/error.h"
+#include "model/ids.h"
+#include "model/spec.h"
+
+enum dr_op_kind {
+#define ADAPTER_OP(id, name, writes, help) DR_OP_##name = (id),
+#include "adapters/ops.def"
+#undef ADAPTER_OP
+	DR_OP_MAX = 32
+};
+const char *dr_op_name(enum dr_op_kind op); /* "writable"; "unknown" for others */
+
+enum { DR_OP_PEERS_MAX = DR_MEMBERS_MAX };
+
+/* What the state is to be.  Each op reads only what its comment in the adapter names. */
+struct dr_op_args {
+	uint64_t epoch;
+	uint64_t plan;                   /* id, for markers and records */
+	uint32_t step;
+	struct dr_name self;             /* this member: application_name and slot name come from it */
+	struct dr_name primary;          /* FOLLOWING: the member to follow */
+	struct dr_address primary_at;    /* FOLLOWING, ROUTED: its address */
+	uint32_t peers;                  /* SYNC_SET, SLOTS: how many of: */
+	struct dr_name peer[DR_OP_PEERS_MAX];
+	uint32_t k;                      /* SYNC_SET: ANY k; 0 with no peers: wait for nobody */
+	bool local_commit;               /* PROBE_WRITE: do not wait for standbys */
+};
+
+/* What one standby is to the server that it streams from. */
+struct dr_peer_seen {
+	struct dr_name member;    /* from application_name */
+	bool streaming;
+	bool counts_for_sync;     /* the server waits for it (sync or quorum) */
+	uint64_t flushed;         /* position; 0: unknown */
+	uint64_t replayed;
+};
+
+/* What was seen.  Positions are the kind's own (PostgreSQL: LSN); 0 is unknown. */
+struct dr_evidence {
+	bool reached;             /* connected and answered */
+	bool in_recovery;         /* it is a standby */
+	bool replay_paused;
+	bool receiving;           /* its receiver is connected */
+	bool wrote;               /* PROBE_WRITE, WRITABLE: the write was durable */
+	uint64_t system_id;       /* identity of the data; 0 unknown */
+	uint32_t timeline;
+	uint64_t received;        /* standby: received and durable; primary: flushed */
+	uint64_t replayed;
+	uint64_t started_ms;      /* server start, wall clock ms since 1970 */
+	uint32_t version;         /* 150018 as server_version_num */
+	struct dr_name upstream;  /* standby: application-level name of whom it receives from, when known */
+	struct dr_address upstream_at;
+	uint32_t sync_k;          /* primary: as the server has it now */
+	uint32_t peers;
+	struct dr_peer_seen peer[DR_OP_PEERS_MAX];
+	/* routes */
+	uint64_t route_epoch;     /* lowest epoch marker over the servers; 0 none */
+	uint32_t servers_ok;      /* servers that show what was wanted */
+	uint32_t servers_all;
+	struct dr_address server_failed[DR_ROUTE_SERVERS_MAX]; /* the others, servers_all - servers_ok of them */
+	char text[DR_REASON_MAX]; /* one line for people */
+};
+
+struct dr_session;
+struct dr_op {
+	enum dr_op_kind kind;
+	struct dr_op_args args;
+	uint32_t deadline_ms;          /* from start */
+	void (*done)(struct dr_op *op, const struct dr_error *e); /* e == NULL: the state holds, see evidence */
+	void *ctx;                     /* the caller's */
+	struct dr_evidence evidence;   /* filled before done, as far as it was seen, also on error */
+	/* private to host.c and the adapter */
+	struct dr_session *session;
+	bool active;
+	uint64_t started_ms;
+};
+
+/* What a session needs to know of its target; plain data, copied at open. */
+struct dr_target {
+	struct dr_name service;
+	struct dr_name member;         /* servers */
+	struct dr_address address;
+	char database[DR_NAME_MAX];
+	char user[DR_NAME_MAX];
+	char password_file[DR_PATH_MAX];
+	char replication_user[DR_NAME_MAX];
+	char replication_password_file[DR_PATH_MAX];
+	char unix_socket_dir[DR_PATH_MAX]; /* servers, on the agent: preferred over address when not empty */
+	struct dr_spec_route route;    /* routes */
+};
+
+struct dr_adapter {
+	const char *name;              /* its word in the spec: "postgres", "dns_rfc2136" */
+	size_t own_size;               /* bytes at session->own, set aside and zeroed by the host */
+	/* Check the target and make ready; no I/O. */
+	enum dr_err (*open)(struct dr_session *s, struct dr_error *e);
+	/* Begin the op; an error here means done will not be called. */
+	enum dr_err (*start)(struct dr_session *s, struct dr_op *op, struct dr_error *e);
+	/* Drop the op in flight: its done is called (by the host) with CANCELLED or TIMEOUT; the adapter
+	 * only closes what it holds, at once or later, and never touches op again. */
+	void (*cancel)(struct dr_session *s, struct dr_op *op);
+	/* Free all; call dr_session_closed(s) once no handle is left, possibly at once. */
+	void (*close)(struct dr_session *s);
+	bool can[DR_OP_MAX];           /* designated: [DR_OP_PROBE] = true */
+};
+
+struct dr_session {
+	uv_loop_t *loop;
+	const struct dr_adapter *adapter;
+	struct dr_target target;
+	void *own;                     /* the adapter's */
+	/* private to host.c */
+	struct dr_op *op;
+	uv_timer_t deadline;
+	uv_idle_t later;               /* keeps "done is never called from inside start or cancel" true */
+	struct dr_error outcome;
+	bool has_outcome, closing;
+	uint32_t handles_open;
+	void (*closed)(struct dr_session *s);
+};
+
+/* The adapters of adapters.def by their word; NULL when unknown. */
+const struct dr_adapter *dr_adapter_find(const char *name);
+
+/* Host side (host.c).  open: no I/O; an error means no close is needed.  start: UNSUPPORTED when the
+ * adapter lacks the op, BUSY when one is in flight.  cancel: done(CANCELLED) follows.  close: cancels what
+ * is in flight, then calls closed; the session's memory is the caller's again only then. */
+DR_MUST_USE enum dr_err dr_session_open(struct dr_session *s, uv_loop_t *loop, const struct dr_adapter *a,
+					const struct dr_target *target, struct dr_error *e);
+DR_MUST_USE enum dr_err dr_session_start(struct dr_session *s, struct dr_op *op, struct dr_error *e);
+void dr_session_cancel(struct dr_session *s);
+void dr_session_close(struct dr_session *s, void (*closed)(struct dr_session *s));
+
+/* For adapters: report the op's end (e == NULL: success) and, when closing, that no handle is left. */
+void dr_op_finish(struct dr_op *op, const struct dr_error *e);
+void dr_session_closed(struct dr_session *s);
+
+#endif

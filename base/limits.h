@@ -1,0 +1,31 @@
+/* limits.h -- every bound of drcoord in one place.  Nothing in the product grows past these.
+ *
+ * A limit that stands in stored data (masks, fixed arrays in the log) may be raised but never lowered. */
+#ifndef DR_BASE_LIMITS_H
+#define DR_BASE_LIMITS_H
+
+enum {
+	DR_NAME_MAX = 48,          /* bytes of a name with its NUL: site, service, member, coordinator, actor */
+	DR_HOST_MAX = 64,          /* bytes of an address literal with its NUL */
+	DR_FQDN_MAX = 256,         /* bytes of a DNS name in text with its NUL */
+	DR_PATH_MAX = 256,         /* bytes of a configured path with its NUL */
+	DR_REASON_MAX = 160,       /* bytes of an operator's reason or a note with its NUL */
+
+	DR_COORDINATORS_MAX = 7,   /* voters and joining ones together */
+	DR_SITES_MAX = 16,
+	DR_SERVICES_MAX = 4096,
+	DR_MEMBERS_MAX = 8,        /* per service: masks are uint8_t */
+	DR_ROUTES_MAX = 4,         /* per service */
+	DR_ROUTE_SERVERS_MAX = 4,  /* per route */
+	DR_STEPS_MAX = 16,         /* per plan */
+	DR_EVENTS_KEPT = 8192,     /* in replicated state: watch resumes this far back */
+
+	DR_FRAME_MAX = 1 << 20,    /* bytes of one frame's payload */
+	DR_ENTRY_MAX = 1 << 19,    /* bytes of one log entry */
+	DR_PROPOSALS_MAX = 256,    /* outstanding raft submissions (stack.md 1.4: 64 beyond 32 is slower) */
+	DR_CLIENTS_MAX = 256,      /* client sessions of one coordinator */
+	DR_AGENTS_MAX = 16384,     /* agent sessions of one coordinator */
+	DR_SEND_QUEUE_MAX = 4 << 20 /* bytes queued on one connection before it is closed as too slow */
+};
+
+#endif

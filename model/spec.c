@@ -1,0 +1,56 @@
+/* spec.c -- see spec.h. */
+#include "model/spec.h"
+
+#include <string.h>
+
+static const struct {
+	const char *word;
+	struct dr_timing timing;
+} profiles[] = {
+	/*                R     TTL    F     M    P     Pd    D      d */
+	{ "default", { 1000, 5000, 1000, 200, 1000, 500, 3000, 2000 } },
+	{ "metro", { 250, 1500, 300, 100, 250, 200, 750, 2000 } },
+	{ "geo", { 3000, 15000, 2000, 500, 3000, 3000, 10000, 2000 } },
+};
+
+const struct dr_timing *dr_timing_profile(const char *word)
+{
+	for (size_t i = 0; i < sizeof(profiles) / sizeof(profiles[0]); i++) {
+		if (strcmp(profiles[i].word, word) == 0)
+			return &profiles[i].timing;
+	}
+	return NULL;
+}
+
+const char *dr_kind_name(enum dr_kind k)
+{
+	return k == DR_KIND_POSTGRES ? "postgres" : "none";
+}
+
+const char *dr_durability_name(enum dr_durability d)
+{
+	return d == DR_DURABILITY_ASYNC ? "async" : "sync";
+}
+
+const char *dr_when_alone_name(enum dr_when_alone w)
+{
+	return w == DR_ALONE_BLOCK ? "block" : "continue";
+}
+
+const char *dr_route_kind_name(enum dr_route_kind k)
+{
+	return k == DR_ROUTE_DNS_RFC2136 ? "dns_rfc2136" : "none";
+}
+
+const char *dr_tsig_algorithm_name(enum dr_tsig_algorithm a)
+{
+	return a == DR_TSIG_HMAC_SHA512 ? "hmac-sha512" : "hmac-sha256";
+}
+
+uint64_t dr_lease_hold_ms(uint32_t ttl_ms, uint32_t drift_ppm)
+{
+	uint64_t million = 1000000;
+	uint64_t up = (uint64_t)ttl_ms * (million + drift_ppm);
+	uint64_t down = million - (drift_ppm < million ? drift_ppm : million - 1);
+	return (up + down - 1) / down;
+}

@@ -1,0 +1,108 @@
+/* spec.h -- the cluster spec as plain data: what `drcoordctl apply` puts into the log.
+ *
+ * One spec describes every site, service, member and route.  It is made by coord/conf/ from YAML (which
+ * checks it), carried in the log by proto/, and read by the core.  It holds no secret, only the names of
+ * files on the node that hold one.  Plain data: no pointers, memcpy copies it, all zero is empty.
+ * Durations are milliseconds. */
+#ifndef DR_MODEL_SPEC_H
+#define DR_MODEL_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "model/ids.h"
+
+/* design.md 6; the symbols there stand behind each field. */
+struct dr_timing {
+	uint32_t renew_ms;          /* R: how often an agent renews */
+	uint32_t ttl_ms;            /* TTL: a lease's length on the agent's clock */
+	uint32_t fence_budget_ms;   /* F: from TTL - F on the agent stops the server */
+	uint32_t guard_margin_ms;   /* M: at TTL - M the guard kills it */
+	uint32_t probe_ms;          /* P: how often coordinators probe a server and report to the leader */
+	uint32_t probe_deadline_ms; /* Pd */
+	uint32_t detect_after_ms;   /* D: silence this long, seen by a majority, is loss */
+	uint32_t drift_ppm;         /* d: bound of a clock's drift against true time, parts per million */
+};
+
+enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_COUNT };
+enum dr_durability { DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC };
+enum dr_when_alone { DR_ALONE_CONTINUE, DR_ALONE_BLOCK };
+enum dr_route_kind { DR_ROUTE_NONE, DR_ROUTE_DNS_RFC2136, DR_ROUTE_KIND_COUNT };
+enum dr_tsig_algorithm { DR_TSIG_HMAC_SHA256, DR_TSIG_HMAC_SHA512 };
+
+struct dr_site {
+	struct dr_name name;
+	struct dr_name region;
+};
+
+/* An address literal and a port. */
+struct dr_address {
+	char host[DR_HOST_MAX];
+	uint16_t port;
+};
+
+struct dr_spec_member {
+	struct dr_name name;       /* unique in its service; empty: this place is free */
+	struct dr_name site;
+	struct dr_name agent;      /* the agent (by its certificate's name) that speaks for it */
+	struct dr_address address; /* where clients and the other members reach the server */
+	uint32_t priority;         /* lower is preferred as candidate and for the sync set; 0: never promoted */
+};
+
+struct dr_spec_route {
+	enum dr_route_kind kind;         /* NONE: this place is free */
+	struct dr_name name;             /* unique in its service */
+	char record[DR_FQDN_MAX];        /* the A or AAAA record, fully qualified, with the final dot */
+	char zone[DR_FQDN_MAX];          /* with the final dot */
+	uint32_t ttl_s;                  /* of the record, seconds */
+	char tsig_key[DR_FQDN_MAX];      /* the key's name */
+	enum dr_tsig_algorithm tsig_algorithm;
+	char tsig_secret_file[DR_PATH_MAX]; /* on each coordinator; base64 inside */
+	uint32_t servers;                /* how many of: */
+	struct dr_address server[DR_ROUTE_SERVERS_MAX]; /* each takes the update and is read back */
+};
+
+struct dr_spec_service {
+	struct dr_name name; /* unique; empty: this place is free */
+	enum dr_kind kind;
+	bool auto_failover;          /* false: plans of ours wait for an operator's approve */
+	enum dr_durability durability;
+	uint32_t sync_k;             /* ANY k ... */
+	uint32_t sync_set_max;       /* ... of a set of at most this many standbys */
+	enum dr_when_alone when_alone;
+	uint32_t alone_after_ms;
+	uint64_t rpo_bytes;          /* async: an automatic failover that may lose more asks */
+	uint32_t cooldown_ms;        /* after a failover no automatic one for this long */
+	uint32_t restart_within_ms;  /* async: a crashed primary may come back in place this long */
+	char database[DR_NAME_MAX];  /* what probes connect to */
+	char user[DR_NAME_MAX];
+	char password_file[DR_PATH_MAX]; /* on coordinators and agents; empty: none */
+	struct dr_spec_member member[DR_MEMBERS_MAX];
+	struct dr_spec_route route[DR_ROUTES_MAX];
+};
+
+struct dr_spec {
+	struct dr_name cluster;
+	struct dr_timing timing;
+	uint32_t sites;
+	uint32_t services;
+	struct dr_site site[DR_SITES_MAX];
+	struct dr_spec_service *service; /* borrowed: room for DR_SERVICES_MAX, given by whoever holds the spec */
+};
+
+/* The three profiles of design.md 6, by their word ("default", "metro", "geo"); NULL when unknown. */
+const struct dr_timing *dr_timing_profile(const char *word);
+
+/* The stable words of the enums above, as in YAML and messages; never NULL. */
+const char *dr_kind_name(enum dr_kind k);
+const char *dr_durability_name(enum dr_durability d);
+const char *dr_when_alone_name(enum dr_when_alone w);
+const char *dr_route_kind_name(enum dr_route_kind k);
+const char *dr_tsig_algorithm_name(enum dr_tsig_algorithm a);
+
+/* How long a lease must be waited out, rounded up: ttl x (1+d)/(1-d) (design.md 4.3). */
+uint64_t dr_lease_hold_ms(uint32_t ttl_ms, uint32_t drift_ppm);
+
+#endif

@@ -1,0 +1,107 @@
+/* node.h -- one Raft member; the only door to libraft, whose header is seen nowhere else.
+ *
+ * Everything runs on the loop's thread.  The state machine behind `apply` must be total and deterministic:
+ * it cannot refuse an entry.  Answers stack.md 8: submit window, padding, barrier before leading, EIO exit
+ * through the tracer, storage guard, hashed snapshots, pre-vote always, no built-in transport. */
+#ifndef DR_RAFT_NODE_H
+#define DR_RAFT_NODE_H
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "model/ids.h"
+#include "model/spec.h"
+#include "net/conn.h"
+
+enum dr_raft_role { DR_RAFT_FOLLOWER, DR_RAFT_LEADER }; /* leader: a barrier of the own term was applied */
+
+struct dr_raft_member {
+	uint64_t id;             /* Raft id; new after every wipe */
+	struct dr_name name;     /* as its certificate says */
+	struct dr_address address;
+	bool voter;
+};
+
+struct dr_raft_status {
+	enum dr_raft_role role;
+	bool barrier_pending;    /* elected, but not leading yet */
+	uint64_t id, term, commit, applied, last, leader_id;
+	uint32_t members;
+	struct dr_raft_member member[DR_COORDINATORS_MAX];
+	uint64_t match[DR_COORDINATORS_MAX]; /* leader only: how far each has the log */
+	uint64_t snapshot_index;
+	bool storage_suspect;    /* the guard found damage: this node does not vote; reason below */
+	char storage_reason[DR_REASON_MAX];
+};
+
+struct dr_raft_cbs {
+	/* An entry is about to enter this node's log, received or appended by itself (called before the write
+	 * is started; a rewrite after truncation counts anew).  The bytes are borrowed. */
+	void (*appended)(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len);
+	/* A committed entry, once each in order of index. */
+	void (*apply)(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len);
+	/* Append the whole replicated state to *out. */
+	void (*snapshot)(void *ctx, struct dr_buf *out);
+	/* Replace the replicated state; an error keeps the old one and stops the node. */
+	enum dr_err (*restore)(void *ctx, const uint8_t *data, size_t len, uint64_t index, struct dr_error *e);
+	/* Role, term or known leader changed.  LEADER comes after the barrier. */
+	void (*role)(void *ctx, const struct dr_raft_status *st);
+	/* A fatal storage error (EIO, damage while running): say it and leave; the node does nothing more. */
+	void (*fatal)(void *ctx, const struct dr_error *e);
+};
+
+struct dr_raft_config {
+	const char *dir;         /* data directory: segments, metadata, snapshots, guard */
+	struct dr_name name;
+	struct dr_address address;
+	uint32_t election_ms, heartbeat_ms;
+	struct dr_tls *tls;
+	const struct dr_raft_cbs *cbs;
+	void *ctx;
+};
+
+struct dr_raft;
+
+/* A new, empty data directory's first membership: writes the id file and bootstraps.  Offline.  All first
+ * members call it with the same list.  EXISTS: the directory holds a node already. */
+DR_MUST_USE enum dr_err dr_raft_bootstrap(const char *dir, const struct dr_name *self,
+					  const struct dr_raft_member *members, uint32_t n, struct dr_error *e);
+/* A new id for a node that joins an existing cluster (or rejoins after a wipe).  Offline. */
+DR_MUST_USE enum dr_err dr_raft_prepare_join(const char *dir, const struct dr_name *self, uint64_t *id,
+					     struct dr_error *e);
+/* The id that a data directory belongs to; NOT_FOUND when it is empty. */
+DR_MUST_USE enum dr_err dr_raft_id(const char *dir, uint64_t *id, struct dr_error *e);
+/* The ids that bootstrap gives to the first members, from cluster and member name: equal on all nodes. */
+uint64_t dr_raft_first_id(const char *cluster, const struct dr_name *name);
+/* The majority is gone for good: make this node the only voter, offline.  What the core must raise (epochs,
+ * order numbers) is the caller's business, by an entry after the start. */
+DR_MUST_USE enum dr_err dr_raft_recover(const char *dir, const struct dr_raft_member *self, struct dr_error *e);
+
+/* Open storage (guard checked: CORRUPT says how to rejoin), restore, start. */
+DR_MUST_USE enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop, const struct dr_raft_config *config,
+				     struct dr_error *e);
+void dr_raft_close(struct dr_raft *r, void (*closed)(void *ctx), void *ctx);
+
+/* An accepted connection whose first frame said that it carries raft: take it over (detaches it). */
+void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id);
+
+/* Submit one entry; the callback comes exactly once.  NOT_LEADER; FULL: DR_PROPOSALS_MAX are outstanding;
+ * RANGE: too long.  In the callback UNKNOWN means that the entry may or may not be committed later. */
+typedef void dr_raft_proposed_cb(void *arg, enum dr_err outcome, uint64_t index);
+DR_MUST_USE enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_raft_proposed_cb *cb,
+					void *arg);
+
+/* Membership, one change at a time (BUSY). Callback exactly once. */
+typedef void dr_raft_changed_cb(void *arg, const struct dr_error *e);
+DR_MUST_USE enum dr_err dr_raft_add(struct dr_raft *r, const struct dr_raft_member *m, dr_raft_changed_cb *cb,
+				    void *arg, struct dr_error *e); /* joins as spare, then becomes voter */
+DR_MUST_USE enum dr_err dr_raft_remove(struct dr_raft *r, uint64_t id, dr_raft_changed_cb *cb, void *arg,
+				       struct dr_error *e);
+/* id 0: whoever is best. */
+DR_MUST_USE enum dr_err dr_raft_transfer(struct dr_raft *r, uint64_t id, dr_raft_changed_cb *cb, void *arg,
+					 struct dr_error *e);
+
+void dr_raft_status(const struct dr_raft *r, struct dr_raft_status *out);
+
+#endif

@@ -1,0 +1,18 @@
+/* log.h -- one line per fact to stderr: "<level> time event=... key=value ...".
+ *
+ * Shells only; the cores hand out typed notes instead.  A line is one write(2) of at most 1 KiB; when stderr
+ * would block, the line is dropped and the next one that fits says how many were.  Any thread. */
+#ifndef DR_SYS_LOG_H
+#define DR_SYS_LOG_H
+
+#include "base/error.h"
+
+enum dr_log_level { DR_LOG_DEBUG, DR_LOG_INFO, DR_LOG_WARN, DR_LOG_ERROR };
+
+/* The program's name stands in every line; lines below `least` are not written.  Call once, first. */
+void dr_log_init(const char *program, enum dr_log_level least);
+
+/* event is a stable word with dots ("plan.step.done"), fmt the rest: `key=value key2="text with space"`. */
+void dr_log(enum dr_log_level level, const char *event, const char *fmt, ...) DR_PRINTF(3, 4);
+
+#endif
