@@ -26,11 +26,11 @@ typedef uint8_t dr_member_set;
 unsigned dr_set_count(dr_member_set s);
 static inline bool dr_set_has(dr_member_set s, dr_member_ix m)
 {
-	return m < DR_MEMBERS_MAX && (s >> m & 1u) != 0;
+	return m < DR_MEMBERS_MAX && ((unsigned)s >> m & 1u) != 0;
 }
 static inline dr_member_set dr_set_of(dr_member_ix m)
 {
-	return m < DR_MEMBERS_MAX ? (dr_member_set)(1u << m) : 0;
+	return (dr_member_set)(m < DR_MEMBERS_MAX ? 1u << m : 0u);
 }
 static inline dr_member_set dr_set_with(dr_member_set s, dr_member_ix m)
 {

@@ -1,0 +1,59 @@
+/* report.h -- what agents and coordinators tell: soft observations, never in the log.  Plain data. */
+#ifndef DR_MODEL_REPORT_H
+#define DR_MODEL_REPORT_H
+
+#include "model/order.h"
+
+enum dr_server_state {
+	DR_SERVER_UNKNOWN,  /* not looked at yet, or it does not answer */
+	DR_SERVER_STOPPED,  /* no process of it is left */
+	DR_SERVER_STARTING,
+	DR_SERVER_STANDBY,  /* answers, in recovery */
+	DR_SERVER_PRIMARY   /* answers, out of recovery */
+};
+const char *dr_server_state_name(enum dr_server_state s);
+
+enum dr_member_role { DR_ROLE_NONE, DR_ROLE_STANDBY, DR_ROLE_PRIMARY, DR_ROLE_FENCED };
+const char *dr_member_role_name(enum dr_member_role r);
+
+/* From a member's agent, to every coordinator, once a probe interval and at once on any change. */
+struct dr_report {
+	struct dr_name service, member;
+	uint64_t incarnation;        /* of the agent process: random */
+	bool managed;                /* adopted: journaled */
+	enum dr_member_role role;    /* as journaled */
+	uint64_t epoch;              /* highest ever seen, journaled */
+	uint64_t order_seen;         /* highest order number ever accepted, journaled */
+	enum dr_server_state server;
+	bool crashed;                /* STOPPED without an order: it died */
+	bool guard_alive;
+	bool foreign;                /* a server process not started by us runs on this data */
+	uint32_t lease_left_ms;
+	uint64_t system_id;
+	uint32_t timeline;
+	uint64_t received, replayed; /* positions; primary: flushed in both */
+	bool receiving;
+	struct dr_name upstream;     /* whom it receives from; empty: unknown or nobody */
+	uint32_t sync_k;             /* primary: as its server has it */
+	uint32_t peers;
+	struct {
+		struct dr_name member;
+		bool streaming, counts_for_sync;
+		uint64_t flushed;
+	} peer[DR_MEMBERS_MAX];
+	struct dr_order_result last; /* the newest order's state; number 0: none */
+	char text[DR_REASON_MAX];    /* how the server is contained, or what is wrong */
+};
+
+/* What one coordinator saw of one member, told to the leader once an interval.  Ages in ms, UINT32_MAX: never. */
+struct dr_observation {
+	uint32_t service;            /* its place in replicated state */
+	dr_member_ix member;
+	uint32_t agent_age_ms;       /* since the agent was heard */
+	uint32_t server_age_ms;      /* since a probe of the server succeeded */
+	uint32_t write_age_ms;       /* since a write probe succeeded */
+	bool in_recovery;            /* as last seen */
+	uint64_t position;
+};
+
+#endif
