@@ -134,6 +134,11 @@ struct dr_session {
 	void (*closed)(struct dr_session *s);
 };
 
+/* Every adapter, each defined in its folder. */
+#define ADAPTER(word, folder, variable) extern const struct dr_adapter variable;
+#include "adapters/adapters.def"
+#undef ADAPTER
+
 /* The adapters of adapters.def by their word; NULL when unknown. */
 const struct dr_adapter *dr_adapter_find(const char *name);
 
