@@ -20,7 +20,7 @@ set(DR_SANITIZE "" CACHE STRING "sanitizers, comma separated (address,undefined 
 
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-  -Wvla -Werror -fstack-protector-strong -fno-common)
+  -Wvla -Werror -fstack-protector-strong -fno-common -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
 add_link_options(-Wl,-z,relro,-z,now -Wl,--as-needed)
 if(DR_SANITIZE)
   add_compile_options(-fsanitize=${DR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
@@ -55,13 +55,18 @@ function(dr_module name dir)
   target_link_libraries(${name} PUBLIC ${M_DEPS})
 endfunction()
 
-# dr_test(NAME SOURCES... [DEPS target...]) makes one cmocka program and registers it.
+# dr_test(NAME SOURCES file... [DEPS target...] [THREADS]) makes one cmocka program and registers it.
+# THREADS: the test uses threads (libuv's pool counts), so `./check --only tsan` runs it too.
+add_custom_target(threads_tests)
 function(dr_test name)
-  cmake_parse_arguments(T "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(T "THREADS" "" "SOURCES;DEPS" ${ARGN})
   if(DR_TESTS)
-    add_executable(${name} ${T_SOURCES})
+    add_executable(${name} ${T_SOURCES} ${T_UNPARSED_ARGUMENTS})
+    if(T_THREADS)
+      add_dependencies(threads_tests ${name})
+    endif()
     target_link_libraries(${name} PRIVATE ${T_DEPS} PkgConfig::CMOCKA)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS "$<$<BOOL:${T_THREADS}>:threads>")
   endif()
 endfunction()

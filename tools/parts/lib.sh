@@ -1,0 +1,36 @@
+# lib.sh -- what the parts of ./check share; sourced from the top of the tree.
+set -u
+
+# Run a command; one line of result named $1, the command's output only when it fails.
+try() { # what, command...
+	local what=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		echo "ok - $what"
+	else
+		echo "not ok - $what"
+		printf '%s\n' "$out" | sed 's/^/# /'
+		return 1
+	fi
+}
+
+absent() { # why
+	echo "1..0 # $1"
+	exit 0
+}
+
+# Configure and build one preset; targets behind it, all without.
+build_preset() { # preset, target...
+	local preset=$1
+	shift
+	cmake --preset "$preset" && cmake --build --preset "$preset" -j 2 ${1:+--target "$@"}
+}
+
+# Run the tests of one folder of a built preset: a line for each cmocka test, and one for each other program.
+run_ctest() { # preset, folder, ctest options...
+	local dir=build/$1/$2 out
+	shift 2
+	[ -f "$dir/CTestTestfile.cmake" ] || absent "$dir has no tests"
+	out=$(CMOCKA_MESSAGE_OUTPUT=TAP ctest --test-dir "$dir" --verbose --no-tests=ignore "$@" 2>&1)
+	printf '%s\n' "$out" | awk -f tools/parts/ctest.awk
+}
