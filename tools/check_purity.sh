@@ -19,7 +19,7 @@ for folder in coord/core agent/core model; do
 	[ -n "$lib" ] || continue
 	ours=("$lib" $(ls "$build"/model/*.a 2>/dev/null))
 	reaches=$(comm -23 <(symbols -u "$lib") <(symbols --defined-only "${ours[@]}") |
-		grep -vxF -f <(sed 's/ *#.*//; /^$/d' tools/purity.allow))
+		grep -vxF -f <(sed 's/[[:space:]]*#.*//; /^$/d' tools/purity.allow))
 	if [ -z "$reaches" ]; then
 		echo "ok - $folder is pure"
 	else
