@@ -20,6 +20,10 @@ enum {
 	DR_STEPS_MAX = 16,         /* per plan */
 	DR_EVENTS_KEPT = 8192,     /* in replicated state: watch resumes this far back */
 
+	DR_AGENT_SERVICES_MAX = 32, /* services of one agent */
+	DR_CONF_FILE_MAX = 8 << 20, /* bytes of one YAML file */
+	DR_CONF_PROBLEMS_MAX = 100, /* problems kept of one YAML file */
+
 	DR_FRAME_MAX = 1 << 20,    /* bytes of one frame's payload */
 	DR_ENTRY_MAX = 1 << 19,    /* bytes of one log entry */
 	DR_PROPOSALS_MAX = 256,    /* outstanding raft submissions (stack.md 1.4: 64 beyond 32 is slower) */

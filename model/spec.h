@@ -1,6 +1,6 @@
 /* spec.h -- the cluster spec as plain data: what `drcoordctl apply` puts into the log.
  *
- * One spec describes every site, service, member and route.  It is made by coord/conf/ from YAML (which
+ * One spec describes every site, service, member and route.  It is made by conf/ from YAML (which
  * checks it), carried in the log by proto/, and read by the core.  It holds no secret, only the names of
  * files on the node that hold one.  Plain data: no pointers, memcpy copies it, all zero is empty.
  * Durations are milliseconds. */

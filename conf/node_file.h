@@ -1,0 +1,82 @@
+/* node_file.h -- what the YAML file of one node says: a coordinator's or an agent's.
+ *
+ * Plain data without pointers: memcpy copies it, all zero is empty.  Paths that were relative in the file
+ * have been taken from the file's own folder, so they hold wherever the program was started.  Durations
+ * are milliseconds, sizes bytes.  Filled by dr_conf_read_coordinator() and dr_conf_read_agent(), which
+ * check everything said here. */
+#ifndef DR_CONF_NODE_FILE_H
+#define DR_CONF_NODE_FILE_H
+
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "model/ids.h"
+#include "model/spec.h"
+
+/* Files of the node's identity, for dr_tls_open(). */
+struct dr_conf_tls {
+	char ca[DR_PATH_MAX];
+	char cert[DR_PATH_MAX];
+	char key[DR_PATH_MAX];
+};
+
+/* E and hb of design.md 6. */
+struct dr_conf_raft {
+	uint32_t election_ms;
+	uint32_t heartbeat_ms;
+};
+
+struct dr_conf_peer {
+	struct dr_name name;
+	struct dr_name site; /* empty in an agent's file when it was not given */
+	struct dr_address address;
+};
+
+struct dr_conf_coordinator {
+	struct dr_name cluster;
+	struct dr_name name;
+	struct dr_name site;
+	struct dr_address listen;
+	char data_dir[DR_PATH_MAX];
+	struct dr_conf_tls tls;
+	struct dr_conf_raft raft;
+	uint32_t peers; /* how many of: the first coordinators, this one among them; names and addresses differ */
+	struct dr_conf_peer peer[DR_COORDINATORS_MAX];
+};
+
+/* How one local PostgreSQL is run. */
+struct dr_conf_postgres {
+	char data[DR_PATH_MAX];                      /* data directory */
+	char bin[DR_PATH_MAX];                       /* folder of postgres, pg_ctl, pg_rewind, pg_basebackup */
+	struct dr_address listen;                    /* where clients reach it: the member's address */
+	char socket_dir[DR_PATH_MAX];
+	char os_user[DR_NAME_MAX];
+	char superuser[DR_NAME_MAX];
+	char superuser_password_file[DR_PATH_MAX];   /* empty: none */
+	char replication_user[DR_NAME_MAX];
+	char replication_password_file[DR_PATH_MAX]; /* empty: none */
+	char salvage_dir[DR_PATH_MAX];               /* what was not replicated is saved here before a rejoin */
+	uint64_t salvage_max_bytes;
+	uint32_t start_within_ms;
+};
+
+struct dr_conf_agent_service {
+	struct dr_name service; /* unique in the file */
+	struct dr_name member;
+	enum dr_kind kind;
+	struct dr_conf_postgres postgres; /* set when kind is POSTGRES */
+};
+
+struct dr_conf_agent {
+	struct dr_name cluster;
+	struct dr_name name;
+	struct dr_name site;
+	char data_dir[DR_PATH_MAX]; /* journal, guard memory */
+	struct dr_conf_tls tls;
+	uint32_t coordinators; /* how many of: */
+	struct dr_conf_peer coordinator[DR_COORDINATORS_MAX];
+	uint32_t services; /* how many of: */
+	struct dr_conf_agent_service service[DR_AGENT_SERVICES_MAX];
+};
+
+#endif
