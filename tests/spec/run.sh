@@ -62,7 +62,7 @@ checks() {
 # A folder of its own for one check, gone at its end however that comes.
 own_dir() {
 	dir=$(mktemp -d) && cd "$dir" || exit 1
-	trap 'cd / && rm -rf "$dir"' EXIT
+	trap "cd / && rm -rf '$dir'" EXIT # now, since dir is the caller's own
 	trap 'exit 130' INT TERM HUP
 }
 
