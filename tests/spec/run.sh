@@ -78,8 +78,8 @@ one() {
 	local switches=$*
 	own_dir
 	case $want in
-	holds) build "-DMEMLIM=4800" && timeout 500 ./pan -m100000 -w25 >out 2>&1 ;;
-	*)     build "-DBFS -DMEMLIM=2800" && timeout 300 ./pan -w24 >out 2>&1 ;;
+	holds) build "-DMEMLIM=4800" && timeout --foreground 500 ./pan -m100000 -w25 >out 2>&1 ;;
+	*)     build "-DBFS -DMEMLIM=2800" && timeout --foreground 300 ./pan -w24 >out 2>&1 ;;
 	esac
 	[ -f out ] || cat spin.out gcc.out >&2
 	if grep -q 'end state in claim reached' out; then got=violated
