@@ -13,6 +13,7 @@
 #include "model/ids.h"
 #include "model/spec.h"
 #include "net/conn.h"
+#include "raft/hello.h"
 
 enum dr_raft_role { DR_RAFT_FOLLOWER, DR_RAFT_LEADER }; /* leader: a barrier of the own term was applied */
 
@@ -31,6 +32,7 @@ struct dr_raft_status {
 	struct dr_raft_member member[DR_COORDINATORS_MAX];
 	uint64_t match[DR_COORDINATORS_MAX]; /* leader only: how far each has the log */
 	uint64_t snapshot_index;
+	bool removed;            /* the committed membership does not have this node (any more): it should stop */
 	bool storage_suspect;    /* the guard found damage: this node does not vote; reason below */
 	char storage_reason[DR_REASON_MAX];
 };
@@ -56,7 +58,8 @@ struct dr_raft_config {
 	struct dr_name name;
 	struct dr_address address;
 	uint32_t election_ms, heartbeat_ms;
-	struct dr_tls *tls;
+	uint32_t snapshot_threshold; /* entries between snapshots; 0: 8192 (smaller only in tests) */
+	struct dr_tls *tls;          /* borrowed until closed */
 	const struct dr_raft_cbs *cbs;
 	void *ctx;
 };
@@ -78,15 +81,23 @@ uint64_t dr_raft_first_id(const char *cluster, const struct dr_name *name);
  * order numbers) is the caller's business, by an entry after the start. */
 DR_MUST_USE enum dr_err dr_raft_recover(const char *dir, const struct dr_raft_member *self, struct dr_error *e);
 
-/* Open storage (guard checked: CORRUPT says how to rejoin), restore, start. */
+/* Open storage (guard checked: CORRUPT says how to rejoin), restore, start.  `restore` may be called inside;
+ * entries found on disk are not announced by `appended`: they count as received now.  After an error what
+ * had been opened closes by itself: run the loop once more before closing it. */
 DR_MUST_USE enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop, const struct dr_raft_config *config,
 				     struct dr_error *e);
 void dr_raft_close(struct dr_raft *r, void (*closed)(void *ctx), void *ctx);
 
-/* An accepted connection whose first frame said that it carries raft: take it over (detaches it). */
+/* An accepted connection whose first frame said that it carries raft (hello.h decodes it): answer it, take
+ * the stream over (detaches it).  From the connection's on_frame only; on error the caller closes it. */
+DR_MUST_USE enum dr_err dr_raft_accept_hello(struct dr_raft *r, struct dr_conn *c, const struct dr_raft_hello *h,
+					     struct dr_error *e);
+/* The same for a sender that is a member already, closing the connection on error.  Use accept_hello: a
+ * node that joins doesn't know the leader yet. */
 void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id);
 
-/* Submit one entry; the callback comes exactly once.  NOT_LEADER; FULL: DR_PROPOSALS_MAX are outstanding;
+/* Submit one entry; bit 7 of its first byte asks that the storage guard's record of it is durable before the
+ * entry counts as stored (epochs, holders, sets, orders: what must not be lost).  The callback comes exactly once.  NOT_LEADER; FULL: DR_PROPOSALS_MAX are outstanding;
  * RANGE: too long.  In the callback UNKNOWN means that the entry may or may not be committed later. */
 typedef void dr_raft_proposed_cb(void *arg, enum dr_err outcome, uint64_t index);
 DR_MUST_USE enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_raft_proposed_cb *cb,
