@@ -1,0 +1,191 @@
+"""selftest.py -- shows that the lab measures what it claims, with the real servers alone (no drcoord).
+
+Sites, servers and writers; a cut, a lost primary moved by hand, a provoked split brain and provoked loss must
+appear in the figures; and a lab stopped at any moment leaves nothing.  TAP on standard output."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import measure
+import reaper
+from lab import Lab, LabError, Reaper, wait_for
+from net import CLIENT, SITES
+from servers import DNS_SERVERS, RECORD, TSIG_KEY, ZONE, Dns, Postgres
+from writers import BY_NAME, NAMES, OUTSIDE, Writers, find_binary
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("DR_BUILD", f"{ROOT}/build/release")
+
+
+class Tap:
+    """Results in the Test Anything Protocol."""
+
+    def __init__(self):
+        self.number, self.failed = 0, 0
+
+    def ok(self, good, what, *values):
+        """One result; the values are shown when it is bad."""
+        self.number += 1
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.number} - {what}", flush=True)
+        for value in values if not good else ():
+            print(f"# {value}", flush=True)
+
+
+def stand_up():
+    """A lab with servers and writers that are all acknowledged."""
+    lab = Lab()
+    pg, dns = Postgres(lab), Dns(lab)
+    pg.create_primary()
+    for site in SITES[1:]:
+        pg.create_standby(site)
+    dns.create()
+    writers = Writers(lab, dns, find_binary(BUILD, "dr_lab_writer"))
+    writers.start()
+    for writer in (1, 4, 5):
+        wait_for(f"writer {NAMES[writer]}", lambda w=writer: writers.read().logs[w].acks, 5)
+    return lab, pg, dns, writers
+
+
+def update_name(lab, dns, address):
+    """Point the name to an address on both DNS servers, as drcoord would."""
+    for server in dns.addresses():
+        host, port = server.split(":")
+        lab.run(CLIENT, ["nsupdate", "-y", f"hmac-sha256:{TSIG_KEY}:{dns.secret}"],
+                text=f"server {host} {port}\nzone {ZONE}\nupdate delete {RECORD} A\n"
+                     f"update add {RECORD} 5 A {address}\nsend\n")
+
+
+def check_cuts(tap, lab):
+    """One way, both ways, healed."""
+    def reaches(a, b):
+        connect = f"exec 3<>/dev/tcp/{lab.address(b, 'db')}/5432 && echo yes"
+        return lab.run(f"{a}-db", ["timeout", "0.3", "bash", "-c", connect], check=False).strip() == "yes"
+    tap.ok(reaches("az-a", "az-b") and reaches("az-c", "az-a"), "the sites reach each other")
+    lab.network.isolate("az-a")
+    tap.ok(not reaches("az-a", "az-b") and reaches("az-b", "az-c"), "a site cut off is alone, the others are not")
+    lab.network.heal()
+    tap.ok(reaches("az-a", "az-b"), "a cut heals")
+    lab.network.links("az-b", up=False)
+    down = reaches("az-a", "az-b")
+    lab.network.links("az-b", up=True)
+    wait_for("links to come back", lambda: reaches("az-a", "az-b"), 5)
+    tap.ok(not down, "links go down and come back")
+
+
+def check_one_way(tap, lab, pg, writers):
+    """Answers dropped one way: rows arrive but are not acknowledged."""
+    before = len(writers.read().logs[1].acks)
+    lab.network.cut([("az-a", CLIENT)])
+    time.sleep(0.3)
+    cut_at = len(writers.read().logs[1].acks)
+    time.sleep(1.5)
+    tap.ok(0 < before <= cut_at == len(writers.read().logs[1].acks), "a one-way cut silences a writer")
+    tap.ok(writers.logs[1].unknown > 0, "a row without an answer is unknown, not lost")
+    lab.network.heal()
+    count = len(writers.read().logs[1].acks)
+    wait_for("acknowledgements after the cut", lambda: len(writers.read().logs[1].acks) > count + 5, 3)
+    begin = writers.logs[1].acks[0].done
+    tap.ok(measure.largest_gap(writers.acks([1]), begin, measure.now()) > 1.5, "the gap is seen")
+    tap.ok(measure.lost_rows(writers.read(), pg.rows("az-a"))[0] == 0, "nothing is counted as lost")
+
+
+def check_kill(tap, lab, pg, dns, writers):
+    """Every server process of the primary killed; a standby promoted and the name moved by hand."""
+    old, new = lab.address("az-a", "db"), lab.address("az-b", "db")
+    victims = pg.processes("az-a")
+    fault = measure.now()
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    pg.sql("az-b", "SELECT pg_promote()")
+    update_name(lab, dns, new)
+    wait_for("the writer by name on the new primary",
+             lambda: measure.first_from(writers.read().logs[BY_NAME].acks, new, fault), 5)
+    tap.ok(not pg.processes("az-a"), "no process of the killed server is left", pg.processes("az-a"))
+    servers = [a.split(":")[0] for a in dns.addresses()]
+    got = measure.moved(writers.read(), servers, old, new, fault)
+    tap.ok(0 < got["downtime_s"] < 2 and got["gap_s"] >= got["downtime_s"] - 0.05, "downtime is measured", got)
+    tap.ok(got["downtime_s"] <= got["name_downtime_s"] < 4, "downtime by name is measured", got)
+    tap.ok(got["dns_s"] is not None and got["dns_s"] < 2, "the name's move is measured", got)
+    tap.ok(got["split_brain_s"] == 0, "no split brain is seen where there is none", got)
+    print(f"# by hand: {got}", flush=True)
+    return fault
+
+
+def check_split(tap, lab, pg, writers, fault):
+    """The old primary started again beside the new one: its acknowledgements are a split brain, and lost."""
+    old, new = lab.address("az-a", "db"), lab.address("az-b", "db")
+    pg.start("az-a")
+    count = len(writers.read().logs[1].acks)
+    wait_for("acknowledgements from the old primary", lambda: len(writers.read().logs[1].acks) > count + 20, 5)
+    writers.stop()
+    split = measure.split_brain(writers.read().acks(), old, new, fault)
+    lost, by_writer = measure.lost_rows(writers, pg.rows("az-b"))
+    tap.ok(split > 0.2, "a split brain is seen", split)
+    tap.ok(lost >= 20 and by_writer.get("outside-a", 0) >= 20 and "by-name" not in by_writer,
+           "rows acknowledged by the wrong server count as lost", lost, by_writer)
+    outside = writers.acks(OUTSIDE)
+    tap.ok(len(outside) == len({(a.server, a.done, a.n) for a in outside}), "no row is counted twice")
+
+
+def check_site(tap, lab, pg, dns):
+    """A whole site killed at once."""
+    lab.kill_site("az-b")
+    wait_for("the site's processes to end", lambda: not pg.processes("az-b"), 3)
+    tap.ok(dns.answer("az-b") == "" and dns.answer("az-c") != "", "a killed site takes its DNS along")
+    pg.start("az-b")
+    dns.start("az-b")
+    wait_for("DNS after a restart", lambda: dns.answer("az-b") != "", 5)
+    tap.ok(dns.answer("az-b") == dns.answer("az-c"), "a restarted DNS server keeps what was updated")
+
+
+def check_stops(tap, times):
+    """A lab stopped at random moments, by every signal, leaves nothing."""
+    left = []
+    for number in range(times):
+        sig = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)[number % 4]
+        child = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--stand"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        prefix = reaper.owner_name(child.pid)
+        time.sleep(random.uniform(0.02, 3.2))
+        child.send_signal(sig)
+        child.wait(timeout=30)
+        deadline = time.monotonic() + 5
+        while reaper.left_of(prefix) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        left += reaper.left_of(prefix)
+    tap.ok(not left, f"stopped at {times} random moments, nothing is left", *left)
+
+
+def main():
+    """All checks, or with --stand a lab that stands until it is stopped."""
+    if "--stand" in sys.argv:
+        stand_up()
+        time.sleep(60)
+        return 0
+    tap = Tap()
+    try:
+        lab, pg, dns, writers = stand_up()
+        tap.ok(True, "three sites, three PostgreSQL servers, BIND, Knot and five writers stand")
+        tap.ok(sorted(pg.streaming("az-a")) == ["pg-b", "pg-c"], "both standbys stream", pg.streaming("az-a"))
+        check_cuts(tap, lab)
+        check_one_way(tap, lab, pg, writers)
+        fault = check_kill(tap, lab, pg, dns, writers)
+        check_split(tap, lab, pg, writers, fault)
+        check_site(tap, lab, pg, dns)
+        lab.close()
+        tap.ok(not reaper.left_of(lab.name), "a closed lab leaves nothing", *reaper.left_of(lab.name))
+        check_stops(tap, 10)
+    except LabError as e:
+        tap.ok(False, f"the lab works: {e}".replace("\n", "\n# "))
+    Reaper.finish()
+    print(f"1..{tap.number}")
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -278,6 +278,7 @@ class Dns:
 
     def answer(self, site, record=RECORD, kind="A"):
         """What one server answers, by dig; empty when it is silent or has none."""
-        return self.lab.run(host_name(site, "dns"),
+        text = self.lab.run(host_name(site, "dns"),
                             ["dig", "+short", "+time=1", "+tries=1", "+norecurse", f"-p{self.port}",
-                             f"@{self.lab.address(site, 'dns')}", record, kind], check=False).strip()
+                             f"@{self.lab.address(site, 'dns')}", record, kind], check=False)
+        return "\n".join(line for line in text.splitlines() if not line.startswith(";"))
