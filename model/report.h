@@ -33,7 +33,7 @@ struct dr_report {
 	uint32_t timeline;
 	uint64_t received, replayed; /* positions; primary: flushed in both */
 	bool receiving;
-	struct dr_name upstream;     /* whom it receives from; empty: unknown or nobody */
+	struct dr_address upstream_at; /* whom it receives from; port 0: unknown or nobody */
 	uint32_t sync_k;             /* primary: as its server has it */
 	uint32_t peers;
 	struct {

@@ -1,0 +1,218 @@
+/* apply_order.c -- orders and their results, fence proofs, sync sets, members, routes. */
+#include "coord/core/emit.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+struct dr_sync dr_sync_effective(const struct dr_sync *s, dr_member_ix holder)
+{
+	if (s->k > 0 && s->set != 0)
+		return *s;
+	return (struct dr_sync){ .set = dr_set_of(holder), .k = 1 };
+}
+
+/* An acknowledged write is with at least k_a of set_a or k_b of set_b.  Reading |union| - min(k) + 1 members of
+ * the union meets one of them either way. */
+struct dr_sync dr_sync_joint(const struct dr_sync *a, const struct dr_sync *b)
+{
+	return (struct dr_sync){ .set = (dr_member_set)(a->set | b->set), .k = a->k < b->k ? a->k : b->k };
+}
+
+uint32_t dr_sync_positions_needed(const struct dr_sync *s)
+{
+	uint32_t n = dr_set_count(s->set);
+	dr_assert(s->k <= n);
+	return n - s->k + 1;
+}
+
+static void proved(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd, enum dr_proof proof)
+{
+	struct dr_member_repl *m = &s->member[cmd->member];
+	uint64_t was = m->unproved_epoch;
+	m->unproved_epoch = 0;
+	m->proof = proof;
+	m->proof_epoch = s->epoch;
+	if (was == 0)
+		return;
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_PROVED, cmd, s);
+	e->proof = proof;
+	e->plan = s->plan.id;
+	e->a = was;
+	dr_emit_member(e, s, cmd->member);
+}
+
+void dr_apply_prove(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->epoch != s->epoch || cmd->member >= DR_MEMBERS_MAX || cmd->member == s->holder)
+		return;
+	proved(r, s, cmd, cmd->proof);
+}
+
+void dr_apply_order(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->epoch != s->epoch || cmd->member >= DR_MEMBERS_MAX ||
+	    s->spec.member[cmd->member].name.s[0] == '\0')
+		return;
+	struct dr_member_repl *m = &s->member[cmd->member];
+	m->order = cmd->order;
+	m->order.number = ++m->order_last;
+	m->order.epoch = s->epoch;
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_ORDER_ISSUED, cmd, s);
+	e->order = m->order.kind;
+	e->number = m->order.number;
+	e->plan = m->order.plan;
+	e->step = m->order.step;
+	dr_emit_member(e, s, cmd->member);
+}
+
+static void sync_was_set(struct dr_service *s, struct dr_member_repl *m, const struct dr_order_core *o)
+{
+	if (o->sync != s->next.set || o->k != s->next.k)
+		return;
+	m->sync_epoch = s->epoch;
+	m->sync_version = s->next_version;
+}
+
+static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_member_repl *m = &s->member[cmd->member];
+	const struct dr_order_core *o = &m->order;
+	const struct dr_order_result *res = &cmd->result;
+	switch (o->kind) {
+	case DR_ORDER_FENCED:
+		if (cmd->member != s->holder)
+			proved(r, s, cmd, DR_PROOF_AGENT);
+		m->joined_epoch = 0;
+		/* A clean stop's position is final: nothing runs that could add to it. */
+		m->frozen_epoch = o->clean && res->position != 0 ? s->epoch : 0;
+		m->frozen_position = res->position;
+		m->frozen_timeline = res->timeline;
+		break;
+	case DR_ORDER_FROZEN:
+	case DR_ORDER_CAUGHT_UP:
+		m->frozen_epoch = s->epoch;
+		m->frozen_position = res->position;
+		m->frozen_timeline = res->timeline;
+		m->joined_epoch = 0;
+		break;
+	case DR_ORDER_WRITABLE:
+		m->joined_epoch = s->epoch;
+		m->frozen_epoch = 0;
+		sync_was_set(s, m, o);
+		break;
+	case DR_ORDER_SYNC_SET:
+		sync_was_set(s, m, o);
+		break;
+	case DR_ORDER_FOLLOWING:
+		if (o->target != s->holder)
+			break;
+		m->joined_epoch = s->epoch;
+		m->frozen_epoch = 0;
+		dr_emit_member(dr_emit(r, DR_EVENT_JOINED, cmd, s), s, cmd->member);
+		break;
+	case DR_ORDER_ADOPTED:
+		if (cmd->member == s->holder)
+			m->joined_epoch = s->epoch;
+		break;
+	case DR_ORDER_COMPARED:
+		m->divergence = res->divergence;
+		break;
+	case DR_ORDER_REWOUND:
+		m->divergence = DR_DIVERGENCE_NONE;
+		break;
+	default:
+		break;
+	}
+}
+
+void dr_apply_order_end(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->member >= DR_MEMBERS_MAX)
+		return;
+	struct dr_member_repl *m = &s->member[cmd->member];
+	if (m->order.number == 0 || m->order.number != cmd->result.number || m->order.epoch != s->epoch)
+		return;
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_ORDER_ENDED, cmd, s);
+	e->order = m->order.kind;
+	e->number = m->order.number;
+	e->plan = m->order.plan;
+	e->step = m->order.step;
+	e->outcome = cmd->result.outcome;
+	e->a = cmd->result.position;
+	e->b = cmd->result.timeline;
+	memcpy(e->text, cmd->result.text, sizeof(e->text));
+	dr_emit_member(e, s, cmd->member);
+	m->result = cmd->result;
+	if (cmd->result.outcome == DR_OUTCOME_DONE) {
+		m->fails = 0;
+		m->done = m->order;
+		order_done(r, s, cmd);
+	} else {
+		m->fails++;
+	}
+	memset(&m->order, 0, sizeof(m->order));
+}
+
+void dr_apply_sync_change(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->epoch != s->epoch || s->holder == DR_MEMBER_NONE || s->last_holder != s->holder)
+		return;
+	if (cmd->k > dr_set_count(cmd->set) || dr_set_has(cmd->set, s->holder))
+		return;
+	struct dr_sync want = { .set = cmd->set, .k = cmd->k };
+	struct dr_sync next = dr_sync_effective(&want, s->holder);
+	s->sync = dr_sync_joint(&s->sync, &next);
+	s->next = want;
+	s->next_version++;
+	s->sync_joint = true;
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_SYNC_CHANGING, cmd, s);
+	e->a = cmd->set;
+	e->b = cmd->k;
+}
+
+void dr_apply_sync_confirm(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->epoch != s->epoch || cmd->a != s->next_version || !s->sync_joint ||
+	    s->last_holder != s->holder)
+		return;
+	s->sync = dr_sync_effective(&s->next, s->holder);
+	s->sync_joint = false;
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_SYNC_CHANGED, cmd, s);
+	e->a = s->next.set;
+	e->b = s->next.k;
+}
+
+void dr_apply_member_joined(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->epoch != s->epoch || cmd->member >= DR_MEMBERS_MAX || cmd->member == s->holder)
+		return;
+	s->member[cmd->member].joined_epoch = s->epoch;
+	s->member[cmd->member].frozen_epoch = 0;
+	dr_emit_member(dr_emit(r, DR_EVENT_JOINED, cmd, s), s, cmd->member);
+}
+
+void dr_apply_member_left(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->epoch != s->epoch || cmd->member >= DR_MEMBERS_MAX || cmd->member == s->holder)
+		return;
+	s->member[cmd->member].joined_epoch = 0;
+	dr_emit_member(dr_emit(r, DR_EVENT_LEFT, cmd, s), s, cmd->member);
+}
+
+void dr_apply_routed(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->epoch != s->epoch || cmd->route >= DR_ROUTES_MAX)
+		return;
+	const struct dr_spec_route *route = &s->spec.route[cmd->route];
+	if (route->kind == DR_ROUTE_NONE)
+		return;
+	s->route_epoch[cmd->route] = cmd->epoch;
+	s->route_servers[cmd->route] = cmd->servers;
+	uint32_t all = (1u << route->servers) - 1u;
+	bool whole = (cmd->servers & all) == all;
+	struct dr_event_record *e = dr_emit(r, whole ? DR_EVENT_ROUTE_DONE : DR_EVENT_ROUTE_PARTLY, cmd, s);
+	e->plan = s->plan.id;
+	e->a = cmd->servers;
+	e->b = all;
+}

@@ -1,0 +1,296 @@
+/* apply_plan.c -- plans open, advance, ask and close; epochs are declared and get their holder here. */
+#include "coord/core/emit.h"
+
+#include <string.h>
+
+struct dr_plan *dr_service_plan(struct dr_service *s, uint64_t id)
+{
+	if (id == 0)
+		return NULL;
+	if (s->plan.id == id)
+		return &s->plan;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (s->rejoin[m].id == id)
+			return &s->rejoin[m];
+	}
+	return NULL;
+}
+
+static void close_plan(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd,
+		       bool success)
+{
+	struct dr_event_record *e = dr_emit_plan(r, DR_EVENT_PLAN_CLOSED, cmd, s, p);
+	e->outcome = success ? DR_OUTCOME_DONE : DR_OUTCOME_FAILED;
+	memset(p, 0, sizeof(*p));
+}
+
+static void close_rejoins(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd, uint64_t by)
+{
+	struct dr_cmd why = *cmd;
+	why.reason = DR_REASON_SUPERSEDED;
+	why.a = by;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (s->rejoin[m].id == 0)
+			continue;
+		close_plan(r, s, &s->rejoin[m], &why, false);
+		memset(&s->member[m].order, 0, sizeof(s->member[m].order));
+	}
+}
+
+static void start_step(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd)
+{
+	struct dr_cmd plain = { .wall_ms = cmd->wall_ms };
+	(void)dr_emit_plan(r, DR_EVENT_STEP_STARTED, &plain, s, p);
+}
+
+/* Past the last step the plan is over. */
+static void advance(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd,
+		    bool done)
+{
+	(void)dr_emit_plan(r, done ? DR_EVENT_STEP_DONE : DR_EVENT_STEP_SKIPPED, cmd, s, p);
+	p->at++;
+	p->tries = 0;
+	if (p->at < p->steps) {
+		start_step(r, s, p, cmd);
+	} else {
+		struct dr_cmd plain = { .wall_ms = cmd->wall_ms };
+		close_plan(r, s, p, &plain, true);
+	}
+}
+
+static void fill_plan(struct dr_repl *r, const struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd,
+		      const struct dr_plan_row *row)
+{
+	memset(p, 0, sizeof(*p));
+	p->id = ++r->plan_last;
+	p->kind = (enum dr_plan_kind)cmd->plan_kind;
+	p->steps = row->steps;
+	p->bar = row->bar;
+	memcpy(p->step, row->step, sizeof(p->step));
+	p->wanted = cmd->member;
+	p->member = cmd->member;
+	p->old = s->holder != DR_MEMBER_NONE ? s->holder : s->last_holder;
+	p->candidate = DR_MEMBER_NONE;
+	p->source = DR_MEMBER_NONE;
+	p->epoch_opened = s->epoch;
+	p->opened_wall_ms = cmd->wall_ms;
+	p->force = cmd->flag;
+	p->reason = cmd->reason;
+	p->actor = cmd->actor;
+}
+
+static enum dr_reason open_refused(const struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (s->plan.id != 0)
+		return DR_REASON_PLAN_IS_OPEN;
+	if (cmd->plan_kind == DR_PLAN_ADOPT)
+		return s->managed ? DR_REASON_ALREADY_MANAGED : DR_REASON_NONE;
+	if (!s->managed)
+		return DR_REASON_NOT_MANAGED;
+	if (cmd->plan_kind != DR_PLAN_REJOIN)
+		return cmd->epoch == s->epoch ? DR_REASON_NONE : DR_REASON_SUPERSEDED;
+	if (cmd->member >= DR_MEMBERS_MAX || s->rejoin[cmd->member].id != 0)
+		return DR_REASON_PLAN_IS_OPEN;
+	return cmd->member == s->holder ? DR_REASON_IS_HOLDER : DR_REASON_NONE;
+}
+
+void dr_apply_plan_open(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	const struct dr_plan_row *row = dr_plan_row((enum dr_plan_kind)cmd->plan_kind);
+	enum dr_reason refused = open_refused(s, cmd);
+	if (row == NULL || refused != DR_REASON_NONE) {
+		dr_request_remember(r, cmd, refused, s->plan.id);
+		return;
+	}
+	bool rejoin = cmd->plan_kind == DR_PLAN_REJOIN;
+	struct dr_plan *p = rejoin ? &s->rejoin[cmd->member] : &s->plan;
+	fill_plan(r, s, p, cmd, row);
+	if (rejoin)
+		s->member[cmd->member].divergence = DR_DIVERGENCE_UNKNOWN;
+	else
+		close_rejoins(r, s, cmd, p->id);
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
+		s->member[m].fails = 0;
+	if (cmd->plan_kind == DR_PLAN_FENCE)
+		s->held_fenced = true;
+	else if (cmd->plan_kind == DR_PLAN_FAILOVER || cmd->plan_kind == DR_PLAN_SWITCHOVER)
+		s->held_fenced = false;
+	if (cmd->reason == DR_REASON_SERVER_FAILED || cmd->reason == DR_REASON_MEMBER_LOST) {
+		struct dr_event_record *i = dr_emit_plan(r, DR_EVENT_INCIDENT, cmd, s, p);
+		dr_emit_member(i, s, p->old);
+	}
+	struct dr_event_record *e = dr_emit_plan(r, DR_EVENT_PLAN_OPENED, cmd, s, p);
+	dr_emit_member(e, s, cmd->member);
+	start_step(r, s, p, cmd);
+	dr_request_remember(r, cmd, DR_REASON_NONE, p->id);
+}
+
+/* The plan's present step, if the command speaks of it and of the present epoch. */
+static struct dr_plan *present(struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_plan *p = dr_service_plan(s, cmd->plan);
+	return p != NULL && p->at == cmd->step && s->epoch == cmd->epoch ? p : NULL;
+}
+
+static void clear_orders(struct dr_service *s)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		memset(&s->member[m].order, 0, sizeof(s->member[m].order));
+		s->member[m].fails = 0;
+	}
+}
+
+void dr_apply_declare(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_plan *p = present(s, cmd);
+	if (p == NULL || p->step[p->at] != DR_STEP_DECLARE)
+		return;
+	s->epoch++;
+	s->holder = DR_MEMBER_NONE;
+	clear_orders(s);
+	(void)dr_emit(r, DR_EVENT_EPOCH, cmd, s);
+	advance(r, s, p, cmd, true);
+}
+
+static void give_epoch(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd, dr_member_ix m)
+{
+	s->holder = m;
+	s->member[m].unproved_epoch = s->epoch;
+	s->member[m].frozen_epoch = s->member[m].frozen_epoch == s->epoch ? s->epoch : 0;
+	s->next = (struct dr_sync){ .set = dr_set_without(cmd->set, m), .k = cmd->k };
+	s->next_version++;
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_HOLDER, cmd, s);
+	e->plan = cmd->plan;
+	dr_emit_member(e, s, m);
+}
+
+/* The holder has every acknowledged write from here on, and nobody else need have: the promise rests on it and,
+ * once they have caught up, on the set that its server will wait for (docs/decisions/0002-joint-sets.md). */
+static void rest_on_holder(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_sync alone = { .set = dr_set_of(s->holder), .k = 1 };
+	struct dr_sync next = dr_sync_effective(&s->next, s->holder);
+	s->last_holder = s->holder;
+	s->sync = dr_sync_joint(&alone, &next);
+	s->sync_joint = true;
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_SYNC_CHANGING, cmd, s);
+	e->a = s->next.set;
+	e->b = s->next.k;
+}
+
+void dr_apply_choose(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_plan *p = present(s, cmd);
+	if (p == NULL || p->step[p->at] != DR_STEP_CHOOSE || cmd->member >= DR_MEMBERS_MAX)
+		return;
+	p->candidate = cmd->member;
+	p->source = cmd->target;
+	p->position = cmd->position;
+	if (p->kind == DR_PLAN_FAILOVER)
+		give_epoch(r, s, cmd, cmd->member);
+	advance(r, s, p, cmd, true);
+}
+
+void dr_apply_claim(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_plan *p = present(s, cmd);
+	if (p == NULL || p->step[p->at] != DR_STEP_CLAIM || cmd->member >= DR_MEMBERS_MAX)
+		return;
+	s->epoch++;
+	s->managed = true;
+	s->primary_epoch = s->epoch;
+	clear_orders(s);
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_MODE, cmd, s);
+	e->a = 1;
+	(void)dr_emit(r, DR_EVENT_EPOCH, cmd, s);
+	give_epoch(r, s, cmd, cmd->member);
+	rest_on_holder(r, s, cmd);
+	s->was_primary = true;
+	advance(r, s, p, cmd, true);
+}
+
+static void step_effects(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd)
+{
+	switch (p->step[p->at]) {
+	case DR_STEP_CATCH_UP:
+		if (p->kind == DR_PLAN_FAILOVER)
+			rest_on_holder(r, s, cmd);
+		break;
+	case DR_STEP_FINAL_POSITION:
+		give_epoch(r, s, cmd, p->candidate);
+		rest_on_holder(r, s, cmd);
+		break;
+	case DR_STEP_PROMOTE:
+		s->primary_epoch = s->epoch;
+		s->was_primary = true;
+		if (p->kind == DR_PLAN_FAILOVER)
+			s->last_failover_wall_ms = cmd->wall_ms;
+		dr_emit_member(dr_emit(r, DR_EVENT_PRIMARY, cmd, s), s, s->holder);
+		break;
+	default:
+		break;
+	}
+}
+
+void dr_apply_step_end(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_plan *p = present(s, cmd);
+	if (p == NULL)
+		return;
+	if (cmd->flag)
+		step_effects(r, s, p, cmd);
+	advance(r, s, p, cmd, cmd->flag);
+}
+
+void dr_apply_ask(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_plan *p = dr_service_plan(s, cmd->plan);
+	if (p == NULL || p->at != cmd->step || p->state == DR_PLAN_ASKING)
+		return;
+	p->state = DR_PLAN_ASKING;
+	p->ask = cmd->reason;
+	p->ask_a = cmd->a;
+	p->ask_b = cmd->b;
+	(void)dr_emit_plan(r, DR_EVENT_PLAN_ASKS, cmd, s, p);
+}
+
+void dr_apply_approve(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_plan *p = dr_service_plan(s, cmd->plan);
+	if (p == NULL || p->state != DR_PLAN_ASKING) {
+		dr_request_remember(r, cmd, p == NULL ? DR_REASON_NO_SUCH_PLAN : DR_REASON_NOTHING_TO_APPROVE, 0);
+		return;
+	}
+	p->state = DR_PLAN_RUNNING;
+	p->tries++;
+	p->accept_loss = p->accept_loss || cmd->flag;
+	p->assert_fenced = p->assert_fenced || cmd->flag2;
+	p->actor = cmd->actor;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
+		s->member[m].fails = 0;
+	(void)dr_emit_plan(r, DR_EVENT_PLAN_APPROVED, cmd, s, p);
+	if (cmd->flag || cmd->flag2)
+		(void)dr_emit_plan(r, DR_EVENT_VOUCHED, cmd, s, p);
+	dr_request_remember(r, cmd, DR_REASON_NONE, p->id);
+}
+
+void dr_apply_plan_close(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_plan *p = dr_service_plan(s, cmd->plan);
+	if (p == NULL) {
+		dr_request_remember(r, cmd, DR_REASON_NO_SUCH_PLAN, 0);
+		return;
+	}
+	/* A person may give up only what can still be undone. */
+	if (cmd->request != 0 && p->kind != DR_PLAN_REJOIN && p->bar < p->steps && p->at >= p->bar) {
+		dr_request_remember(r, cmd, DR_REASON_PAST_THE_BAR, p->id);
+		return;
+	}
+	uint64_t id = p->id;
+	if (p->kind == DR_PLAN_REJOIN)
+		memset(&s->member[p->member].order, 0, sizeof(s->member[p->member].order));
+	else
+		clear_orders(s);
+	close_plan(r, s, p, cmd, cmd->flag);
+	dr_request_remember(r, cmd, DR_REASON_NONE, id);
+}

@@ -1,0 +1,152 @@
+/* apply_spec.c -- a new spec: places of known services and members stay, the rest is made or freed. */
+#include "coord/core/emit.h"
+
+#include <string.h>
+
+static struct dr_spec_service *spec_find(const struct dr_spec *spec, const struct dr_name *name)
+{
+	for (uint32_t i = 0; i < spec->services; i++) {
+		if (dr_name_eq(&spec->service[i].name, name))
+			return &spec->service[i];
+	}
+	return NULL;
+}
+
+static dr_member_ix spec_member_find(const struct dr_spec_service *s, const struct dr_name *name)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (s->member[m].name.s[0] != '\0' && dr_name_eq(&s->member[m].name, name))
+			return m;
+	}
+	return DR_MEMBER_NONE;
+}
+
+/* A member may leave the spec only when nothing rests on it. */
+static bool member_may_go(const struct dr_service *s, dr_member_ix m)
+{
+	return s->holder != m && s->last_holder != m && s->member[m].unproved_epoch == 0 &&
+	       !dr_set_has(s->sync.set, m) && !dr_set_has(s->next.set, m);
+}
+
+static bool service_fits(const struct dr_service *s, const struct dr_spec_service *want)
+{
+	if (want == NULL)
+		return !s->managed;
+	if (!s->managed)
+		return true;
+	unsigned kept = 0;
+	unsigned wanted = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (want->member[m].name.s[0] != '\0')
+			wanted++;
+		if (s->spec.member[m].name.s[0] == '\0')
+			continue;
+		bool stays = spec_member_find(want, &s->spec.member[m].name) != DR_MEMBER_NONE;
+		if (!stays && !member_may_go(s, m))
+			return false;
+		kept += stays ? 1u : 0u;
+	}
+	return wanted >= kept && wanted <= DR_MEMBERS_MAX && want->kind == s->spec.kind;
+}
+
+static bool fits(const struct dr_repl *r, const struct dr_spec *spec)
+{
+	for (uint32_t i = 0; i < r->services; i++) {
+		if (r->service[i].used && !service_fits(&r->service[i], spec_find(spec, &r->service[i].spec.name)))
+			return false;
+	}
+	return true;
+}
+
+/* Put the wanted members into their known places, the new ones into free places. */
+static void merge_members(struct dr_service *s, const struct dr_spec_service *want)
+{
+	struct dr_spec_member merged[DR_MEMBERS_MAX];
+	memset(merged, 0, sizeof(merged));
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		dr_member_ix known = s->spec.member[m].name.s[0] == '\0'
+					     ? DR_MEMBER_NONE
+					     : spec_member_find(want, &s->spec.member[m].name);
+		if (known != DR_MEMBER_NONE)
+			merged[m] = want->member[known];
+		else
+			s->member[m] = (struct dr_member_repl){ .order_last = s->member[m].order_last };
+	}
+	for (dr_member_ix w = 0; w < DR_MEMBERS_MAX; w++) {
+		if (want->member[w].name.s[0] == '\0' ||
+		    dr_service_member_find(s, want->member[w].name.s) != DR_MEMBER_NONE)
+			continue;
+		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+			if (merged[m].name.s[0] == '\0') {
+				merged[m] = want->member[w];
+				break;
+			}
+		}
+	}
+	s->spec = *want;
+	memcpy(s->spec.member, merged, sizeof(merged));
+}
+
+/* A route that changed has to be written again. */
+static void reset_routes(struct dr_service *s, const struct dr_spec_service *old)
+{
+	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
+		if (memcmp(&old->route[i], &s->spec.route[i], sizeof(old->route[i])) != 0) {
+			s->route_epoch[i] = 0;
+			s->route_servers[i] = 0;
+		}
+	}
+}
+
+static void put_service(struct dr_repl *r, const struct dr_spec_service *want)
+{
+	uint32_t ix = dr_repl_service_find(r, want->name.s);
+	for (uint32_t i = 0; ix == DR_SERVICE_NONE && i < DR_SERVICES_MAX; i++) {
+		if (!r->service[i].used)
+			ix = i;
+	}
+	if (ix == DR_SERVICE_NONE)
+		return;
+	struct dr_service *s = &r->service[ix];
+	if (!s->used) {
+		memset(s, 0, sizeof(*s));
+		s->used = true;
+		s->holder = DR_MEMBER_NONE;
+		s->last_holder = DR_MEMBER_NONE;
+	}
+	if (ix >= r->services)
+		r->services = ix + 1;
+	struct dr_spec_service old = s->spec;
+	merge_members(s, want);
+	reset_routes(s, &old);
+}
+
+void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd)
+{
+	const struct dr_spec *spec = cmd->spec;
+	if (spec == NULL || r->spec_version != cmd->a) {
+		dr_request_remember(r, cmd, DR_REASON_VERSION_CHANGED, r->spec_version);
+		return;
+	}
+	if (!fits(r, spec)) {
+		dr_request_remember(r, cmd, DR_REASON_BAD_SPEC, 0);
+		return;
+	}
+	r->spec_version++;
+	r->cluster = spec->cluster;
+	r->timing = spec->timing;
+	/* Expiry counts with the largest TTL that may still run (design.md 4.1). */
+	if (r->ttl_longest_ms < spec->timing.ttl_ms)
+		r->ttl_longest_ms = spec->timing.ttl_ms;
+	r->sites = spec->sites;
+	memcpy(r->site, spec->site, sizeof(r->site));
+	for (uint32_t i = 0; i < r->services; i++) {
+		if (r->service[i].used && spec_find(spec, &r->service[i].spec.name) == NULL)
+			memset(&r->service[i], 0, sizeof(r->service[i]));
+	}
+	for (uint32_t i = 0; i < spec->services; i++)
+		put_service(r, &spec->service[i]);
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_SPEC, cmd, NULL);
+	e->a = r->spec_version;
+	dr_request_remember(r, cmd, DR_REASON_NONE, r->spec_version);
+}

@@ -1,0 +1,90 @@
+/* choose.c -- which member becomes the primary, what it must fetch first, and whom its server waits for. */
+#include "coord/core/think.h"
+
+#include "base/assert.h"
+
+enum { SWITCHOVER_LAG_MAX = 16 << 20 }; /* bytes behind at which a planned switch is not begun */
+
+static bool frozen(const struct dr_think *t, dr_member_ix m)
+{
+	return t->s->spec.member[m].name.s[0] != '\0' && t->s->member[m].frozen_epoch == t->s->epoch &&
+	       t->s->member[m].unproved_epoch == 0;
+}
+
+/* Later timeline first, then further position. */
+static int by_position(const struct dr_think *t, dr_member_ix x, dr_member_ix y)
+{
+	const struct dr_member_repl *a = &t->s->member[x];
+	const struct dr_member_repl *b = &t->s->member[y];
+	if (a->frozen_timeline != b->frozen_timeline)
+		return a->frozen_timeline > b->frozen_timeline ? 1 : -1;
+	if (a->frozen_position != b->frozen_position)
+		return a->frozen_position > b->frozen_position ? 1 : -1;
+	return 0;
+}
+
+static bool better(const struct dr_think *t, dr_member_ix x, dr_member_ix than)
+{
+	int order = by_position(t, x, than);
+	if (order != 0)
+		return order > 0;
+	return t->s->spec.member[x].priority < t->s->spec.member[than].priority;
+}
+
+bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
+{
+	dr_member_ix best = DR_MEMBER_NONE;
+	dr_member_ix furthest = DR_MEMBER_NONE;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (!frozen(t, m))
+			continue;
+		if (furthest == DR_MEMBER_NONE || by_position(t, m, furthest) > 0)
+			furthest = m;
+		bool may = t->s->spec.member[m].priority != 0 && dr_heard(t, m);
+		if (may && (best == DR_MEMBER_NONE || better(t, m, best)))
+			best = m;
+	}
+	if (p->wanted < DR_MEMBERS_MAX && frozen(t, p->wanted) && dr_heard(t, p->wanted))
+		best = p->wanted;
+	if (best == DR_MEMBER_NONE)
+		return false;
+	dr_assert(furthest != DR_MEMBER_NONE);
+	bool fetch = by_position(t, furthest, best) > 0;
+	*out = (struct dr_choice){ .candidate = best,
+				   .source = fetch ? furthest : DR_MEMBER_NONE,
+				   .position = t->s->member[furthest].frozen_position,
+				   .next = dr_sync_desired(t, best, true) };
+	return true;
+}
+
+static bool ready_for_switchover(const struct dr_think *t, dr_member_ix m)
+{
+	uint64_t a = 0;
+	if (dr_core_candidate(t->c, t->ix, m, &a) != DR_REASON_NONE || !dr_follows(t, m))
+		return false;
+	uint64_t primary = t->v->primary_position;
+	uint64_t received = t->v->member[m].report.received;
+	return received + SWITCHOVER_LAG_MAX >= primary;
+}
+
+bool dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
+{
+	dr_member_ix best = DR_MEMBER_NONE;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (!ready_for_switchover(t, m) || (p->wanted < DR_MEMBERS_MAX && p->wanted != m))
+			continue;
+		if (best == DR_MEMBER_NONE) {
+			best = m;
+			continue;
+		}
+		bool in = dr_set_has(t->s->sync.set, m);
+		bool best_in = dr_set_has(t->s->sync.set, best);
+		if (in != best_in ? in : t->s->spec.member[m].priority < t->s->spec.member[best].priority)
+			best = m;
+	}
+	if (best == DR_MEMBER_NONE)
+		return false;
+	*out = (struct dr_choice){ .candidate = best, .source = DR_MEMBER_NONE,
+				   .next = dr_sync_desired(t, best, false) };
+	return true;
+}

@@ -1,0 +1,340 @@
+/* core.c -- the door: one event in, one decision out (core.h). */
+#include "coord/core/core.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "coord/core/think.h"
+
+enum { PROPOSAL_LOST_MS = 5000 }; /* a proposal whose end never came back is forgotten after this */
+
+void dr_core_init(struct dr_core *c, const struct dr_name *self, uint64_t now_ms)
+{
+	c->self = *self;
+	dr_repl_init(&c->repl);
+	c->view.now_ms = now_ms;
+	/* What this log held before the start may have been received just now (design.md 4.3). */
+	c->view.tick_received_ms = now_ms;
+}
+
+void dr_wake_at(struct dr_decision *out, uint64_t at_ms)
+{
+	if (out->wake_at_ms == 0 || at_ms < out->wake_at_ms)
+		out->wake_at_ms = at_ms;
+}
+
+struct dr_cmd dr_cmd_for(const struct dr_think *t, enum dr_cmd_kind kind)
+{
+	return (struct dr_cmd){ .kind = kind, .service = t->ix, .epoch = t->s->epoch, .member = DR_MEMBER_NONE,
+				.target = DR_MEMBER_NONE, .wall_ms = t->c->view.wall_ms };
+}
+
+static bool takes_epoch(enum dr_cmd_kind k)
+{
+	return k == DR_CMD_DECLARE || k == DR_CMD_CLAIM || k == DR_CMD_CHOOSE || k == DR_CMD_RECOVER;
+}
+
+bool dr_propose(struct dr_think *t, const struct dr_cmd *cmd)
+{
+	if (t->proposed || t->v->proposing != 0 || t->out->proposals >= DR_PROPOSE_MAX)
+		return false;
+	struct dr_proposal *p = &t->out->propose[t->out->proposals++];
+	p->tag = ++t->c->view.tag_last;
+	p->cmd = *cmd;
+	t->v->proposing = p->tag;
+	t->v->declaring = takes_epoch(cmd->kind);
+	t->v->proposing_since_ms = t->c->view.now_ms;
+	t->proposed = true;
+	return true;
+}
+
+static enum dr_reason automatic_failover(const struct dr_think *t, enum dr_reason why)
+{
+	uint64_t a = 0;
+	enum dr_reason blocked = dr_core_blocked(t->c, t->ix, &a);
+	/* Bringing back what an own plan stopped is no new failover: no cooldown. */
+	if (why == DR_REASON_NO_PRIMARY && blocked == DR_REASON_COOLDOWN)
+		return DR_REASON_NONE;
+	return blocked;
+}
+
+/* No plan is open: is something wrong with the holder that only a plan can mend? */
+static void incident_think(struct dr_think *t)
+{
+	uint64_t a = 0;
+	if (!t->s->managed || t->proposed)
+		return;
+	enum dr_reason why = dr_incident(t, &a);
+	if (why == DR_REASON_NONE || automatic_failover(t, why) != DR_REASON_NONE)
+		return;
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_PLAN_OPEN);
+	cmd.plan_kind = DR_PLAN_FAILOVER;
+	cmd.reason = why;
+	cmd.a = a;
+	if (why == DR_REASON_NO_PRIMARY) {
+		cmd.reason = DR_REASON_UNDO;
+		cmd.member = t->s->last_holder;
+	} else if (why == DR_REASON_SERVER_FAILED && t->s->spec.durability == DR_DURABILITY_ASYNC &&
+		   t->s->spec.restart_within_ms > 0) {
+		cmd.reason = DR_REASON_RESTART;
+		cmd.member = t->s->holder;
+	}
+	(void)dr_propose(t, &cmd);
+}
+
+/* Members of a service that is only observed are left alone. */
+static void release_think(struct dr_think *t)
+{
+	if (t->s->managed || t->s->plan.id != 0)
+		return;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && !t->proposed; m++) {
+		if (t->s->spec.member[m].name.s[0] == '\0' || !dr_heard(t, m) || !t->v->member[m].report.managed)
+			continue;
+		struct dr_order_core o = { .kind = DR_ORDER_RELEASED, .target = DR_MEMBER_NONE };
+		(void)dr_order_want(t, NULL, m, o);
+	}
+}
+
+/* An order that no longer serves anything (its plan is gone) is not sent any more. */
+static bool order_is_current(const struct dr_service *s, const struct dr_order_core *o)
+{
+	if (o->number == 0 || o->epoch != s->epoch)
+		return false;
+	if (o->plan == 0 || o->plan == s->plan.id)
+		return true;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (s->rejoin[m].id == o->plan)
+			return true;
+	}
+	return o->kind == DR_ORDER_FOLLOWING || o->kind == DR_ORDER_SYNC_SET;
+}
+
+static void want_orders(const struct dr_think *t)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && t->out->orders < DR_ORDERS_MAX; m++) {
+		if (t->s->spec.member[m].name.s[0] == '\0')
+			continue;
+		struct dr_order_wanted *w = &t->out->order[t->out->orders++];
+		*w = (struct dr_order_wanted){ .service = t->ix, .member = m };
+		if (t->c->view.leading && order_is_current(t->s, &t->s->member[m].order))
+			w->core = t->s->member[m].order;
+	}
+}
+
+static void want_routes(const struct dr_think *t)
+{
+	const struct dr_service *s = t->s;
+	for (uint32_t i = 0; i < DR_ROUTES_MAX && t->out->routes < DR_ROUTES_WANTED_MAX; i++) {
+		if (s->spec.route[i].kind == DR_ROUTE_NONE)
+			continue;
+		uint32_t all = (1u << s->spec.route[i].servers) - 1u;
+		bool there = s->route_epoch[i] == s->epoch && (s->route_servers[i] & all) == all;
+		bool ready = t->c->view.leading && s->managed && s->holder != DR_MEMBER_NONE &&
+			     s->primary_epoch == s->epoch;
+		t->out->route[t->out->routes++] = (struct dr_route_wanted){
+			.service = t->ix, .route = i, .wanted = ready && !there, .epoch = s->epoch,
+			.holder = s->holder };
+	}
+}
+
+static void think(struct dr_think *t)
+{
+	dr_member_orders_think(t);
+	bool planned = !t->proposed && dr_plan_think(t);
+	if (!t->proposed)
+		dr_follow_think(t);
+	if (!t->proposed && !planned && t->s->plan.id == 0)
+		incident_think(t);
+	if (!t->proposed)
+		dr_sync_think(t);
+	if (!t->proposed)
+		dr_rejoin_think(t);
+	if (!t->proposed)
+		release_think(t);
+}
+
+static void look(struct dr_core *c, uint32_t ix, struct dr_decision *out)
+{
+	struct dr_think t = { .c = c, .ix = ix, .s = &c->repl.service[ix], .v = &c->view.service[ix], .out = out };
+	if (!t.s->used)
+		return;
+	if (t.v->proposing != 0 && c->view.now_ms - t.v->proposing_since_ms > PROPOSAL_LOST_MS)
+		t.v->proposing = 0;
+	if (c->view.leading && t.v->proposing == 0)
+		think(&t);
+	want_orders(&t);
+	want_routes(&t);
+}
+
+static void look_again(struct dr_core *c, uint32_t service)
+{
+	if (c->look != DR_SERVICE_NONE && c->look != service)
+		c->all = true;
+	c->look = service;
+}
+
+static void role(struct dr_core *c, const struct dr_core_event *ev)
+{
+	struct dr_core_view *v = &c->view;
+	v->leading = ev->leading;
+	v->term = ev->term;
+	v->led_since_ms = ev->now_ms;
+	dr_lease_role(c, ev->leading);
+	for (uint32_t i = 0; i < c->repl.services; i++) {
+		v->service[i].proposing = 0;
+		v->service[i].declaring = false;
+	}
+	c->all = true;
+}
+
+static void committed(struct dr_core *c, const struct dr_core_event *ev)
+{
+	dr_assert(ev->cmd != NULL);
+	dr_repl_apply(&c->repl, ev->index, ev->cmd);
+	if (ev->cmd->kind == DR_CMD_SPEC || ev->cmd->kind == DR_CMD_COORDINATOR)
+		c->all = true;
+	else if (ev->cmd->service != DR_SERVICE_NONE)
+		look_again(c, ev->cmd->service);
+}
+
+static void proposed(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
+{
+	if (ev->tag == c->view.tick_tag) {
+		dr_lease_tick_ended(c, ev->outcome, out);
+		return;
+	}
+	for (uint32_t i = 0; i < c->repl.services; i++) {
+		struct dr_service_view *v = &c->view.service[i];
+		if (v->proposing != ev->tag)
+			continue;
+		v->proposing = 0;
+		v->declaring = false;
+		/* Looked at now: the entry was applied, or it failed and may be proposed again. */
+		if (ev->outcome == DR_OK)
+			look_again(c, i);
+		else
+			dr_wake_at(out, ev->now_ms + 50);
+		return;
+	}
+}
+
+static void take_report(struct dr_core *c, const struct dr_core_event *ev)
+{
+	const struct dr_report *rep = ev->report;
+	uint32_t ix = dr_repl_service_find(&c->repl, rep->service.s);
+	if (ix == DR_SERVICE_NONE)
+		return;
+	const struct dr_service *s = &c->repl.service[ix];
+	dr_member_ix m = dr_service_member_find(s, rep->member.s);
+	if (m == DR_MEMBER_NONE)
+		return;
+	struct dr_service_view *v = &c->view.service[ix];
+	v->member[m].report = *rep;
+	v->member[m].report_ms = ev->now_ms;
+	if (rep->last.number != 0 && rep->last.number >= v->member[m].result.number) {
+		v->member[m].result = rep->last;
+		v->member[m].result_ms = ev->now_ms;
+	}
+	if (m == s->holder && rep->server == DR_SERVER_PRIMARY && rep->epoch == s->epoch) {
+		v->primary_position = rep->received;
+		v->primary_position_ms = ev->now_ms;
+	}
+	look_again(c, ix);
+}
+
+static void take_result(struct dr_core *c, const struct dr_core_event *ev)
+{
+	uint32_t ix = dr_repl_service_find(&c->repl, ev->service.s);
+	if (ix == DR_SERVICE_NONE)
+		return;
+	dr_member_ix m = dr_service_member_find(&c->repl.service[ix], ev->member.s);
+	if (m == DR_MEMBER_NONE)
+		return;
+	struct dr_member_view *mv = &c->view.service[ix].member[m];
+	if (ev->result->number < mv->result.number)
+		return;
+	mv->result = *ev->result;
+	mv->result_ms = ev->now_ms;
+	look_again(c, ix);
+}
+
+static void observed(struct dr_core *c, const struct dr_core_event *ev)
+{
+	uint32_t by = DR_COORDINATORS_MAX;
+	for (uint32_t i = 0; i < c->repl.coordinators; i++) {
+		if (dr_name_eq(&c->repl.coordinator[i].name, &ev->observer))
+			by = i;
+	}
+	if (by == DR_COORDINATORS_MAX || ev->observer.s[0] == '\0')
+		return;
+	for (uint32_t i = 0; i < ev->observations; i++) {
+		const struct dr_observation *o = &ev->observation[i];
+		if (o->service >= c->repl.services || o->member >= DR_MEMBERS_MAX)
+			continue;
+		struct dr_seen_by *at = &c->view.service[o->service].member[o->member].by[by];
+		at->at_ms = ev->now_ms;
+		at->o = *o;
+		look_again(c, o->service);
+	}
+}
+
+static void routed(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
+{
+	uint32_t ix = dr_repl_service_find(&c->repl, ev->service.s);
+	if (ix == DR_SERVICE_NONE || ev->route >= DR_ROUTES_MAX || !c->view.leading)
+		return;
+	const struct dr_service *s = &c->repl.service[ix];
+	if (ev->epoch != s->epoch ||
+	    (s->route_epoch[ev->route] == ev->epoch && s->route_servers[ev->route] == ev->servers))
+		return;
+	if (out->proposals >= DR_PROPOSE_MAX)
+		return;
+	struct dr_proposal *p = &out->propose[out->proposals++];
+	*p = (struct dr_proposal){ .tag = ++c->view.tag_last };
+	p->cmd = (struct dr_cmd){ .kind = DR_CMD_ROUTED, .service = ix, .epoch = ev->epoch, .route = ev->route,
+				  .servers = ev->servers, .wall_ms = ev->wall_ms, .member = DR_MEMBER_NONE,
+				  .target = DR_MEMBER_NONE };
+}
+
+static void take_in(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
+{
+	switch (ev->kind) {
+	case DR_EV_TICK:
+		c->all = true;
+		dr_lease_tick_wanted(c, out);
+		break;
+	case DR_EV_COMMITTED: committed(c, ev); break;
+	case DR_EV_APPENDED: dr_lease_appended(c); break;
+	case DR_EV_ROLE: role(c, ev); break;
+	case DR_EV_PROPOSED: proposed(c, ev, out); break;
+	case DR_EV_REPORT: take_report(c, ev); break;
+	case DR_EV_RESULT: take_result(c, ev); break;
+	case DR_EV_RENEW: dr_lease_renew(c, ev, out); break;
+	case DR_EV_OBSERVED: observed(c, ev); break;
+	case DR_EV_ROUTE: routed(c, ev, out); break;
+	case DR_EV_REQUEST: dr_request_think(c, ev, out); break;
+	case DR_EV_RESTORED:
+		dr_lease_appended(c); /* the snapshot may stand for a tick received just now */
+		c->all = true;
+		break;
+	}
+}
+
+void dr_core_step(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
+{
+	dr_assert(ev->now_ms >= c->view.now_ms);
+	c->view.now_ms = ev->now_ms;
+	c->view.wall_ms = ev->wall_ms;
+	c->all = false;
+	c->look = DR_SERVICE_NONE;
+	out->proposals = out->orders = out->grants = out->routes = 0;
+	out->answer = (struct dr_answer){ 0 };
+	out->wake_at_ms = 0;
+	take_in(c, ev, out);
+	if (c->all) {
+		for (uint32_t i = 0; i < c->repl.services; i++)
+			look(c, i, out);
+	} else if (c->look != DR_SERVICE_NONE) {
+		look(c, c->look, out);
+	}
+}

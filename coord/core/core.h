@@ -1,0 +1,52 @@
+/* core.h -- the deciding half of drcoord: one event in, one decision out.
+ *
+ * Nothing under coord/core/ reads a clock, opens a file, allocates memory or writes a log line.  The same events
+ * in the same order always end in the same decisions; the simulator and the golden transcripts rely on it.
+ *
+ * struct dr_core holds two kinds of memory that must not be mixed:
+ *   repl  replicated: changed only by DR_EV_COMMITTED (apply.c), equal on every coordinator;
+ *   view  what this coordinator has seen by itself: lost on restart, never shared.
+ * Moving a fact from view to repl takes a proposal and a commit, on purpose.
+ *
+ * Ownership: the caller owns *c, the event and the decision (both large: map them, see dr_core_size), and the
+ * core keeps no pointer into the event after returning.  One thread. */
+#ifndef DR_COORD_CORE_CORE_H
+#define DR_COORD_CORE_CORE_H
+
+#include "coord/core/decision.h"
+#include "coord/core/event.h"
+#include "coord/core/view.h"
+
+struct dr_core {
+	struct dr_name self;      /* this coordinator's name */
+	struct dr_repl repl;
+	struct dr_core_view view;
+	bool all;                 /* private: the present event asks for every service to be looked at */
+	uint32_t look;            /* private: or for this one; DR_SERVICE_NONE: none */
+};
+
+/* c is zeroed memory of sizeof(struct dr_core).  now_ms: a lease tick may have been received just now. */
+void dr_core_init(struct dr_core *c, const struct dr_name *self, uint64_t now_ms);
+
+/* Take in one event and overwrite *out with all that follows from it.
+ *
+ * ev->now_ms never goes back.  out->order and out->route name, for every service that this event touched, what
+ * ought to be in flight now, not a change to it: a new leader gets the same again and re-sends it.  A
+ * coordinator that does not lead wants no order and no route. */
+void dr_core_step(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out);
+
+/* The verdict on a member, for `status` and `explain`. */
+enum dr_verdict { DR_VERDICT_UNKNOWN, DR_VERDICT_OK, DR_VERDICT_SUSPECT, DR_VERDICT_LOST, DR_VERDICT_FAILED };
+const char *dr_verdict_name(enum dr_verdict v);
+enum dr_verdict dr_core_verdict(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *silent_ms);
+
+/* Whether the member could be promoted now, and why not (NONE: it could), with the reason's value. */
+enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *a);
+
+/* Why an automatic failover would not start now (NONE: it would). */
+enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64_t *a);
+
+/* How long, from now on, the member's lease may still run as far as this leader knows; 0: expired. */
+uint64_t dr_core_lease_left_ms(const struct dr_core *c, uint32_t service, dr_member_ix m);
+
+#endif

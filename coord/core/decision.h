@@ -1,0 +1,62 @@
+/* decision.h -- what follows from one event: all that the shell must do. */
+#ifndef DR_COORD_CORE_DECISION_H
+#define DR_COORD_CORE_DECISION_H
+
+#include "coord/core/repl.h"
+
+enum {
+	DR_PROPOSE_MAX = 64,   /* proposals of one event */
+	DR_ORDERS_MAX = 512,   /* services x members looked at by one event */
+	DR_GRANTS_MAX = 8192,
+	DR_ROUTES_WANTED_MAX = 256
+};
+
+struct dr_proposal {
+	uint64_t tag;          /* comes back in DR_EV_PROPOSED */
+	struct dr_cmd cmd;     /* SPEC borrows the request's spec */
+};
+
+/* The order that ought to be in flight for one member; core.kind NONE: none, cancel what is. */
+struct dr_order_wanted {
+	uint32_t service;
+	dr_member_ix member;
+	struct dr_order_core core;
+};
+
+struct dr_grant {
+	uint32_t service;
+	dr_member_ix member;
+	uint64_t epoch, renewal;
+	uint32_t ttl_ms;
+};
+
+/* A route that ought to be brought to (epoch, holder); wanted == false: nothing to do, cancel. */
+struct dr_route_wanted {
+	uint32_t service, route;
+	bool wanted;
+	uint64_t epoch;
+	dr_member_ix holder;
+};
+
+/* The answer to DR_EV_REQUEST: at once (refused or answered from an earlier time), else later, when its entry
+ * was applied (the shell asks dr_repl_request_find). */
+struct dr_answer {
+	bool now;
+	enum dr_reason refused;
+	uint64_t a, b;
+};
+
+struct dr_decision {
+	uint32_t proposals;
+	struct dr_proposal propose[DR_PROPOSE_MAX];
+	uint32_t orders;
+	struct dr_order_wanted order[DR_ORDERS_MAX];
+	uint32_t grants;
+	struct dr_grant grant[DR_GRANTS_MAX];
+	uint32_t routes;
+	struct dr_route_wanted route[DR_ROUTES_WANTED_MAX];
+	struct dr_answer answer;
+	uint64_t wake_at_ms;   /* 0: no wake-up wanted */
+};
+
+#endif

@@ -1,0 +1,157 @@
+/* detect.c -- what is seen of members becomes a verdict (design.md 5).
+ *
+ * A member is failed when its own agent says so, lost when a majority of the coordinators outside its site
+ * (or of all, one of them outside) neither hear its agent nor reach its server for detect_after, else
+ * suspect.  One coordinator's view starts nothing; what was seen longer ago than detect_after says nothing. */
+#include "coord/core/think.h"
+
+#include <string.h>
+
+const char *dr_verdict_name(enum dr_verdict v)
+{
+	static const char *const names[] = { "unknown", "ok", "suspect", "lost", "failed" };
+	return (unsigned)v < sizeof(names) / sizeof(names[0]) ? names[v] : "unknown";
+}
+
+uint64_t dr_heard_age(const struct dr_core *c, uint32_t ix, dr_member_ix m)
+{
+	const struct dr_member_view *mv = &c->view.service[ix].member[m];
+	return mv->report_ms == 0 ? UINT64_MAX : c->view.now_ms - mv->report_ms;
+}
+
+/* Reports come once a probe interval: two missed ones and some are too many. */
+bool dr_heard(const struct dr_think *t, dr_member_ix m)
+{
+	return dr_heard_age(t->c, t->ix, m) <= 2 * (uint64_t)t->c->repl.timing.probe_ms + 250;
+}
+
+struct count {
+	unsigned all, silent, all_outside, silent_outside;
+	uint64_t silent_ms; /* the shortest silence among the silent */
+};
+
+static uint64_t silence(const struct dr_core *c, const struct dr_seen_by *by)
+{
+	uint64_t age = by->o.agent_age_ms < by->o.server_age_ms ? by->o.agent_age_ms : by->o.server_age_ms;
+	return age + (c->view.now_ms - by->at_ms);
+}
+
+static struct count count_silent(const struct dr_core *c, uint32_t ix, dr_member_ix m)
+{
+	struct count n = { .silent_ms = UINT64_MAX };
+	const struct dr_repl *r = &c->repl;
+	const struct dr_spec_member *sm = &r->service[ix].spec.member[m];
+	for (uint32_t i = 0; i < r->coordinators; i++) {
+		if (r->coordinator[i].name.s[0] == '\0')
+			continue;
+		bool outside = !dr_name_eq(&r->coordinator[i].site, &sm->site);
+		const struct dr_seen_by *by = &c->view.service[ix].member[m].by[i];
+		bool fresh = by->at_ms != 0 && c->view.now_ms - by->at_ms <= r->timing.detect_after_ms;
+		uint64_t quiet = fresh ? silence(c, by) : 0;
+		bool silent = fresh && quiet >= r->timing.detect_after_ms;
+		n.all++;
+		n.all_outside += outside ? 1u : 0u;
+		n.silent += silent ? 1u : 0u;
+		n.silent_outside += silent && outside ? 1u : 0u;
+		if (silent && quiet < n.silent_ms)
+			n.silent_ms = quiet;
+	}
+	return n;
+}
+
+static bool says_failed(const struct dr_core *c, uint32_t ix, dr_member_ix m)
+{
+	const struct dr_member_view *mv = &c->view.service[ix].member[m];
+	const struct dr_service *s = &c->repl.service[ix];
+	return mv->report_ms != 0 && c->view.now_ms - mv->report_ms <= c->repl.timing.detect_after_ms &&
+	       mv->report.managed && mv->report.role == DR_ROLE_PRIMARY && mv->report.epoch == s->epoch &&
+	       mv->report.server == DR_SERVER_STOPPED;
+}
+
+enum dr_verdict dr_core_verdict(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *silent_ms)
+{
+	struct count n = count_silent(c, service, m);
+	*silent_ms = n.silent_ms == UINT64_MAX ? 0 : n.silent_ms;
+	if (says_failed(c, service, m))
+		return DR_VERDICT_FAILED;
+	bool outside = n.all_outside > 0 && 2 * n.silent_outside > n.all_outside;
+	bool all = n.silent_outside > 0 && 2 * n.silent > n.all;
+	if (outside || all)
+		return DR_VERDICT_LOST;
+	if (n.silent > 0)
+		return DR_VERDICT_SUSPECT;
+	return dr_heard_age(c, service, m) <= c->repl.timing.detect_after_ms ? DR_VERDICT_OK : DR_VERDICT_UNKNOWN;
+}
+
+enum dr_reason dr_incident(const struct dr_think *t, uint64_t *a)
+{
+	uint64_t silent = 0;
+	*a = 0;
+	if (t->s->holder == DR_MEMBER_NONE)
+		return DR_REASON_NO_PRIMARY;
+	switch (dr_core_verdict(t->c, t->ix, t->s->holder, &silent)) {
+	case DR_VERDICT_FAILED:
+		return DR_REASON_SERVER_FAILED;
+	case DR_VERDICT_LOST:
+		*a = silent;
+		return DR_REASON_MEMBER_LOST;
+	default:
+		return DR_REASON_NONE;
+	}
+}
+
+static bool same_address(const struct dr_address *x, const struct dr_address *y)
+{
+	return x->port == y->port && strcmp(x->host, y->host) == 0;
+}
+
+bool dr_follows(const struct dr_think *t, dr_member_ix m)
+{
+	const struct dr_member_view *mv = &t->v->member[m];
+	if (t->s->holder == DR_MEMBER_NONE || m == t->s->holder || !dr_heard(t, m))
+		return false;
+	return mv->report.server == DR_SERVER_STANDBY && mv->report.receiving &&
+	       same_address(&mv->report.upstream_at, &t->s->spec.member[t->s->holder].address);
+}
+
+enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64_t *a)
+{
+	const struct dr_service *s = &c->repl.service[service];
+	*a = 0;
+	if (!s->managed)
+		return DR_REASON_NOT_MANAGED;
+	if (s->held_fenced)
+		return DR_REASON_NO_PRIMARY;
+	if (s->paused && (s->pause_until_wall_ms == 0 || c->view.wall_ms < s->pause_until_wall_ms))
+		return DR_REASON_PAUSED;
+	uint64_t over = s->last_failover_wall_ms + s->spec.cooldown_ms;
+	if (s->last_failover_wall_ms != 0 && c->view.wall_ms < over) {
+		*a = over - c->view.wall_ms;
+		return DR_REASON_COOLDOWN;
+	}
+	return DR_REASON_NONE;
+}
+
+enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *a)
+{
+	const struct dr_service *s = &c->repl.service[service];
+	const struct dr_member_view *mv = &c->view.service[service].member[m];
+	*a = 0;
+	if (m >= DR_MEMBERS_MAX || s->spec.member[m].name.s[0] == '\0')
+		return DR_REASON_NO_SUCH_MEMBER;
+	if (s->spec.member[m].priority == 0)
+		return DR_REASON_NOT_PROMOTABLE;
+	if (m == s->holder)
+		return DR_REASON_IS_PRIMARY;
+	if (dr_heard_age(c, service, m) > c->repl.timing.detect_after_ms)
+		return DR_REASON_NOT_REACHABLE;
+	if (s->member[m].joined_epoch != s->epoch && s->member[m].frozen_epoch != s->epoch)
+		return DR_REASON_NOT_FOLLOWING;
+	uint64_t primary = c->view.service[service].primary_position;
+	uint64_t lag = primary > mv->report.received ? primary - mv->report.received : 0;
+	if (s->spec.durability == DR_DURABILITY_ASYNC && lag > s->spec.rpo_bytes) {
+		*a = lag;
+		return DR_REASON_LAGS;
+	}
+	return DR_REASON_NONE;
+}

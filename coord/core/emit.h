@@ -1,0 +1,46 @@
+/* emit.h -- how apply*.c write down what happened.  Inside coord/core/ only. */
+#ifndef DR_COORD_CORE_EMIT_H
+#define DR_COORD_CORE_EMIT_H
+
+#include "coord/core/repl.h"
+
+/* Append an event of this kind and return it for its other fields; s may be NULL.  Service, epoch, wall time,
+ * actor, text, reason and its values are filled in. */
+struct dr_event_record *dr_emit(struct dr_repl *r, enum dr_event_kind kind, const struct dr_cmd *cmd,
+				const struct dr_service *s);
+/* The same with a plan's id, kind and present step. */
+struct dr_event_record *dr_emit_plan(struct dr_repl *r, enum dr_event_kind kind, const struct dr_cmd *cmd,
+				     const struct dr_service *s, const struct dr_plan *p);
+void dr_emit_member(struct dr_event_record *e, const struct dr_service *s, dr_member_ix m);
+
+/* Remember what a request came to; nothing when the command has none. */
+void dr_request_remember(struct dr_repl *r, const struct dr_cmd *cmd, enum dr_reason refused, uint64_t a);
+
+/* The handlers, one file a subject: apply_plan.c, apply_order.c, apply_spec.c. */
+void dr_apply_plan_open(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_declare(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_choose(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_claim(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_step_end(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_ask(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_approve(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_plan_close(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_prove(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_order(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_order_end(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_sync_change(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_sync_confirm(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_member_joined(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_member_left(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_routed(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd);
+
+/* sync.c: the set and k that count for a (set, k) of this service: an empty one is ({holder}, 1). */
+struct dr_sync dr_sync_effective(const struct dr_sync *s, dr_member_ix holder);
+/* What is safe while the server may still act by either of two. */
+struct dr_sync dr_sync_joint(const struct dr_sync *a, const struct dr_sync *b);
+
+/* The open plan with this id: the main one or a rejoin; NULL. */
+struct dr_plan *dr_service_plan(struct dr_service *s, uint64_t id);
+
+#endif

@@ -1,0 +1,125 @@
+/* lease.c -- the lease book: who may have been granted what until when (design.md 4, rules 1 to 3).
+ *
+ * The leader notes when it received a renewal, before anything is granted; it grants only once a lease tick
+ * that it appended afterwards has committed; it counts from those receipts, and for whatever an earlier leader
+ * may have granted from the last lease tick that had entered its own log when it began to lead. */
+#include "coord/core/think.h"
+
+#include "base/assert.h"
+
+enum { TICK_SPACING_MS = 20 }; /* at most one lease tick per so long (design.md 4.2) */
+
+void dr_lease_appended(struct dr_core *c)
+{
+	c->view.tick_received_ms = c->view.now_ms;
+}
+
+void dr_lease_role(struct dr_core *c, bool leading)
+{
+	struct dr_core_view *v = &c->view;
+	v->tick_tag = 0;
+	v->renewals_waiting = 0;
+	for (uint32_t i = 0; i < c->repl.services; i++) {
+		v->service[i].renewal_waits = false;
+		v->service[i].renewal_tag = 0;
+	}
+	if (leading)
+		v->base_receipt_ms = v->tick_received_ms;
+}
+
+uint64_t dr_core_lease_left_ms(const struct dr_core *c, uint32_t service, dr_member_ix m)
+{
+	dr_assert(service < DR_SERVICES_MAX && m < DR_MEMBERS_MAX);
+	const struct dr_core_view *v = &c->view;
+	uint64_t from = v->service[service].member[m].renewed_ms;
+	if (from < v->base_receipt_ms)
+		from = v->base_receipt_ms;
+	uint64_t hold = dr_lease_hold_ms(c->repl.ttl_longest_ms, c->repl.timing.drift_ppm);
+	/* Times are whole milliseconds, cut off: one more makes sure. */
+	uint64_t until = from + hold + 1;
+	return until > v->now_ms ? until - v->now_ms : 0;
+}
+
+void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
+{
+	if (!c->view.leading)
+		return;
+	uint32_t ix = dr_repl_service_find(&c->repl, ev->service.s);
+	if (ix == DR_SERVICE_NONE)
+		return;
+	const struct dr_service *s = &c->repl.service[ix];
+	struct dr_service_view *v = &c->view.service[ix];
+	dr_member_ix m = dr_service_member_find(s, ev->member.s);
+	if (m == DR_MEMBER_NONE || !s->managed || s->holder != m || s->epoch != ev->epoch || v->declaring)
+		return;
+	v->member[m].renewed_ms = ev->now_ms;
+	if (!v->renewal_waits)
+		c->view.renewals_waiting++;
+	v->renewal_waits = true;
+	v->renewal_member = m;
+	v->renewal_id = ev->renewal;
+	v->renewal_epoch = ev->epoch;
+	v->renewal_tag = 0; /* only a tick appended from now on answers it */
+	dr_lease_tick_wanted(c, out);
+}
+
+void dr_lease_tick_wanted(struct dr_core *c, struct dr_decision *out)
+{
+	struct dr_core_view *v = &c->view;
+	if (!v->leading || v->renewals_waiting == 0 || v->tick_tag != 0)
+		return;
+	if (v->tick_proposed_ms != 0 && v->now_ms < v->tick_proposed_ms + TICK_SPACING_MS) {
+		dr_wake_at(out, v->tick_proposed_ms + TICK_SPACING_MS);
+		return;
+	}
+	if (out->proposals >= DR_PROPOSE_MAX)
+		return;
+	struct dr_proposal *p = &out->propose[out->proposals++];
+	*p = (struct dr_proposal){ .tag = ++v->tag_last };
+	p->cmd.kind = DR_CMD_TICK;
+	p->cmd.service = DR_SERVICE_NONE;
+	p->cmd.wall_ms = v->wall_ms;
+	p->cmd.ttl_ms = c->repl.timing.ttl_ms;
+	v->tick_tag = p->tag;
+	v->tick_proposed_ms = v->now_ms;
+	for (uint32_t i = 0; i < c->repl.services; i++) {
+		if (v->service[i].renewal_waits && v->service[i].renewal_tag == 0)
+			v->service[i].renewal_tag = p->tag;
+	}
+}
+
+static void grant(struct dr_core *c, uint32_t ix, struct dr_decision *out)
+{
+	const struct dr_service *s = &c->repl.service[ix];
+	struct dr_service_view *v = &c->view.service[ix];
+	v->renewal_waits = false;
+	v->renewal_tag = 0;
+	c->view.renewals_waiting--;
+	if (s->holder != v->renewal_member || s->epoch != v->renewal_epoch || v->declaring)
+		return;
+	if (out->grants >= DR_GRANTS_MAX)
+		return;
+	out->grant[out->grants++] = (struct dr_grant){ .service = ix,
+						       .member = v->renewal_member,
+						       .epoch = v->renewal_epoch,
+						       .renewal = v->renewal_id,
+						       .ttl_ms = c->repl.timing.ttl_ms };
+}
+
+void dr_lease_tick_ended(struct dr_core *c, enum dr_err outcome, struct dr_decision *out)
+{
+	struct dr_core_view *v = &c->view;
+	uint64_t tag = v->tick_tag;
+	v->tick_tag = 0;
+	if (!v->leading)
+		return;
+	for (uint32_t i = 0; i < c->repl.services; i++) {
+		if (!v->service[i].renewal_waits || v->service[i].renewal_tag != tag)
+			continue;
+		if (outcome == DR_OK)
+			grant(c, i, out);
+		else
+			v->service[i].renewal_tag = 0;
+	}
+	dr_lease_tick_wanted(c, out);
+}

@@ -1,0 +1,214 @@
+/* plan.c -- the leader carries an open plan on: looks at the present step, and proposes what comes next.
+ *
+ *        opened --> step holds --> next step ... --> closed
+ *                    |  stuck
+ *                    +--> ABORT: closed, the old holder is brought back by a plan of its own
+ *                    +--> ASK, HOLD: waits for approve (one more try) or abort
+ *                    +--> SKIP: next step, what is missing is repaired later
+ *
+ * A step is judged by evidence in repl and view, never by the plan's own memory, so a new leader carries on
+ * where the old one was. */
+#include "coord/core/think.h"
+
+enum { RETRY_MS = 200, FAILS_MAX = 5 };
+
+/* How long the present step (and try) of the main plan has been looked at by this leader. */
+uint64_t dr_step_age(const struct dr_think *t)
+{
+	return t->c->view.now_ms - t->v->step_since_ms;
+}
+
+static void follow_step(struct dr_think *t)
+{
+	const struct dr_plan *p = &t->s->plan;
+	struct dr_service_view *v = t->v;
+	if (v->step_plan == p->id && v->step_at == p->at && v->step_tries == p->tries)
+		return;
+	v->step_plan = p->id;
+	v->step_at = p->at;
+	v->step_tries = p->tries;
+	v->step_since_ms = t->c->view.now_ms;
+}
+
+struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p, dr_member_ix m,
+				     struct dr_order_core o)
+{
+	const struct dr_member_repl *mr = &t->s->member[m];
+	struct dr_member_view *mv = &t->v->member[m];
+	struct dr_step_outcome waits = { .verdict = DR_STEP_WAITS };
+	o.epoch = t->s->epoch;
+	o.plan = p != NULL ? p->id : 0;
+	o.step = p != NULL ? (uint32_t)p->step[p->at] : 0;
+	if (mr->order.number != 0 && mr->order.kind == o.kind && mr->order.plan == o.plan &&
+	    mr->order.sync == o.sync && mr->order.k == o.k && mr->order.target == o.target)
+		return waits;
+	if (mr->fails >= FAILS_MAX)
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_ORDER_FAILED, m, mr->fails };
+	if (mr->fails > 0 && mr->order.number == 0) {
+		if (mv->retry_for != mr->order_last) {
+			mv->retry_for = mr->order_last;
+			mv->retry_at_ms = t->c->view.now_ms + (uint64_t)RETRY_MS * mr->fails;
+		}
+		if (t->c->view.now_ms < mv->retry_at_ms) {
+			dr_wake_at(t->out, mv->retry_at_ms);
+			return waits;
+		}
+	}
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_ORDER);
+	cmd.member = m;
+	cmd.order = o;
+	waits.verdict = dr_propose(t, &cmd) ? DR_STEP_PROPOSED : DR_STEP_WAITS;
+	return waits;
+}
+
+static void end_order(struct dr_think *t, dr_member_ix m, const struct dr_order_result *result)
+{
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_ORDER_END);
+	cmd.member = m;
+	cmd.result = *result;
+	(void)dr_propose(t, &cmd);
+}
+
+void dr_member_orders_think(struct dr_think *t)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && !t->proposed; m++) {
+		const struct dr_order_core *o = &t->s->member[m].order;
+		struct dr_member_view *mv = &t->v->member[m];
+		if (o->number == 0)
+			continue;
+		if (mv->result.number == o->number && mv->result.outcome != DR_OUTCOME_ACCEPTED &&
+		    mv->result.outcome != DR_OUTCOME_NONE) {
+			end_order(t, m, &mv->result);
+			continue;
+		}
+		if (mv->order_since != o->number) {
+			mv->order_since = o->number;
+			mv->order_sent_ms = t->c->view.now_ms;
+		}
+		uint64_t over = mv->order_sent_ms + dr_order_limit_ms(o->kind);
+		if (t->c->view.now_ms < over)
+			continue;
+		struct dr_order_result late = { .number = o->number, .epoch = o->epoch,
+						.outcome = DR_OUTCOME_FAILED, .code = DR_E_TIMEOUT };
+		end_order(t, m, &late);
+	}
+}
+
+static void end_step(struct dr_think *t, const struct dr_plan *p, bool done, enum dr_reason reason)
+{
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_STEP_END);
+	cmd.plan = p->id;
+	cmd.step = p->at;
+	cmd.flag = done;
+	cmd.reason = reason;
+	if (p->step[p->at] == DR_STEP_FINAL_POSITION) {
+		/* The planned switch's holder: its set is chosen with what is known now. */
+		struct dr_sync next = dr_sync_desired(t, p->candidate, false);
+		cmd.set = dr_set_without(next.set, p->old);
+		cmd.k = dr_set_count(cmd.set) < next.k ? dr_set_count(cmd.set) : next.k;
+	}
+	(void)dr_propose(t, &cmd);
+}
+
+static void ask(struct dr_think *t, const struct dr_plan *p, enum dr_reason reason, uint64_t a, uint64_t b)
+{
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_ASK);
+	cmd.plan = p->id;
+	cmd.step = p->at;
+	cmd.reason = reason;
+	cmd.a = a;
+	cmd.b = b;
+	(void)dr_propose(t, &cmd);
+}
+
+static void close_failed(struct dr_think *t, const struct dr_plan *p, enum dr_reason reason, uint64_t a)
+{
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_PLAN_CLOSE);
+	cmd.plan = p->id;
+	cmd.reason = reason;
+	cmd.a = a;
+	(void)dr_propose(t, &cmd);
+}
+
+static void stuck(struct dr_think *t, const struct dr_plan *p, enum dr_reason reason, uint64_t a, uint64_t b)
+{
+	const struct dr_step_row *row = dr_step_row(p->step[p->at]);
+	switch (row != NULL ? row->if_stuck : DR_STUCK_HOLD) {
+	case DR_STUCK_ABORT:
+		close_failed(t, p, reason, a);
+		break;
+	case DR_STUCK_SKIP:
+		end_step(t, p, false, reason);
+		break;
+	default:
+		ask(t, p, reason, a, b);
+		break;
+	}
+}
+
+/* Right of the bar there is no way back: if the new holder dies, another plan moves on from it. */
+static bool holder_died(struct dr_think *t, const struct dr_plan *p)
+{
+	uint64_t a = 0;
+	if (p->bar >= p->steps || p->at < p->bar || t->s->holder == DR_MEMBER_NONE)
+		return false;
+	enum dr_reason why = dr_incident(t, &a);
+	/* A server that is down while it is being promoted is the step's own business. */
+	if (why == DR_REASON_SERVER_FAILED && p->step[p->at] == DR_STEP_PROMOTE)
+		return false;
+	if (why == DR_REASON_NONE)
+		return false;
+	close_failed(t, p, why, a);
+	return true;
+}
+
+static bool waits_for_approval(struct dr_think *t, const struct dr_plan *p)
+{
+	bool automatic = p->actor.s[0] == '\0' && p->reason != DR_REASON_UNDO;
+	if (p->state == DR_PLAN_ASKING)
+		return true;
+	if (!automatic || t->s->spec.auto_failover || p->at != 0 || p->tries > 0)
+		return false;
+	if (p->kind != DR_PLAN_FAILOVER && p->kind != DR_PLAN_SWITCHOVER)
+		return false;
+	ask(t, p, DR_REASON_NOT_ASKED, 0, 0);
+	return true;
+}
+
+/* An asking plan whose question has answered itself goes on without a person. */
+static bool answered_itself(struct dr_think *t, const struct dr_plan *p)
+{
+	if (p->state != DR_PLAN_ASKING || p->ask == DR_REASON_NOT_ASKED || p->ask == DR_REASON_MAY_LOSE ||
+	    p->ask == DR_REASON_ORDER_FAILED)
+		return false;
+	return dr_step_look(t, p).verdict == DR_STEP_HOLDS;
+}
+
+bool dr_plan_think(struct dr_think *t)
+{
+	const struct dr_plan *p = &t->s->plan;
+	if (p->id == 0)
+		return false;
+	follow_step(t);
+	if (t->proposed || holder_died(t, p))
+		return true;
+	if (answered_itself(t, p)) {
+		end_step(t, p, true, DR_REASON_NONE);
+		return true;
+	}
+	if (waits_for_approval(t, p))
+		return true;
+	struct dr_step_outcome o = dr_step_look(t, p);
+	const struct dr_step_row *row = dr_step_row(p->step[p->at]);
+	uint64_t limit = row != NULL ? row->limit_ms : 10000;
+	if (o.verdict == DR_STEP_HOLDS)
+		end_step(t, p, true, DR_REASON_NONE);
+	else if (o.verdict == DR_STEP_STUCK)
+		stuck(t, p, o.reason, o.a, o.b);
+	else if (o.verdict == DR_STEP_WAITS && dr_step_age(t) >= limit)
+		stuck(t, p, o.reason != DR_REASON_NONE ? o.reason : DR_REASON_STEP_TIMED_OUT,
+		      o.reason != DR_REASON_NONE ? o.a : limit, o.reason != DR_REASON_NONE ? o.b : p->tries + 1);
+	else
+		dr_wake_at(t->out, t->v->step_since_ms + limit);
+	return true;
+}

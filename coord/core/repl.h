@@ -1,0 +1,140 @@
+/* repl.h -- replicated state: equal on every coordinator at the same log index.
+ *
+ * Changed only by apply.c, one command at a time.  Nothing in it may come from a clock, a pointer, a hash order
+ * or anything else that two coordinators could see differently.  Mapped once at its full size and touched
+ * on use, so unused services cost nothing. */
+#ifndef DR_COORD_CORE_REPL_H
+#define DR_COORD_CORE_REPL_H
+
+#include "model/cmd.h"
+#include "model/plan.h"
+
+/* Which standbys an acknowledged write is safe with: at least k of the set have it.  A service without such a
+ * standby has set = {holder}, k = 1: only the holder is sure to have it. */
+struct dr_sync {
+	dr_member_set set;
+	uint32_t k;
+};
+
+struct dr_member_repl {
+	uint64_t order_last;           /* highest order number ever issued */
+	struct dr_order_core order;    /* the open one; number 0: none */
+	struct dr_order_core done;     /* the newest one that was done */
+	struct dr_order_result result; /* of the newest ended one */
+	uint64_t unproved_epoch;       /* may act as primary of this epoch until proved fenced; 0: proved */
+	enum dr_proof proof;           /* the newest proof ... */
+	uint64_t proof_epoch;          /* ... and the service's epoch when it was given */
+	uint64_t frozen_epoch;         /* receives nothing since this epoch; final position: */
+	uint64_t frozen_position;
+	uint32_t frozen_timeline;
+	uint64_t joined_epoch;         /* follows (or is) the holder of this epoch */
+	uint64_t sync_epoch;           /* SYNC_SET was done for this epoch ... */
+	uint32_t sync_version;         /* ... and this version of next */
+	enum dr_divergence divergence; /* rejoin: what compare found */
+	uint32_t fails;                /* orders of the open plan that failed in a row */
+};
+
+enum dr_plan_state { DR_PLAN_RUNNING, DR_PLAN_ASKING };
+
+struct dr_plan {
+	uint64_t id;                   /* 0: none is open */
+	enum dr_plan_kind kind;
+	enum dr_plan_state state;
+	uint32_t steps, at;            /* at: index of the present step */
+	uint32_t bar;
+	enum dr_step step[DR_STEPS_MAX];
+	dr_member_ix wanted;           /* the candidate that was asked for */
+	dr_member_ix member;           /* rejoin: who */
+	dr_member_ix old;              /* the holder when it opened */
+	dr_member_ix candidate;
+	dr_member_ix source;           /* catch_up from here; NONE: nothing to fetch */
+	uint64_t position;             /* what the candidate must have */
+	uint64_t epoch_opened;
+	uint64_t opened_wall_ms;
+	uint32_t tries;                /* of the present step: raised by each approve */
+	bool force, accept_loss, assert_fenced;
+	enum dr_reason reason;         /* why it was opened */
+	enum dr_reason ask;            /* why it waits */
+	uint64_t ask_a, ask_b;
+	struct dr_name actor;
+};
+
+struct dr_service {
+	bool used;
+	bool managed;
+	bool held_fenced;              /* an operator fenced it: nothing automatic brings it back */
+	bool was_primary;              /* primary_epoch was reached at least once */
+	uint64_t epoch;                /* who may be primary: only grows */
+	dr_member_ix holder;           /* of that epoch; NONE */
+	dr_member_ix last_holder;      /* the newest holder that had every acknowledged write */
+	uint64_t primary_epoch;        /* the newest epoch whose holder was seen to take writes */
+	struct dr_sync sync;           /* what the promise rests on now */
+	struct dr_sync next;           /* what the server is to wait for; equal sets: settled */
+	bool sync_joint;               /* sync is the union of old and next */
+	uint32_t next_version;         /* counts changes of next within the epoch */
+	struct dr_plan plan;           /* failover, switchover, adopt, fence */
+	struct dr_plan rejoin[DR_MEMBERS_MAX];
+	bool paused;
+	uint64_t pause_until_wall_ms;  /* 0: until resumed */
+	struct dr_name pause_actor;
+	char pause_text[DR_REASON_MAX];
+	uint64_t last_failover_wall_ms;
+	uint64_t route_epoch[DR_ROUTES_MAX];
+	uint32_t route_servers[DR_ROUTES_MAX]; /* bit i: server i shows route_epoch */
+	struct dr_member_repl member[DR_MEMBERS_MAX];
+	struct dr_spec_service spec;
+};
+
+struct dr_coordinator {
+	struct dr_name name, site;     /* name empty: this place is free */
+	struct dr_address address;
+	uint64_t id;
+};
+
+enum { DR_REQUESTS_KEPT = 256 };
+
+/* What an operator's request came to, kept to answer a repeated one alike. */
+struct dr_request_done {
+	uint64_t request;
+	enum dr_reason refused; /* NONE: it was carried out */
+	uint64_t a;             /* plan id or version */
+};
+
+struct dr_repl {
+	uint64_t applied;              /* log index */
+	struct dr_name cluster;
+	uint64_t spec_version;         /* 0: none was applied */
+	struct dr_timing timing;
+	uint32_t ttl_longest_ms;       /* the largest that may still run: expiry counts with it */
+	uint32_t sites;
+	struct dr_site site[DR_SITES_MAX];
+	uint32_t coordinators;         /* highest used place + 1 */
+	struct dr_coordinator coordinator[DR_COORDINATORS_MAX];
+	uint64_t plan_last;            /* highest plan id */
+	uint64_t event_last;           /* highest event index; kept: the last DR_EVENTS_KEPT */
+	uint32_t requests_next;
+	struct dr_request_done request[DR_REQUESTS_KEPT];
+	uint32_t services;             /* highest used place + 1 */
+	struct dr_event_record event[DR_EVENTS_KEPT]; /* index i at i % DR_EVENTS_KEPT */
+	struct dr_service service[DR_SERVICES_MAX];
+};
+
+/* Empty state. */
+void dr_repl_init(struct dr_repl *r);
+
+/* Apply one command at a log index.  Total and deterministic. */
+void dr_repl_apply(struct dr_repl *r, uint64_t index, const struct dr_cmd *cmd);
+
+/* Places by name; DR_SERVICE_NONE, DR_MEMBER_NONE. */
+uint32_t dr_repl_service_find(const struct dr_repl *r, const char *name);
+dr_member_ix dr_service_member_find(const struct dr_service *s, const char *name);
+/* The members that the spec names. */
+dr_member_set dr_service_members(const struct dr_service *s);
+/* The answered request with this id; NULL when it is not (or no longer) known. */
+const struct dr_request_done *dr_repl_request_find(const struct dr_repl *r, uint64_t request);
+/* Event i, or NULL when it is not kept (any more, or yet). */
+const struct dr_event_record *dr_repl_event(const struct dr_repl *r, uint64_t index);
+/* How many positions of the sync set must be known so that no acknowledged write is missed: |set| - k + 1. */
+uint32_t dr_sync_positions_needed(const struct dr_sync *s);
+
+#endif

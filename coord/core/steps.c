@@ -1,0 +1,367 @@
+/* steps.c -- for each step: does the world show that it holds, and what to order if not.
+ *
+ * One function a step, found by its row.  A function looks at evidence (repl, view) and either says that the
+ * step holds, wants an order, waits (naming what it waits for), or is stuck. */
+#include "coord/core/think.h"
+
+static const struct dr_step_outcome holds = { .verdict = DR_STEP_HOLDS };
+static const struct dr_step_outcome waits = { .verdict = DR_STEP_WAITS };
+static const struct dr_step_outcome proposed = { .verdict = DR_STEP_PROPOSED };
+
+enum { STRAGGLER_MS = 1000 }; /* how long a freeze waits for more positions than it needs */
+
+static bool named(const struct dr_think *t, dr_member_ix m)
+{
+	return m < DR_MEMBERS_MAX && t->s->spec.member[m].name.s[0] != '\0';
+}
+
+static bool is_frozen(const struct dr_think *t, dr_member_ix m)
+{
+	return t->s->member[m].frozen_epoch == t->s->epoch;
+}
+
+static struct dr_step_outcome step_DECLARE(struct dr_think *t, const struct dr_plan *p)
+{
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_DECLARE);
+	cmd.plan = p->id;
+	cmd.step = p->at;
+	return dr_propose(t, &cmd) ? proposed : waits;
+}
+
+static struct dr_step_outcome prove(struct dr_think *t, const struct dr_plan *p, dr_member_ix m, enum dr_proof proof)
+{
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_PROVE);
+	cmd.plan = p->id;
+	cmd.member = m;
+	cmd.proof = proof;
+	if (proof == DR_PROOF_OPERATOR)
+		cmd.actor = p->actor;
+	return dr_propose(t, &cmd) ? proposed : waits;
+}
+
+/* Each former holder: told to stop, and proved by its answer, by its lease's end, or by a person's word.  A
+ * planned switch takes only the answer: without it the last position is not known. */
+static struct dr_step_outcome step_FENCE_OLD(struct dr_think *t, const struct dr_plan *p)
+{
+	struct dr_step_outcome all = { .verdict = DR_STEP_HOLDS };
+	uint64_t open = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (t->s->member[m].unproved_epoch == 0)
+			continue;
+		open++;
+		uint64_t left = dr_core_lease_left_ms(t->c, t->ix, m);
+		if (p->assert_fenced)
+			return prove(t, p, m, DR_PROOF_OPERATOR);
+		if (left == 0 && p->kind == DR_PLAN_SWITCHOVER)
+			return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_OLD_VANISHED, p->id, 0 };
+		if (left == 0)
+			return prove(t, p, m, DR_PROOF_LEASE);
+		dr_wake_at(t->out, t->c->view.now_ms + left);
+		bool clean = p->kind != DR_PLAN_FAILOVER || p->reason == DR_REASON_OPERATOR;
+		struct dr_order_core o = { .kind = DR_ORDER_FENCED, .target = DR_MEMBER_NONE, .clean = clean };
+		struct dr_step_outcome one = dr_order_want(t, p, m, o);
+		if (one.verdict == DR_STEP_PROPOSED)
+			return one;
+		all = waits;
+	}
+	all.reason = open > 0 ? DR_REASON_FENCE_UNPROVED : DR_REASON_NONE;
+	all.a = open;
+	return all;
+}
+
+static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, uint64_t *have, uint64_t *need)
+{
+	const struct dr_service *s = t->s;
+	*have = 0;
+	*need = 0;
+	dr_member_set frozen = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (named(t, m) && is_frozen(t, m))
+			frozen = dr_set_with(frozen, m);
+	}
+	if (frozen == 0)
+		return false;
+	if (p->accept_loss || s->spec.durability == DR_DURABILITY_ASYNC || s->last_holder == DR_MEMBER_NONE)
+		return true;
+	*need = dr_sync_positions_needed(&s->sync);
+	*have = dr_set_count((dr_member_set)(frozen & s->sync.set));
+	/* The holder itself has everything that it ever acknowledged. */
+	return *have >= *need || dr_set_has(frozen, s->last_holder);
+}
+
+static bool has_candidate(const struct dr_think *t, const struct dr_plan *p)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (named(t, m) && is_frozen(t, m) && (t->s->spec.member[m].priority != 0 || m == p->wanted))
+			return true;
+	}
+	return false;
+}
+
+/* Whether to freeze this member too.  The old primary only when it is wanted back, or nobody else will do. */
+static bool to_be_frozen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m, bool others_do)
+{
+	if (!named(t, m) || t->s->member[m].unproved_epoch != 0 || !dr_heard(t, m))
+		return false;
+	return m != p->old || m == p->wanted || !others_do;
+}
+
+static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_plan *p)
+{
+	uint64_t have = 0;
+	uint64_t need = 0;
+	bool enough = enough_positions(t, p, &have, &need) && has_candidate(t, p);
+	bool others_do = enough || dr_step_age(t) < STRAGGLER_MS;
+	bool wanted_missing = false;
+	unsigned missing = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (!to_be_frozen(t, p, m, others_do) || is_frozen(t, m))
+			continue;
+		struct dr_order_core o = { .kind = DR_ORDER_FROZEN, .target = DR_MEMBER_NONE };
+		struct dr_step_outcome one = dr_order_want(t, p, m, o);
+		if (one.verdict == DR_STEP_PROPOSED)
+			return one;
+		missing++;
+		wanted_missing = wanted_missing || m == p->wanted;
+	}
+	uint64_t patience = wanted_missing && p->reason != DR_REASON_OPERATOR ? t->s->spec.restart_within_ms : STRAGGLER_MS;
+	if (wanted_missing && p->reason == DR_REASON_OPERATOR)
+		patience = UINT64_MAX;
+	if (enough && (missing == 0 || dr_step_age(t) >= patience))
+		return holds;
+	dr_wake_at(t->out, t->v->step_since_ms + STRAGGLER_MS);
+	if (enough && patience != UINT64_MAX)
+		dr_wake_at(t->out, t->v->step_since_ms + patience);
+	return (struct dr_step_outcome){ DR_STEP_WAITS, need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE,
+					 have, need };
+}
+
+static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_plan *p)
+{
+	struct dr_choice choice;
+	bool planned = p->kind == DR_PLAN_SWITCHOVER;
+	bool found = planned ? dr_choose_switchover(t, p, &choice) : dr_choose_failover(t, p, &choice);
+	if (!found)
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_NO_CANDIDATE, 0, 0 };
+	const struct dr_service *s = t->s;
+	uint64_t position = planned ? 0 : s->member[choice.candidate].frozen_position;
+	uint64_t known = t->v->primary_position;
+	uint64_t lost = known > position ? known - position : 0;
+	bool automatic = p->reason != DR_REASON_OPERATOR;
+	if (!planned && s->spec.durability == DR_DURABILITY_ASYNC && lost > s->spec.rpo_bytes && automatic &&
+	    !p->accept_loss)
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_MAY_LOSE, lost, s->spec.rpo_bytes };
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_CHOOSE);
+	cmd.plan = p->id;
+	cmd.step = p->at;
+	cmd.member = choice.candidate;
+	cmd.target = choice.source;
+	cmd.position = choice.position;
+	cmd.set = choice.next.set;
+	cmd.k = choice.next.k;
+	return dr_propose(t, &cmd) ? proposed : waits;
+}
+
+/* Whether the member's newest done order was this one of this plan. */
+static bool done_in(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m, enum dr_order_kind kind)
+{
+	return t->s->member[m].done.kind == kind && t->s->member[m].done.plan == p->id;
+}
+
+/* Planned: the old primary has just completed a checkpoint, so that its stop is short, and the candidate is
+ * close behind it. */
+static struct dr_step_outcome catch_up_planned(struct dr_think *t, const struct dr_plan *p)
+{
+	if (!done_in(t, p, p->old, DR_ORDER_PREPARED)) {
+		struct dr_order_core o = { .kind = DR_ORDER_PREPARED, .target = DR_MEMBER_NONE };
+		return dr_order_want(t, p, p->old, o);
+	}
+	uint64_t a = 0;
+	if (dr_core_candidate(t->c, t->ix, p->candidate, &a) != DR_REASON_NONE || !dr_follows(t, p->candidate))
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_NOT_FOLLOWING, p->candidate, 0 };
+	return holds;
+}
+
+static struct dr_step_outcome step_CATCH_UP(struct dr_think *t, const struct dr_plan *p)
+{
+	if (p->kind == DR_PLAN_SWITCHOVER)
+		return catch_up_planned(t, p);
+	if (p->source == DR_MEMBER_NONE || t->s->member[p->candidate].frozen_position >= p->position)
+		return holds;
+	struct dr_order_core o = { .kind = DR_ORDER_CAUGHT_UP, .target = p->source, .position = p->position };
+	return dr_order_want(t, p, p->candidate, o);
+}
+
+static struct dr_step_outcome step_FINAL_POSITION(struct dr_think *t, const struct dr_plan *p)
+{
+	const struct dr_member_repl *old = &t->s->member[p->old];
+	const struct dr_member_view *cv = &t->v->member[p->candidate];
+	if (old->frozen_epoch != t->s->epoch || old->frozen_position == 0)
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_OLD_VANISHED, p->id, 0 };
+	if (dr_heard(t, p->candidate) && cv->report.received >= old->frozen_position)
+		return holds;
+	return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_LAGS, old->frozen_position - cv->report.received, 0 };
+}
+
+static struct dr_step_outcome step_PROMOTE(struct dr_think *t, const struct dr_plan *p)
+{
+	const struct dr_service *s = t->s;
+	if (s->member[s->holder].joined_epoch == s->epoch)
+		return holds;
+	struct dr_order_core o = { .kind = DR_ORDER_WRITABLE, .target = DR_MEMBER_NONE, .sync = s->next.set,
+				   .k = s->next.k, .position = p->position };
+	return dr_order_want(t, p, s->holder, o);
+}
+
+static struct dr_step_outcome step_REPOINT(struct dr_think *t, const struct dr_plan *p)
+{
+	(void)p;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (named(t, m) && m != t->s->holder && is_frozen(t, m) && m != t->s->plan.old && dr_heard(t, m))
+			return waits;
+	}
+	return holds;
+}
+
+static struct dr_step_outcome step_ROUTE(struct dr_think *t, const struct dr_plan *p)
+{
+	(void)p;
+	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
+		const struct dr_spec_route *r = &t->s->spec.route[i];
+		if (r->kind == DR_ROUTE_NONE)
+			continue;
+		uint32_t all = (1u << r->servers) - 1u;
+		if (t->s->route_epoch[i] != t->s->epoch || (t->s->route_servers[i] & all) != all)
+			return waits;
+	}
+	return holds;
+}
+
+/* A coordinator's write over the address that clients use, after the promotion, by a fresh connection. */
+static struct dr_step_outcome step_VERIFY(struct dr_think *t, const struct dr_plan *p)
+{
+	(void)p;
+	const struct dr_member_view *hv = &t->v->member[t->s->holder];
+	for (uint32_t i = 0; i < t->c->repl.coordinators; i++) {
+		const struct dr_seen_by *by = &hv->by[i];
+		bool newer = by->at_ms > t->v->step_since_ms &&
+			     by->at_ms - t->v->step_since_ms > by->o.write_age_ms;
+		if (newer && !by->o.in_recovery && by->o.write_age_ms != UINT32_MAX)
+			return holds;
+	}
+	return waits;
+}
+
+static struct dr_step_outcome step_CLOSE(struct dr_think *t, const struct dr_plan *p)
+{
+	(void)t;
+	(void)p;
+	return holds;
+}
+
+/* The one member that takes writes; how many there are in *count. */
+static dr_member_ix running_primary(const struct dr_think *t, unsigned *count)
+{
+	dr_member_ix found = DR_MEMBER_NONE;
+	*count = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (named(t, m) && dr_heard(t, m) && t->v->member[m].report.server == DR_SERVER_PRIMARY) {
+			found = m;
+			(*count)++;
+		}
+	}
+	return found;
+}
+
+static struct dr_step_outcome step_SURVEY(struct dr_think *t, const struct dr_plan *p)
+{
+	unsigned count = 0;
+	dr_member_ix m = running_primary(t, &count);
+	(void)p;
+	if (count > 1)
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_MANY_PRIMARIES, count, 0 };
+	if (count == 0)
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_NO_PRIMARY, 0, 0 };
+	if (!t->v->member[m].report.guard_alive)
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_AGENT_MISSING, 1, 0 };
+	return holds;
+}
+
+static struct dr_step_outcome step_CLAIM(struct dr_think *t, const struct dr_plan *p)
+{
+	unsigned count = 0;
+	dr_member_ix m = running_primary(t, &count);
+	if (count != 1)
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_MANY_PRIMARIES, count, 0 };
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_CLAIM);
+	cmd.plan = p->id;
+	cmd.step = p->at;
+	cmd.member = m;
+	return dr_propose(t, &cmd) ? proposed : waits;
+}
+
+static struct dr_step_outcome step_TAKE_OVER(struct dr_think *t, const struct dr_plan *p)
+{
+	bool all = true;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (!named(t, m) || !dr_heard(t, m))
+			continue;
+		bool ours = t->v->member[m].report.managed && t->v->member[m].report.epoch == t->s->epoch;
+		if (m == t->s->holder)
+			ours = ours && t->s->member[m].joined_epoch == t->s->epoch;
+		if (ours)
+			continue;
+		struct dr_order_core o = { .kind = DR_ORDER_ADOPTED, .target = t->s->holder };
+		struct dr_step_outcome one = dr_order_want(t, p, m, o);
+		if (one.verdict == DR_STEP_PROPOSED || one.verdict == DR_STEP_STUCK)
+			return one;
+		all = false;
+	}
+	return all && t->s->member[t->s->holder].joined_epoch == t->s->epoch ? holds : waits;
+}
+
+/* The rejoin plan's steps concern one member, p->member. */
+static struct dr_step_outcome member_order(struct dr_think *t, const struct dr_plan *p, enum dr_order_kind kind)
+{
+	struct dr_order_core o = { .kind = kind, .target = t->s->holder };
+	return dr_order_want(t, p, p->member, o);
+}
+
+static struct dr_step_outcome step_COMPARE(struct dr_think *t, const struct dr_plan *p)
+{
+	if (t->s->member[p->member].divergence != DR_DIVERGENCE_UNKNOWN)
+		return holds;
+	return member_order(t, p, DR_ORDER_COMPARED);
+}
+
+static struct dr_step_outcome step_SALVAGE(struct dr_think *t, const struct dr_plan *p)
+{
+	if (t->s->member[p->member].divergence == DR_DIVERGENCE_NONE || done_in(t, p, p->member, DR_ORDER_SALVAGED))
+		return holds;
+	return member_order(t, p, DR_ORDER_SALVAGED);
+}
+
+static struct dr_step_outcome step_REWIND_OR_CLONE(struct dr_think *t, const struct dr_plan *p)
+{
+	if (t->s->member[p->member].divergence == DR_DIVERGENCE_NONE)
+		return holds;
+	return member_order(t, p, DR_ORDER_REWOUND);
+}
+
+static struct dr_step_outcome step_FOLLOW(struct dr_think *t, const struct dr_plan *p)
+{
+	if (t->s->member[p->member].joined_epoch == t->s->epoch)
+		return holds;
+	return member_order(t, p, DR_ORDER_FOLLOWING);
+}
+
+struct dr_step_outcome dr_step_look(struct dr_think *t, const struct dr_plan *p)
+{
+	switch (p->step[p->at]) {
+#define STEP(id, name, word, secs, if_stuck, undo, help)                                                       \
+	case DR_STEP_##name: return step_##name(t, p);
+#include "model/steps.def"
+#undef STEP
+	default: return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_STEP_TIMED_OUT, 0, 0 };
+	}
+}

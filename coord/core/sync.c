@@ -1,0 +1,188 @@
+/* sync.c -- which standbys the primary waits for, and when the promise may rest on them.
+ *
+ * Two phases, so that at every moment the logged set covers whatever the server may be waiting for
+ * (docs/decisions/0002-joint-sets.md): SYNC_CHANGE makes the promise rest on the union of old and new, then
+ * the server is ordered, and only when a fresh look shows that it waits for the new set and that all of it
+ * are past the point of joining does SYNC_CONFIRM let go of the old. */
+#include "coord/core/think.h"
+
+#include <string.h>
+
+/* A walsender that has not read the new setting yet may still release commits by the old set.  The point of
+ * joining is therefore taken from a report whose look at the server began this long after the order was done. */
+enum { SETTLE_MS = 1000 };
+
+static bool streams(const struct dr_think *t, dr_member_ix m)
+{
+	const struct dr_report *p = &t->v->member[t->s->holder].report;
+	for (uint32_t i = 0; i < p->peers && i < DR_MEMBERS_MAX; i++) {
+		if (dr_name_eq(&p->peer[i].member, &t->s->spec.member[m].name))
+			return p->peer[i].streaming;
+	}
+	return false;
+}
+
+/* Fit to be waited for: follows the holder, by its own word and by the holder's. */
+static bool fit(const struct dr_think *t, dr_member_ix m, dr_member_ix holder, bool frozen_count)
+{
+	const struct dr_service *s = t->s;
+	if (m == holder || s->spec.member[m].name.s[0] == '\0' || !dr_heard(t, m))
+		return false;
+	if (frozen_count) /* a new primary's set: those that were frozen and can be repointed at once */
+		return s->member[m].frozen_epoch == s->epoch;
+	if (holder != s->holder) /* a planned switch: those that follow now can follow the next one */
+		return s->member[m].joined_epoch == s->epoch && dr_follows(t, m);
+	return s->member[m].joined_epoch == s->epoch && dr_follows(t, m) && streams(t, m);
+}
+
+static dr_member_ix next_best(const struct dr_think *t, dr_member_set from, dr_member_set kept)
+{
+	dr_member_ix best = DR_MEMBER_NONE;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (!dr_set_has(from, m))
+			continue;
+		if (best == DR_MEMBER_NONE) {
+			best = m;
+			continue;
+		}
+		bool in = dr_set_has(kept, m);
+		bool best_in = dr_set_has(kept, best);
+		uint32_t pm = t->s->spec.member[m].priority;
+		uint32_t pb = t->s->spec.member[best].priority;
+		/* Stay with whom it waits for already; then priority, never-promoted ones last. */
+		if (in != best_in ? in : (pm != 0 && (pb == 0 || pm < pb)))
+			best = m;
+	}
+	return best;
+}
+
+struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bool frozen_count)
+{
+	struct dr_sync want = { 0 };
+	if (t->s->spec.durability == DR_DURABILITY_ASYNC)
+		return want;
+	dr_member_set able = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (fit(t, m, holder, frozen_count))
+			able = dr_set_with(able, m);
+	}
+	while (able != 0 && dr_set_count(want.set) < t->s->spec.sync_set_max) {
+		dr_member_ix m = next_best(t, able, t->s->next.set);
+		able = dr_set_without(able, m);
+		want.set = dr_set_with(want.set, m);
+	}
+	unsigned n = dr_set_count(want.set);
+	want.k = t->s->spec.sync_k < n ? t->s->spec.sync_k : n;
+	return want;
+}
+
+/* Members of `next` that have been unfit for long enough to be given up. */
+static dr_member_set given_up(struct dr_think *t, uint64_t after_ms)
+{
+	dr_member_set gone = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		struct dr_member_view *mv = &t->v->member[m];
+		if (!dr_set_has(t->s->next.set, m) || fit(t, m, t->s->holder, false)) {
+			mv->sync_bad_ms = 0;
+			continue;
+		}
+		if (mv->sync_bad_ms == 0)
+			mv->sync_bad_ms = t->c->view.now_ms;
+		if (t->c->view.now_ms - mv->sync_bad_ms >= after_ms)
+			gone = dr_set_with(gone, m);
+		else
+			dr_wake_at(t->out, mv->sync_bad_ms + after_ms);
+	}
+	return gone;
+}
+
+/* What the server ought to wait for: what it does, unless somebody in it is lost or more can be had. */
+static struct dr_sync target(struct dr_think *t)
+{
+	const struct dr_service *s = t->s;
+	struct dr_sync want = dr_sync_desired(t, s->holder, false);
+	uint32_t enough = s->spec.sync_k;
+	/* A replacement is at hand: a lost one is given up soon; without one only after alone_after. */
+	dr_member_set lost = given_up(t, t->c->repl.timing.detect_after_ms);
+	if (s->spec.durability == DR_DURABILITY_ASYNC)
+		return want;
+	if (dr_set_count(want.set) >= enough && dr_set_count(want.set) >= dr_set_count(s->next.set))
+		return want;
+	if (lost == 0)
+		return s->next;
+	if (dr_set_count(want.set) >= enough)
+		return want;
+	if (s->spec.when_alone == DR_ALONE_BLOCK)
+		return s->next;
+	return given_up(t, s->spec.alone_after_ms) != 0 ? want : s->next;
+}
+
+static bool waits_for_all_of_next(const struct dr_think *t)
+{
+	const struct dr_report *p = &t->v->member[t->s->holder].report;
+	if (p->sync_k != t->s->next.k)
+		return false;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (!dr_set_has(t->s->next.set, m))
+			continue;
+		bool good = false;
+		for (uint32_t i = 0; i < p->peers && i < DR_MEMBERS_MAX; i++) {
+			if (dr_name_eq(&p->peer[i].member, &t->s->spec.member[m].name))
+				good = p->peer[i].counts_for_sync && p->peer[i].flushed >= t->v->join_point;
+		}
+		if (!good)
+			return false;
+	}
+	return true;
+}
+
+/* The server has the set: learn how far it was then, and confirm when all of the set are past that. */
+static void confirm(struct dr_think *t)
+{
+	const struct dr_service *s = t->s;
+	struct dr_member_view *hv = &t->v->member[s->holder];
+	if (t->v->join_epoch != s->epoch || t->v->join_version != s->next_version) {
+		t->v->join_epoch = s->epoch;
+		t->v->join_version = s->next_version;
+		t->v->join_point = 0;
+		t->v->join_since_ms = t->c->view.now_ms;
+	}
+	if (s->next.k > 0) {
+		uint64_t from = t->v->join_since_ms + SETTLE_MS + t->c->repl.timing.probe_ms;
+		if (hv->report_ms < from || hv->report.epoch != s->epoch || !dr_heard(t, s->holder))
+			return;
+		if (t->v->join_point == 0)
+			t->v->join_point = hv->report.received;
+		if (t->v->join_point == 0 || !waits_for_all_of_next(t))
+			return;
+	}
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_SYNC_CONFIRM);
+	cmd.set = s->next.set;
+	cmd.k = s->next.k;
+	cmd.a = s->next_version;
+	(void)dr_propose(t, &cmd);
+}
+
+void dr_sync_think(struct dr_think *t)
+{
+	const struct dr_service *s = t->s;
+	if (!s->managed || s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch ||
+	    s->last_holder != s->holder)
+		return;
+	struct dr_sync want = target(t);
+	if (want.set != s->next.set || want.k != s->next.k) {
+		struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_SYNC_CHANGE);
+		cmd.set = want.set;
+		cmd.k = want.k;
+		(void)dr_propose(t, &cmd);
+		return;
+	}
+	const struct dr_member_repl *h = &s->member[s->holder];
+	bool told = h->sync_epoch == s->epoch && h->sync_version == s->next_version;
+	if (!told) {
+		struct dr_order_core o = { .kind = DR_ORDER_SYNC_SET, .sync = s->next.set, .k = s->next.k };
+		(void)dr_order_want(t, NULL, s->holder, o);
+	} else if (s->sync_joint) {
+		confirm(t);
+	}
+}

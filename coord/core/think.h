@@ -1,0 +1,75 @@
+/* think.h -- the leader's reasoning, inside coord/core/ only: shared by core.c, detect.c, lease.c, plan.c,
+ * steps.c, rejoin.c, sync.c and request.c.
+ *
+ * All of it reads repl and view and may only propose; nothing here changes repl. */
+#ifndef DR_COORD_CORE_THINK_H
+#define DR_COORD_CORE_THINK_H
+
+#include "coord/core/core.h"
+
+/* One service under the eye, with what is at hand for it. */
+struct dr_think {
+	struct dr_core *c;
+	uint32_t ix;
+	struct dr_service *s;        /* read only */
+	struct dr_service_view *v;
+	struct dr_decision *out;
+	bool proposed;               /* this look has made its proposal */
+};
+
+/* core.c: at most one proposal per service is in flight; false when one is already. */
+bool dr_propose(struct dr_think *t, const struct dr_cmd *cmd);
+struct dr_cmd dr_cmd_for(const struct dr_think *t, enum dr_cmd_kind kind);
+/* Ask to be woken at this moment at the latest. */
+void dr_wake_at(struct dr_decision *out, uint64_t at_ms);
+
+/* detect.c */
+bool dr_heard(const struct dr_think *t, dr_member_ix m);        /* its agent reported here lately */
+uint64_t dr_heard_age(const struct dr_core *c, uint32_t ix, dr_member_ix m);
+bool dr_follows(const struct dr_think *t, dr_member_ix m);      /* its report says: standby of the holder */
+enum dr_reason dr_incident(const struct dr_think *t, uint64_t *a); /* what is wrong with the holder */
+
+/* lease.c */
+void dr_lease_role(struct dr_core *c, bool leading);
+void dr_lease_appended(struct dr_core *c);
+void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out);
+void dr_lease_tick_wanted(struct dr_core *c, struct dr_decision *out);
+void dr_lease_tick_ended(struct dr_core *c, enum dr_err outcome, struct dr_decision *out);
+
+/* plan.c: the main plan; true when it has something open (so that nothing else may start). */
+bool dr_plan_think(struct dr_think *t);
+/* What a step's evidence says. */
+enum dr_step_verdict { DR_STEP_WAITS, DR_STEP_HOLDS, DR_STEP_STUCK, DR_STEP_PROPOSED };
+struct dr_step_outcome {
+	enum dr_step_verdict verdict;
+	enum dr_reason reason;       /* STUCK */
+	uint64_t a, b;
+};
+struct dr_step_outcome dr_step_look(struct dr_think *t, const struct dr_plan *p); /* steps.c */
+/* Issue an order unless one is open; retries are spaced out and bounded. */
+struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p, dr_member_ix m,
+				     struct dr_order_core o);
+uint64_t dr_step_age(const struct dr_think *t);
+void dr_member_orders_think(struct dr_think *t);               /* results and time limits of open orders */
+
+/* choose.c */
+struct dr_choice {
+	dr_member_ix candidate, source;
+	uint64_t position;
+	struct dr_sync next;
+};
+bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
+bool dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
+
+/* sync.c */
+struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bool frozen_count);
+void dr_sync_think(struct dr_think *t);
+
+/* rejoin.c */
+void dr_follow_think(struct dr_think *t);   /* repoint frozen standbys as soon as there is a holder */
+void dr_rejoin_think(struct dr_think *t);
+
+/* request.c */
+void dr_request_think(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out);
+
+#endif

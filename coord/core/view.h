@@ -1,0 +1,70 @@
+/* view.h -- what this coordinator has seen by itself: lost on restart, never shared, never in the log. */
+#ifndef DR_COORD_CORE_VIEW_H
+#define DR_COORD_CORE_VIEW_H
+
+#include "coord/core/repl.h"
+#include "model/report.h"
+
+/* One coordinator's newest word on one member, with the moment it came. */
+struct dr_seen_by {
+	uint64_t at_ms;          /* 0: never */
+	struct dr_observation o;
+};
+
+struct dr_member_view {
+	uint64_t report_ms;      /* when its agent was last heard here; 0: never */
+	struct dr_report report;
+	struct dr_order_result result; /* newest from the agent, not yet in the log */
+	uint64_t result_ms;
+	struct dr_seen_by by[DR_COORDINATORS_MAX];
+	uint64_t renewed_ms;     /* receipt of the last renewal that may have been granted; 0: none here */
+	uint64_t order_since;    /* number of the open order that order_sent_ms speaks of */
+	uint64_t order_sent_ms;  /* when this leader first wanted it */
+	uint64_t retry_for;      /* order_last when the failed try was noticed */
+	uint64_t retry_at_ms;    /* no new try before */
+	uint64_t sync_bad_ms;    /* since when it is unfit for the sync set; 0: fit */
+	uint64_t away_ms;        /* since when it does not follow; 0: it does */
+};
+
+struct dr_service_view {
+	struct dr_member_view member[DR_MEMBERS_MAX];
+	uint64_t proposing;      /* tag of the proposal in flight; 0: none */
+	bool declaring;          /* ... and it takes the epoch away from its holder: nothing is granted */
+	uint64_t proposing_since_ms;
+	uint64_t step_plan;      /* which plan, step and try step_since_ms speaks of */
+	uint32_t step_at, step_tries;
+	uint64_t step_since_ms;
+	uint64_t rejoin_plan[DR_MEMBERS_MAX];
+	uint32_t rejoin_at[DR_MEMBERS_MAX];
+	uint32_t rejoin_tries[DR_MEMBERS_MAX];
+	uint64_t rejoin_since_ms[DR_MEMBERS_MAX];
+	uint64_t rejoin_after_ms[DR_MEMBERS_MAX]; /* not before */
+	uint64_t join_point;     /* position from which joiners of `next` must be past; 0: not known */
+	uint64_t join_since_ms;  /* only a report from after this says anything about it */
+	uint64_t join_epoch;
+	uint32_t join_version;
+	uint64_t primary_position; /* highest position that the primary was ever seen at */
+	uint64_t primary_position_ms;
+	uint64_t incident_ms;    /* when the present verdict against the holder began; 0: none */
+	/* renewal that waits for its tick */
+	bool renewal_waits;
+	dr_member_ix renewal_member;
+	uint64_t renewal_id, renewal_epoch;
+	uint64_t renewal_tag;    /* of the tick that will answer it; 0: not proposed yet */
+};
+
+struct dr_core_view {
+	bool leading;
+	uint64_t term;
+	uint64_t led_since_ms;
+	uint64_t tick_received_ms;  /* when a lease tick last entered this log; at start: the start */
+	uint64_t base_receipt_ms;   /* the same, as it was when this leadership began */
+	uint64_t tag_last;
+	uint64_t tick_tag;          /* of the tick in flight; 0: none */
+	uint64_t tick_proposed_ms;
+	uint32_t renewals_waiting;
+	uint64_t now_ms, wall_ms;
+	struct dr_service_view service[DR_SERVICES_MAX];
+};
+
+#endif

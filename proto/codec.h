@@ -1,0 +1,97 @@
+/* codec.h -- between plain data and bytes: messages, log entries, snapshots.
+ *
+ * Decoders take hostile bytes: every length and value is checked, a budget bounds memory (DR_FRAME_MAX of input
+ * may unpack to 16 times that), strings must be valid names or printable text.  On an error the target is
+ * left in an unspecified but valid state.  Encoders append to the caller's buffer.  Any thread. */
+#ifndef DR_PROTO_CODEC_H
+#define DR_PROTO_CODEC_H
+
+#include "base/buf.h"
+#include "model/cmd.h"
+#include "model/report.h"
+
+struct dr_hello {
+	uint32_t kind;         /* enum dr_hello_kind */
+	struct dr_name cluster, name;
+	uint64_t raft_id;
+	char address[DR_HOST_MAX + 16];
+	uint32_t version;
+};
+void dr_hello_encode(struct dr_buf *out, const struct dr_hello *h);
+DR_MUST_USE enum dr_err dr_hello_decode(struct dr_hello *h, const uint8_t *p, size_t n, struct dr_error *e);
+
+void dr_report_encode(struct dr_buf *out, const struct dr_report *r);
+DR_MUST_USE enum dr_err dr_report_decode(struct dr_report *r, const uint8_t *p, size_t n, struct dr_error *e);
+void dr_order_encode(struct dr_buf *out, const struct dr_order *o);
+DR_MUST_USE enum dr_err dr_order_decode(struct dr_order *o, const uint8_t *p, size_t n, struct dr_error *e);
+
+/* Renew, Grant, MemberResult, Cancel: what they share is whom they speak of. */
+struct dr_member_msg {
+	struct dr_name service, member;
+	uint64_t epoch, id;            /* RENEW, GRANT; CANCEL: id is the order's number */
+	uint32_t ttl_ms;               /* GRANT */
+	struct dr_order_result result; /* RESULT */
+};
+void dr_member_msg_encode(struct dr_buf *out, uint16_t frame, const struct dr_member_msg *m);
+DR_MUST_USE enum dr_err dr_member_msg_decode(struct dr_member_msg *m, uint16_t frame, const uint8_t *p, size_t n,
+					     struct dr_error *e);
+
+struct dr_lead {
+	bool leading;
+	uint64_t term;
+	struct dr_name leader;
+	struct dr_timing timing;
+};
+void dr_lead_encode(struct dr_buf *out, const struct dr_lead *l);
+DR_MUST_USE enum dr_err dr_lead_decode(struct dr_lead *l, const uint8_t *p, size_t n, struct dr_error *e);
+
+void dr_observations_encode(struct dr_buf *out, const struct dr_observation *o, uint32_t n);
+/* Up to max are written to o; their number to *count. */
+DR_MUST_USE enum dr_err dr_observations_decode(struct dr_observation *o, uint32_t max, uint32_t *count,
+					       const uint8_t *p, size_t n, struct dr_error *e);
+
+/* A client's request; spec is allocated by decode when present (dr_spec_free). */
+struct dr_client_request {
+	uint64_t id;
+	char verb[32];
+	struct dr_name service, member, name, site;
+	uint64_t plan, until_wall_ms, from, version, raft_id;
+	char reason[DR_REASON_MAX];
+	bool force, accept_loss, assert_fenced;
+	struct dr_address address;
+	struct dr_spec *spec;
+};
+void dr_client_request_encode(struct dr_buf *out, const struct dr_client_request *r);
+DR_MUST_USE enum dr_err dr_client_request_decode(struct dr_client_request *r, const uint8_t *p, size_t n,
+						 struct dr_error *e);
+
+/* The answer; json is borrowed on encode, allocated by decode (dr_free). */
+struct dr_client_response {
+	uint64_t id;
+	enum dr_err code;
+	char message[DR_ERROR_MSG_MAX];
+	char word[48];
+	char override[256];
+	char *json;
+	struct dr_name leader;
+	struct dr_address leader_at;
+	bool more;
+};
+void dr_client_response_encode(struct dr_buf *out, const struct dr_client_response *r);
+DR_MUST_USE enum dr_err dr_client_response_decode(struct dr_client_response *r, const uint8_t *p, size_t n,
+						  struct dr_error *e);
+
+/* A spec with room for its services, all zero; NULL never. */
+struct dr_spec *dr_spec_new(uint32_t services);
+void dr_spec_free(struct dr_spec *s);
+
+/* Log entries: one byte (bit 7: the guard must sync, design.md 4.11; low bits: format 1), one byte kind, then the
+ * message.  The format stands outside protobuf so that an old node refuses what it does not know. */
+void dr_cmd_encode(struct dr_buf *out, const struct dr_cmd *cmd);
+/* cmd->spec is allocated when present: dr_cmd_close.  CORRUPT: does not decode. */
+DR_MUST_USE enum dr_err dr_cmd_decode(struct dr_cmd *cmd, const uint8_t *p, size_t n, struct dr_error *e);
+void dr_cmd_close(struct dr_cmd *cmd);
+/* Whether these bytes are a lease tick, without decoding the rest. */
+bool dr_cmd_is_tick(const uint8_t *p, size_t n);
+
+#endif

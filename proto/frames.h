@@ -1,0 +1,23 @@
+/* frames.h -- the types of frames, and which message each carries. */
+#ifndef DR_PROTO_FRAMES_H
+#define DR_PROTO_FRAMES_H
+
+enum dr_frame {
+	DR_FRAME_HELLO = 1,         /* Hello: the first frame of every connection, from the side that connected */
+	DR_FRAME_REPORT = 10,       /* Report: agent -> every coordinator */
+	DR_FRAME_RENEW = 11,        /* Renew: agent -> leader */
+	DR_FRAME_RESULT = 12,       /* MemberResult: agent -> leader */
+	DR_FRAME_LEAD = 20,         /* Lead: coordinator -> agent, at once and on every change */
+	DR_FRAME_GRANT = 21,        /* Grant: leader -> agent */
+	DR_FRAME_ORDER = 22,        /* Order: leader -> agent */
+	DR_FRAME_CANCEL = 23,       /* Cancel: leader -> agent, the order serves nothing any more */
+	DR_FRAME_OBSERVATIONS = 30, /* Observations: coordinator -> leader */
+	DR_FRAME_REQUEST = 40,      /* ClientRequest */
+	DR_FRAME_RESPONSE = 41      /* ClientResponse */
+};
+
+enum dr_hello_kind { DR_HELLO_RAFT = 1, DR_HELLO_AGENT = 2, DR_HELLO_PEER = 3, DR_HELLO_CLIENT = 4 };
+
+enum { DR_PROTOCOL_VERSION = 1 };
+
+#endif
