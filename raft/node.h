@@ -98,7 +98,8 @@ void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id);
 
 /* Submit one entry; bit 7 of its first byte asks that the storage guard's record of it is durable before the
  * entry counts as stored (epochs, holders, sets, orders: what must not be lost).  The callback comes exactly
- * once.  NOT_LEADER; FULL: DR_PROPOSALS_MAX are outstanding; RANGE: too long.  In the callback UNKNOWN means that the entry may or may not be committed later. */
+ * once.  NOT_LEADER; FULL: DR_PROPOSALS_MAX are outstanding; RANGE: too long.  In the callback UNKNOWN means
+ * that the entry may or may not be committed later. */
 typedef void dr_raft_proposed_cb(void *arg, enum dr_err outcome, uint64_t index);
 DR_MUST_USE enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_raft_proposed_cb *cb,
 					void *arg);
