@@ -1,0 +1,200 @@
+/* agent_core.c -- see agent_core.h.  The order in one look: gate.c decides whether an order is taken, lease.c
+ * keeps the lease, this file ties them to the server's state. */
+#include "agent/core/agent_core.h"
+
+#include <string.h>
+
+#include "agent/core/parts.h"
+#include "base/assert.h"
+
+void dr_agent_core_init(struct dr_agent_core *c, const struct dr_name *self, const struct dr_agent_journal *j,
+			const struct dr_timing *timing, uint64_t first_renewal, uint64_t inherited_epoch,
+			uint64_t inherited_until_ms, uint64_t now_ms)
+{
+	memset(c, 0, sizeof(*c));
+	c->self = *self;
+	c->journal = *j;
+	c->timing = *timing;
+	c->renewal_last = first_renewal;
+	c->now_ms = now_ms;
+	c->accepted_ms = now_ms;
+	if (j->managed && j->role == DR_ROLE_PRIMARY && inherited_epoch == j->epoch && inherited_until_ms > now_ms) {
+		c->lease_epoch = inherited_epoch;
+		c->lease_until_ms = inherited_until_ms;
+	}
+	c->op_wanted = j->order_seen != 0 && j->order.core.number == j->order_seen && j->done.number != j->order_seen;
+}
+
+static bool is_primary_role(const struct dr_agent_core *c)
+{
+	return c->journal.managed && c->journal.role == DR_ROLE_PRIMARY;
+}
+
+/* An op that adopts a running primary runs before the server is ours: the lease is asked for, nothing fenced. */
+static bool adopting(const struct dr_agent_core *c)
+{
+	return !c->journal.managed && c->journal.order.core.kind == DR_ORDER_ADOPTED &&
+	       (c->op_wanted || c->op_running);
+}
+
+static void fence(struct dr_agent_core *c, struct dr_agent_decision *out, enum dr_fence_how how)
+{
+	if (c->fencing && how == DR_FENCE_STOP)
+		return;
+	c->fencing = true;
+	c->fence_since_ms = c->now_ms;
+	out->fence = how;
+	out->report = true;
+}
+
+static void wake(struct dr_agent_decision *out, uint64_t at_ms)
+{
+	if (out->wake_at_ms == 0 || at_ms < out->wake_at_ms)
+		out->wake_at_ms = at_ms;
+}
+
+/* A server out of recovery without right to be so is stopped; one with a lease, in time before it ends. */
+static void watch_server(struct dr_agent_core *c, struct dr_agent_decision *out)
+{
+	if (!c->journal.managed || c->server != DR_SERVER_PRIMARY)
+		return;
+	if (!is_primary_role(c)) {
+		fence(c, out, DR_FENCE_KILL);
+		return;
+	}
+	uint64_t begin = c->lease_until_ms > c->timing.fence_budget_ms ? c->lease_until_ms - c->timing.fence_budget_ms : 0;
+	bool ours = c->lease_epoch == c->journal.epoch;
+	if (!ours || c->now_ms >= begin)
+		fence(c, out, DR_FENCE_STOP);
+	else
+		wake(out, begin);
+}
+
+/* Standbys run without a lease; whoever is one and is down is started, now and then. */
+static void watch_standby(struct dr_agent_core *c, struct dr_agent_decision *out)
+{
+	if (!c->journal.managed || c->journal.role != DR_ROLE_STANDBY || c->server != DR_SERVER_STOPPED ||
+	    c->op_wanted || c->op_running)
+		return;
+	uint64_t due = c->standby_tried_ms == 0 ? c->now_ms : c->standby_tried_ms + DR_STANDBY_RETRY_MS;
+	if (c->now_ms < due) {
+		wake(out, due);
+		return;
+	}
+	c->standby_tried_ms = c->now_ms;
+	out->start_standby = true;
+	wake(out, c->now_ms + DR_STANDBY_RETRY_MS);
+}
+
+static bool needs_lease(const struct dr_agent_core *c)
+{
+	const struct dr_order *o = &c->journal.order;
+	return dr_order_needs_lease(o->core.kind) || (adopting(c) && dr_name_eq(&o->target, &c->self));
+}
+
+/* The accepted order begins when what it rests on is there. */
+static void watch_order(struct dr_agent_core *c, struct dr_agent_decision *out)
+{
+	if (!c->op_wanted || c->op_running)
+		return;
+	enum dr_order_kind kind = c->journal.order.core.kind;
+	if (needs_lease(c)) {
+		/* Asked for after the order came (rule 4): an older lease of a lower epoch says nothing. */
+		bool fresh = c->lease_epoch == c->journal.epoch && c->lease_sent_ms >= c->accepted_ms &&
+			     c->lease_until_ms > c->now_ms + c->timing.fence_budget_ms;
+		if (!fresh)
+			return;
+	}
+	bool on_primary = kind == DR_ORDER_WRITABLE || kind == DR_ORDER_SYNC_SET || kind == DR_ORDER_PREPARED ||
+			  kind == DR_ORDER_ADOPTED || kind == DR_ORDER_RELEASED || kind == DR_ORDER_FENCED;
+	if (!on_primary && c->server == DR_SERVER_PRIMARY) {
+		fence(c, out, DR_FENCE_KILL);
+		return;
+	}
+	c->op_wanted = false;
+	c->op_running = true;
+	out->start_op = true;
+}
+
+static void op_ended(struct dr_agent_core *c, const struct dr_order_result *r, struct dr_agent_decision *out)
+{
+	if (!c->op_running || r->number != c->journal.order_seen)
+		return;
+	c->op_running = false;
+	c->journal.done = *r;
+	if (r->outcome == DR_OUTCOME_DONE)
+		dr_agent_role_after(c, out);
+	out->journal = true;
+	out->answer = true;
+	out->answer_result = *r;
+	out->report = true;
+}
+
+static void server_changed(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out)
+{
+	if (c->server != ev->server || c->crashed != ev->crashed)
+		out->report = true;
+	c->server = ev->server;
+	c->crashed = ev->crashed;
+	if (ev->server == DR_SERVER_STOPPED)
+		c->fencing = false;
+	bool no_writer = ev->server == DR_SERVER_STOPPED || ev->server == DR_SERVER_STANDBY;
+	if (no_writer && !is_primary_role(c))
+		out->disarm = true;
+	else if (ev->server == DR_SERVER_STOPPED && c->lease_until_ms <= c->now_ms)
+		out->disarm = true;
+}
+
+static void clock_jumped(struct dr_agent_core *c)
+{
+	uint64_t cut = c->now_ms + c->timing.fence_budget_ms;
+	if (c->lease_until_ms > cut)
+		c->lease_until_ms = cut;
+	c->renewed_ms = 0; /* ask at once */
+}
+
+static void take_in(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out)
+{
+	switch (ev->kind) {
+	case DR_AG_TICK: break;
+	case DR_AG_LEADER:
+		if (ev->known)
+			c->renewed_ms = 0;
+		c->leader_known = ev->known;
+		break;
+	case DR_AG_TIMING: c->timing = *ev->timing; break;
+	case DR_AG_ORDER: dr_agent_gate(c, ev->order, out); break;
+	case DR_AG_CANCEL: dr_agent_gate_cancel(c, ev->number, out); break;
+	case DR_AG_GRANT: dr_agent_grant(c, ev, out); break;
+	case DR_AG_OP_ENDED: op_ended(c, ev->result, out); break;
+	case DR_AG_SERVER: server_changed(c, ev, out); break;
+	case DR_AG_GUARD:
+		c->guard_alive = ev->alive;
+		out->report = true;
+		break;
+	case DR_AG_CLOCK_JUMPED:
+		clock_jumped(c);
+		out->arm = c->lease_until_ms > c->now_ms;
+		break;
+	}
+}
+
+uint64_t dr_agent_lease_left_ms(const struct dr_agent_core *c)
+{
+	bool ours = c->lease_epoch == c->journal.epoch && c->lease_until_ms > c->now_ms;
+	return ours ? c->lease_until_ms - c->now_ms : 0;
+}
+
+void dr_agent_core_step(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out)
+{
+	dr_assert(ev->now_ms >= c->now_ms);
+	memset(out, 0, sizeof(*out));
+	c->now_ms = ev->now_ms;
+	take_in(c, ev, out);
+	watch_order(c, out);
+	watch_server(c, out);
+	watch_standby(c, out);
+	/* Whoever wants to be primary, or is being adopted as one, keeps asking. */
+	dr_agent_renew(c, is_primary_role(c) || (adopting(c) && needs_lease(c)), out);
+	dr_assert(!(out->arm && out->disarm));
+}

@@ -1,0 +1,102 @@
+/* agent_core.h -- the deciding half of an agent, for one member: gate, lease holder, and what must happen next.
+ *
+ * Pure: no clock, no I/O, no allocation; time comes in with each event.  design.md 4: rules 1 (lease by when the
+ * renewal was sent), 4 (epochs, leases asked for after the order), 6 (fence in time), and order numbers
+ * (3: accepted and done apart, lower ones refused).
+ *
+ * The shell carries a decision out in this order: journal (durably; when that fails nothing else of it), guard,
+ * the rest.  Ownership: everything is the caller's; nothing is kept of an event. */
+#ifndef DR_AGENT_CORE_AGENT_CORE_H
+#define DR_AGENT_CORE_AGENT_CORE_H
+
+#include "model/report.h"
+
+/* What survives a crash and a power loss. */
+struct dr_agent_journal {
+	bool managed;                 /* adopted: from then on the gate and the lease rule this server */
+	enum dr_member_role role;
+	uint64_t epoch;               /* highest ever seen */
+	uint64_t order_seen;          /* highest number ever accepted */
+	struct dr_order order;        /* the newest accepted one, to go on with after a crash */
+	struct dr_order_result done;  /* its outcome, once known; number 0: not yet */
+};
+
+enum dr_agent_event_kind {
+	DR_AG_TICK,
+	DR_AG_LEADER,      /* a leader is known (known) or not; a new one is asked at once */
+	DR_AG_TIMING,      /* timing in force */
+	DR_AG_ORDER,
+	DR_AG_CANCEL,      /* number */
+	DR_AG_GRANT,       /* id, epoch, ttl_ms */
+	DR_AG_OP_ENDED,    /* result of the op in flight */
+	DR_AG_SERVER,      /* server, crashed */
+	DR_AG_GUARD,       /* alive */
+	DR_AG_CLOCK_JUMPED /* wall time ran ahead of monotonic time by more than the fence budget (rule 9) */
+};
+
+struct dr_agent_event {
+	enum dr_agent_event_kind kind;
+	uint64_t now_ms;           /* CLOCK_BOOTTIME, read for this event */
+	bool known, alive, crashed;
+	const struct dr_timing *timing;
+	const struct dr_order *order;
+	uint64_t number, id, epoch;
+	uint32_t ttl_ms;
+	const struct dr_order_result *result;
+	enum dr_server_state server;
+};
+
+enum dr_fence_how { DR_FENCE_NONE, DR_FENCE_STOP, DR_FENCE_KILL };
+
+struct dr_agent_decision {
+	bool journal;              /* c->journal changed: make it durable first */
+	bool arm, disarm;          /* the guard: until c->lease_until_ms for c->lease_epoch */
+	bool renew;                /* send a renewal: */
+	uint64_t renew_id, renew_epoch;
+	enum dr_fence_how fence;   /* stop the server now: in order with SIGKILL after half the budget, or SIGKILL */
+	bool cancel_op;            /* drop the op in flight; its OP_ENDED does not come any more */
+	bool start_op;             /* begin c->order */
+	bool start_standby;        /* the server ought to run as a standby: start it */
+	bool answer;               /* send c->answer to the leader */
+	struct dr_order_result answer_result;
+	bool report;               /* something changed that coordinators want to know now */
+	uint64_t wake_at_ms;       /* 0: none */
+};
+
+enum { DR_RENEWALS_KEPT = 16, DR_STANDBY_RETRY_MS = 2000 };
+
+struct dr_agent_core {
+	struct dr_name self;         /* this member */
+	struct dr_agent_journal journal;
+	struct dr_timing timing;
+	uint64_t renewal_last;       /* ids: start random, never reused */
+	struct {
+		uint64_t id, epoch, sent_ms;
+	} renewal[DR_RENEWALS_KEPT];
+	uint32_t renewal_next;
+	uint64_t renewed_ms;         /* when the newest was sent */
+	uint64_t lease_epoch, lease_until_ms, lease_sent_ms;
+	bool leader_known, guard_alive;
+	enum dr_server_state server;
+	bool crashed;
+	bool fencing;                /* told the shell to stop the server, which still runs */
+	uint64_t fence_since_ms;
+	uint64_t accepted_ms;        /* when the present order was accepted */
+	bool op_wanted, op_running;
+	uint64_t standby_tried_ms;
+	uint64_t now_ms;
+};
+
+/* Begin from a journal (zeroed for a new member).  first_renewal: random.  inherited_until_ms: the guard's
+ * deadline for this server when it runs and the guard was armed for inherited_epoch; else 0: a server running out of
+ * recovery is then fenced.  An order that was accepted and not done is carried on. */
+void dr_agent_core_init(struct dr_agent_core *c, const struct dr_name *self, const struct dr_agent_journal *j,
+			const struct dr_timing *timing, uint64_t first_renewal, uint64_t inherited_epoch,
+			uint64_t inherited_until_ms, uint64_t now_ms);
+
+void dr_agent_core_step(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out);
+
+/* How long the lease still runs; 0: none. */
+uint64_t dr_agent_lease_left_ms(const struct dr_agent_core *c);
+
+#endif

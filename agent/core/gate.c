@@ -1,0 +1,112 @@
+/* gate.c -- which orders are carried out: newer numbers of no lower epoch, journaled before anything is done. */
+#include <string.h>
+
+#include "agent/core/parts.h"
+#include "base/parse.h"
+
+static void answer(struct dr_agent_decision *out, const struct dr_order *o, enum dr_outcome outcome, enum dr_err code,
+		   const char *text)
+{
+	out->answer = true;
+	out->answer_result = (struct dr_order_result){ .number = o->core.number, .epoch = o->core.epoch,
+						       .outcome = outcome, .code = code };
+	(void)dr_copy_text(out->answer_result.text, sizeof(out->answer_result.text), text);
+}
+
+/* The role that the member has from the moment on at which the order is accepted: before anything is done, so that
+ * a crash in the middle comes up on the safe side. */
+static enum dr_member_role role_at_acceptance(enum dr_member_role was, enum dr_order_kind kind)
+{
+	switch (kind) {
+	case DR_ORDER_FENCED: return DR_ROLE_FENCED;
+	case DR_ORDER_FROZEN:
+	case DR_ORDER_CAUGHT_UP:
+	case DR_ORDER_FOLLOWING: return DR_ROLE_STANDBY;
+	case DR_ORDER_COMPARED:
+	case DR_ORDER_SALVAGED:
+	case DR_ORDER_REWOUND: return DR_ROLE_FENCED;
+	case DR_ORDER_WRITABLE: return DR_ROLE_PRIMARY;
+	default: return was;
+	}
+}
+
+static bool keeps_lease(enum dr_order_kind kind)
+{
+	return kind == DR_ORDER_WRITABLE || kind == DR_ORDER_SYNC_SET || kind == DR_ORDER_PREPARED ||
+	       kind == DR_ORDER_ADOPTED;
+}
+
+static void accept(struct dr_agent_core *c, const struct dr_order *o, struct dr_agent_decision *out)
+{
+	if (c->op_running)
+		out->cancel_op = true;
+	c->op_running = false;
+	c->op_wanted = true;
+	c->accepted_ms = c->now_ms;
+	if (o->core.epoch > c->journal.epoch || !keeps_lease(o->core.kind))
+		dr_agent_lease_drop(c);
+	c->journal.order_seen = o->core.number;
+	c->journal.epoch = o->core.epoch;
+	c->journal.order = *o;
+	memset(&c->journal.done, 0, sizeof(c->journal.done));
+	if (c->journal.managed || o->core.kind == DR_ORDER_WRITABLE || o->core.kind == DR_ORDER_REWOUND ||
+	    o->core.kind == DR_ORDER_FOLLOWING) {
+		c->journal.managed = true;
+		c->journal.role = role_at_acceptance(c->journal.role, o->core.kind);
+	}
+	if (keeps_lease(o->core.kind))
+		c->renewed_ms = 0; /* ask at once */
+	out->journal = true;
+	out->report = true;
+	answer(out, o, DR_OUTCOME_ACCEPTED, DR_OK, "");
+}
+
+void dr_agent_gate(struct dr_agent_core *c, const struct dr_order *o, struct dr_agent_decision *out)
+{
+	const struct dr_agent_journal *j = &c->journal;
+	if (o->core.number < j->order_seen) {
+		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "a newer order was accepted");
+	} else if (o->core.number == j->order_seen) {
+		if (j->done.number == j->order_seen) {
+			out->answer = true;
+			out->answer_result = j->done;
+		} else {
+			answer(out, o, DR_OUTCOME_ACCEPTED, DR_OK, "");
+			c->op_wanted = !c->op_running;
+		}
+	} else if (o->core.epoch < j->epoch) {
+		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "a newer epoch was seen");
+	} else {
+		accept(c, o, out);
+	}
+}
+
+/* The leader does not want it any more; what was accepted stays accepted, so it ends as failed. */
+void dr_agent_gate_cancel(struct dr_agent_core *c, uint64_t number, struct dr_agent_decision *out)
+{
+	if (number != c->journal.order_seen || (!c->op_running && !c->op_wanted))
+		return;
+	/* A fence is never taken back half done. */
+	if (c->journal.order.core.kind == DR_ORDER_FENCED)
+		return;
+	out->cancel_op = c->op_running;
+	c->op_running = false;
+	c->op_wanted = false;
+	c->journal.done = (struct dr_order_result){ .number = number, .epoch = c->journal.epoch,
+						    .outcome = DR_OUTCOME_FAILED, .code = DR_E_CANCELLED };
+	out->journal = true;
+}
+
+void dr_agent_role_after(struct dr_agent_core *c, struct dr_agent_decision *out)
+{
+	const struct dr_order *o = &c->journal.order;
+	if (o->core.kind == DR_ORDER_ADOPTED) {
+		c->journal.managed = true;
+		c->journal.role = dr_name_eq(&o->target, &c->self) ? DR_ROLE_PRIMARY : DR_ROLE_STANDBY;
+	} else if (o->core.kind == DR_ORDER_RELEASED) {
+		c->journal.managed = false;
+		c->journal.role = DR_ROLE_NONE;
+		dr_agent_lease_drop(c);
+		out->disarm = true;
+	}
+}

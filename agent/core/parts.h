@@ -1,0 +1,18 @@
+/* parts.h -- what the files of agent/core/ share among themselves. */
+#ifndef DR_AGENT_CORE_PARTS_H
+#define DR_AGENT_CORE_PARTS_H
+
+#include "agent/core/agent_core.h"
+
+/* gate.c: take an order, answer it from the journal, or refuse it. */
+void dr_agent_gate(struct dr_agent_core *c, const struct dr_order *o, struct dr_agent_decision *out);
+void dr_agent_gate_cancel(struct dr_agent_core *c, uint64_t number, struct dr_agent_decision *out);
+/* The role that follows from an order that was done. */
+void dr_agent_role_after(struct dr_agent_core *c, struct dr_agent_decision *out);
+
+/* lease.c */
+void dr_agent_renew(struct dr_agent_core *c, bool wanted, struct dr_agent_decision *out);
+void dr_agent_grant(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out);
+void dr_agent_lease_drop(struct dr_agent_core *c);
+
+#endif
