@@ -81,3 +81,7 @@ class Results:
     def end(self):
         sys.stdout.flush()
         sys.exit(1 if self.failed else 0)
+
+
+if __name__ == "__main__":
+    print("\n".join(files(*sys.argv[1:])))

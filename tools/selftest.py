@@ -50,6 +50,10 @@ CASES = [
     ("tidy.py", "base/a.h", GUARD % "int x;", None),
     ("check_places.py", "base/a.c", "/* see /home/somebody/x */\n", "base/a.c: names /home/somebody/"),
     ("check_places.py", "base/a.c", "/* see /home/other/x */\n", None),
+    ("check_scripts.py", "tests/a.py", "if x:\n", "tests/a.py:"),
+    ("check_scripts.py", "tests/a.py", "if x:\n    pass\n", None),
+    ("check_scripts.py", "tests/run", "", None),
+    ("check_scripts.py", "tests/run", "if true; then\n", "tests/run: bash can't read it"),
     ("check_tables.py", "model/a.def", 'ROW(1, A, "a, (b")\nROW(2, B,\n    "b")\n', None),
     ("check_tables.py", "model/a.def", 'ROW(1, A, "a")\nROW(1, B, "b")\n', "id 1 stands twice"),
     ("check_tables.py", "model/a.def", 'ROW(1, A, "a")\nROW(2, A, "b")\n', "name A stands twice"),
@@ -63,6 +67,13 @@ def run(tree, check):
     return found.returncode, found.stdout.decode() + found.stderr.decode()
 
 
+def first_line(name):
+    """How a file of that name begins."""
+    if name.endswith((".c", ".h", ".def")):
+        return HEAD % os.path.basename(name)
+    return "#!/usr/bin/env bash\n" if name == "tests/run" else ""
+
+
 def tree_with(folder, name, text):
     """A tree that every check accepts, and one file more."""
     shutil.rmtree(folder)
@@ -72,12 +83,13 @@ def tree_with(folder, name, text):
         f.write("# none\n")
     files = {"adapters/adapters.def": (HEAD % "adapters.def"), "base/errors.def": (HEAD % "errors.def")}
     if name is not None:
-        files[name] = text if name.endswith(".txt") else (HEAD % os.path.basename(name)) + text
+        files[name] = first_line(name) + text
     for path, content in files.items():
         full = os.path.join(folder, path)
         os.makedirs(os.path.dirname(full), exist_ok=True)
         with open(full, "w", encoding="utf-8") as f:
             f.write(content)
+        os.chmod(full, 0o755 if content.startswith("#!") else 0o644)
 
 
 def case_problems(folder, check, name, text, want):
