@@ -19,8 +19,8 @@
 const char *dr_op_name(enum dr_op_kind op)
 {
 	switch (op) {
-#define ADAPTER_OP(id, name, writes, help)                                                         \
-	case DR_OP_##name:                                                                         \
+#define ADAPTER_OP(id, name, writes, help)                                                                   \
+	case DR_OP_##name:                                                                                   \
 		return #name;
 #include "adapters/ops.def"
 #undef ADAPTER_OP
@@ -79,8 +79,8 @@ static void on_deadline(uv_timer_t *h)
 {
 	struct dr_session *s = h->data;
 	struct dr_error e;
-	(void)dr_fail(&e, DR_E_TIMEOUT, "%s %s: no end within %u ms", s->adapter->name, dr_op_name(s->op->kind),
-		      s->op->deadline_ms);
+	(void)dr_fail(&e, DR_E_TIMEOUT, "%s %s: no end within %u ms", s->adapter->name,
+		      dr_op_name(s->op->kind), s->op->deadline_ms);
 	drop(s, &e);
 }
 
@@ -111,9 +111,11 @@ enum dr_err dr_session_start(struct dr_session *s, struct dr_op *op, struct dr_e
 	if ((unsigned)op->kind >= DR_OP_MAX || !s->adapter->can[op->kind])
 		return dr_fail(e, DR_E_UNSUPPORTED, "%s has no %s", s->adapter->name, dr_op_name(op->kind));
 	if (s->op != NULL)
-		return dr_fail(e, DR_E_BUSY, "%s: %s is in flight", s->adapter->name, dr_op_name(s->op->kind));
+		return dr_fail(e, DR_E_BUSY, "%s: %s is in flight", s->adapter->name,
+			       dr_op_name(s->op->kind));
 	if (op->deadline_ms == 0)
-		return dr_fail(e, DR_E_TIMEOUT, "%s %s: no time left", s->adapter->name, dr_op_name(op->kind));
+		return dr_fail(e, DR_E_TIMEOUT, "%s %s: no time left", s->adapter->name,
+			       dr_op_name(op->kind));
 
 	uv_update_time(s->loop);
 	memset(&op->evidence, 0, sizeof(op->evidence));

@@ -30,8 +30,8 @@ enum dr_err dr_dns_name_from_text(struct dr_dns_name *out, const char *text, str
 		for (size_t i = 0; i < n; i++) {
 			unsigned char c = (unsigned char)p[i];
 			if (!isalnum(c) && c != '-' && c != '_')
-				return dr_fail(e, DR_E_INVALID, "DNS name \"%s\": '%c' cannot stand in it", text,
-					       isprint(c) ? c : '?');
+				return dr_fail(e, DR_E_INVALID, "DNS name \"%s\": '%c' cannot stand in it",
+					       text, isprint(c) ? c : '?');
 			out->wire[at++] = (uint8_t)tolower(c);
 		}
 		p += n;
@@ -84,8 +84,8 @@ enum dr_err dr_dns_name_prefix(struct dr_dns_name *out, const char *label, const
 	size_t add = strlen(label);
 	dr_assert(add > 0 && add <= LABEL_MAX);
 	if (add + 1 + n->len > DR_DNS_WIRE_NAME_MAX)
-		return dr_fail(e, DR_E_RANGE, "\"%s\" in front of a DNS name of %u bytes makes it too long", label,
-			       n->len);
+		return dr_fail(e, DR_E_RANGE, "\"%s\" in front of a DNS name of %u bytes makes it too long",
+			       label, n->len);
 	struct dr_dns_name made = { .len = (uint8_t)(add + 1 + n->len) };
 	made.wire[0] = (uint8_t)add;
 	memcpy(made.wire + 1, label, add);
@@ -166,7 +166,8 @@ static bool take_name(struct dr_view *v, struct dr_dns_name *out)
 		if (label == NULL)
 			break;
 		for (size_t i = 0; i < n; i++)
-			out->wire[at++] = (uint8_t)(label[i] >= 'A' && label[i] <= 'Z' ? label[i] + 32 : label[i]);
+			out->wire[at++] =
+			    (uint8_t)(label[i] >= 'A' && label[i] <= 'Z' ? label[i] + 32 : label[i]);
 	}
 	v->bad = true;
 	return false;
@@ -209,10 +210,12 @@ static enum dr_err take_rr(struct dr_view *v, enum dr_dns_section section, bool 
 	rr->ttl = dr_view_u32be(v);
 	rr->rdlen = dr_view_u16be(v);
 	if (v->bad || rr->rdlen > dr_view_left(v))
-		return dr_fail(e, DR_E_PROTOCOL, "DNS message: a record at byte %zu is cut or malformed", rr_at);
+		return dr_fail(e, DR_E_PROTOCOL, "DNS message: a record at byte %zu is cut or malformed",
+			       rr_at);
 	if (rr->type == DR_DNS_TSIG) {
 		if (!last || !take_tsig(v, rr_at, rr, &m->tsig))
-			return dr_fail(e, DR_E_PROTOCOL, "DNS message: TSIG malformed or not the last record");
+			return dr_fail(e, DR_E_PROTOCOL,
+				       "DNS message: TSIG malformed or not the last record");
 		m->has_tsig = true;
 		return DR_OK;
 	}

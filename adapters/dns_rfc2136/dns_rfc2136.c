@@ -27,12 +27,14 @@ static enum dr_err dns_open(struct dr_session *s, struct dr_error *e)
 	if (r->kind != DR_ROUTE_DNS_RFC2136)
 		return dr_fail(e, DR_E_INVALID, "the target is no dns_rfc2136 route");
 	if (r->servers == 0 || r->servers > DR_ROUTE_SERVERS_MAX)
-		return dr_fail(e, DR_E_INVALID, "route %s has no server, or over %d", r->name.s, DR_ROUTE_SERVERS_MAX);
+		return dr_fail(e, DR_E_INVALID, "route %s has no server, or over %d", r->name.s,
+			       DR_ROUTE_SERVERS_MAX);
 	for (unsigned i = 0; i < r->servers; i++) {
 		const struct dr_address *a = &r->server[i];
 		if (a->port == 0 || (uv_ip4_addr(a->host, a->port, (struct sockaddr_in *)&ignored) != 0 &&
 				     uv_ip6_addr(a->host, a->port, &ignored) != 0))
-			return dr_fail(e, DR_E_INVALID, "route %s: \"%s\" is no address literal", r->name.s, a->host);
+			return dr_fail(e, DR_E_INVALID, "route %s: \"%s\" is no address literal", r->name.s,
+				       a->host);
 	}
 	if ((rv = dr_dns_route_names(&d->route, r, e)) != DR_OK ||
 	    (rv = dr_tsig_key_load(&d->key, r->tsig_key, r->tsig_algorithm, r->tsig_secret_file, e)) != DR_OK)
@@ -80,8 +82,8 @@ static void fill_evidence(const struct dr_dns *d, struct dr_evidence *ev)
 			dr_dns_seen_text(&sv->shown, shows, sizeof(shows));
 		(void)address_text(&sv->at, where, sizeof(where));
 		if (at < sizeof(ev->text))
-			at += (size_t)snprintf(ev->text + at, sizeof(ev->text) - at, "%s%s: %s", at > 0 ? "; " : "", where,
-					       sv->answered ? shows : "no answer");
+			at += (size_t)snprintf(ev->text + at, sizeof(ev->text) - at, "%s%s: %s",
+					       at > 0 ? "; " : "", where, sv->answered ? shows : "no answer");
 	}
 }
 
@@ -121,7 +123,8 @@ static bool gather_errors(const struct dr_dns *d, uint32_t ok, struct dr_error *
 	}
 	if (code == DR_OK)
 		return false;
-	(void)dr_fail(e, code, "%s on %u of %u servers%.440s", d->session->target.route.record, ok, d->servers, text);
+	(void)dr_fail(e, code, "%s on %u of %u servers%.440s", d->session->target.route.record, ok,
+		      d->servers, text);
 	return true;
 }
 
@@ -168,8 +171,8 @@ static enum dr_err dns_start(struct dr_session *s, struct dr_op *op, struct dr_e
 	uint32_t margin = clamp(whole / 10, BUDGET_MARGIN_MIN_MS, BUDGET_MARGIN_MAX_MS);
 
 	if (op->kind == DR_OP_ROUTED) {
-		enum dr_err rv = dr_dns_route_want(&d->route, op->args.primary_at.host, op->args.epoch, op->args.plan,
-						   op->args.step, e);
+		enum dr_err rv = dr_dns_route_want(&d->route, op->args.primary_at.host, op->args.epoch,
+						   op->args.plan, op->args.step, e);
 		if (rv != DR_OK)
 			return dr_wrap(e, "route %s", s->target.route.name.s);
 	}

@@ -59,7 +59,8 @@ enum dr_err dr_dns_route_names(struct dr_dns_route *r, const struct dr_spec_rout
 	    (rv = dr_dns_name_prefix(&r->marker, "_drcoord", &r->record, e)) != DR_OK)
 		return rv;
 	if (!dr_dns_name_within(&r->record, &r->zone))
-		return dr_fail(e, DR_E_INVALID, "record %s does not lie in zone %s", spec->record, spec->zone);
+		return dr_fail(e, DR_E_INVALID, "record %s does not lie in zone %s", spec->record,
+			       spec->zone);
 	r->ttl_s = spec->ttl_s;
 	return DR_OK;
 }
@@ -80,7 +81,8 @@ enum dr_err dr_dns_route_want(struct dr_dns_route *r, const char *host, uint64_t
 	if (epoch == 0)
 		return dr_fail(e, DR_E_INVALID, "a route needs an epoch above 0");
 	r->epoch = epoch;
-	int n = snprintf(text, sizeof(text), "e=%" PRIu64 ";plan=%" PRIu64 ";step=%" PRIu32, epoch, plan, step);
+	int n =
+	    snprintf(text, sizeof(text), "e=%" PRIu64 ";plan=%" PRIu64 ";step=%" PRIu32, epoch, plan, step);
 	dr_assert(n > 0 && (size_t)n < sizeof(text));
 	r->marker_rdata[0] = (uint8_t)n;
 	memcpy(r->marker_rdata + 1, text, (size_t)n);
@@ -133,13 +135,14 @@ enum dr_err dr_dns_seen_take(struct dr_dns_seen *s, const struct dr_dns_route *r
 		return dr_fail(e, DR_E_PROTOCOL, "the answer is to another question");
 	if ((m->flags & DR_DNS_TC) != 0)
 		return dr_fail(e, DR_E_PROTOCOL, "the answer is cut although it came over TCP");
-	struct dr_dns_set *set = ask == DR_DNS_ASK_A	    ? &s->a
+	struct dr_dns_set *set = ask == DR_DNS_ASK_A        ? &s->a
 				 : ask == DR_DNS_ASK_AAAA   ? &s->aaaa
 				 : ask == DR_DNS_ASK_MARKER ? &s->marker
 							    : NULL;
 	for (unsigned i = 0; i < m->rrs; i++) {
 		const struct dr_dns_rr *rr = &m->rr[i];
-		if (rr->section != DR_DNS_ANSWER || rr->class != DR_DNS_IN || !dr_dns_name_eq(&rr->name, name))
+		if (rr->section != DR_DNS_ANSWER || rr->class != DR_DNS_IN ||
+		    !dr_dns_name_eq(&rr->name, name))
 			continue;
 		if (rr->type == DR_DNS_CNAME && ask != DR_DNS_ASK_SOA)
 			s->cname = true;
@@ -182,18 +185,23 @@ enum dr_err dr_dns_seen_check(const struct dr_dns_seen *s, const struct dr_dns_r
 		if (rcode == DR_DNS_SERVFAIL)
 			return dr_fail(e, DR_E_FAILED, "answers SERVFAIL: is zone %s loaded there?", zone);
 		if (rcode == DR_DNS_REFUSED || rcode == DR_DNS_NOTAUTH)
-			return dr_fail(e, DR_E_NOT_FOUND, "answers %s: it does not serve zone %s, or not to us",
+			return dr_fail(e, DR_E_NOT_FOUND,
+				       "answers %s: it does not serve zone %s, or not to us",
 				       dr_dns_rcode_name(rcode), zone);
 		if (rcode != DR_DNS_NOERROR && rcode != DR_DNS_NXDOMAIN)
-			return dr_fail(e, DR_E_PROTOCOL, "answers a query with %s (%u)", dr_dns_rcode_name(rcode), rcode);
+			return dr_fail(e, DR_E_PROTOCOL, "answers a query with %s (%u)",
+				       dr_dns_rcode_name(rcode), rcode);
 		if (!s->answer[i].authoritative)
-			return dr_fail(e, DR_E_NOT_FOUND, "is not authoritative for %s", i == 0 ? zone : record);
+			return dr_fail(e, DR_E_NOT_FOUND, "is not authoritative for %s",
+				       i == 0 ? zone : record);
 	}
 	if (!s->is_zone_top)
 		return dr_fail(e, DR_E_NOT_FOUND, "has no zone %s (there is no SOA at that name)", zone);
 	if (s->cname)
-		return dr_fail(e, DR_E_CONFLICT, "a CNAME stands at %s or at its marker: remove it, the route needs "
-			       "A, AAAA and TXT there", record);
+		return dr_fail(e, DR_E_CONFLICT,
+			       "a CNAME stands at %s or at its marker: remove it, the route needs "
+			       "A, AAAA and TXT there",
+			       record);
 	if (s->a.over || s->aaaa.over || s->marker.over)
 		return dr_fail(e, DR_E_CONFLICT, "more than %d records stand at %s: not a route of ours",
 			       DR_DNS_SET_MAX, record);
@@ -274,7 +282,9 @@ void dr_dns_put_update(struct dr_dns_out *o, uint16_t id, const struct dr_dns_ro
 	put_delete(o, &r->record, DR_DNS_AAAA, &from->aaaa);
 	dr_dns_put_rr(o, DR_DNS_UPDATE, &r->record, r->type, DR_DNS_IN, r->ttl_s, r->address, r->address_len);
 	put_delete(o, &r->marker, DR_DNS_TXT, &from->marker);
-	dr_dns_put_rr(o, DR_DNS_UPDATE, &r->marker, DR_DNS_TXT, DR_DNS_IN, r->ttl_s, r->marker_rdata, r->marker_rdlen);
+	dr_dns_put_rr(o, DR_DNS_UPDATE, &r->marker, DR_DNS_TXT, DR_DNS_IN, r->ttl_s, r->marker_rdata,
+		      r->marker_rdlen);
 }
 
-_Static_assert((int)DR_DNS_RRS_MAX > (int)DR_DNS_SET_MAX, "a set that fits must be kept whole by the decoder");
+_Static_assert((int)DR_DNS_RRS_MAX > (int)DR_DNS_SET_MAX,
+	       "a set that fits must be kept whole by the decoder");

@@ -33,7 +33,7 @@ struct dr_dns_route {
 	struct dr_dns_name record;
 	struct dr_dns_name marker;
 	uint32_t ttl_s;
-	uint16_t type;        /* A or AAAA, as the address is */
+	uint16_t type; /* A or AAAA, as the address is */
 	uint8_t address[16];
 	size_t address_len;
 	uint64_t epoch;
@@ -63,8 +63,8 @@ struct dr_dns_seen {
 };
 void dr_dns_put_ask(struct dr_dns_out *o, uint16_t id, const struct dr_dns_route *r, enum dr_dns_ask ask);
 /* Take in the answer to one ask.  PROTOCOL when it answers another question. */
-DR_MUST_USE enum dr_err dr_dns_seen_take(struct dr_dns_seen *s, const struct dr_dns_route *r, enum dr_dns_ask ask,
-					 const struct dr_dns_msg *m, struct dr_error *e);
+DR_MUST_USE enum dr_err dr_dns_seen_take(struct dr_dns_seen *s, const struct dr_dns_route *r,
+					 enum dr_dns_ask ask, const struct dr_dns_msg *m, struct dr_error *e);
 bool dr_dns_seen_whole(const struct dr_dns_seen *s);
 /* Whether what was seen can be relied on: NOT_FOUND (the server does not serve this zone), FAILED (it
  * cannot now), PROTOCOL, CONFLICT (a CNAME, or a record set too large, is in the way). */

@@ -22,9 +22,9 @@
 #include "sys/clock.h"
 
 enum {
-	TROUBLES_MAX = 4,   /* connections that fail or stay silent, in one op */
-	UPDATES_MAX = 16,   /* swaps lost to somebody else, or unanswered */
-	UNCHANGED_MAX = 7,  /* readings after an accepted update that show no change: 20 ms doubling, 2.5 s */
+	TROUBLES_MAX = 4,  /* connections that fail or stay silent, in one op */
+	UPDATES_MAX = 16,  /* swaps lost to somebody else, or unanswered */
+	UNCHANGED_MAX = 7, /* readings after an accepted update that show no change: 20 ms doubling, 2.5 s */
 	PAUSE_MS = 20,
 	PAUSE_MAX_MS = 1280,
 };
@@ -152,8 +152,10 @@ static bool ignored_the_update(struct dr_dns_server *sv)
 		return true;
 	}
 	dr_dns_seen_text(&sv->seen, shows, sizeof(shows));
-	(void)dr_fail(&sv->why, DR_E_FAILED, "accepted the update but still shows %s: does it serve this zone from "
-		      "elsewhere, or keep old answers?", shows);
+	(void)dr_fail(&sv->why, DR_E_FAILED,
+		      "accepted the update but still shows %s: does it serve this zone from "
+		      "elsewhere, or keep old answers?",
+		      shows);
 	end(sv, &sv->why);
 	return true;
 }
@@ -179,8 +181,8 @@ static void decide(struct dr_dns_server *sv)
 	if (d->op->kind == DR_OP_OBSERVED) {
 		end(sv, rv == DR_OK ? NULL : &e);
 	} else if (d->highest > d->route.epoch) {
-		(void)dr_fail(&e, DR_E_STALE, "epoch %" PRIu64 " is there already, ours is %" PRIu64, d->highest,
-			      d->route.epoch);
+		(void)dr_fail(&e, DR_E_STALE, "epoch %" PRIu64 " is there already, ours is %" PRIu64,
+			      d->highest, d->route.epoch);
 		end(sv, &e);
 	} else if (rv != DR_OK) {
 		end(sv, &e);
@@ -190,8 +192,8 @@ static void decide(struct dr_dns_server *sv)
 		return;
 	} else if (sv->updates >= UPDATES_MAX) {
 		if (sv->why.code == DR_OK)
-			(void)dr_fail(&sv->why, DR_E_BUSY, "somebody else changed the record %u times meanwhile",
-				      sv->updates);
+			(void)dr_fail(&sv->why, DR_E_BUSY,
+				      "somebody else changed the record %u times meanwhile", sv->updates);
 		end(sv, &sv->why);
 	} else {
 		send_update(sv);
@@ -227,15 +229,20 @@ static bool tsig_refused(struct dr_dns_server *sv, const struct dr_dns_msg *m)
 		return false;
 	const char *word = dr_dns_rcode_name(m->tsig.error);
 	if (m->tsig.error == DR_DNS_BADTIME)
-		(void)dr_fail(&e, DR_E_AUTH, "rejects the signature's time (BADTIME): its clock and ours are over %d s "
-			      "apart; check time synchronisation on both", DR_TSIG_FUDGE_S);
+		(void)dr_fail(&e, DR_E_AUTH,
+			      "rejects the signature's time (BADTIME): its clock and ours are over %d s "
+			      "apart; check time synchronisation on both",
+			      DR_TSIG_FUDGE_S);
 	else if (m->tsig.error == DR_DNS_BADKEY)
-		(void)dr_fail(&e, DR_E_AUTH, "does not know TSIG key \"%s\" with %s (BADKEY): configure it there, or "
-			      "correct the key's name in the route", r->tsig_key,
-			      dr_tsig_algorithm_name(r->tsig_algorithm));
+		(void)dr_fail(&e, DR_E_AUTH,
+			      "does not know TSIG key \"%s\" with %s (BADKEY): configure it there, or "
+			      "correct the key's name in the route",
+			      r->tsig_key, dr_tsig_algorithm_name(r->tsig_algorithm));
 	else
-		(void)dr_fail(&e, DR_E_AUTH, "rejects our signature with TSIG key \"%s\" (%s): the secret in %s is not "
-			      "the server's", r->tsig_key, word, r->tsig_secret_file);
+		(void)dr_fail(&e, DR_E_AUTH,
+			      "rejects our signature with TSIG key \"%s\" (%s): the secret in %s is not "
+			      "the server's",
+			      r->tsig_key, word, r->tsig_secret_file);
 	end(sv, &e);
 	return true;
 }
@@ -247,16 +254,20 @@ static void update_failed(struct dr_dns_server *sv, unsigned rcode)
 	struct dr_error e;
 	switch (rcode) {
 	case DR_DNS_REFUSED:
-		(void)dr_fail(&e, DR_E_AUTH, "refuses the update (REFUSED): allow TSIG key \"%s\" (secret in %s) to update "
-			      "A, AAAA at %s and TXT at _drcoord.%s", r->tsig_key, r->tsig_secret_file, r->record,
-			      r->record);
+		(void)dr_fail(&e, DR_E_AUTH,
+			      "refuses the update (REFUSED): allow TSIG key \"%s\" (secret in %s) to update "
+			      "A, AAAA at %s and TXT at _drcoord.%s",
+			      r->tsig_key, r->tsig_secret_file, r->record, r->record);
 		break;
 	case DR_DNS_NOTAUTH:
-		(void)dr_fail(&e, DR_E_NOT_FOUND, "is no primary of zone %s (NOTAUTH): name the zone's primary in the "
-			      "route's servers", r->zone);
+		(void)dr_fail(&e, DR_E_NOT_FOUND,
+			      "is no primary of zone %s (NOTAUTH): name the zone's primary in the "
+			      "route's servers",
+			      r->zone);
 		break;
 	case DR_DNS_NOTZONE:
-		(void)dr_fail(&e, DR_E_INVALID, "says that %s is not in zone %s (NOTZONE)", r->record, r->zone);
+		(void)dr_fail(&e, DR_E_INVALID, "says that %s is not in zone %s (NOTZONE)", r->record,
+			      r->zone);
 		break;
 	case DR_DNS_NOTIMP:
 		(void)dr_fail(&e, DR_E_UNSUPPORTED, "does not do dynamic updates (NOTIMP)");

@@ -193,7 +193,8 @@ static void put_u48(struct dr_buf *b, uint64_t v)
 /* RFC 8945, 4.3: what the MAC is over.  The message is given without its TSIG record, with the original
  * ID and the count of additional records that it had before signing. */
 static void mac_over(const struct dr_tsig_key *k, const struct dr_tsig_mac *request, const uint8_t header[12],
-		     const uint8_t *body, size_t body_len, const struct dr_dns_tsig *t, struct dr_tsig_mac *out)
+		     const uint8_t *body, size_t body_len, const struct dr_dns_tsig *t,
+		     struct dr_tsig_mac *out)
 {
 	struct dr_buf b;
 	dr_buf_init(&b, 2 * (size_t)DR_DNS_MESSAGE_MAX);
@@ -215,7 +216,8 @@ static void mac_over(const struct dr_tsig_key *k, const struct dr_tsig_mac *requ
 	dr_assert(dr_buf_ok(&b));
 
 	unsigned len = 0;
-	const unsigned char *made = HMAC(digest_of(k), k->secret, (int)k->secret_len, b.data, b.len, out->bytes, &len);
+	const unsigned char *made =
+	    HMAC(digest_of(k), k->secret, (int)k->secret_len, b.data, b.len, out->bytes, &len);
 	dr_assert(made != NULL);
 	dr_assert(len <= sizeof(out->bytes));
 	out->len = len;

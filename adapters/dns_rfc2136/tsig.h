@@ -28,10 +28,12 @@ struct dr_tsig_mac {
  * secret "..."; };` as tsig-keygen prints it (several keys may stand there).  INVALID: not understood, or
  * another algorithm; NOT_FOUND: no key of that name in it.  No message holds the secret. */
 DR_MUST_USE enum dr_err dr_tsig_key_parse(struct dr_tsig_key *k, const char *name,
-					  enum dr_tsig_algorithm algorithm, const char *text, struct dr_error *e);
+					  enum dr_tsig_algorithm algorithm, const char *text,
+					  struct dr_error *e);
 /* The same from a file; the message names it. */
 DR_MUST_USE enum dr_err dr_tsig_key_load(struct dr_tsig_key *k, const char *name,
-					 enum dr_tsig_algorithm algorithm, const char *file, struct dr_error *e);
+					 enum dr_tsig_algorithm algorithm, const char *file,
+					 struct dr_error *e);
 void dr_tsig_key_close(struct dr_tsig_key *k);
 
 /* Append the TSIG record to a finished message and note its MAC. */
