@@ -34,13 +34,14 @@ struct dr_cgroup {
 	enum dr_cgroup_way way;
 	char path[DR_PATH_MAX];     /* cgroup2: relative to the root */
 	char data_dir[DR_PATH_MAX]; /* proc: the folder that its processes work in; both: for adopting */
+	char program[DR_NAME_MAX];  /* "postgres": only processes of this program count as working there */
 	struct dr_proc_id root;     /* proc: the server's main process, when known */
 };
 
 /* Fill *g for a server called `name`; makes no group yet.  The path is base/drcoord-NAME-HASH, the hash being
  * of the data folder: two clusters on one machine never share a group. */
 DR_MUST_USE enum dr_err dr_cgroup_init(struct dr_cgroup *g, const struct dr_cgroup_root *r, const char *name,
-				       const char *data_dir, struct dr_error *e);
+				       const char *data_dir, const char *program, struct dr_error *e);
 
 /* Make the group (one that exists is fine) and remove it (BUSY while somebody is inside; absent is fine). */
 DR_MUST_USE enum dr_err dr_cgroup_make(const struct dr_cgroup_root *r, const struct dr_cgroup *g, struct dr_error *e);

@@ -41,6 +41,7 @@ struct dr_guard_slot {
 	char name[DR_GUARD_NAME_MAX]; /* "service/member" */
 	char group[DR_PATH_MAX];      /* dr_cgroup.path */
 	char data_dir[DR_PATH_MAX];
+	char program[DR_NAME_MAX];
 	char mark[DR_PATH_MAX];       /* a file to create (empty, durable) after a kill, "" for none: standby.signal */
 
 	/* Written by the agent. */
@@ -67,6 +68,7 @@ struct dr_guard_mem {
 	_Atomic uint64_t guard_beat_ns; /* CLOCK_BOOTTIME, at least every DR_GUARD_BEAT_MS */
 	_Atomic uint64_t agent_beat_ns;
 	_Atomic uint64_t agent_starts;  /* how often the guard has started the agent */
+	_Atomic uint64_t agent_opens;   /* how many agents have used this memory */
 	_Atomic int32_t guard_pid;
 	_Atomic int32_t agent_pid;
 	_Atomic uint32_t guard_flags;   /* enum dr_guard_flag */

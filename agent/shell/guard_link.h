@@ -27,7 +27,7 @@ struct dr_guard_link {
 	char config_path[DR_PATH_MAX], guard_path[DR_PATH_MAX];
 	uv_timer_t beat;
 	uv_poll_t watch;
-	bool watching, closing, found;
+	bool watching, closing, found, inherited;
 	uint32_t handles_open;
 	uint64_t seen_beat_ns, unchanged_ticks, next_try_ns, respawns;
 	bool was_alive;

@@ -30,7 +30,7 @@ enum dr_super_phase { DR_SUPER_STOPPED, DR_SUPER_RUNNING, DR_SUPER_STOPPING, DR_
 const char *dr_super_phase_text(enum dr_super_phase phase);
 
 struct dr_super_seen {
-	enum dr_super_phase phase;
+	enum dr_super_phase phase;    /* STOPPED says nothing about `foreign` */
 	struct dr_proc_id postmaster; /* RUNNING, STOPPING */
 	bool adopted;                 /* it ran before us, or was started by somebody else */
 	bool group_empty;
@@ -54,13 +54,15 @@ struct dr_supervisor {
 	struct dr_supervisor_conf conf;
 	const struct dr_cgroup_root *root;
 	struct dr_os_user user;
-	bool has_user, watching, closing, close_watch;
+	bool has_user, watching, closing, looking;
 	uv_loop_t *loop;
 	uv_poll_t watch;
 	uv_timer_t tick;
+	uv_work_t look;
+	struct dr_proc_id looked;
 	int pidfd;
 	uint32_t handles_open;
-	uint64_t stop_began_ns, fast_until_ns, immediate_until_ns, kill_began_ns;
+	uint64_t fast_until_ns, immediate_until_ns, kill_began_ns, ended_grace_ns;
 	int rung;
 	dr_super_cb *on_change;
 	dr_super_stopped_cb *stopped;
@@ -95,7 +97,8 @@ void dr_supervisor_kill(struct dr_supervisor *s, dr_super_stopped_cb *stopped);
 /* Now: is nobody left, in the group or working in the data folder? */
 DR_MUST_USE enum dr_err dr_supervisor_proved(struct dr_supervisor *s, bool *proved, struct dr_error *e);
 
-/* Put standby.signal into the data folder, durably: a manual start then comes up as a standby.  Blocking. */
+/* Put standby.signal into the data folder, durably: a manual start then comes up as a standby.  Blocking; any
+ * thread. */
 DR_MUST_USE enum dr_err dr_supervisor_mark_standby(struct dr_supervisor *s, struct dr_error *e);
 bool dr_supervisor_is_marked(const struct dr_supervisor *s);
 
