@@ -35,7 +35,9 @@ struct dr_tls_files {
 	const char *key;  /* PEM; refused when others may read it */
 };
 
-struct dr_tls; /* reference counted; connections hold one each */
+/* Reference counted; connections hold one each.  One loop's thread: connections of two loops need two.
+ * Opening one also makes the process ignore SIGPIPE where it has the default action, because libuv does not. */
+struct dr_tls;
 
 /* Load and check: the key fits the certificate, the certificate is signed by the CA, has one drcoord
  * identity and has not expired; each error names the file and says what to do. */
@@ -52,5 +54,9 @@ void dr_tls_close(struct dr_tls *t);
 DR_MUST_USE enum dr_err dr_pki_init(const char *dir, const char *cluster, uint32_t days, struct dr_error *e);
 DR_MUST_USE enum dr_err dr_pki_issue(const char *dir, const struct dr_identity *who, uint32_t days,
 				     const char *out_prefix, struct dr_error *e);
+/* The same with both ends given in seconds since 1970, for short or back-dated ones.  A certificate never
+ * outlives its CA: a later end becomes the CA's, here and above. */
+DR_MUST_USE enum dr_err dr_pki_issue_period(const char *dir, const struct dr_identity *who, int64_t from,
+					    int64_t until, const char *out_prefix, struct dr_error *e);
 
 #endif

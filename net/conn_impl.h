@@ -1,0 +1,102 @@
+/* conn_impl.h -- the inside of struct dr_conn, for net/ only.
+ *
+ *   CONNECTING -> HANDSHAKE -> OPEN -> PUMP
+ *        \___________|__________|_______|___> LEAVING (flush, FIN, wait for the peer's end) -> GONE
+ *
+ * GONE: all handles are being closed; when the last one is, on_closed is called and the memory freed.  Every
+ * phase can go to GONE at once.  `why` is set on the first step of leaving and never changed. */
+#ifndef DR_NET_CONN_IMPL_H
+#define DR_NET_CONN_IMPL_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "net/conn.h"
+#include "net/frame.h"
+#include "net/outq.h"
+#include "net/tls_impl.h"
+
+enum dr_conn_phase {
+	DR_PHASE_CONNECTING,
+	DR_PHASE_HANDSHAKE,
+	DR_PHASE_OPEN,
+	DR_PHASE_PUMP,
+	DR_PHASE_LEAVING,
+	DR_PHASE_GONE
+};
+
+enum {
+	DR_LINGER_MS = 500,      /* how long a refused peer has to take our alert */
+	DR_DEAD_AFTER_MS = 5000, /* unacknowledged bytes or keepalives end a connection after this */
+	DR_WHO_MAX = 160         /* bytes of a peer's description with its NUL */
+};
+
+struct dr_pump;
+
+struct dr_conn_impl {
+	struct dr_conn *c;
+	const struct dr_conn_cbs *cbs;
+	struct dr_tls *tls;
+	SSL *ssl; /* a listener's connection has one from its first byte on */
+	enum dr_conn_phase phase;
+	bool accepted; /* we listened */
+	bool shut;     /* FIN was asked for */
+	bool pending;  /* in the listener's list */
+	int broken;    /* writing failed so; reading goes on for a moment, to learn why */
+	unsigned handles;
+	uint32_t deadline_ms;
+	uint32_t idle_ms;
+	uint64_t heard_ms; /* loop time of the last bytes */
+	struct dr_identity want;
+	struct dr_error *why;     /* allocated at the end only */
+	struct dr_error *refused; /* what dr_verify_cb() found */
+	const uint8_t *chunk;     /* ciphertext in hand, not yet taken by OpenSSL */
+	size_t chunk_len;
+	struct dr_buf held; /* the chunk, kept while a pump may not go on */
+	struct dr_frame_reader reader;
+	struct dr_outq out;
+	struct dr_pump *pump;
+	struct dr_listener *listener; /* while the handshake lasts */
+	struct dr_conn_impl *next, *prev;
+	uv_tcp_t tcp;
+	uv_timer_t timer;
+	uv_connect_t connect;
+	uv_shutdown_t shutdown;
+};
+
+/* conn.c: life.  dr_conn_why() keeps the first reason. */
+struct dr_conn_impl *dr_conn_make(struct dr_conn *c, uv_loop_t *loop, struct dr_tls *tls,
+				  const struct dr_conn_cbs *cbs, uint32_t deadline_ms);
+enum dr_err dr_conn_why(struct dr_conn_impl *s, enum dr_err code, const char *fmt, ...) DR_PRINTF(3, 4);
+void dr_conn_gone(struct dr_conn_impl *s);
+void dr_conn_leave(struct dr_conn_impl *s, uint32_t linger_ms);
+void dr_conn_who(const struct dr_conn_impl *s, char out[DR_WHO_MAX]);
+void dr_conn_handle_closed(struct dr_conn_impl *s);
+void dr_conn_timer(struct dr_conn_impl *s, uint64_t ms);
+bool dr_sockaddr_of(const struct dr_address *a, struct sockaddr_storage *out);
+
+/* conn_io.c: bytes. */
+void dr_conn_start(struct dr_conn_impl *s); /* TCP is up */
+void dr_conn_read_on(struct dr_conn_impl *s);
+void dr_conn_read_pause(struct dr_conn_impl *s);
+void dr_conn_read_resume(struct dr_conn_impl *s);
+/* Encrypt; false when the connection is on its end. */
+bool dr_conn_encrypt(struct dr_conn_impl *s, const void *data, size_t len);
+void dr_conn_flush(struct dr_conn_impl *s);
+void dr_conn_bye(struct dr_conn_impl *s); /* close_notify */
+void dr_conn_broken(struct dr_conn_impl *s, int status);
+
+/* pump.c */
+void dr_pump_take(struct dr_conn_impl *s, const uint8_t *data, size_t len); /* decrypted bytes */
+void dr_pump_sent(struct dr_conn_impl *s);     /* the socket took something */
+void dr_pump_peer_end(struct dr_conn_impl *s); /* no more bytes will come; why is set */
+void dr_pump_stop(struct dr_conn_impl *s);     /* close the inner end; idempotent */
+void dr_pump_free(struct dr_conn_impl *s);
+bool dr_pump_wants(const struct dr_conn_impl *s); /* false: hold the rest */
+
+/* listen.c: the handshake is over, well or not; then the connection needs its listener no more. */
+void dr_listener_unlink(struct dr_conn_impl *s);
+void dr_listener_release(struct dr_conn_impl *s);
+
+#endif

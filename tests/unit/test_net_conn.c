@@ -1,0 +1,145 @@
+/* test_net_conn.c -- connections over loopback: frames of all sizes, ends of all kinds, bounds, deadlines. */
+#include "net_fixture.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+static struct world w;
+
+static int setup(void **state)
+{
+	(void)state;
+	world_open(&w);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	world_close(&w);
+	return 0;
+}
+
+static void end_finish(struct end *e)
+{
+	dr_conn_close(&e->c, 1000);
+	until(&w, &e->closed);
+	dr_buf_close(&e->got);
+	if (e->fd >= 0)
+		(void)close(e->fd);
+	e->fd = -1;
+}
+
+static void talks_over(const char *host)
+{
+	struct dr_tls *ta = world_tls(&w, "c-a");
+	struct dr_tls *tb = world_tls(&w, "ag");
+	struct end e = { 0 };
+	w.accept_echo = true;
+	world_listen(&w, ta, host, 2000, 8);
+	end_connect(&e, &w, tb, DR_PEER_COORDINATOR, "c-a", 2000);
+	until(&w, &e.open);
+	assert_int_equal(e.c.peer.kind, DR_PEER_COORDINATOR);
+	assert_true(dr_name_is(&e.c.peer.name, "c-a"));
+	assert_int_equal(dr_conn_send(&e.c, 7, "hello", 5), DR_OK);
+	until_frames(&w, &e, 1);
+	assert_int_equal(e.last_type, 7);
+	assert_memory_equal(e.got.data, "hello", 5);
+	assert_int_equal(w.in[0].c.peer.kind, DR_PEER_AGENT);
+	assert_true(dr_name_is(&w.in[0].c.peer.name, "ag"));
+	assert_string_equal(w.in[0].c.remote.host, host);
+	end_finish(&e);
+	assert_int_equal(e.why.code, DR_OK);
+	until(&w, &w.in[0].closed);
+	assert_int_equal(w.in[0].why.code, DR_E_CLOSED);
+	assert_has(w.in[0].why.msg, "agent/ag at ");
+	dr_tls_close(ta);
+	dr_tls_close(tb);
+}
+
+static void talks_ipv4(void **state)
+{
+	(void)state;
+	talks_over("127.0.0.1");
+}
+
+static void talks_ipv6(void **state)
+{
+	(void)state;
+	talks_over("::1");
+}
+
+/* Every size around the borders of records and reads comes back whole and in order. */
+static void frames_of_all_sizes(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = { 0,     1,     15,    16,    17,     16367,  16368,       16369,
+					16384, 16385, 32768, 65535, 65536,  100000, DR_FRAME_MAX - 1, DR_FRAME_MAX };
+	enum { N = sizeof(sizes) / sizeof(sizes[0]) };
+	struct dr_tls *t = world_tls(&w, "c-a");
+	struct end e = { 0 };
+	uint8_t *data = dr_xcalloc(DR_FRAME_MAX);
+	size_t total = 0;
+	for (size_t i = 0; i < DR_FRAME_MAX; i++)
+		data[i] = (uint8_t)(i * 31 + i / 251);
+	w.accept_echo = true;
+	world_listen(&w, t, "127.0.0.1", 2000, 8);
+	end_connect(&e, &w, t, DR_PEER_COORDINATOR, NULL, 2000);
+	until(&w, &e.open);
+	for (unsigned i = 0; i < N; i++) {
+		assert_int_equal(dr_conn_send(&e.c, (uint16_t)(100 + i), data, sizes[i]), DR_OK);
+		total += sizes[i];
+	}
+	assert_int_equal(dr_conn_send(&e.c, 1, data, (size_t)DR_FRAME_MAX + 1), DR_E_RANGE);
+	until_frames(&w, &e, N);
+	assert_int_equal(e.last_type, 100 + N - 1);
+	assert_int_equal(e.got.len, total);
+	for (size_t i = 0, at = 0; i < N; at += sizes[i++])
+		assert_memory_equal(e.got.data + at, data, sizes[i]);
+	assert_int_equal(dr_conn_queued(&e.c), 0);
+	dr_free(data);
+	end_finish(&e);
+	dr_tls_close(t);
+}
+
+static void many_small_frames_in_order(void **state)
+{
+	(void)state;
+	struct dr_tls *t = world_tls(&w, "c-a");
+	struct end e = { 0 };
+	world_listen(&w, t, "127.0.0.1", 2000, 8);
+	end_connect(&e, &w, t, DR_PEER_COORDINATOR, NULL, 2000);
+	until(&w, &e.open);
+	for (uint32_t i = 0; i < 20000; i++) {
+		assert_int_equal(dr_conn_send(&e.c, 1, &i, sizeof(i)), DR_OK);
+		if (dr_conn_queued(&e.c) > 1u << 20)
+			spin(&w, 1);
+	}
+	dr_conn_close(&e.c, 5000); /* the flush must bring all of them over */
+	until(&w, &e.closed);
+	until(&w, &w.in[0].closed);
+	assert_int_equal(w.in[0].frames, 20000);
+	for (uint32_t i = 0; i < 20000; i++)
+		assert_memory_equal(w.in[0].got.data + 4 * (size_t)i, &i, 4);
+	dr_buf_close(&e.got);
+	dr_tls_close(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(talks_ipv4),
+		T(talks_ipv6),
+		T(frames_of_all_sizes),
+		T(many_small_frames_in_order),
+#undef T
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
