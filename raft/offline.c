@@ -342,7 +342,10 @@ static enum dr_err recover_in(struct recovery *v, const struct raft_configuratio
 		return e->code;
 	}
 	dr_storage_release(snapshot, entries, n);
-	err = raft_recover(&v->raft, c);
+	/* A lone voter leads without a new term: give it one that no leader of the lost majority has had. */
+	err = v->storage.io.set_term(&v->storage.io, term + 1);
+	if (err == 0)
+		err = raft_recover(&v->raft, c);
 	if (err != 0)
 		return dr_fail(e, dr_raft_err(err), "recover: %s (%s)", raft_strerror(err), v->storage.io.errmsg);
 	return DR_OK;
