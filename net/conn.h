@@ -6,9 +6,9 @@
  * A peer that acknowledges nothing for 5 s is given up (TCP_USER_TIMEOUT and keepalive).  A connecting side is
  * open before the peer has judged its certificate (TLS 1.3): a refusal then comes as on_closed with CERT.
  *
- * Threads: the loop's.  Ownership: the callbacks' struct is borrowed for the connection's life; the caller owns struct dr_conn, zeroed, and keeps it in place until
- * on_closed was called; that comes exactly once for each connection that was started, also after
- * dr_conn_close().  Callbacks are never called from inside start or send. */
+ * Threads: the loop's.  Ownership: the callbacks' struct is borrowed for the connection's life; the caller owns
+ * struct dr_conn, zeroed, and keeps it in place until on_closed was called; that comes exactly once for each
+ * connection that was started, also after dr_conn_close().  Callbacks are never called from inside start or send. */
 #ifndef DR_NET_CONN_H
 #define DR_NET_CONN_H
 

@@ -86,8 +86,8 @@ struct dr_spawn {
 
 /* Start a program in a session of its own, with default signals, no other descriptor than the above, normal
  * scheduling, in the given cgroup before its first instruction.  Returns after exec(2) has succeeded (unless
- * no_wait); an exec that fails is an error with its reason.  The caller reaps the child (dr_proc_reap) after its pidfd is readable.
- * *pidfd may be NULL. */
+ * no_wait); an exec that fails is an error with its reason.  The caller reaps the child (dr_proc_reap) after its
+ * pidfd is readable.  *pidfd may be NULL. */
 DR_MUST_USE enum dr_err dr_spawn(const struct dr_spawn *s, struct dr_proc_id *out, int *pidfd, struct dr_error *e);
 
 #endif

@@ -18,7 +18,7 @@ def files(*suffixes):
     else:
         names = []
         for folder, subs, here in os.walk(TOP):
-            subs[:] = [s for s in subs if s != ".git" and not s.startswith("build")]
+            subs[:] = [s for s in subs if s not in (".git", "__pycache__") and not s.startswith("build")]
             names += [os.path.relpath(os.path.join(folder, n), TOP) for n in here]
     return sorted(n for n in set(names)
                   if (not suffixes or n.endswith(suffixes)) and os.path.isfile(os.path.join(TOP, n)))

@@ -41,7 +41,7 @@ static dr_member_ix next_best(const struct dr_think *t, dr_member_set from, dr_m
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (!dr_set_has(from, m))
 			continue;
-		if (best == DR_MEMBER_NONE) {
+		if (best >= DR_MEMBERS_MAX) { /* none yet; said as a bound, so that gcc 14 sees the index below */
 			best = m;
 			continue;
 		}
