@@ -21,6 +21,8 @@ enum {
 	ENV_MAX = 512
 };
 
+static void watch_closed(uv_handle_t *h);
+
 static void report(struct dr_guard_link *l)
 {
 	bool alive = dr_guard_link_alive(l);
@@ -47,16 +49,7 @@ static void handle_closed(uv_handle_t *h)
 		l->closed(l);
 }
 
-static void watch_closed(uv_handle_t *h)
-{
-	struct dr_guard_link *l = h->data;
-	(void)close(l->pidfd);
-	l->pidfd = -1;
-	l->found = false;
-	handle_closed(h);
-}
-
-/* The watch on a dead guard goes; the next tick starts another guard once the handle is closed. */
+/* The watch on a dead guard goes; another guard is started once its handle is closed. */
 static void unwatch(struct dr_guard_link *l)
 {
 	if (!l->watching)
@@ -106,7 +99,8 @@ static enum dr_err spawn_guard(struct dr_guard_link *l, struct dr_error *e)
 	struct dr_proc_id id;
 	int pidfd = -1;
 	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	const char *argv[] = { l->guard_path, "--config", l->config_path, "--adopt", pid, NULL };
+	const char *argv[] = { l->guard_path, "--config", l->config_path, "--agent", l->agent_path,
+			       "--adopt",     pid,        NULL };
 	for (char **v = environ; *v != NULL && n < ENV_MAX - 2; v++)
 		env[n++] = *v;
 	dr_guard_env_text(extra, sizeof(extra), l->memfd, 0);
@@ -132,6 +126,17 @@ static void try_spawn(struct dr_guard_link *l, uint64_t now)
 		dr_log(DR_LOG_ERROR, "guard.start_failed", "error=\"%s\"", e.msg);
 	else
 		dr_log(DR_LOG_WARN, "guard.started_by_agent", "pid=%d", l->guard.pid);
+}
+
+static void watch_closed(uv_handle_t *h)
+{
+	struct dr_guard_link *l = h->data;
+	(void)close(l->pidfd);
+	l->pidfd = -1;
+	l->found = false;
+	if (!l->closing)
+		try_spawn(l, dr_clock_boot_ns());
+	handle_closed(h);
 }
 
 /* Our own stall adds no tick, so only a guard that was silent while we weren't is given up. */
@@ -176,20 +181,19 @@ static void find_parent(struct dr_guard_link *l, int32_t pid)
 
 static enum dr_err open_paths(struct dr_guard_link *l, const struct dr_guard_link_conf *conf, struct dr_error *e)
 {
-	if (!dr_copy_text(l->config_path, sizeof(l->config_path), conf->config_path))
-		return dr_fail(e, DR_E_RANGE, "path too long: %s", conf->config_path);
-	if (conf->guard_path != NULL)
-		return dr_copy_text(l->guard_path, sizeof(l->guard_path), conf->guard_path)
-			       ? DR_OK
-			       : dr_fail(e, DR_E_RANGE, "path too long: %s", conf->guard_path);
-	enum dr_err rv = dr_proc_exe((int32_t)getpid(), l->guard_path, sizeof(l->guard_path), e);
+	enum dr_err rv = dr_proc_exe((int32_t)getpid(), l->agent_path, sizeof(l->agent_path), e);
 	if (rv != DR_OK)
 		return rv;
-	char *slash = strrchr(l->guard_path, '/');
-	size_t at = slash != NULL ? (size_t)(slash - l->guard_path) + 1 : 0;
-	return dr_copy_text(l->guard_path + at, sizeof(l->guard_path) - at, "drcoord-guard")
-		       ? DR_OK
-		       : dr_fail(e, DR_E_RANGE, "path too long: %s", l->guard_path);
+	bool fits = dr_copy_text(l->config_path, sizeof(l->config_path), conf->config_path);
+	if (conf->guard_path != NULL) {
+		fits = fits && dr_copy_text(l->guard_path, sizeof(l->guard_path), conf->guard_path);
+	} else {
+		memcpy(l->guard_path, l->agent_path, sizeof(l->guard_path));
+		char *slash = strrchr(l->guard_path, '/');
+		size_t at = slash != NULL ? (size_t)(slash - l->guard_path) + 1 : 0;
+		fits = fits && dr_copy_text(l->guard_path + at, sizeof(l->guard_path) - at, "drcoord-guard");
+	}
+	return fits ? DR_OK : dr_fail(e, DR_E_RANGE, "path of the configuration or of the guard is too long");
 }
 
 enum dr_err dr_guard_link_open(struct dr_guard_link *l, uv_loop_t *loop, const struct dr_guard_link_conf *conf,

@@ -24,7 +24,7 @@ struct dr_guard_link {
 	struct dr_guard_mem *mem;
 	int memfd, pidfd;
 	struct dr_proc_id guard;
-	char config_path[DR_PATH_MAX], guard_path[DR_PATH_MAX];
+	char config_path[DR_PATH_MAX], guard_path[DR_PATH_MAX], agent_path[DR_PATH_MAX];
 	uv_timer_t beat;
 	uv_poll_t watch;
 	bool watching, closing, found, inherited;
