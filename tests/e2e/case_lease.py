@@ -1,0 +1,125 @@
+"""case_lease.py -- the lease holds whatever is paused, cut, or started behind our back."""
+
+import time
+
+import measure
+from cluster import letter
+from faults import A, heal_network
+from lab import LabError
+from net import CLIENT, SITES
+from scene import (all_joined, case, eventually, expect, kill_all, new_acks, stop_go_on, verdict)
+
+
+def moved_off_a(stand, seconds=20):
+    """Wait for the first row acknowledged outside of site a; the site."""
+    return stand.first_new_ack(seconds)[1]
+
+
+def paused_programs(scenes, names):
+    """Stop some programs of the primary's host, then let them go on."""
+    stand = scenes.up()
+    stand.fault_at()
+    stop_go_on(stand, names, go_on=False)
+    new = moved_off_a(stand)
+    time.sleep(2)
+    stop_go_on(stand, names, go_on=True)
+    all_joined(stand)
+    return verdict(stand, [A, new])
+
+
+@case("guard-stop-agent")
+def guard_stop_agent(scenes):
+    """The agent paused by SIGSTOP: the guard kills the server in time, a standby takes over."""
+    return paused_programs(scenes, [f"agent-{letter(A)}"])
+
+
+@case("guard-stop-both")
+def guard_stop_both(scenes):
+    """Agent and guard paused: nothing kills the server, the frozen standbys leave it nobody to acknowledge."""
+    return paused_programs(scenes, [f"agent-{letter(A)}", f"guard-{letter(A)}"])
+
+
+@case("zombie-acks")
+def zombie_acks(scenes):
+    """The whole primary site frozen past its lease and continued, sync over b and c: it acknowledges nothing."""
+    stand = scenes.up(sync={"k": 1, "set_max": 2})
+    stand.fault_at()
+    freeze(stand, A, True)
+    new = moved_off_a(stand)
+    time.sleep(2)
+    freeze(stand, A, False)
+    all_joined(stand)
+    return verdict(stand, [A, new])
+
+
+def freeze(stand, site, on):
+    """Freeze or thaw every process of a site."""
+    with open(f"{stand.lab.cgroup}/{site}/cgroup.freeze", "w") as f:
+        f.write("1" if on else "0")
+
+
+@case("manual-start")
+def manual_start(scenes):
+    """A fenced server started by hand, with its site still cut off, comes up as a standby or not at all."""
+    stand = scenes.up()
+    stand.fault_at()
+    stand.lab.network.isolate(A)
+    new = moved_off_a(stand)
+    eventually(stand, "the cut-off server to be fenced", lambda: stand.pg.role(A) != "primary")
+    try:
+        stand.pg.start(A)
+    except LabError:
+        pass  # its agent had it running already, or stopped it: both are safe, and judged below
+    end = measure.now() + 3
+    while measure.now() < end:
+        expect(stand.pg.role(A) != "primary", "the old server never to take writes")
+        time.sleep(0.1)
+    heal_network(stand)
+    all_joined(stand)
+    return verdict(stand, [A, new])
+
+
+def one_way(scenes, pairs):
+    """A one-way cut for eight seconds: writes go on or move, and the old primary is a standby after it."""
+    stand = scenes.up()
+    began = measure.now()
+    stand.fault_at()
+    stand.lab.network.cut(pairs)
+    time.sleep(8)
+    stand.lab.network.heal()
+    primary = all_joined(stand)
+    new_acks(stand, primary)
+    acks = stand.writers.read().acks()
+    pause = measure.largest_gap(acks, began, measure.now())
+    expect(pause < 8, "writes to go on somewhere during the cut", f"longest pause {pause:.3f} s")
+    return {**verdict(stand, [A] if primary == A else [A, primary]), "pause_s": round(pause, 3)}
+
+
+@case("cut-outgoing")
+def cut_outgoing(scenes):
+    """What site a sends is dropped, what it is sent arrives."""
+    return one_way(scenes, [(A, place) for place in (*SITES, CLIENT) if place != A])
+
+
+@case("cut-incoming")
+def cut_incoming(scenes):
+    """What site a is sent is dropped, what it sends arrives."""
+    return one_way(scenes, [(place, A) for place in (*SITES, CLIENT) if place != A])
+
+
+@case("coordinators-all-dead")
+def coordinators_all_dead(scenes):
+    """All coordinators killed: the healthy primary goes on, since every other agent promises (failsafe)."""
+    stand = scenes.up()
+    pids = stand.cluster.pids()
+    stand.fault_at()
+    kill_all([pids[f"c-{letter(s)}"] for s in SITES])
+    time.sleep(8)
+    acks = stand.writers.read().acks((1, 2, 3))
+    pause = measure.largest_gap(acks, stand.fault, measure.now())
+    expect(pause <= 0.5, "no pause above 0.5 s", f"saw {pause:.3f} s")
+    for site in SITES:
+        stand.cluster.start_coordinator(site)
+    stand.cluster.wait_leader()
+    all_joined(stand)
+    return {**verdict(stand, [A]), "pause_s": round(pause, 3)}

@@ -1,0 +1,168 @@
+"""scene.py -- what the cases share: the registry, stands, waits, and the verdict that nothing was lost."""
+
+import os
+import signal
+import time
+
+import measure
+from cluster import letter, member_of, site_of
+from faults import kill_all, kill_server
+from lab import ROOT, wait_for
+from net import SITES
+from stand import Stand
+
+BUILD = os.environ.get("DR_BUILD", f"{ROOT}/build/release")
+CASES = {}
+
+
+class SceneError(Exception):
+    """The case saw something that must not be; the text says what, with the values."""
+
+
+class Case:
+    """One row of the registry."""
+
+    def __init__(self, function):
+        self.function, self.help = function, function.__doc__.split("\n")[0].rstrip(".")
+
+
+def case(name):
+    """Register a function under a name; its first line of documentation is the help."""
+    def add(function):
+        CASES[name] = Case(function)
+        return function
+    return add
+
+
+def expect(good, what, *values):
+    """Go on only when it is so."""
+    if not good:
+        raise SceneError(f"expected {what}" + "".join(f"; {v}" for v in values))
+
+
+class Scenes:
+    """The stands of one case, closed together."""
+
+    def __init__(self):
+        self.stands = []
+
+    def stand(self, **options):
+        """A new stand, nothing running yet."""
+        self.stands.append(Stand(BUILD, **options))
+        return self.stands[-1]
+
+    def up(self, writers=True, options=None, **service):
+        """A stand with the service adopted (with changes to its spec) and the clients writing."""
+        stand = self.stand(**(options or {}))
+        stand.up(adopt=False)
+        stand.adopt(**service)
+        if writers:
+            stand.start_writers()
+        return stand
+
+    def folders(self):
+        """The folders of the labs."""
+        return [s.lab.folder for s in self.stands]
+
+    def close(self):
+        """Remove all labs."""
+        for stand in self.stands:
+            stand.lab.close()
+
+
+def logs_of(stand):
+    """The logs to show when a wait ends in vain."""
+    return stand.cluster.logs() + [stand.lab.path("log", "watch.log")]
+
+
+def eventually(stand, what, check, seconds=30, every=0.1):
+    """Wait for a condition, with the logs in the error."""
+    return wait_for(what, check, seconds, every, logs_of(stand))
+
+
+def kill_node(stand, site):
+    """Kill guard, agent and server of a site's database host."""
+    pids = stand.cluster.pids()
+    names = [n for n in (f"guard-{letter(site)}", f"agent-{letter(site)}") if n in pids]
+    victims = [pids[n] for n in names] + stand.pg.processes(site)
+    stand.fault_at()
+    kill_all(victims)
+    kill_all(stand.pg.processes(site))
+
+
+def kill_primary(stand):
+    """Kill every process of site a's server."""
+    kill_server(stand)
+
+
+def signal_named(stand, names, sig):
+    """Send a signal to some of our processes."""
+    pids = stand.cluster.pids()
+    for name in names:
+        os.kill(pids[name], sig)
+
+
+def stop_go_on(stand, names, go_on):
+    """SIGSTOP, or SIGCONT, for some of our processes."""
+    signal_named(stand, names, signal.SIGCONT if go_on else signal.SIGSTOP)
+
+
+def new_acks(stand, site, seconds=20):
+    """Wait for rows acknowledged from now on by a site's server."""
+    since = measure.now()
+    return eventually(stand, f"rows acknowledged by {member_of(site)}",
+                      lambda: stand.writers.read().first_ack(stand.address(site), since), seconds, 0.02)
+
+
+def joined(stand, member_site):
+    """Whether a member streams from the present primary."""
+    service = stand.cluster.service()
+    primary = service.get("primary")
+    return bool(primary) and member_of(member_site) in stand.pg.streaming(site_of(primary))
+
+
+def all_joined(stand, seconds=90):
+    """Wait until every other member streams from the primary and nothing is left to do; the primary's site."""
+    def whole():
+        service = stand.cluster.service()
+        if service.get("plan") or not service.get("primary"):
+            return None
+        primary = site_of(service["primary"])
+        return primary if len(stand.pg.streaming(primary)) == len(SITES) - 1 else None
+    return eventually(stand, "all standbys to follow the primary", whole, seconds)
+
+
+def servers_in_turn(acks):
+    """The addresses that acknowledged, in order, repetitions left out: one more than there were moves."""
+    turns = []
+    for ack in acks:
+        if not turns or turns[-1] != ack.server:
+            turns.append(ack.server)
+    return turns
+
+
+def events_of(stand, kind, **fields):
+    """Events of one kind whose fields have these values."""
+    return [e for e in stand.cluster.events()
+            if e.get("event") == kind and all(e.get(k) == v for k, v in fields.items())]
+
+
+def verdict(stand, path):
+    """Stop the clients; nothing may be lost, and the sites may have acknowledged in this order only."""
+    stand.writers.stop()
+    stand.writers.read()
+    lost, by_writer = measure.lost_rows(stand.writers, stand.final_rows())
+    expect(lost == 0, "no acknowledged row to be lost", f"lost {lost}: {by_writer}")
+    turns = servers_in_turn(stand.writers.acks())
+    wanted = [stand.address(s) for s in path]
+    expect(turns == wanted, f"acknowledgements from {wanted} in turn", f"got {turns[:20]}")
+    return {"acked": len(stand.writers.acknowledged_rows()), "lost_acked": lost}
+
+
+def still_writing(stand, seconds, gap):
+    """For some time no pause of the outside clients may be longer than gap; the longest one seen."""
+    begin = measure.now()
+    time.sleep(seconds)
+    longest = measure.largest_gap(stand.writers.read().acks((1, 2, 3)), begin, measure.now())
+    expect(longest <= gap, f"no pause above {gap} s", f"saw {longest:.3f} s")
+    return round(longest, 3)

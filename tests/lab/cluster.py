@@ -1,0 +1,273 @@
+"""cluster.py -- drcoord itself in a lab: certificates, files, its programs, and drcoordctl.
+
+Every coordinator, guard and agent runs on its site's host as it would on a machine of its own."""
+
+import json
+import os
+import time
+
+import reaper
+from lab import LabError, wait_for
+from net import CLIENT, SITES, host_name
+from servers import DNS_SERVERS, RECORD, TSIG_KEY, ZONE
+from writers import find_binary
+
+SERVICE = "orders"
+PORT = 7400
+PROGRAMS = ("drcoordd", "drcoord-guard", "drcoord-agent", "drcoordctl")
+RAFT_TIMING = {"metro": {"election": "300ms", "heartbeat": "50ms"}}
+PEOPLE = ("viewer", "operator", "approver", "admin")
+
+
+def letter(site):
+    """The last letter of a site names what is in it: pg-a, c-a, agent-a."""
+    return site[-1]
+
+
+def member_of(site):
+    """A site's member of the service."""
+    return f"pg-{letter(site)}"
+
+
+def site_of(name):
+    """The site of a member, coordinator or agent by its name."""
+    return f"az-{name[-1]}"
+
+
+def yaml(value, indent=0):
+    """Plain data as YAML, in blocks."""
+    pad, lines = "  " * indent, []
+    for key, item in value.items():
+        if isinstance(item, dict):
+            lines += [f"{pad}{key}:", yaml(item, indent + 1)]
+        elif isinstance(item, list) and item and isinstance(item[0], dict):
+            lines.append(f"{pad}{key}:")
+            for entry in item:
+                text = yaml(entry, indent + 2)
+                lines.append(f"{pad}  - {text.lstrip()}")
+        else:
+            lines.append(f"{pad}{key}: {json.dumps(item)}")
+    return "\n".join(lines)
+
+
+class Cluster:
+    """drcoord's programs in one lab."""
+
+    def __init__(self, lab, pg, dns, build, profile="metro", durability="sync"):
+        self.lab, self.pg, self.dns = lab, pg, dns
+        self.profile, self.durability = profile, durability
+        self.bin = {name: find_binary(build, name) for name in PROGRAMS}
+        missing = [name for name, path in self.bin.items() if path is None]
+        if missing:
+            raise LabError(f"not built: {', '.join(missing)} (looked in {build})")
+        self.etc = lab.make_folder("etc")
+        self.admin = "admin"
+
+    # --- files ------------------------------------------------------------------------------
+
+    def file(self, name):
+        """The path of a file of drcoord's."""
+        return os.path.join(self.etc, name)
+
+    def write(self, name, data):
+        """Write plain data as a YAML file."""
+        with open(self.file(name), "w") as f:
+            f.write(yaml(data) + "\n")
+        return self.file(name)
+
+    def tls(self, name):
+        """The tls block of a node file."""
+        return {"ca": "pki/ca.crt", "cert": f"{name}.crt", "key": f"{name}.key"}
+
+    def coordinators(self, sites=SITES):
+        """The list of coordinators as node files have it."""
+        return [{"name": f"c-{letter(s)}", "address": f"{self.lab.address(s, 'coord')}:{PORT}", "site": s}
+                for s in sites]
+
+    def coordinator_file(self, site, **changes):
+        """Write a coordinator's node file."""
+        name = f"c-{letter(site)}"
+        data = {"cluster": "demo", "name": name, "site": site, "listen": f"{self.lab.address(site, 'coord')}:{PORT}",
+                "data_dir": self.lab.make_folder(f"coord-{site}"), "tls": self.tls(name)}
+        if self.profile in RAFT_TIMING:
+            data["raft"] = RAFT_TIMING[self.profile]
+        data["peers"] = self.coordinators()
+        return self.write(f"{name}.yaml", {**data, **changes})
+
+    def agent_file(self, site):
+        """Write an agent's node file."""
+        name, address = f"agent-{letter(site)}", f"{self.lab.address(site, 'db')}:5432"
+        server = {"data": self.pg.data[site], "bin": self.pg.bin, "listen": address,
+                  "socket_dir": self.pg.sock[site], "os_user": "postgres", "superuser": "postgres",
+                  "replication_user": "replicator", "salvage_dir": self.lab.path(f"pg-{site}", "salvage"),
+                  "salvage_max": "1GiB", "start_within": "60s"}
+        service = {"service": SERVICE, "member": member_of(site), "kind": "postgres", "postgres": server}
+        peers = [{"name": c["name"], "address": c["address"]} for c in self.coordinators()]
+        return self.write(f"{name}.yaml", {
+            "cluster": "demo", "name": name, "site": site, "data_dir": self.lab.make_folder(f"agent-{site}"),
+            "tls": self.tls(name), "coordinators": peers, "services": [service]})
+
+    def spec_file(self, **changes):
+        """Write the cluster spec; changes replace keys of the service."""
+        members = [{"name": member_of(s), "site": s, "agent": f"agent-{letter(s)}",
+                    "address": f"{self.lab.address(s, 'db')}:5432", "priority": n + 1} for n, s in enumerate(SITES)]
+        route = {"name": "dns", "kind": "dns_rfc2136", "record": RECORD, "zone": ZONE, "ttl": 5,
+                 "tsig": {"key": TSIG_KEY, "algorithm": "hmac-sha256", "secret_file": self.dns.secret_file()},
+                 "servers": self.dns.addresses()}
+        service = {"name": SERVICE, "kind": "postgres", "auto_failover": True, "durability": self.durability,
+                   "sync": {"k": 1, "set_max": 1}, "when_alone": "continue", "alone_after": "10s", "rpo": "16MiB",
+                   "cooldown": "30s", "restart_within": "10s", "database": "postgres", "user": "drcoord",
+                   "members": members, "routes": [route]}
+        return self.write("spec.yaml", {
+            "cluster": "demo", "timing": {"profile": self.profile},
+            "sites": [{"name": s, "region": "north"} for s in SITES], "services": [{**service, **changes}]})
+
+    def make_pki(self):
+        """One CA; a certificate for each coordinator, agent and role of people."""
+        pki = self.file("pki")
+        self.pki("init", "--dir", pki, "--cluster", "demo")
+        for site in SITES:
+            self.issue("coordinator", f"c-{letter(site)}")
+            self.issue("agent", f"agent-{letter(site)}")
+        for role in PEOPLE:
+            self.issue(role, role)
+
+    def pki(self, *words):
+        """drcoordctl pki, which needs no coordinator."""
+        return self.lab.run(CLIENT, [self.bin["drcoordctl"], "pki", *words])
+
+    def issue(self, kind, name, prefix=None, ca="pki"):
+        """Issue one certificate."""
+        self.pki("issue", "--dir", self.file(ca), "--kind", kind, "--name", name, "--out", self.file(prefix or name))
+
+    # --- programs ---------------------------------------------------------------------------
+
+    def start_coordinator(self, site, *options, env=None):
+        """Start a site's coordinator."""
+        name = f"c-{letter(site)}"
+        return self.lab.spawn(site, host_name(site, "coord"), name,
+                              [self.bin["drcoordd"], "--config", self.file(f"{name}.yaml"), *options], env=env)
+
+    def start_guard(self, site, env=None):
+        """Start a site's guard, which starts its agent."""
+        config = self.file(f"agent-{letter(site)}.yaml")
+        return self.lab.spawn(site, host_name(site, "db"), f"guard-{letter(site)}",
+                              [self.bin["drcoord-guard"], "--config", config], env=env)
+
+    def logs(self):
+        """The logs to look at when something goes wrong."""
+        names = [f"{kind}-{letter(s)}" for kind in ("c", "guard") for s in SITES]
+        return [self.lab.path("log", f"{n}.log") for n in names]
+
+    def pids(self):
+        """Our processes that run now, by name: c-a, guard-a, agent-a, ..."""
+        found = {}
+        for pid in reaper.processes_of(self.lab.name):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    words = f.read().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            program, files = os.path.basename(words[0]), [w for w in words if w.endswith(".yaml")]
+            if program in PROGRAMS[:3] and files:
+                node = os.path.basename(files[0]).removesuffix(".yaml")
+                found[node.replace("agent-", "guard-") if program == "drcoord-guard" else node] = pid
+        return found
+
+    # --- drcoordctl -------------------------------------------------------------------------
+
+    def environment(self, person=None):
+        """What drcoordctl needs to know, as environment variables."""
+        person = person or self.admin
+        return {"DRCOORD_ENDPOINTS": ",".join(c["address"] for c in self.coordinators()),
+                "DRCOORD_CA": self.file("pki/ca.crt"), "DRCOORD_CERT": self.file(f"{person}.crt"),
+                "DRCOORD_KEY": self.file(f"{person}.key")}
+
+    def ctl(self, *words, person=None, seconds=30):
+        """Run drcoordctl as a person from the outside client; its output."""
+        return self.lab.run(CLIENT, [self.bin["drcoordctl"], *words], env=self.environment(person), seconds=seconds)
+
+    def status(self):
+        """The status as data, None while no coordinator answers."""
+        try:
+            return json.loads(self.ctl("-o", "json", "status", seconds=5))
+        except (LabError, ValueError):
+            return None
+
+    def service(self):
+        """The service's part of the status; empty while there is none."""
+        status = self.status() or {}
+        return next((s for s in status.get("services", []) if s.get("name") == SERVICE), {})
+
+    def leader(self):
+        """The site of the leading coordinator, None without one."""
+        name = (self.status() or {}).get("leader")
+        return site_of(name) if name else None
+
+    def wait_leader(self, seconds=15, not_in=None):
+        """Wait for a leader, outside a site where one is named; its site."""
+        def led():
+            site = self.leader()
+            return site if site and site != not_in else None
+        return wait_for("a leading coordinator", led, seconds, every=0.05, logs=self.logs()[:3])
+
+    def move_leader(self, site):
+        """Make a site's coordinator the leader."""
+        deadline = time.monotonic() + 15
+        while self.leader() != site:
+            if time.monotonic() > deadline:
+                raise LabError(f"the leadership did not move to {site}")
+            self.try_ctl("node", "transfer", f"c-{letter(site)}")
+            time.sleep(0.2)
+
+    def try_ctl(self, *words, **options):
+        """As ctl(), but the error text instead of an error: (worked, text)."""
+        try:
+            return True, self.ctl(*words, **options)
+        except LabError as e:
+            return False, str(e)
+
+    def insist(self, what, *words, seconds=20):
+        """Repeat a verb until it is accepted: what it needs may still be starting."""
+        last = [""]
+
+        def accepted():
+            worked, last[0] = self.try_ctl(*words)
+            return worked
+        try:
+            wait_for(what, accepted, seconds, every=0.1, logs=self.logs())
+        except LabError as e:
+            raise LabError(f"{last[0]}\n{e}") from e
+
+    def adopted(self):
+        """Whether the service is ours, with no plan open and, under sync, a standby that is waited for."""
+        service = self.service()
+        if service.get("mode") != "managed" or service.get("plan") or not service.get("primary"):
+            return False
+        states = self.pg.streaming(site_of(service["primary"]))
+        return self.durability != "sync" or any(s in ("sync", "quorum") for s in states.values())
+
+    def settle(self, seconds=30):
+        """Wait until the service is ours and at rest."""
+        wait_for("the service to be adopted and at rest", self.adopted, seconds, every=0.05, logs=self.logs())
+
+    # --- watch ------------------------------------------------------------------------------
+
+    def start_watch(self):
+        """Follow the events from the first one on; read them with events()."""
+        self.lab.spawn(CLIENT, CLIENT, "watch", [self.bin["drcoordctl"], "-o", "json", "watch", "--from", "1"],
+                       env=self.environment())
+
+    def events(self):
+        """All events that watch has shown so far."""
+        found = []
+        with open(self.lab.path("log", "watch.log")) as f:
+            for line in f:
+                if line.startswith("{") and line.endswith("}\n"):
+                    found.append(json.loads(line))
+        return found
+
+
+def dns_hosts(cluster):
+    """The addresses of the DNS servers, without ports."""
+    return [cluster.lab.address(site, "dns") for site in DNS_SERVERS]

@@ -1,0 +1,222 @@
+"""quickstart.py -- a site dies; PostgreSQL, its DNS name and its clients move.
+
+Stands up three sites with real servers, drcoord and clients, injects a fault, shows the events while it happens,
+and says what the clients saw.  Everything is removed at the end, however it ends."""
+
+import argparse
+import json
+import os
+import sys
+import time
+
+import measure
+import net
+import reaper
+from cluster import member_of
+from faults import FAULTS
+from lab import ROOT, LabError, Reaper
+from stand import Run, Stand
+from servers import PRIMARY_SITE
+
+BUILD = os.environ.get("DR_BUILD", f"{ROOT}/build/release")
+SHOWN = ("downtime_s", "gap_s", "name_downtime_s", "lost_acked", "split_brain_s", "old_last_ack_after_fault_s",
+         "old_rejoined_s", "dns_s")
+BEGAN = time.monotonic()
+
+
+def progress(text):
+    """One line of what is being done, with the seconds since the start."""
+    print(f"[{time.monotonic() - BEGAN:6.2f} s] {text}", flush=True)
+
+
+def event_line(event, fault):
+    """An event of `drcoordctl watch` as one line; its time counts from the fault, once there is one."""
+    when = "         "
+    if fault:
+        when = f"{event.get('wall_ms', 0) / 1000 - measure.wall_of(fault):+8.3f} "
+    words = [event.get("event", "?"), event.get("plan_kind"), event.get("step"), event.get("member"), event.get("proof")]
+    line = " ".join(str(w) for w in words if w)
+    text = event.get("text")
+    return f"  watch {when} {line}{': ' + text if text and text != line else ''}"
+
+
+def timeline(run):
+    """The run in the words of the design: (seconds since the fault, what), in order."""
+    stand = run.stand
+    base = measure.wall_of(stand.fault)
+    rows = [(0.0, f"fault: {run.fault.name}")]
+    marks = {"incident.opened": "detected", "plan.opened": "decided", "fence.proved": "fenced",
+             "primary.confirmed": "promoted"}
+    steps = {"freeze": "frozen"}
+    for event in stand.cluster.events():
+        at, kind = event.get("wall_ms", 0) / 1000 - base, event.get("event")
+        what = marks.get(kind) or (steps.get(event.get("step")) if kind == "plan.step.done" else None)
+        if at >= -0.001 and what:
+            detail = [event.get("plan_kind"), event.get("member"), event.get("proof"), event.get("text")]
+            rows.append((at, f"{what} ({', '.join(str(d) for d in detail if d)})"))
+    if run.figures["dns_s"] is not None:
+        rows.append((run.figures["dns_s"], "the DNS name is new on all servers (asked by the client)"))
+    if run.first_ack:
+        rows.append((run.first_ack - stand.fault, f"first acknowledged write on {member_of(run.new_site)}"))
+    if run.figures["old_rejoined_s"] is not None:
+        rows.append((run.figures["old_rejoined_s"], f"{member_of(PRIMARY_SITE)} rejoined as a standby"))
+    return sorted(rows)
+
+
+def show_run(run, record):
+    """The summary of one run."""
+    print(f"\nTimeline of {record['fault']}, seconds after the fault (leader in {record['leader_site']})")
+    for at, what in timeline(run):
+        print(f"  {at:8.3f}  {what}")
+    lost = record["lost_by_writer"]
+    print("\nWhat the clients saw")
+    print(f"  writes resumed after (RTO)            {seconds(record['downtime_s'])}")
+    print(f"  the same for the client by name       {seconds(record['name_downtime_s'])}")
+    print(f"  longest pause of the outside clients  {seconds(record['gap_s'])}")
+    print(f"  acknowledged rows lost                {record['lost_acked']}"
+          + (f"  ({', '.join(f'{w}: {n}' for w, n in lost.items())})" if lost else ""))
+    print(f"  two servers acknowledged for          {seconds(record['split_brain_s'])}")
+    print(f"  fence proof                           {record['fence_proof'] or '-'}")
+
+
+def show_sizes(record):
+    """Memory and processor time of each process of ours."""
+    print(f"\n  {'process':<10} {'rss MiB':>8} {'pss MiB':>8} {'cpu %':>7}")
+    for name in record["rss_mb"]:
+        cells = [record[k][name] for k in ("rss_mb", "pss_mb", "cpu_pct")]
+        print(f"  {name:<10} " + " ".join(f"{'-' if c is None else c:>{w}}" for c, w in zip(cells, (8, 8, 7))))
+
+
+def seconds(value):
+    """A figure in seconds, or a dash."""
+    return "-" if value is None else f"{value:.3f} s"
+
+
+def show_spread(records, fault):
+    """Medians and spread over several runs, beside what is to be reached."""
+    print(f"\n{len(records)} runs of {fault.name}       median      least       most")
+    for field in SHOWN:
+        got = measure.spread([r[field] for r in records])
+        if got:
+            goal = f"   (to reach: {fault.target})" if field == fault.measure else ""
+            print(f"  {field:<28}" + " ".join(f"{v:>10.3f}" for v in got) + goal)
+
+
+def where_next(stand):
+    """How to look around, for --keep."""
+    env = " ".join(f"{k}={v}" for k, v in stand.cluster.environment().items())
+    enter = " ".join(stand.lab.command(net.CLIENT, []))
+    ctl = stand.cluster.bin["drcoordctl"]
+    print(f"\nEverything stands in {stand.lab.folder} (etc/, log/).  As root, for example:\n"
+          f"  {enter} env {env} {ctl} status\nCtrl-C ends and removes it.", flush=True)
+    while True:
+        time.sleep(3600)
+
+
+def one_run(args, number, loopback):
+    """Stand everything up, inject, measure, show; the record."""
+    fault = FAULTS[args.fault]
+    with Stand(BUILD, args.profile, args.durability, loopback, progress) as stand:
+        stand.on_event = lambda e: print(event_line(e, stand.fault), flush=True)
+        run = Run(stand.up(), fault, number)
+        record = run.go()
+        show_run(run, record)
+        show_sizes(record)
+        if args.keep and number == args.runs:
+            where_next(stand)
+    return record
+
+
+def idle(args, loopback):
+    """No fault and no clients: what our processes need when nothing happens."""
+    with Stand(BUILD, args.profile, args.durability, loopback, progress) as stand:
+        stand.up()
+        usage = measure.Usage(stand.cluster.pids())
+        progress(f"idle for {args.idle:g} s")
+        time.sleep(args.idle)
+        record = {"fault": None, "profile": args.profile, "durability": args.durability, "run": 1,
+                  "leader_site": stand.cluster.leader(), **usage.figures(stand.cluster.pids())}
+        show_sizes(record)
+        if args.keep:
+            where_next(stand)
+    return {field: record.get(field) for field in measure.FIELDS}
+
+
+def save(path, records):
+    """One JSON line a run."""
+    with open(path, "w") as f:
+        f.writelines(json.dumps(r) + "\n" for r in records)
+
+
+def sound(record):
+    """What must never happen, as complaints."""
+    bad = []
+    if record["split_brain_s"]:
+        bad.append(f"two servers acknowledged for {record['split_brain_s']} s")
+    if record["durability"] == "sync" and record["lost_acked"]:
+        bad.append(f"{record['lost_acked']} acknowledged rows were lost")
+    return bad
+
+
+def arguments():
+    """The command line."""
+    table = "\n".join(f"  {f.name:<15} {f.help}" for f in FAULTS.values())
+    p = argparse.ArgumentParser(prog="quickstart", description=__doc__.split("\n\n")[0], epilog=f"faults:\n{table}",
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--fault", choices=FAULTS, metavar="F", help="what goes wrong (default: site)")
+    p.add_argument("--runs", type=int, default=1, metavar="N", help="how often, each on fresh servers (default: 1)")
+    p.add_argument("--profile", choices=("metro", "default"), default="metro", help="timing (default: metro)")
+    p.add_argument("--durability", choices=("sync", "async"), default="sync", help="default: sync")
+    p.add_argument("--json", metavar="FILE", help="write one JSON line a run")
+    p.add_argument("--keep", action="store_true", help="leave everything standing at the end, until Ctrl-C")
+    p.add_argument("--idle", type=float, metavar="S", help="no fault: sizes and processor time over S seconds")
+    args = p.parse_args()
+    if args.runs < 1:
+        p.error("--runs: at least 1")
+    return args
+
+
+def choose_network(args):
+    """Whether loopback addresses must do; the default fault is one that the network allows."""
+    why = net.possible(f"{reaper.owner_name(os.getpid())}-p-probe")
+    possible = [f.name for f in FAULTS.values() if not (why and f.needs_spaces)]
+    if why:
+        progress(f"network namespaces can't be made here ({why}): loopback addresses instead, kill faults only")
+    args.fault = args.fault or ("db-kill" if why else "site")
+    if args.fault not in possible:
+        raise LabError(f"--fault {args.fault} needs network namespaces; possible here: {', '.join(possible)}")
+    return bool(why)
+
+
+def main():
+    """All runs, their summary, and the verdict as the exit code."""
+    args = arguments()
+    if os.geteuid() != 0:
+        print("quickstart: needs root (network namespaces, cgroups, servers under their own users)", file=sys.stderr)
+        return 2
+    records = []
+    try:
+        Reaper.start()
+        loopback = choose_network(args)
+        if args.idle:
+            records.append(idle(args, loopback))
+        for number in range(1, 1 if args.idle else args.runs + 1):
+            records.append(one_run(args, number, loopback))
+    except (LabError, net.NetError) as e:
+        print(f"\nquickstart: {e}", file=sys.stderr)
+        return 1
+    finally:
+        if args.json:
+            save(args.json, records)
+        Reaper.finish()
+    if len(records) > 1:
+        show_spread(records, FAULTS[args.fault])
+    bad = [] if args.idle else [f"run {r['run']}: {b}" for r in records for b in sound(r)]
+    print("\n".join(f"\nWRONG: {b}" for b in bad) if bad else
+          f"\nDone in {time.monotonic() - BEGAN:.0f} s; everything was removed.  "
+          "Next: --fault partition, --keep to look around, docs/ and ARCHITECTURE.md.")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
