@@ -23,7 +23,8 @@ absent() { # why
 build_preset() { # preset, target...
 	local preset=$1
 	shift
-	cmake --preset "$preset" && cmake --build --preset "$preset" -j 2 ${1:+--target "$@"}
+	cmake --preset "$preset" --log-level=WARNING &&
+		cmake --build --preset "$preset" -j "$(nproc)" ${1:+--target "$@"} -- --quiet
 }
 
 # Run the tests of one folder of a built preset: a line for each cmocka test, and one for each other program.
