@@ -11,12 +11,14 @@
 #include <sys/socket.h>
 
 #include "base/assert.h"
-#include "base/mem.h"
 #include "net/cert.h"
 #include "net/conn_impl.h"
 #include "net/verify.h"
 
-enum { BROKEN_MS = 50 /* to read the peer's last words after writing to it failed */ };
+enum {
+	BROKEN_MS = 50, /* to read the peer's last words after writing to it failed */
+	KEEPALIVE_S = 3 /* of silence before the kernel asks, then every second */
+};
 
 enum got { GOT_SOME, GOT_END, GOT_ERROR };
 
@@ -43,6 +45,10 @@ static int bio_write(BIO *b, const char *from, int n)
 	BIO_clear_retry_flags(b);
 	if (n <= 0)
 		return 0;
+	/* One connection's bytes must never go out on another's socket: whoever wrote here flushed before any
+	 * callback could run. */
+	dr_assert(s->tls->out.len == 0 || s->tls->out_of == s);
+	s->tls->out_of = s;
 	dr_buf_put(&s->tls->out, from, (size_t)n);
 	return dr_buf_ok(&s->tls->out) ? n : -1;
 }
@@ -103,6 +109,7 @@ void dr_conn_flush(struct dr_conn_impl *s)
 	struct dr_buf *out = &s->tls->out;
 	if (out->len == 0)
 		return;
+	dr_assert(s->tls->out_of == s);
 	if (s->phase != DR_PHASE_GONE && s->broken == 0) {
 		int rv = dr_outq_put(&s->out, out->data, out->len);
 		if (rv != 0)
@@ -113,11 +120,16 @@ void dr_conn_flush(struct dr_conn_impl *s)
 		dr_buf_close(out);
 }
 
-static void tls_failed(struct dr_conn_impl *s)
+static void tls_why(struct dr_conn_impl *s)
 {
 	struct dr_error e = { 0 };
 	enum dr_err code = dr_tls_why(s, &e);
 	(void)dr_conn_why(s, code, "%s", e.msg);
+}
+
+static void tls_failed(struct dr_conn_impl *s)
+{
+	tls_why(s);
 	dr_conn_leave(s, DR_LINGER_MS); /* sends the alert that OpenSSL made, if any */
 }
 
@@ -153,9 +165,11 @@ static void opened(struct dr_conn_impl *s)
 	dr_listener_unlink(s);
 	dr_listener_release(s);
 	s->phase = DR_PHASE_OPEN;
-	(void)uv_timer_stop(&s->timer);
-	if (s->idle_ms > 0)
-		dr_conn_timer(s, s->idle_ms);
+	if (s->broken == 0) {
+		(void)uv_timer_stop(&s->timer);
+		if (s->idle_ms > 0)
+			dr_conn_timer(s, s->idle_ms);
+	}
 	s->cbs->on_open(s->c);
 }
 
@@ -181,6 +195,7 @@ static void handshake(struct dr_conn_impl *s)
  * nothing stays inside OpenSSL. */
 static enum got decrypt(struct dr_conn_impl *s, size_t *len)
 {
+	enum got got = GOT_SOME;
 	*len = 0;
 	ERR_clear_error();
 	while (*len + DR_TLS_RECORD_MAX <= DR_TLS_IN_MAX) {
@@ -192,10 +207,13 @@ static enum got decrypt(struct dr_conn_impl *s, size_t *len)
 		int err = SSL_get_error(s->ssl, rv);
 		if (err == SSL_ERROR_WANT_READ)
 			break;
-		return err == SSL_ERROR_ZERO_RETURN ? GOT_END : GOT_ERROR;
+		got = err == SSL_ERROR_ZERO_RETURN ? GOT_END : GOT_ERROR;
+		if (got == GOT_ERROR)
+			tls_why(s); /* now, before callbacks use OpenSSL's error queue */
+		break;
 	}
-	dr_conn_flush(s); /* the answer to a key update, if any */
-	return GOT_SOME;
+	dr_conn_flush(s); /* the answer to a key update, or an alert */
+	return got;
 }
 
 static void deliver(struct dr_conn_impl *s, const uint8_t *data, size_t len)
@@ -253,7 +271,7 @@ static void process(struct dr_conn_impl *s)
 			if (got == GOT_END)
 				peer_end(s, DR_E_CLOSED, "closed the connection");
 			else
-				tls_failed(s);
+				dr_conn_leave(s, DR_LINGER_MS);
 			break;
 		}
 		if (len == 0)
@@ -338,10 +356,13 @@ static void socket_options(struct dr_conn_impl *s)
 {
 	uv_os_fd_t fd = -1;
 	unsigned dead_after = DR_DEAD_AFTER_MS;
+	int every_s = 1;
 	(void)uv_tcp_nodelay(&s->tcp, 1);
-	(void)uv_tcp_keepalive(&s->tcp, 1, DR_DEAD_AFTER_MS / 1000);
-	if (uv_fileno((const uv_handle_t *)&s->tcp, &fd) == 0)
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_after, sizeof(dead_after));
+	(void)uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_S);
+	if (uv_fileno((const uv_handle_t *)&s->tcp, &fd) != 0)
+		return;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(every_s));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_after, sizeof(dead_after));
 }
 
 void dr_conn_start(struct dr_conn_impl *s)

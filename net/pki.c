@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "base/parse.h"
 #include "net/cert.h"
 #include "net/tls.h"
@@ -240,7 +239,7 @@ static enum dr_err period_under(struct period *p, const X509 *ca, const char *di
 	int64_t ca_until = dr_cert_time(X509_get0_notAfter(ca));
 	if (p->until > ca_until)
 		p->until = ca_until;
-	if (p->until > p->from)
+	if (ca_until > (int64_t)time(NULL) && p->until > p->from)
 		return DR_OK;
 	dr_cert_date(ca_until, when);
 	return dr_fail(e, DR_E_CERT, "the CA in %s expired on %s: make a new one with drcoordctl pki init", dir, when);

@@ -23,7 +23,8 @@ struct dr_tls {
 	char *ca, *cert, *key; /* paths */
 	uint8_t *in;           /* ciphertext, or a pump's plaintext on its way out: DR_TLS_IN_MAX */
 	uint8_t *plain;        /* decrypted: DR_TLS_IN_MAX */
-	struct dr_buf out;     /* ciphertext made by one call */
+	struct dr_buf out;     /* ciphertext made by one call ... */
+	const void *out_of;    /* ... of this connection */
 };
 
 struct dr_tls *dr_tls_ref(struct dr_tls *t);
