@@ -1,0 +1,118 @@
+/* check_node.c -- see check.h: the files of a coordinator and of an agent as a whole. */
+#include "conf/check.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "conf/predict.h"
+
+static void inequality_fails(void *ctx, const char *name, const char *key, const char *text)
+{
+	struct dr_yaml *y = ctx;
+	dr_yaml_bad(y, dr_check_at(y, "raft.%s", key), "raft: %s does not hold: %s", name, text);
+}
+
+static bool same_address(const struct dr_address *a, const struct dr_address *b)
+{
+	return a->port != 0 && a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+static void check_peers(struct dr_yaml *y, const char *list, const struct dr_conf_peer *peer, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		for (uint32_t j = 0; j < i; j++) {
+			if (!same_address(&peer[i].address, &peer[j].address))
+				continue;
+			dr_yaml_bad(y, dr_check_at(y, "%s[%u].address", list, i),
+				    "%s.%s.address: %s:%u is the address of %s already; expected one of its own", list,
+				    peer[i].name.s, peer[i].address.host, (unsigned)peer[i].address.port, peer[j].name.s);
+			break;
+		}
+	}
+}
+
+static const struct dr_conf_peer *self_of(const struct dr_conf_coordinator *c, uint32_t *at)
+{
+	for (*at = 0; *at < c->peers; (*at)++) {
+		if (dr_name_eq(&c->peer[*at].name, &c->name))
+			return &c->peer[*at];
+	}
+	return NULL;
+}
+
+static void check_self(struct dr_yaml *y, const struct dr_conf_coordinator *c)
+{
+	uint32_t at;
+	const struct dr_conf_peer *self = self_of(c, &at);
+	if (c->name.s[0] == '\0' || c->peers == 0)
+		return;
+	if (self == NULL) {
+		dr_yaml_warn(y, dr_check_at(y, "peers"),
+			     "peers: %s, this coordinator, is not among them; right only for one that joins later",
+			     c->name.s);
+		return;
+	}
+	if (self->site.s[0] != '\0' && c->site.s[0] != '\0' && !dr_name_eq(&self->site, &c->site))
+		dr_yaml_bad(y, dr_check_at(y, "peers[%u].site", at),
+			    "peers.%s.site: is \"%s\", but site is \"%s\" above; expected the same", c->name.s, self->site.s,
+			    c->site.s);
+	if (self->address.port != 0 && c->listen.port != 0 && self->address.port != c->listen.port)
+		dr_yaml_warn(y, dr_check_at(y, "peers[%u].address", at),
+			     "peers.%s.address: port %u, but listen has %u; right only behind a port mapping", c->name.s,
+			     (unsigned)self->address.port, (unsigned)c->listen.port);
+}
+
+void dr_check_coordinator(struct dr_yaml *y, const struct dr_conf_coordinator *c)
+{
+	check_peers(y, "peers", c->peer, c->peers);
+	check_self(y, c);
+	if (c->raft.election_ms > 0 && c->raft.heartbeat_ms > 0)
+		(void)dr_raft_timing_check(c->raft.election_ms, c->raft.heartbeat_ms, inequality_fails, y);
+	if (c->peers > 0 && c->peers % 2 == 0)
+		dr_yaml_warn(y, dr_check_at(y, "peers"), "peers: %" PRIu32 "; an even number survives no more losses than %"
+			     PRIu32 ", three or five are usual", c->peers, c->peers - 1);
+}
+
+/* Whether path is folder or lies in it. */
+static bool lies_in(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+	while (n > 1 && folder[n - 1] == '/')
+		n--;
+	return n > 0 && strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+static void check_folders(struct dr_yaml *y, const struct dr_conf_agent *a, uint32_t i)
+{
+	const struct dr_conf_agent_service *s = &a->service[i];
+	const struct dr_conf_postgres *pg = &s->postgres;
+	if (pg->data[0] == '\0')
+		return;
+	if (pg->salvage_dir[0] != '\0' && lies_in(pg->salvage_dir, pg->data))
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].postgres.salvage_dir", i),
+			    "services.%s.postgres.salvage_dir: lies inside data, which a clone replaces; expected a folder "
+			    "beside it",
+			    s->service.s);
+	if (a->data_dir[0] != '\0' && lies_in(a->data_dir, pg->data))
+		dr_yaml_bad(y, dr_check_at(y, "data_dir"),
+			    "data_dir: lies inside data of %s, which a clone replaces; expected a folder of its own",
+			    s->service.s);
+	for (uint32_t j = 0; j < i; j++) {
+		const struct dr_conf_postgres *other = &a->service[j].postgres;
+		if (other->data[0] != '\0' && (lies_in(pg->data, other->data) || lies_in(other->data, pg->data)))
+			dr_yaml_bad(y, dr_check_at(y, "services[%u].postgres.data", i),
+				    "services.%s.postgres.data: shares a folder with %s; expected a folder of its own",
+				    s->service.s, a->service[j].service.s);
+		if (same_address(&pg->listen, &other->listen))
+			dr_yaml_bad(y, dr_check_at(y, "services[%u].postgres.listen", i),
+				    "services.%s.postgres.listen: %s:%u is taken by %s; expected one of its own", s->service.s,
+				    pg->listen.host, (unsigned)pg->listen.port, a->service[j].service.s);
+	}
+}
+
+void dr_check_agent(struct dr_yaml *y, const struct dr_conf_agent *a)
+{
+	check_peers(y, "coordinators", a->coordinator, a->coordinators);
+	for (uint32_t i = 0; i < a->services; i++)
+		check_folders(y, a, i);
+}

@@ -1,0 +1,253 @@
+/* keys.c -- see keys.h: expands keys.def, names the words of its enums, finds the structs of its lists. */
+#include "conf/keys.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/parse.h"
+
+/* ---- words of enums ---- */
+
+#define WORDS(id, title_, first_, last_, type, fn)                                                 \
+	static const char *id##_name(uint32_t v)                                                   \
+	{                                                                                          \
+		return fn((type)v);                                                                \
+	}                                                                                          \
+	static const struct dr_words words_##id = { title_, first_, (last_) - (first_) + 1, id##_name }
+
+WORDS(kinds, "kind of service", DR_KIND_NONE + 1, DR_KIND_COUNT - 1, enum dr_kind, dr_kind_name);
+WORDS(durabilities, "durability", DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC, enum dr_durability,
+      dr_durability_name);
+WORDS(alones, "way to go on alone", DR_ALONE_CONTINUE, DR_ALONE_BLOCK, enum dr_when_alone, dr_when_alone_name);
+WORDS(routes, "kind of route", DR_ROUTE_NONE + 1, DR_ROUTE_KIND_COUNT - 1, enum dr_route_kind,
+      dr_route_kind_name);
+WORDS(algorithms, "TSIG algorithm", DR_TSIG_HMAC_SHA256, DR_TSIG_HMAC_SHA512, enum dr_tsig_algorithm,
+      dr_tsig_algorithm_name);
+
+/* ---- where the elements of parts and lists are ---- */
+
+static bool may_have(uint32_t *count, uint32_t i, bool make, uint32_t max)
+{
+	if (make && i < max && i >= *count)
+		*count = i + 1;
+	return i < *count;
+}
+
+/* Arrays without a count: an element with an empty name is free. */
+static bool is_there(const struct dr_name *name, bool make)
+{
+	return make || name->s[0] != '\0';
+}
+
+static void *place_coordinator_tls(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return i == 0 ? &((struct dr_conf_coordinator *)holder)->tls : NULL;
+}
+
+static void *place_coordinator_raft(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return i == 0 ? &((struct dr_conf_coordinator *)holder)->raft : NULL;
+}
+
+static void *place_coordinator_peer(void *holder, uint32_t i, bool make)
+{
+	struct dr_conf_coordinator *c = holder;
+	return may_have(&c->peers, i, make, DR_COORDINATORS_MAX) ? &c->peer[i] : NULL;
+}
+
+static void *place_agent_tls(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return i == 0 ? &((struct dr_conf_agent *)holder)->tls : NULL;
+}
+
+static void *place_agent_coordinator(void *holder, uint32_t i, bool make)
+{
+	struct dr_conf_agent *a = holder;
+	return may_have(&a->coordinators, i, make, DR_COORDINATORS_MAX) ? &a->coordinator[i] : NULL;
+}
+
+static void *place_agent_service(void *holder, uint32_t i, bool make)
+{
+	struct dr_conf_agent *a = holder;
+	return may_have(&a->services, i, make, DR_AGENT_SERVICES_MAX) ? &a->service[i] : NULL;
+}
+
+static void *place_served_postgres(void *holder, uint32_t i, bool make)
+{
+	struct dr_conf_agent_service *s = holder;
+	(void)make;
+	return i == 0 ? &s->postgres : NULL;
+}
+
+static void *place_spec_timing(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return i == 0 ? &((struct dr_spec *)holder)->timing : NULL;
+}
+
+static void *place_spec_site(void *holder, uint32_t i, bool make)
+{
+	struct dr_spec *s = holder;
+	return may_have(&s->sites, i, make, DR_SITES_MAX) ? &s->site[i] : NULL;
+}
+
+static void *place_spec_service(void *holder, uint32_t i, bool make)
+{
+	struct dr_spec *s = holder;
+	return may_have(&s->services, i, make, DR_SERVICES_MAX) ? &s->service[i] : NULL;
+}
+
+/* sync and tsig are mappings in the file and plain fields of their holder's struct. */
+static void *place_service_itself(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return i == 0 ? holder : NULL;
+}
+
+static void *place_route_itself(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return i == 0 ? holder : NULL;
+}
+
+static void *place_service_member(void *holder, uint32_t i, bool make)
+{
+	struct dr_spec_service *s = holder;
+	return i < DR_MEMBERS_MAX && is_there(&s->member[i].name, make) ? &s->member[i] : NULL;
+}
+
+static void *place_service_route(void *holder, uint32_t i, bool make)
+{
+	struct dr_spec_service *s = holder;
+	return i < DR_ROUTES_MAX && is_there(&s->route[i].name, make) ? &s->route[i] : NULL;
+}
+
+static void *place_route_server(void *holder, uint32_t i, bool make)
+{
+	struct dr_spec_route *r = holder;
+	return may_have(&r->servers, i, make, DR_ROUTE_SERVERS_MAX) ? &r->server[i] : NULL;
+}
+
+/* ---- the rows ---- */
+
+/* Only its member types are used: they tell each section's struct. */
+struct section_types {
+#define SECTION(id, type, help) type *id;
+#include "conf/keys.def"
+};
+#define STRUCT_OF(id) __typeof__(*((struct section_types *)NULL)->id)
+#define FIELD(id, field) .offset = offsetof(STRUCT_OF(id), field), .size = sizeof(((STRUCT_OF(id) *)NULL)->field)
+
+/* The column `default` holds NEED, NONE or a text: NEED and NONE become markers told apart by address. */
+static const char mark_need[] = "";
+#define NEED mark_need
+#define NONE NULL
+
+/* clang-format off */
+const struct dr_key dr_keys[DR_KEY_COUNT] = {
+#define KEY(id, sec, w, typ, field, def, lo, hi, rel, h) [DR_KEY_##id] = { .section = DR_SECTION_##sec,    \
+	.word = w, .type = DR_TYPE_##typ, FIELD(sec, field), .fallback = def, .min = lo, .max = hi,        \
+	.reload = DR_RELOAD_##rel, .help = h },
+#define CHOICE(id, sec, w, list, field, def, rel, h) [DR_KEY_##id] = { .section = DR_SECTION_##sec,        \
+	.word = w, .type = DR_TYPE_CHOICE, FIELD(sec, field), .fallback = def, .words = &words_##list,     \
+	.reload = DR_RELOAD_##rel, .help = h },
+#define PART(id, sec, w, of_, fn, nd, h) [DR_KEY_##id] = { .section = DR_SECTION_##sec, .word = w,         \
+	.type = DR_TYPE_PART, .of = DR_SECTION_##of_, .place = place_##fn, .fallback = nd, .max = 1,       \
+	.help = h },
+#define LIST(id, sec, w, of_, fn, lo, hi, h) [DR_KEY_##id] = { .section = DR_SECTION_##sec, .word = w,     \
+	.type = DR_TYPE_LIST, .of = DR_SECTION_##of_, .place = place_##fn, .min = lo, .max = hi, .help = h },
+#define SCALARS(id, sec, w, typ, fn, lo, hi, rel, h) [DR_KEY_##id] = { .section = DR_SECTION_##sec,        \
+	.word = w, .type = DR_TYPE_SCALARS, .item = DR_TYPE_##typ, .place = place_##fn, .min = lo,         \
+	.max = hi, .reload = DR_RELOAD_##rel, .help = h },
+#include "conf/keys.def"
+};
+/* clang-format on */
+
+bool dr_key_needed(const struct dr_key *k)
+{
+	if (k->type == DR_TYPE_LIST || k->type == DR_TYPE_SCALARS)
+		return k->min > 0;
+	return k->fallback == mark_need;
+}
+
+const char *dr_key_fallback(const struct dr_key *k)
+{
+	return k->fallback == mark_need ? NULL : k->fallback;
+}
+
+static const struct {
+	const char *name, *help;
+} titles[DR_SECTION_COUNT] = {
+#define SECTION(id, type, help) { #id, help },
+#include "conf/keys.def"
+};
+
+const char *dr_section_name(enum dr_section_id id)
+{
+	dr_assert((unsigned)id < DR_SECTION_COUNT);
+	return titles[id].name;
+}
+
+const char *dr_section_help(enum dr_section_id id)
+{
+	dr_assert((unsigned)id < DR_SECTION_COUNT);
+	return titles[id].help;
+}
+
+enum dr_section_id dr_section_top(enum dr_conf_kind kind)
+{
+	switch (kind) {
+	case DR_CONF_COORDINATOR:
+		return DR_SECTION_coordinator;
+	case DR_CONF_AGENT:
+		return DR_SECTION_agent;
+	default:
+		return DR_SECTION_spec;
+	}
+}
+
+const struct dr_key *dr_key_next(enum dr_section_id section, const struct dr_key *after)
+{
+	for (size_t i = after == NULL ? 0 : (size_t)(after - dr_keys) + 1; i < DR_KEY_COUNT; i++) {
+		if (dr_keys[i].section == section)
+			return &dr_keys[i];
+	}
+	return NULL;
+}
+
+const struct dr_key *dr_key_find(enum dr_section_id section, const char *word)
+{
+	const struct dr_key *k = dr_key_next(section, NULL);
+	while (k != NULL && strcmp(k->word, word) != 0)
+		k = dr_key_next(section, k);
+	return k;
+}
+
+/* ---- did you mean ---- */
+
+struct dr_nearest dr_nearest_to(const char *word)
+{
+	return (struct dr_nearest){ .word = word };
+}
+
+void dr_nearest_try(struct dr_nearest *n, const char *candidate)
+{
+	unsigned d = dr_edit_distance(n->word, candidate);
+	if (n->best == NULL || d < n->distance) {
+		n->best = candidate;
+		n->distance = d;
+	}
+}
+
+const char *dr_nearest_found(const struct dr_nearest *n)
+{
+	/* A third of the letters may be wrong, one of a short word. */
+	size_t len = strnlen(n->word, DR_NAME_MAX);
+	unsigned most = len < 6 ? 1 : (unsigned)(len / 3);
+	/* Two letters changed places ("snyc") is two single edits. */
+	most = len >= 4 && most < 2 ? 2 : most;
+	return n->best != NULL && n->distance <= most ? n->best : NULL;
+}
