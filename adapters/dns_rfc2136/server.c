@@ -130,7 +130,7 @@ static void send_update(struct dr_dns_server *sv)
 	sv->updates++;
 	sv->id[0] = random_u16();
 	dr_dns_put_update(&out, sv->id[0], &d->route, &sv->before);
-	dr_tsig_sign(&out, &d->key, dr_clock_wall_ms() / 1000, &sv->mac);
+	dr_tsig_sign(&out, &d->key, dr_clock_wall_ms() / 1000, NULL, &sv->mac);
 	if (out.over) {
 		(void)dr_fail(&e, DR_E_CONFLICT, "the old record sets are too large for one update");
 		end(sv, &e);

@@ -224,7 +224,8 @@ static void mac_over(const struct dr_tsig_key *k, const struct dr_tsig_mac *requ
 	dr_buf_close(&b);
 }
 
-void dr_tsig_sign(struct dr_dns_out *o, const struct dr_tsig_key *k, uint64_t now_s, struct dr_tsig_mac *mac)
+void dr_tsig_sign(struct dr_dns_out *o, const struct dr_tsig_key *k, uint64_t now_s,
+		  const struct dr_tsig_mac *request, struct dr_tsig_mac *mac)
 {
 	struct dr_dns_tsig t = { .time_s = now_s, .fudge_s = DR_TSIG_FUDGE_S };
 	struct dr_buf rdata;
@@ -232,7 +233,7 @@ void dr_tsig_sign(struct dr_dns_out *o, const struct dr_tsig_key *k, uint64_t no
 	if (o->over)
 		return;
 	dr_assert(o->len >= 12);
-	mac_over(k, NULL, o->data, o->data + 12, o->len - 12, &t, mac);
+	mac_over(k, request, o->data, o->data + 12, o->len - 12, &t, mac);
 	dr_buf_init(&rdata, 1024);
 	dr_buf_put(&rdata, k->algorithm_name.wire, k->algorithm_name.len);
 	put_u48(&rdata, t.time_s);

@@ -36,8 +36,10 @@ DR_MUST_USE enum dr_err dr_tsig_key_load(struct dr_tsig_key *k, const char *name
 					 struct dr_error *e);
 void dr_tsig_key_close(struct dr_tsig_key *k);
 
-/* Append the TSIG record to a finished message and note its MAC. */
-void dr_tsig_sign(struct dr_dns_out *o, const struct dr_tsig_key *k, uint64_t now_s, struct dr_tsig_mac *mac);
+/* Append the TSIG record to a finished message and note its MAC.  request: NULL for a request; for an answer,
+ * what the request was signed with. */
+void dr_tsig_sign(struct dr_dns_out *o, const struct dr_tsig_key *k, uint64_t now_s,
+		  const struct dr_tsig_mac *request, struct dr_tsig_mac *mac);
 
 /* Whether the message (data, decoded as m) carries our key's signature over itself and over the request's
  * MAC, at a time within the fudge.  AUTH when not, with what is wrong.  request may be NULL (then the

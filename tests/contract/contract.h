@@ -1,0 +1,33 @@
+/* contract.h -- what each adapter brings to the contract test: real servers, and what to ask of them.
+ *
+ * One fixture per line of adapters.def, in fixture_FOLDER.c as contract_FOLDER; a missing one does not link. */
+#ifndef DR_TESTS_CONTRACT_CONTRACT_H
+#define DR_TESTS_CONTRACT_CONTRACT_H
+
+#include "rig.h"
+
+enum { CONTRACT_STEPS_MAX = 16 };
+
+/* One op on one target, as it can succeed on the servers that the fixture started. */
+struct contract_step {
+	enum dr_op_kind kind;
+	struct dr_target target;
+	struct dr_op_args args;
+	uint32_t deadline_ms; /* more than it needs */
+	struct dr_address at; /* the server that is asked, and its process */
+	pid_t pid;
+};
+
+struct contract_fixture {
+	/* Start the servers and fill steps; false, with the reason printed, where they are not installed. */
+	bool (*start)(struct contract_step *steps, unsigned *n);
+	void (*stop)(void);
+	/* Let the target's server (all of them) be at this address instead. */
+	void (*aim)(struct dr_target *t, const struct dr_address *at);
+};
+
+#define ADAPTER(word, folder, variable) extern const struct contract_fixture contract_##folder;
+#include "adapters/adapters.def"
+#undef ADAPTER
+
+#endif
