@@ -23,9 +23,11 @@ static void check_peers(struct dr_yaml *y, const char *list, const struct dr_con
 		for (uint32_t j = 0; j < i; j++) {
 			if (!same_address(&peer[i].address, &peer[j].address))
 				continue;
-			dr_yaml_bad(y, dr_check_at(y, "%s[%u].address", list, i),
-				    "%s.%s.address: %s:%u is the address of %s already; expected one of its own", list,
-				    peer[i].name.s, peer[i].address.host, (unsigned)peer[i].address.port, peer[j].name.s);
+			dr_yaml_bad(
+			    y, dr_check_at(y, "%s[%u].address", list, i),
+			    "%s.%s.address: %s:%u is the address of %s already; expected one of its own",
+			    list, peer[i].name.s, peer[i].address.host, (unsigned)peer[i].address.port,
+			    peer[j].name.s);
 			break;
 		}
 	}
@@ -47,19 +49,20 @@ static void check_self(struct dr_yaml *y, const struct dr_conf_coordinator *c)
 	if (c->name.s[0] == '\0' || c->peers == 0)
 		return;
 	if (self == NULL) {
-		dr_yaml_warn(y, dr_check_at(y, "peers"),
-			     "peers: %s, this coordinator, is not among them; right only for one that joins later",
-			     c->name.s);
+		dr_yaml_warn(
+		    y, dr_check_at(y, "peers"),
+		    "peers: %s, this coordinator, is not among them; right only for one that joins later",
+		    c->name.s);
 		return;
 	}
 	if (self->site.s[0] != '\0' && c->site.s[0] != '\0' && !dr_name_eq(&self->site, &c->site))
 		dr_yaml_bad(y, dr_check_at(y, "peers[%u].site", at),
-			    "peers.%s.site: is \"%s\", but site is \"%s\" above; expected the same", c->name.s, self->site.s,
-			    c->site.s);
+			    "peers.%s.site: is \"%s\", but site is \"%s\" above; expected the same",
+			    c->name.s, self->site.s, c->site.s);
 	if (self->address.port != 0 && c->listen.port != 0 && self->address.port != c->listen.port)
 		dr_yaml_warn(y, dr_check_at(y, "peers[%u].address", at),
-			     "peers.%s.address: port %u, but listen has %u; right only behind a port mapping", c->name.s,
-			     (unsigned)self->address.port, (unsigned)c->listen.port);
+			     "peers.%s.address: port %u, but listen has %u; right only behind a port mapping",
+			     c->name.s, (unsigned)self->address.port, (unsigned)c->listen.port);
 }
 
 void dr_check_coordinator(struct dr_yaml *y, const struct dr_conf_coordinator *c)
@@ -69,8 +72,10 @@ void dr_check_coordinator(struct dr_yaml *y, const struct dr_conf_coordinator *c
 	if (c->raft.election_ms > 0 && c->raft.heartbeat_ms > 0)
 		(void)dr_raft_timing_check(c->raft.election_ms, c->raft.heartbeat_ms, inequality_fails, y);
 	if (c->peers > 0 && c->peers % 2 == 0)
-		dr_yaml_warn(y, dr_check_at(y, "peers"), "peers: %" PRIu32 "; an even number survives no more losses than %"
-			     PRIu32 ", three or five are usual", c->peers, c->peers - 1);
+		dr_yaml_warn(y, dr_check_at(y, "peers"),
+			     "peers: %" PRIu32 "; an even number survives no more losses than %" PRIu32
+			     ", three or five are usual",
+			     c->peers, c->peers - 1);
 }
 
 /* Whether path is folder or lies in it. */
@@ -89,24 +94,30 @@ static void check_folders(struct dr_yaml *y, const struct dr_conf_agent *a, uint
 	if (pg->data[0] == '\0')
 		return;
 	if (pg->salvage_dir[0] != '\0' && lies_in(pg->salvage_dir, pg->data))
-		dr_yaml_bad(y, dr_check_at(y, "services[%u].postgres.salvage_dir", i),
-			    "services.%s.postgres.salvage_dir: lies inside data, which a clone replaces; expected a folder "
-			    "beside it",
-			    s->service.s);
+		dr_yaml_bad(
+		    y, dr_check_at(y, "services[%u].postgres.salvage_dir", i),
+		    "services.%s.postgres.salvage_dir: lies inside data, which a clone replaces; expected a folder "
+		    "beside it",
+		    s->service.s);
 	if (a->data_dir[0] != '\0' && lies_in(a->data_dir, pg->data))
-		dr_yaml_bad(y, dr_check_at(y, "data_dir"),
-			    "data_dir: lies inside data of %s, which a clone replaces; expected a folder of its own",
-			    s->service.s);
+		dr_yaml_bad(
+		    y, dr_check_at(y, "data_dir"),
+		    "data_dir: lies inside data of %s, which a clone replaces; expected a folder of its own",
+		    s->service.s);
 	for (uint32_t j = 0; j < i; j++) {
 		const struct dr_conf_postgres *other = &a->service[j].postgres;
-		if (other->data[0] != '\0' && (lies_in(pg->data, other->data) || lies_in(other->data, pg->data)))
-			dr_yaml_bad(y, dr_check_at(y, "services[%u].postgres.data", i),
-				    "services.%s.postgres.data: shares a folder with %s; expected a folder of its own",
-				    s->service.s, a->service[j].service.s);
+		if (other->data[0] != '\0' &&
+		    (lies_in(pg->data, other->data) || lies_in(other->data, pg->data)))
+			dr_yaml_bad(
+			    y, dr_check_at(y, "services[%u].postgres.data", i),
+			    "services.%s.postgres.data: shares a folder with %s; expected a folder of its own",
+			    s->service.s, a->service[j].service.s);
 		if (same_address(&pg->listen, &other->listen))
-			dr_yaml_bad(y, dr_check_at(y, "services[%u].postgres.listen", i),
-				    "services.%s.postgres.listen: %s:%u is taken by %s; expected one of its own", s->service.s,
-				    pg->listen.host, (unsigned)pg->listen.port, a->service[j].service.s);
+			dr_yaml_bad(
+			    y, dr_check_at(y, "services[%u].postgres.listen", i),
+			    "services.%s.postgres.listen: %s:%u is taken by %s; expected one of its own",
+			    s->service.s, pg->listen.host, (unsigned)pg->listen.port,
+			    a->service[j].service.s);
 	}
 }
 

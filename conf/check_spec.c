@@ -30,7 +30,8 @@ static void inequality_fails(void *ctx, const char *name, const char *key, const
 
 static void check_timing(struct dr_yaml *y, const struct dr_spec *spec)
 {
-	const char *word = dr_yaml_text(dr_yaml_value(y, dr_yaml_value(y, dr_yaml_root(y), "timing"), "profile"));
+	const char *word =
+	    dr_yaml_text(dr_yaml_value(y, dr_yaml_value(y, dr_yaml_root(y), "timing"), "profile"));
 	const struct dr_assumed *a = word != NULL ? dr_assumed_profile(word) : dr_assumed_near(&spec->timing);
 	if (a != NULL)
 		(void)dr_timing_check(&spec->timing, a, inequality_fails, y);
@@ -69,21 +70,23 @@ static void check_site(struct dr_yaml *y, const struct dr_spec *spec, uint32_t i
 	}
 	const char *meant = dr_nearest_found(&near);
 	dr_yaml_bad(y, dr_check_at(y, "services[%u].members[%u].site", i, m),
-		    "services.%s.members.%s.site: there is no site \"%s\"; expected one of sites%s%s%s", s->name.s,
-		    one->name.s, one->site.s, meant != NULL ? "; did you mean \"" : "", meant != NULL ? meant : "",
-		    meant != NULL ? "\"?" : "");
+		    "services.%s.members.%s.site: there is no site \"%s\"; expected one of sites%s%s%s",
+		    s->name.s, one->name.s, one->site.s, meant != NULL ? "; did you mean \"" : "",
+		    meant != NULL ? meant : "", meant != NULL ? "\"?" : "");
 }
 
 static void check_agents(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t i)
 {
 	for (uint32_t m = 0; m < DR_MEMBERS_MAX; m++) {
 		for (uint32_t o = 0; o < m; o++) {
-			if (s->member[m].agent.s[0] == '\0' || !dr_name_eq(&s->member[m].agent, &s->member[o].agent))
+			if (s->member[m].agent.s[0] == '\0' ||
+			    !dr_name_eq(&s->member[m].agent, &s->member[o].agent))
 				continue;
-			dr_yaml_bad(y, dr_check_at(y, "services[%u].members[%u].agent", i, m),
-				    "services.%s.members.%s.agent: \"%s\" speaks for member %s of it already; expected "
-				    "one agent for each member: a host that dies must not take two",
-				    s->name.s, s->member[m].name.s, s->member[m].agent.s, s->member[o].name.s);
+			dr_yaml_bad(
+			    y, dr_check_at(y, "services[%u].members[%u].agent", i, m),
+			    "services.%s.members.%s.agent: \"%s\" speaks for member %s of it already; expected "
+			    "one agent for each member: a host that dies must not take two",
+			    s->name.s, s->member[m].name.s, s->member[m].agent.s, s->member[o].name.s);
 			break;
 		}
 	}
@@ -95,13 +98,15 @@ static void check_sync(struct dr_yaml *y, const struct dr_spec_service *s, uint3
 		return;
 	if (s->sync_k > s->sync_set_max)
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].sync.k", i),
-			    "services.%s.sync.k: %" PRIu32 " standbys cannot acknowledge out of a set of %" PRIu32
+			    "services.%s.sync.k: %" PRIu32
+			    " standbys cannot acknowledge out of a set of %" PRIu32
 			    "; expected k at most set_max",
 			    s->name.s, s->sync_k, s->sync_set_max);
 	if (members > 0 && s->sync_k > members - 1)
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].sync.k", i),
 			    "services.%s.sync.k: %" PRIu32 " with %" PRIu32
-			    " members, of which one is the primary; expected at least %" PRIu32 " members, or durability: async",
+			    " members, of which one is the primary; expected at least %" PRIu32
+			    " members, or durability: async",
 			    s->name.s, s->sync_k, members, s->sync_k + 1);
 }
 
@@ -110,12 +115,16 @@ static void advise(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t 
 {
 	const yaml_node_t *at = dr_check_at(y, "services[%u].members", i);
 	if (members > 1 && sites == 1)
-		dr_yaml_warn(y, at, "services.%s.members: all stand in one site; the loss of it loses the service",
+		dr_yaml_warn(y, at,
+			     "services.%s.members: all stand in one site; the loss of it loses the service",
 			     s->name.s);
 	if (s->auto_failover && promotable < 2)
-		dr_yaml_warn(y, at, "services.%s.members: %" PRIu32 " with a priority above 0; a failover has nobody to promote",
+		dr_yaml_warn(y, at,
+			     "services.%s.members: %" PRIu32
+			     " with a priority above 0; a failover has nobody to promote",
 			     s->name.s, promotable);
-	if (s->durability == DR_DURABILITY_SYNC && s->when_alone == DR_ALONE_BLOCK && members == s->sync_k + 1)
+	if (s->durability == DR_DURABILITY_SYNC && s->when_alone == DR_ALONE_BLOCK &&
+	    members == s->sync_k + 1)
 		dr_yaml_warn(y, dr_check_at(y, "services[%u].when_alone", i),
 			     "services.%s.when_alone: with %" PRIu32 " members and k %" PRIu32
 			     " the loss of any standby blocks all writes",
@@ -136,16 +145,20 @@ static void check_routes(struct dr_yaml *y, const struct dr_spec_service *s, uin
 	for (uint32_t r = 0; r < DR_ROUTES_MAX; r++) {
 		const struct dr_spec_route *one = &s->route[r];
 		if (one->record[0] != '\0' && one->zone[0] != '\0' && !is_inside(one->record, one->zone))
-			dr_yaml_bad(y, dr_check_at(y, "services[%u].routes[%u].record", i, r),
-				    "services.%s.routes.%s.record: \"%.80s\" is not inside the zone \"%.80s\"; expected a name "
-				    "that ends in it",
-				    s->name.s, one->name.s, one->record, one->zone);
+			dr_yaml_bad(
+			    y, dr_check_at(y, "services[%u].routes[%u].record", i, r),
+			    "services.%s.routes.%s.record: \"%.80s\" is not inside the zone \"%.80s\"; expected a name "
+			    "that ends in it",
+			    s->name.s, one->name.s, one->record, one->zone);
 		for (uint32_t a = 0; a < one->servers; a++) {
 			for (uint32_t b = 0; b < a; b++) {
-				if (one->server[a].port != 0 && memcmp(&one->server[a], &one->server[b], sizeof(one->server[a])) == 0)
-					dr_yaml_bad(y, dr_check_at(y, "services[%u].routes[%u].servers[%u]", i, r, a),
-						    "services.%s.routes.%s.servers: %s:%u stands twice; expected each once",
-						    s->name.s, one->name.s, one->server[a].host, (unsigned)one->server[a].port);
+				if (one->server[a].port != 0 &&
+				    memcmp(&one->server[a], &one->server[b], sizeof(one->server[a])) == 0)
+					dr_yaml_bad(
+					    y, dr_check_at(y, "services[%u].routes[%u].servers[%u]", i, r, a),
+					    "services.%s.routes.%s.servers: %s:%u stands twice; expected each once",
+					    s->name.s, one->name.s, one->server[a].host,
+					    (unsigned)one->server[a].port);
 			}
 		}
 	}
@@ -190,7 +203,8 @@ struct claims {
 };
 
 DR_PRINTF(5, 6)
-static void claim(struct claims *c, uint32_t service, uint32_t element, const char *must, const char *fmt, ...)
+static void claim(struct claims *c, uint32_t service, uint32_t element, const char *must, const char *fmt,
+		  ...)
 {
 	struct claim *one = &c->claim[c->count++];
 	va_list ap;
@@ -223,30 +237,35 @@ static void address_twice(struct dr_yaml *y, const struct dr_spec *spec, const s
 			  const struct claim *again)
 {
 	const struct dr_spec_service *a = &spec->service[first->service], *b = &spec->service[again->service];
-	dr_yaml_bad(y, dr_check_at(y, "services[%u].members[%u].address", again->service, again->element),
-		    "services.%s.members.%s.address: %s is the address of member %s of %s already; expected one of its own",
-		    b->name.s, b->member[again->element].name.s, again->what, a->member[first->element].name.s, a->name.s);
+	dr_yaml_bad(
+	    y, dr_check_at(y, "services[%u].members[%u].address", again->service, again->element),
+	    "services.%s.members.%s.address: %s is the address of member %s of %s already; expected one of its own",
+	    b->name.s, b->member[again->element].name.s, again->what, a->member[first->element].name.s,
+	    a->name.s);
 }
 
 static void agent_moves(struct dr_yaml *y, const struct dr_spec *spec, const struct claim *first,
 			const struct claim *again)
 {
 	const struct dr_spec_service *b = &spec->service[again->service];
-	dr_yaml_bad(y, dr_check_at(y, "services[%u].members[%u].site", again->service, again->element),
-		    "services.%s.members.%s.site: agent \"%s\" stands in site %s for member %s of %s, here in %s; expected "
-		    "one host to be in one site",
-		    b->name.s, b->member[again->element].name.s, again->what, first->must,
-		    spec->service[first->service].member[first->element].name.s, spec->service[first->service].name.s,
-		    again->must);
+	dr_yaml_bad(
+	    y, dr_check_at(y, "services[%u].members[%u].site", again->service, again->element),
+	    "services.%s.members.%s.site: agent \"%s\" stands in site %s for member %s of %s, here in %s; expected "
+	    "one host to be in one site",
+	    b->name.s, b->member[again->element].name.s, again->what, first->must,
+	    spec->service[first->service].member[first->element].name.s, spec->service[first->service].name.s,
+	    again->must);
 }
 
 static void record_twice(struct dr_yaml *y, const struct dr_spec *spec, const struct claim *first,
 			 const struct claim *again)
 {
 	const struct dr_spec_service *a = &spec->service[first->service], *b = &spec->service[again->service];
-	dr_yaml_bad(y, dr_check_at(y, "services[%u].routes[%u].record", again->service, again->element),
-		    "services.%s.routes.%s.record: \"%.100s\" is written by route %s of %s already; expected one writer",
-		    b->name.s, b->route[again->element].name.s, again->what, a->route[first->element].name.s, a->name.s);
+	dr_yaml_bad(
+	    y, dr_check_at(y, "services[%u].routes[%u].record", again->service, again->element),
+	    "services.%s.routes.%s.record: \"%.100s\" is written by route %s of %s already; expected one writer",
+	    b->name.s, b->route[again->element].name.s, again->what, a->route[first->element].name.s,
+	    a->name.s);
 }
 
 static void claim_members(struct claims *c, const struct dr_spec *spec, bool agents)
@@ -288,5 +307,6 @@ void dr_check_spec(struct dr_yaml *y, const struct dr_spec *spec)
 	check_claims(y, spec);
 	if (spec->sites > 0 && spec->sites < 3)
 		dr_yaml_warn(y, dr_check_at(y, "sites"),
-			     "sites: %" PRIu32 "; a majority that outlives the loss of any site needs three", spec->sites);
+			     "sites: %" PRIu32 "; a majority that outlives the loss of any site needs three",
+			     spec->sites);
 }

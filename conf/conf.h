@@ -64,8 +64,8 @@ DR_MUST_USE enum dr_err dr_conf_parse_coordinator(const char *file, const void *
 						  struct dr_conf_problems *problems);
 DR_MUST_USE enum dr_err dr_conf_parse_agent(const char *file, const void *text, size_t len,
 					    struct dr_conf_agent *out, struct dr_conf_problems *problems);
-DR_MUST_USE enum dr_err dr_conf_parse_spec(const char *file, const void *text, size_t len, struct dr_spec *out,
-					   struct dr_conf_problems *problems);
+DR_MUST_USE enum dr_err dr_conf_parse_spec(const char *file, const void *text, size_t len,
+					   struct dr_spec *out, struct dr_conf_problems *problems);
 
 /* Which of the three a text is, by its top-level keys; UNKNOWN when it fits none or several. */
 enum dr_conf_kind dr_conf_detect(const void *text, size_t len);

@@ -8,17 +8,18 @@
 
 /* ---- words of enums ---- */
 
-#define WORDS(id, title_, first_, last_, type, fn)                                                 \
-	static const char *id##_name(uint32_t v)                                                   \
-	{                                                                                          \
-		return fn((type)v);                                                                \
-	}                                                                                          \
+#define WORDS(id, title_, first_, last_, type, fn)                                                           \
+	static const char *id##_name(uint32_t v)                                                             \
+	{                                                                                                    \
+		return fn((type)v);                                                                          \
+	}                                                                                                    \
 	static const struct dr_words words_##id = { title_, first_, (last_) - (first_) + 1, id##_name }
 
 WORDS(kinds, "kind of service", DR_KIND_NONE + 1, DR_KIND_COUNT - 1, enum dr_kind, dr_kind_name);
 WORDS(durabilities, "durability", DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC, enum dr_durability,
       dr_durability_name);
-WORDS(alones, "way to go on alone", DR_ALONE_CONTINUE, DR_ALONE_BLOCK, enum dr_when_alone, dr_when_alone_name);
+WORDS(alones, "way to go on alone", DR_ALONE_CONTINUE, DR_ALONE_BLOCK, enum dr_when_alone,
+      dr_when_alone_name);
 WORDS(routes, "kind of route", DR_ROUTE_NONE + 1, DR_ROUTE_KIND_COUNT - 1, enum dr_route_kind,
       dr_route_kind_name);
 WORDS(algorithms, "TSIG algorithm", DR_TSIG_HMAC_SHA256, DR_TSIG_HMAC_SHA512, enum dr_tsig_algorithm,
@@ -139,7 +140,8 @@ struct section_types {
 #include "conf/keys.def"
 };
 #define STRUCT_OF(id) __typeof__(*((struct section_types *)NULL)->id)
-#define FIELD(id, field) .offset = offsetof(STRUCT_OF(id), field), .size = sizeof(((STRUCT_OF(id) *)NULL)->field)
+#define FIELD(id, field)                                                                                     \
+	.offset = offsetof(STRUCT_OF(id), field), .size = sizeof(((STRUCT_OF(id) *)NULL)->field)
 
 /* The column `default` holds NEED, NONE or a text: NEED and NONE become markers told apart by address. */
 static const char mark_need[] = "";

@@ -59,15 +59,15 @@ typedef void *dr_place_fn(void *holder, uint32_t i, bool make);
 struct dr_key {
 	enum dr_section_id section;
 	enum dr_key_type type;
-	enum dr_key_type item;      /* SCALARS */
+	enum dr_key_type item; /* SCALARS */
 	const char *word;
 	const char *help;
-	const char *fallback;       /* ask dr_key_needed() and dr_key_fallback() */
+	const char *fallback; /* ask dr_key_needed() and dr_key_fallback() */
 	enum dr_key_reload reload;
-	size_t offset, size;        /* of the field in the section's struct */
-	uint64_t min, max;          /* of a value, or of the number of elements */
+	size_t offset, size; /* of the field in the section's struct */
+	uint64_t min, max;   /* of a value, or of the number of elements */
 	const struct dr_words *words;
-	enum dr_section_id of;      /* PART, LIST */
+	enum dr_section_id of; /* PART, LIST */
 	dr_place_fn *place;
 };
 

@@ -40,22 +40,23 @@ struct dr_conf_coordinator {
 	char data_dir[DR_PATH_MAX];
 	struct dr_conf_tls tls;
 	struct dr_conf_raft raft;
-	uint32_t peers; /* how many of: the first coordinators, this one among them; names and addresses differ */
+	uint32_t
+	    peers; /* how many of: the first coordinators, this one among them; names and addresses differ */
 	struct dr_conf_peer peer[DR_COORDINATORS_MAX];
 };
 
 /* How one local PostgreSQL is run. */
 struct dr_conf_postgres {
-	char data[DR_PATH_MAX];                      /* data directory */
-	char bin[DR_PATH_MAX];                       /* folder of postgres, pg_ctl, pg_rewind, pg_basebackup */
-	struct dr_address listen;                    /* where clients reach it: the member's address */
+	char data[DR_PATH_MAX];   /* data directory */
+	char bin[DR_PATH_MAX];    /* folder of postgres, pg_ctl, pg_rewind, pg_basebackup */
+	struct dr_address listen; /* where clients reach it: the member's address */
 	char socket_dir[DR_PATH_MAX];
 	char os_user[DR_NAME_MAX];
 	char superuser[DR_NAME_MAX];
-	char superuser_password_file[DR_PATH_MAX];   /* empty: none */
+	char superuser_password_file[DR_PATH_MAX]; /* empty: none */
 	char replication_user[DR_NAME_MAX];
 	char replication_password_file[DR_PATH_MAX]; /* empty: none */
-	char salvage_dir[DR_PATH_MAX];               /* what was not replicated is saved here before a rejoin */
+	char salvage_dir[DR_PATH_MAX]; /* what was not replicated is saved here before a rejoin */
 	uint64_t salvage_max_bytes;
 	uint32_t start_within_ms;
 };

@@ -8,9 +8,9 @@
 
 static const struct dr_assumed profiles[] = {
 	/*            E     hb   round trip  fsync */
-	{ "default", 1000, 100, 50,         50 },
-	{ "metro",   300,  50,  5,          20 },
-	{ "geo",     3000, 300, 250,        50 },
+	{ "default", 1000, 100, 50, 50 },
+	{ "metro", 300, 50, 5, 20 },
+	{ "geo", 3000, 300, 250, 50 },
 };
 enum { PROFILES = sizeof(profiles) / sizeof(profiles[0]) };
 
@@ -85,10 +85,12 @@ static void check_leader_death(const struct dr_timing *t, const struct dr_assume
 	uint64_t need = (uint64_t)t->renew_ms + c + l + e + l + c + l;
 	if (t->fence_budget_ms >= t->ttl_ms || t->ttl_ms - t->fence_budget_ms < need)
 		fails(r, "TTL - F >= (R + C + L) + Emax + (L + C + L)", "ttl",
-		      "ttl %" PRIu32 "ms - fence_budget %" PRIu32 "ms < (%" PRIu32 " + %" PRIu32 " + %" PRIu32 ") + %" PRIu32
-		      " + (%" PRIu32 " + %" PRIu32 " + %" PRIu32 ") = %" PRIu64
-		      "ms: a leader's death would stop a healthy primary; raise ttl to %" PRIu64 "ms or lower renew",
-		      t->ttl_ms, t->fence_budget_ms, t->renew_ms, c, l, e, l, c, l, need, need + t->fence_budget_ms);
+		      "ttl %" PRIu32 "ms - fence_budget %" PRIu32 "ms < (%" PRIu32 " + %" PRIu32 " + %" PRIu32
+		      ") + %" PRIu32 " + (%" PRIu32 " + %" PRIu32 " + %" PRIu32 ") = %" PRIu64
+		      "ms: a leader's death would stop a healthy primary; raise ttl to %" PRIu64
+		      "ms or lower renew",
+		      t->ttl_ms, t->fence_budget_ms, t->renew_ms, c, l, e, l, c, l, need,
+		      need + t->fence_budget_ms);
 }
 
 static void check_fence(const struct dr_timing *t, struct report *r)
@@ -96,15 +98,17 @@ static void check_fence(const struct dr_timing *t, struct report *r)
 	uint64_t stop = (uint64_t)t->fence_budget_ms / 2 + KILL_MS;
 	uint64_t need = stop + t->guard_margin_ms + STALL_MS;
 	if (t->fence_budget_ms < need)
-		fails(r, "F >= stop + M + stall", "fence_budget",
-		      "fence_budget %" PRIu32 "ms < %" PRIu64 " + %" PRIu32 " + %d = %" PRIu64
-		      "ms: the guard would kill a server that is being stopped in time; raise fence_budget to %" PRIu64
-		      "ms or lower guard_margin",
-		      t->fence_budget_ms, stop, t->guard_margin_ms, STALL_MS, need,
-		      2 * ((uint64_t)t->guard_margin_ms + STALL_MS + KILL_MS));
+		fails(
+		    r, "F >= stop + M + stall", "fence_budget",
+		    "fence_budget %" PRIu32 "ms < %" PRIu64 " + %" PRIu32 " + %d = %" PRIu64
+		    "ms: the guard would kill a server that is being stopped in time; raise fence_budget to %" PRIu64
+		    "ms or lower guard_margin",
+		    t->fence_budget_ms, stop, t->guard_margin_ms, STALL_MS, need,
+		    2 * ((uint64_t)t->guard_margin_ms + STALL_MS + KILL_MS));
 	if (t->guard_margin_ms < WAKE_MS + KILL_MS)
 		fails(r, "M >= wake-up + kill", "guard_margin",
-		      "guard_margin %" PRIu32 "ms < %d + %d = %dms: the server could outlive its lease; raise guard_margin",
+		      "guard_margin %" PRIu32
+		      "ms < %d + %d = %dms: the server could outlive its lease; raise guard_margin",
 		      t->guard_margin_ms, WAKE_MS, KILL_MS, WAKE_MS + KILL_MS);
 }
 
@@ -113,7 +117,8 @@ static void check_detect(const struct dr_timing *t, const struct dr_assumed *a, 
 	uint64_t looks = 2 * (uint64_t)t->probe_ms + t->probe_deadline_ms;
 	if (looks > t->detect_after_ms)
 		fails(r, "2P + Pd <= D", "detect_after",
-		      "2 x probe %" PRIu32 "ms + probe_deadline %" PRIu32 "ms = %" PRIu64 "ms > detect_after %" PRIu32
+		      "2 x probe %" PRIu32 "ms + probe_deadline %" PRIu32 "ms = %" PRIu64
+		      "ms > detect_after %" PRIu32
 		      "ms: one late probe would be taken for a loss; raise detect_after to %" PRIu64 "ms",
 		      t->probe_ms, t->probe_deadline_ms, looks, t->detect_after_ms, looks);
 	if (t->detect_after_ms > t->ttl_ms)
@@ -128,7 +133,8 @@ static void check_detect(const struct dr_timing *t, const struct dr_assumed *a, 
 		      t->probe_deadline_ms, a->round_trip_ms, 10 * a->round_trip_ms);
 }
 
-uint32_t dr_timing_check(const struct dr_timing *t, const struct dr_assumed *a, dr_inequality_cb *failed, void *ctx)
+uint32_t dr_timing_check(const struct dr_timing *t, const struct dr_assumed *a, dr_inequality_cb *failed,
+			 void *ctx)
 {
 	struct report r = { .failed = failed, .ctx = ctx };
 	check_leader_death(t, a, &r);
@@ -143,7 +149,8 @@ uint32_t dr_timing_check(const struct dr_timing *t, const struct dr_assumed *a, 
 	return r.count;
 }
 
-uint32_t dr_raft_timing_check(uint32_t election_ms, uint32_t heartbeat_ms, dr_inequality_cb *failed, void *ctx)
+uint32_t dr_raft_timing_check(uint32_t election_ms, uint32_t heartbeat_ms, dr_inequality_cb *failed,
+			      void *ctx)
 {
 	struct report r = { .failed = failed, .ctx = ctx };
 	if (heartbeat_ms > election_ms / 5)
@@ -206,11 +213,14 @@ void dr_predict_print(const struct dr_spec_service *s, const struct dr_predictio
 			      s->name.s, p->rpo_bytes);
 		return;
 	}
-	dr_buf_printf(out, "%s: RPO 0: no acknowledged write is lost with any one site (ANY %" PRIu32 " of up to %" PRIu32 ")",
+	dr_buf_printf(out,
+		      "%s: RPO 0: no acknowledged write is lost with any one site (ANY %" PRIu32
+		      " of up to %" PRIu32 ")",
 		      s->name.s, s->sync_k, s->sync_set_max);
 	if (s->when_alone == DR_ALONE_CONTINUE)
 		dr_buf_printf(out,
-			      "; after %" PRIu32 " ms without any standby it writes alone, and what is written then is at risk",
+			      "; after %" PRIu32
+			      " ms without any standby it writes alone, and what is written then is at risk",
 			      s->alone_after_ms);
 	else
 		dr_buf_printf(out, "; without any standby writes block");

@@ -14,10 +14,10 @@
 /* What is taken for granted about the machines; milliseconds. */
 struct dr_assumed {
 	const char *profile;
-	uint32_t election_ms;  /* E: from the node file when one is at hand */
-	uint32_t heartbeat_ms; /* hb */
+	uint32_t election_ms;   /* E: from the node file when one is at hand */
+	uint32_t heartbeat_ms;  /* hb */
 	uint32_t round_trip_ms; /* between two sites, p99 */
-	uint32_t fsync_ms;     /* p99 */
+	uint32_t fsync_ms;      /* p99 */
 };
 
 /* By profile word; NULL when unknown. */
@@ -31,17 +31,18 @@ typedef void dr_inequality_cb(void *ctx, const char *name, const char *key, cons
 uint32_t dr_timing_check(const struct dr_timing *t, const struct dr_assumed *a, dr_inequality_cb *failed,
 			 void *ctx);
 /* Number 3, of the node file alone: hb <= E/5. */
-uint32_t dr_raft_timing_check(uint32_t election_ms, uint32_t heartbeat_ms, dr_inequality_cb *failed, void *ctx);
+uint32_t dr_raft_timing_check(uint32_t election_ms, uint32_t heartbeat_ms, dr_inequality_cb *failed,
+			      void *ctx);
 
 /* What one service may expect; milliseconds from the fault to the first write on the new primary. */
 struct dr_prediction {
-	bool automatic;            /* false: an operator is waited for, whose time is not counted */
-	uint64_t rto_crash_ms;     /* the server died, its agent lives and says so */
-	uint64_t rto_lost_ms;      /* host or site lost or cut off: the lease is waited out */
-	uint64_t rto_name_ms;      /* the same for clients that find the primary by name; 0: no route */
+	bool automatic;        /* false: an operator is waited for, whose time is not counted */
+	uint64_t rto_crash_ms; /* the server died, its agent lives and says so */
+	uint64_t rto_lost_ms;  /* host or site lost or cut off: the lease is waited out */
+	uint64_t rto_name_ms;  /* the same for clients that find the primary by name; 0: no route */
 	uint64_t gap_switchover_ms;
-	bool rpo_zero;             /* sync: nothing acknowledged is lost with one site */
-	uint64_t rpo_bytes;        /* async: above this an automatic failover asks */
+	bool rpo_zero;      /* sync: nothing acknowledged is lost with one site */
+	uint64_t rpo_bytes; /* async: above this an automatic failover asks */
 };
 void dr_predict(const struct dr_spec *spec, const struct dr_spec_service *s, const struct dr_assumed *a,
 		struct dr_prediction *out);

@@ -17,7 +17,8 @@ static uint32_t clamp(size_t n)
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
-void dr_problems_add(struct dr_conf_problems *p, bool warning, size_t line, size_t column, const char *fmt, ...)
+void dr_problems_add(struct dr_conf_problems *p, bool warning, size_t line, size_t column, const char *fmt,
+		     ...)
 {
 	if (warning)
 		p->warnings++;

@@ -21,15 +21,19 @@ static void guess_amount(enum dr_key_type type, const char *text, char *dst, siz
 		enum dr_key_type type;
 		const char *said, *meant;
 	} slips[] = {
-		{ DR_TYPE_DURATION, "", "s" },     { DR_TYPE_DURATION, "sec", "s" },  { DR_TYPE_DURATION, "secs", "s" },
-		{ DR_TYPE_DURATION, "second", "s" }, { DR_TYPE_DURATION, "seconds", "s" },
-		{ DR_TYPE_DURATION, "s", "s" },    { DR_TYPE_DURATION, "ms", "ms" },  { DR_TYPE_DURATION, "msec", "ms" },
-		{ DR_TYPE_DURATION, "msecs", "ms" }, { DR_TYPE_DURATION, "min", "m" }, { DR_TYPE_DURATION, "mins", "m" },
-		{ DR_TYPE_DURATION, "minutes", "m" }, { DR_TYPE_DURATION, "m", "m" }, { DR_TYPE_DURATION, "h", "h" },
-		{ DR_TYPE_DURATION, "hours", "h" }, { DR_TYPE_SIZE, "b", "" },        { DR_TYPE_SIZE, "k", "KiB" },
-		{ DR_TYPE_SIZE, "kb", "KiB" },     { DR_TYPE_SIZE, "kib", "KiB" },    { DR_TYPE_SIZE, "m", "MiB" },
-		{ DR_TYPE_SIZE, "mb", "MiB" },     { DR_TYPE_SIZE, "mib", "MiB" },    { DR_TYPE_SIZE, "g", "GiB" },
-		{ DR_TYPE_SIZE, "gb", "GiB" },     { DR_TYPE_SIZE, "gib", "GiB" },
+		{ DR_TYPE_DURATION, "", "s" },        { DR_TYPE_DURATION, "sec", "s" },
+		{ DR_TYPE_DURATION, "secs", "s" },    { DR_TYPE_DURATION, "second", "s" },
+		{ DR_TYPE_DURATION, "seconds", "s" }, { DR_TYPE_DURATION, "s", "s" },
+		{ DR_TYPE_DURATION, "ms", "ms" },     { DR_TYPE_DURATION, "msec", "ms" },
+		{ DR_TYPE_DURATION, "msecs", "ms" },  { DR_TYPE_DURATION, "min", "m" },
+		{ DR_TYPE_DURATION, "mins", "m" },    { DR_TYPE_DURATION, "minutes", "m" },
+		{ DR_TYPE_DURATION, "m", "m" },       { DR_TYPE_DURATION, "h", "h" },
+		{ DR_TYPE_DURATION, "hours", "h" },   { DR_TYPE_SIZE, "b", "" },
+		{ DR_TYPE_SIZE, "k", "KiB" },         { DR_TYPE_SIZE, "kb", "KiB" },
+		{ DR_TYPE_SIZE, "kib", "KiB" },       { DR_TYPE_SIZE, "m", "MiB" },
+		{ DR_TYPE_SIZE, "mb", "MiB" },        { DR_TYPE_SIZE, "mib", "MiB" },
+		{ DR_TYPE_SIZE, "g", "GiB" },         { DR_TYPE_SIZE, "gb", "GiB" },
+		{ DR_TYPE_SIZE, "gib", "GiB" },
 	};
 	size_t digits = strspn(text, "0123456789");
 	const char *unit = text + digits + strspn(text + digits, " ");
@@ -121,7 +125,9 @@ static enum dr_err read_number(const struct input *in, void *field)
 {
 	const struct dr_key *k = in->key;
 	struct dr_fault *f = in->fault;
-	const char *noun = in->type == DR_TYPE_DURATION ? "duration" : in->type == DR_TYPE_SIZE ? "size" : "number";
+	const char *noun = in->type == DR_TYPE_DURATION ? "duration"
+			   : in->type == DR_TYPE_SIZE   ? "size"
+							: "number";
 	uint64_t v = 0;
 	enum dr_err rv = DR_OK;
 	char least[DR_AMOUNT_MAX], most[DR_AMOUNT_MAX];
@@ -145,10 +151,11 @@ static enum dr_err read_number(const struct input *in, void *field)
 		TEXT(f->what, "%s is no %s", in->quoted, noun);
 	else
 		TEXT(f->what, "%s is out of range", in->text);
-	const char *example = in->type == DR_TYPE_DURATION ? " (as in 250ms, 5s, 2m, 1h)" :
-			      in->type == DR_TYPE_SIZE	  ? " (as in 512KiB, 16MiB, 1GiB)" :
-							    "";
-	TEXT(f->expected, "%s %s from %s to %s%s", noun[0] == 'n' ? "a whole" : "a", noun, least, most, example);
+	const char *example = in->type == DR_TYPE_DURATION ? " (as in 250ms, 5s, 2m, 1h)"
+			      : in->type == DR_TYPE_SIZE   ? " (as in 512KiB, 16MiB, 1GiB)"
+							   : "";
+	TEXT(f->expected, "%s %s from %s to %s%s", noun[0] == 'n' ? "a whole" : "a", noun, least, most,
+	     example);
 	if (rv == DR_E_INVALID)
 		guess_amount(in->type, in->text, f->meant, sizeof(f->meant));
 	return DR_E_INVALID;
@@ -167,7 +174,8 @@ static enum dr_err read_choice(const struct input *in, void *field)
 			return DR_OK;
 		}
 		dr_nearest_try(&near, word);
-		int n = snprintf(f->expected + at, sizeof(f->expected) - at, "%s%s", v > w->first ? " or " : "", word);
+		int n = snprintf(f->expected + at, sizeof(f->expected) - at, "%s%s",
+				 v > w->first ? " or " : "", word);
 		at += n > 0 && at + (size_t)n < sizeof(f->expected) ? (size_t)n : 0;
 	}
 	TEXT(f->what, "%s is no %s", in->quoted, w->title);
@@ -183,7 +191,8 @@ static enum dr_err read_address(const struct input *in, void *field)
 	struct dr_address a = { 0 };
 	if (dr_parse_host_port(in->text, a.host, &a.port) != DR_OK) {
 		TEXT(f->what, "%s is no address", in->quoted);
-		TEXT(f->expected, "an IP address and a port (as in 10.1.0.2:7400 or [fd00::1]:7400), no host name");
+		TEXT(f->expected,
+		     "an IP address and a port (as in 10.1.0.2:7400 or [fd00::1]:7400), no host name");
 		return DR_E_INVALID;
 	}
 	bool wildcard = strcmp(a.host, "0.0.0.0") == 0 || strcmp(a.host, "::") == 0;
@@ -241,7 +250,8 @@ static enum dr_err read_text(const struct input *in, void *field)
 	size_t n = strlen(in->text);
 	if (in->type == DR_TYPE_FQDN && !is_fqdn(in->text)) {
 		TEXT(in->fault->what, "%s is no full DNS name", in->quoted);
-		TEXT(in->fault->expected, "letters, digits, '-' and '_' in labels of 1 to 63, with a dot at the end");
+		TEXT(in->fault->expected,
+		     "letters, digits, '-' and '_' in labels of 1 to 63, with a dot at the end");
 		guess_fqdn(in->text, in->fault->meant, sizeof(in->fault->meant));
 		return DR_E_INVALID;
 	}
@@ -296,7 +306,9 @@ static bool has_control(const char *s)
 enum dr_err dr_scalar_read(const struct dr_key *k, enum dr_key_type type, const char *text, bool plain,
 			   const char *folder, void *field, struct dr_fault *f)
 {
-	struct input in = { .key = k, .type = type, .text = text, .folder = folder, .plain = plain, .fault = f };
+	struct input in = {
+		.key = k, .type = type, .text = text, .folder = folder, .plain = plain, .fault = f
+	};
 	memset(f, 0, sizeof(*f));
 	(void)dr_quote(in.quoted, text);
 	if (text[0] == '\0' || (plain && (strcmp(text, "~") == 0 || strcmp(text, "null") == 0))) {

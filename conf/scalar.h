@@ -14,8 +14,8 @@ struct dr_fault {
 
 /* Set the field from text.  plain: the text stood without quotes; folder: where relative paths start (may be
  * empty).  INVALID: *f says why, the field is unchanged. */
-DR_MUST_USE enum dr_err dr_scalar_read(const struct dr_key *k, enum dr_key_type type, const char *text, bool plain,
-				       const char *folder, void *field, struct dr_fault *f);
+DR_MUST_USE enum dr_err dr_scalar_read(const struct dr_key *k, enum dr_key_type type, const char *text,
+				       bool plain, const char *folder, void *field, struct dr_fault *f);
 
 /* The field as the file would have it; nothing for one that is empty.  true: it was not empty. */
 bool dr_scalar_print(const struct dr_key *k, enum dr_key_type type, const void *field, struct dr_buf *out);

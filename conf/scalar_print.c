@@ -22,8 +22,9 @@ static uint64_t number_of(enum dr_key_type type, const void *field)
 static const struct unit {
 	const char *word;
 	uint64_t factor;
-} durations[] = { { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } },
-  sizes[] = { { "GiB", UINT64_C(1) << 30 }, { "MiB", UINT64_C(1) << 20 }, { "KiB", UINT64_C(1) << 10 }, { "", 1 } };
+} durations[] = { { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } }, sizes[] = {
+	{ "GiB", UINT64_C(1) << 30 }, { "MiB", UINT64_C(1) << 20 }, { "KiB", UINT64_C(1) << 10 }, { "", 1 }
+};
 enum { UNITS = 4 };
 _Static_assert(sizeof(durations) / sizeof(durations[0]) == UNITS, "the last one takes what no other divides");
 _Static_assert(sizeof(sizes) / sizeof(sizes[0]) == UNITS, "the last one takes what no other divides");

@@ -35,7 +35,8 @@ static void leave(struct diff *d, size_t at)
 
 static void take(char dst[DR_CHANGE_VALUE_MAX], struct dr_buf *b)
 {
-	(void)snprintf(dst, DR_CHANGE_VALUE_MAX, "%.*s", (int)b->len, b->data != NULL ? (const char *)b->data : "");
+	(void)snprintf(dst, DR_CHANGE_VALUE_MAX, "%.*s", (int)b->len,
+		       b->data != NULL ? (const char *)b->data : "");
 	dr_buf_clear(b);
 }
 
@@ -78,10 +79,11 @@ static void diff_value(struct diff *d, const struct dr_key *k, void *a, void *b)
 	dr_buf_init(&after, 4 * DR_FQDN_MAX);
 	value_of(k, a, &before);
 	value_of(k, b, &after);
-	bool same = before.len == after.len && (before.len == 0 || memcmp(before.data, after.data, before.len) == 0);
-	enum dr_change_kind kind = before.len == 0 ? DR_CHANGE_ADDED :
-				   after.len == 0  ? DR_CHANGE_REMOVED :
-						     DR_CHANGE_CHANGED;
+	bool same =
+	    before.len == after.len && (before.len == 0 || memcmp(before.data, after.data, before.len) == 0);
+	enum dr_change_kind kind = before.len == 0  ? DR_CHANGE_ADDED
+				   : after.len == 0 ? DR_CHANGE_REMOVED
+						    : DR_CHANGE_CHANGED;
 	if (!same)
 		note(d, kind, k->word, &before, &after);
 	dr_buf_close(&before);

@@ -16,10 +16,10 @@ enum { DR_CHANGE_VALUE_MAX = 128, DR_CHANGE_PATH_MAX = 4 * DR_NAME_MAX };
 
 struct dr_spec_change {
 	enum dr_change_kind kind;
-	struct dr_name service;          /* empty: timing, sites, cluster */
-	struct dr_name member;           /* empty: the service itself or a route */
-	char key[DR_NAME_MAX];           /* the word in the file that changed: "k", "members", "ttl" */
-	char path[DR_CHANGE_PATH_MAX];   /* "services.orders.members.pg-c" */
+	struct dr_name service;           /* empty: timing, sites, cluster */
+	struct dr_name member;            /* empty: the service itself or a route */
+	char key[DR_NAME_MAX];            /* the word in the file that changed: "k", "members", "ttl" */
+	char path[DR_CHANGE_PATH_MAX];    /* "services.orders.members.pg-c" */
 	char before[DR_CHANGE_VALUE_MAX]; /* as in YAML, cut when longer; empty for ADDED */
 	char after[DR_CHANGE_VALUE_MAX];  /* empty for REMOVED */
 };

@@ -16,7 +16,8 @@ static void *field_of(const struct dr_key *k, void *holder)
 static bool is_flow(enum dr_section_id section)
 {
 	unsigned n = 0;
-	for (const struct dr_key *k = dr_key_next(section, NULL); k != NULL; k = dr_key_next(section, k), n++) {
+	for (const struct dr_key *k = dr_key_next(section, NULL); k != NULL;
+	     k = dr_key_next(section, k), n++) {
 		if (k->type == DR_TYPE_PART || k->type == DR_TYPE_LIST || k->type == DR_TYPE_SCALARS)
 			return false;
 	}

@@ -43,12 +43,15 @@ static const char *where(const struct walk *w)
 static void fault_at(struct walk *w, const yaml_node_t *n, const struct dr_fault *f)
 {
 	dr_yaml_bad(w->y, n, "%s: %s; expected %s%s%s%s", where(w), f->what, f->expected,
-		    f->meant[0] != '\0' ? "; did you mean \"" : "", f->meant, f->meant[0] != '\0' ? "\"?" : "");
+		    f->meant[0] != '\0' ? "; did you mean \"" : "", f->meant,
+		    f->meant[0] != '\0' ? "\"?" : "");
 }
 
 static const char *node_noun(const yaml_node_t *n)
 {
-	return n->type == YAML_MAPPING_NODE ? "a mapping" : n->type == YAML_SEQUENCE_NODE ? "a list" : "a single value";
+	return n->type == YAML_MAPPING_NODE    ? "a mapping"
+	       : n->type == YAML_SEQUENCE_NODE ? "a list"
+					       : "a single value";
 }
 
 static bool is_null(const yaml_node_t *n)
@@ -67,7 +70,8 @@ static void walk_scalar(struct walk *w, const struct dr_key *k, enum dr_key_type
 		struct dr_buf b;
 		dr_buf_init(&b, sizeof(f.expected) - 1);
 		dr_scalar_describe(k, &b);
-		(void)snprintf(f.what, sizeof(f.what), "is %s", n->type == YAML_SCALAR_NODE ? "cut by a NUL byte" : node_noun(n));
+		(void)snprintf(f.what, sizeof(f.what), "is %s",
+			       n->type == YAML_SCALAR_NODE ? "cut by a NUL byte" : node_noun(n));
 		(void)snprintf(f.expected, sizeof(f.expected), "%.*s", (int)b.len, (const char *)b.data);
 		dr_buf_close(&b);
 		fault_at(w, n, &f);
@@ -89,7 +93,8 @@ static bool is_list(struct walk *w, const struct dr_key *k, const yaml_node_t *n
 {
 	if (n->type == YAML_SEQUENCE_NODE)
 		return true;
-	dr_yaml_bad(w->y, n, "%s: %s; expected a list%s", where(w), is_null(n) ? "has no value" : "is no list",
+	dr_yaml_bad(w->y, n, "%s: %s; expected a list%s", where(w),
+		    is_null(n) ? "has no value" : "is no list",
 		    k->type == DR_TYPE_LIST ? ", each element beginning with \"- \"" : " as in [ A, B ]");
 	return false;
 }
@@ -99,11 +104,13 @@ static void check_length(struct walk *w, const struct dr_key *k, const yaml_node
 	if (count < k->min)
 		dr_yaml_bad(w->y, n, "%s: is empty; expected at least %u", where(w), (unsigned)k->min);
 	if (count > k->max)
-		dr_yaml_bad(w->y, n, "%s: has %zu elements; expected at most %u", where(w), count, (unsigned)k->max);
+		dr_yaml_bad(w->y, n, "%s: has %zu elements; expected at most %u", where(w), count,
+			    (unsigned)k->max);
 }
 
 /* What an element is called in paths: its first key's value, else its place. */
-static void element_word(struct walk *w, const struct dr_key *k, const yaml_node_t *n, size_t i, char word[DR_NAME_MAX])
+static void element_word(struct walk *w, const struct dr_key *k, const yaml_node_t *n, size_t i,
+			 char word[DR_NAME_MAX])
 {
 	const char *name = dr_yaml_text(dr_yaml_value(w->y, n, dr_key_next(k->of, NULL)->word));
 	if (name == NULL || !dr_copy_text(word, DR_NAME_MAX, name) || !dr_is_name(name))
@@ -116,7 +123,8 @@ static yaml_node_t *nth(struct walk *w, const yaml_node_t *list, size_t i)
 }
 
 /* The first key of an element names it: no two may be the same.  Names are compared in the filled structs. */
-static void check_unique(struct walk *w, const struct dr_key *k, void *holder, const yaml_node_t *list, size_t i)
+static void check_unique(struct walk *w, const struct dr_key *k, void *holder, const yaml_node_t *list,
+			 size_t i)
 {
 	const struct dr_key *id = dr_key_next(k->of, NULL);
 	const struct dr_name *mine = field_of(id, k->place(holder, (uint32_t)i, true));
@@ -126,8 +134,8 @@ static void check_unique(struct walk *w, const struct dr_key *k, void *holder, c
 			continue;
 		const yaml_node_t *at = dr_yaml_value(w->y, nth(w, list, i), id->word);
 		const yaml_node_t *first = dr_yaml_value(w->y, nth(w, list, j), id->word);
-		dr_yaml_bad(w->y, at, "%s: %s \"%s\" stands twice, first in line %zu; expected each once", where(w),
-			    id->word, mine->s, first != NULL ? first->start_mark.line + 1 : 0);
+		dr_yaml_bad(w->y, at, "%s: %s \"%s\" stands twice, first in line %zu; expected each once",
+			    where(w), id->word, mine->s, first != NULL ? first->start_mark.line + 1 : 0);
 		return;
 	}
 }
@@ -180,7 +188,8 @@ static void set_defaults(enum dr_section_id section, void *to)
 /* A key that is right, but in another mapping of this file. */
 static const char *home_of(const struct walk *w, enum dr_section_id top, const char *word, unsigned depth)
 {
-	for (const struct dr_key *k = dr_key_next(top, NULL); k != NULL && depth < 4; k = dr_key_next(top, k)) {
+	for (const struct dr_key *k = dr_key_next(top, NULL); k != NULL && depth < 4;
+	     k = dr_key_next(top, k)) {
 		if (k->type != DR_TYPE_PART && k->type != DR_TYPE_LIST)
 			continue;
 		if (dr_key_find(k->of, word) != NULL)
@@ -206,17 +215,18 @@ static void unknown_key(struct walk *w, enum dr_section_id section, const yaml_n
 	const char *meant = dr_nearest_found(&near);
 	const char *home = meant == NULL ? home_of(w, w->top, word, 0) : NULL;
 	if (meant != NULL)
-		dr_yaml_bad(w->y, at, "%s: %s is no key here; expected one of %s; did you mean \"%s\"?", where(w),
-			    dr_quote(quoted, word), known, meant);
+		dr_yaml_bad(w->y, at, "%s: %s is no key here; expected one of %s; did you mean \"%s\"?",
+			    where(w), dr_quote(quoted, word), known, meant);
 	else if (home != NULL)
-		dr_yaml_bad(w->y, at, "%s: %s is no key here; expected one of %s; it belongs into \"%s\"", where(w),
-			    dr_quote(quoted, word), known, home);
+		dr_yaml_bad(w->y, at, "%s: %s is no key here; expected one of %s; it belongs into \"%s\"",
+			    where(w), dr_quote(quoted, word), known, home);
 	else if (dr_key_find(w->top, word) != NULL && section != w->top)
-		dr_yaml_bad(w->y, at, "%s: %s is no key here; expected one of %s; it belongs to the top of the file",
+		dr_yaml_bad(w->y, at,
+			    "%s: %s is no key here; expected one of %s; it belongs to the top of the file",
 			    where(w), dr_quote(quoted, word), known);
 	else
-		dr_yaml_bad(w->y, at, "%s: %s is no key here; expected one of %s", where(w), dr_quote(quoted, word),
-			    known);
+		dr_yaml_bad(w->y, at, "%s: %s is no key here; expected one of %s", where(w),
+			    dr_quote(quoted, word), known);
 }
 
 static void walk_value(struct walk *w, const struct dr_key *k, void *to, const yaml_node_t *n)
@@ -236,8 +246,8 @@ static void missing_key(struct walk *w, const struct dr_key *k, const yaml_node_
 	struct dr_buf b;
 	dr_buf_init(&b, 160);
 	dr_scalar_describe(k, &b);
-	dr_yaml_bad(w->y, mapping, "%s: key \"%s\" is missing; expected %.*s: %s", where(w), k->word, (int)b.len,
-		    (const char *)b.data, k->help);
+	dr_yaml_bad(w->y, mapping, "%s: key \"%s\" is missing; expected %.*s: %s", where(w), k->word,
+		    (int)b.len, (const char *)b.data, k->help);
 	dr_buf_close(&b);
 }
 
@@ -254,7 +264,8 @@ static void check_keys(struct walk *w, enum dr_section_id section, const yaml_no
 		} else if (k == NULL) {
 			unknown_key(w, section, key, word);
 		} else if (first[k - dr_keys] != NULL) {
-			dr_yaml_bad(w->y, key, "%s: key \"%s\" stands twice, first in line %zu; expected it once",
+			dr_yaml_bad(w->y, key,
+				    "%s: key \"%s\" stands twice, first in line %zu; expected it once",
 				    where(w), word, first[k - dr_keys]->start_mark.line + 1);
 		} else {
 			first[k - dr_keys] = key;
@@ -266,8 +277,9 @@ static void walk_section(struct walk *w, enum dr_section_id section, void *to, c
 {
 	if (n->type != YAML_MAPPING_NODE) {
 		const struct dr_key *k = dr_key_next(section, NULL);
-		dr_yaml_bad(w->y, n, "%s: %s%s; expected a mapping (%s: ...): %s", where(w), is_null(n) ? "" : "is ",
-			    is_null(n) ? "has no value" : node_noun(n), k->word, dr_section_help(section));
+		dr_yaml_bad(w->y, n, "%s: %s%s; expected a mapping (%s: ...): %s", where(w),
+			    is_null(n) ? "" : "is ", is_null(n) ? "has no value" : node_noun(n), k->word,
+			    dr_section_help(section));
 		return;
 	}
 	check_keys(w, section, n);

@@ -24,7 +24,8 @@ static void place_of_offset(const uint8_t *text, size_t len, size_t offset, size
 	*column = offset - start + 1;
 }
 
-static void syntax_problem(const yaml_parser_t *parser, const void *text, size_t len, struct dr_conf_problems *p)
+static void syntax_problem(const yaml_parser_t *parser, const void *text, size_t len,
+			   struct dr_conf_problems *p)
 {
 	const char *what = parser->problem != NULL ? parser->problem : "cannot be read";
 	if (parser->error == YAML_READER_ERROR) {
@@ -52,7 +53,8 @@ static const char *tally_up(struct tally *t, const yaml_event_t *ev)
 	const yaml_char_t *anchor = NULL;
 	switch (ev->type) {
 	case YAML_DOCUMENT_START_EVENT:
-		return ++t->documents > 1 ? "a second document begins; expected one document in a file" : NULL;
+		return ++t->documents > 1 ? "a second document begins; expected one document in a file"
+					  : NULL;
 	case YAML_SEQUENCE_START_EVENT:
 		anchor = ev->data.sequence_start.anchor;
 		t->depth++;
@@ -131,7 +133,8 @@ enum dr_err dr_yaml_open(struct dr_yaml *y, const void *text, size_t len, struct
 	}
 	yaml_parser_delete(&parser);
 	if (dr_yaml_root(y) == NULL) {
-		dr_problems_add(problems, false, 0, 0, "the file is empty; expected \"cluster: NAME\" and more");
+		dr_problems_add(problems, false, 0, 0,
+				"the file is empty; expected \"cluster: NAME\" and more");
 		yaml_document_delete(&y->document);
 		return DR_E_INVALID;
 	}
@@ -170,7 +173,8 @@ yaml_node_t *dr_yaml_value(struct dr_yaml *y, const yaml_node_t *mapping, const 
 {
 	if (mapping == NULL || mapping->type != YAML_MAPPING_NODE)
 		return NULL;
-	for (yaml_node_pair_t *p = mapping->data.mapping.pairs.start; p < mapping->data.mapping.pairs.top; p++) {
+	for (yaml_node_pair_t *p = mapping->data.mapping.pairs.start; p < mapping->data.mapping.pairs.top;
+	     p++) {
 		const char *word = dr_yaml_text(dr_yaml_node(y, p->key));
 		if (word != NULL && strcmp(word, key) == 0)
 			return dr_yaml_node(y, p->value);

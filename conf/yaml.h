@@ -19,8 +19,8 @@ struct dr_yaml {
 
 void dr_problems_init(struct dr_conf_problems *p, const char *file);
 /* line and column count from 1; 0, 0: the whole file. */
-void dr_problems_add(struct dr_conf_problems *p, bool warning, size_t line, size_t column, const char *fmt, ...)
-	DR_PRINTF(5, 6);
+void dr_problems_add(struct dr_conf_problems *p, bool warning, size_t line, size_t column, const char *fmt,
+		     ...) DR_PRINTF(5, 6);
 void dr_problems_sort(struct dr_conf_problems *p);
 
 /* Parse text.  Syntax errors, an empty file and a second document are problems; INVALID then, and y needs

