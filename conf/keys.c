@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/parse.h"
 
 /* ---- words of enums ---- */
 
@@ -226,30 +225,4 @@ const struct dr_key *dr_key_find(enum dr_section_id section, const char *word)
 	while (k != NULL && strcmp(k->word, word) != 0)
 		k = dr_key_next(section, k);
 	return k;
-}
-
-/* ---- did you mean ---- */
-
-struct dr_nearest dr_nearest_to(const char *word)
-{
-	return (struct dr_nearest){ .word = word };
-}
-
-void dr_nearest_try(struct dr_nearest *n, const char *candidate)
-{
-	unsigned d = dr_edit_distance(n->word, candidate);
-	if (n->best == NULL || d < n->distance) {
-		n->best = candidate;
-		n->distance = d;
-	}
-}
-
-const char *dr_nearest_found(const struct dr_nearest *n)
-{
-	/* A third of the letters may be wrong, one of a short word. */
-	size_t len = strnlen(n->word, DR_NAME_MAX);
-	unsigned most = len < 6 ? 1 : (unsigned)(len / 3);
-	/* Two letters changed places ("snyc") is two single edits. */
-	most = len >= 4 && most < 2 ? 2 : most;
-	return n->best != NULL && n->distance <= most ? n->best : NULL;
 }

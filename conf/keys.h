@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/nearest.h"
 #include "conf/conf.h"
 
 enum dr_section_id {
@@ -85,16 +86,5 @@ enum dr_section_id dr_section_top(enum dr_conf_kind kind);
 const struct dr_key *dr_key_next(enum dr_section_id section, const struct dr_key *after);
 /* The key of that word in a section; NULL: none. */
 const struct dr_key *dr_key_find(enum dr_section_id section, const char *word);
-
-/* The text that nearest resembles `word`; feed every candidate, then ask. */
-struct dr_nearest {
-	const char *word;
-	const char *best;
-	unsigned distance;
-};
-struct dr_nearest dr_nearest_to(const char *word);
-void dr_nearest_try(struct dr_nearest *n, const char *candidate);
-/* NULL when nothing is near enough to be what was meant. */
-const char *dr_nearest_found(const struct dr_nearest *n);
 
 #endif
