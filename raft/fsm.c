@@ -24,7 +24,8 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
 
 	*result = NULL;
 	if (!dr_entry_open(buf->base, buf->len, &term, &cmd, &len)) {
-		(void)dr_fail(&e, DR_E_CORRUPT, "committed entry %llu has no frame of ours", (unsigned long long)index);
+		(void)dr_fail(&e, DR_E_CORRUPT, "committed entry %llu has no frame of ours",
+			      (unsigned long long)index);
 		dr_raft_die(r, &e);
 	}
 	r->config.cbs->apply(r->config.ctx, index, term, cmd, len);
@@ -41,7 +42,8 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 	dr_buf_init(&state, SNAPSHOT_MAX);
 	r->config.cbs->snapshot(r->config.ctx, &state);
 	if (!dr_buf_ok(&state)) {
-		dr_log(DR_LOG_ERROR, "raft.snapshot.failed", "reason=\"the state is larger than %d bytes\"", SNAPSHOT_MAX);
+		dr_log(DR_LOG_ERROR, "raft.snapshot.failed", "reason=\"the state is larger than %d bytes\"",
+		       SNAPSHOT_MAX);
 		dr_buf_close(&state);
 		return RAFT_TOOBIG;
 	}
@@ -59,7 +61,7 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 		memcpy(whole + DR_SNAP_HEADER, state.data, state.len);
 	dr_snap_seal(whole, whole + DR_SNAP_HEADER, state.len);
 	dr_buf_close(&state);
-	(*bufs)[0] = (struct raft_buffer){whole, padded};
+	(*bufs)[0] = (struct raft_buffer){ whole, padded };
 	*n_bufs = 1;
 	return 0;
 }

@@ -20,8 +20,6 @@ enum { FLAG_PENDING = 1, FLAG_REBASE = 2 };
 
 static void encode(const struct dr_guard_head *h, uint64_t seq, struct dr_buf *b)
 {
-	static const uint8_t zero[RECORD];
-
 	dr_buf_clear(b);
 	dr_buf_put_u64be(b, MAGIC);
 	dr_buf_put_u64be(b, seq);
@@ -37,7 +35,9 @@ static void encode(const struct dr_guard_head *h, uint64_t seq, struct dr_buf *b
 	dr_buf_put_u64be(b, h->snap_hash);
 	dr_buf_put_u32be(b, h->chain);
 	dr_buf_put_u32be(b, (h->pending ? FLAG_PENDING : 0u) | (h->rebase ? FLAG_REBASE : 0u));
-	dr_buf_put(b, zero, RECORD - 4 - b->len);
+	dr_buf_put_u64be(b, h->ahead);
+	dr_buf_put_u64be(b, h->ahead_term);
+	dr_buf_put_u32be(b, h->ahead_chain);
 	dr_buf_put_u32be(b, dr_crc32c(0, b->data, b->len));
 	dr_assert(b->len == RECORD);
 }
@@ -51,7 +51,7 @@ static bool decode(const uint8_t *p, struct dr_guard_head *h, uint64_t *seq)
 
 	if (dr_view_u64be(&v) != MAGIC || dr_view_u32be(&crc) != dr_crc32c(0, p, RECORD - 4))
 		return false;
-	*h = (struct dr_guard_head){0};
+	*h = (struct dr_guard_head){ 0 };
 	*seq = dr_view_u64be(&v);
 	h->id = dr_view_u64be(&v);
 	h->term = dr_view_u64be(&v);
@@ -67,12 +67,15 @@ static bool decode(const uint8_t *p, struct dr_guard_head *h, uint64_t *seq)
 	flags = dr_view_u32be(&v);
 	h->pending = (flags & FLAG_PENDING) != 0;
 	h->rebase = (flags & FLAG_REBASE) != 0;
+	h->ahead = dr_view_u64be(&v);
+	h->ahead_term = dr_view_u64be(&v);
+	h->ahead_chain = dr_view_u32be(&v);
 	return *seq != 0;
 }
 
 enum dr_err dr_guard_create(const char *path, const struct dr_guard_head *head, struct dr_error *e)
 {
-	struct dr_guard g = {.fd = -1};
+	struct dr_guard g = { .fd = -1 };
 	uint8_t *zero = dr_xcalloc(RECORD * SLOTS);
 	enum dr_err rv;
 
@@ -104,8 +107,8 @@ static void collect_points(struct dr_guard *g, const uint8_t *file)
 	struct dr_guard_head h;
 	uint64_t first = g->seq, seq;
 
-	while (first > 1 && g->seq - first < SLOTS - 1 && decode(file + (first - 1) % SLOTS * RECORD, &h, &seq) &&
-	       seq == first - 1)
+	while (first > 1 && g->seq - first < SLOTS - 1 &&
+	       decode(file + (first - 1) % SLOTS * RECORD, &h, &seq) && seq == first - 1)
 		first--;
 	g->points = dr_xcalloc((size_t)(g->seq - first + 1) * sizeof *g->points);
 	for (uint64_t s = first; s <= g->seq; s++) {
@@ -116,7 +119,7 @@ static void collect_points(struct dr_guard *g, const uint8_t *file)
 			g->n_points = 0;
 		while (g->n_points > 0 && g->points[g->n_points - 1].index >= h.floor)
 			g->n_points--;
-		g->points[g->n_points++] = (struct dr_guard_point){h.floor, h.chain};
+		g->points[g->n_points++] = (struct dr_guard_point){ h.floor, h.chain };
 	}
 }
 
@@ -127,7 +130,7 @@ enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error 
 	uint64_t seq;
 	enum dr_err rv;
 
-	*g = (struct dr_guard){.fd = -1};
+	*g = (struct dr_guard){ .fd = -1 };
 	dr_buf_init(&g->record, RECORD);
 	dr_buf_init(&file, RECORD * SLOTS);
 	(void)dr_copy_text(g->path, sizeof g->path, path);
@@ -143,8 +146,8 @@ enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error 
 		}
 	}
 	if (g->seq == 0 || file.len != RECORD * SLOTS) {
-		rv = dr_fail(e, DR_E_CORRUPT, "the guard file %s is damaged (no whole record, or a wrong size)",
-			     path);
+		rv = dr_fail(e, DR_E_CORRUPT,
+			     "the guard file %s is damaged (no whole record, or a wrong size)", path);
 		goto out;
 	}
 	collect_points(g, file.data);

@@ -4,7 +4,9 @@
  * flipped bit can lose acknowledged entries or let a member vote twice.  The guard is a ring of records,
  * each with the whole of what must hold: term and vote (written before libraft writes them), and the
  * *floor*: the last entry whose append was reported done, with its term and a CRC chain over the entries
- * up to it.  A start that finds less or other than the newest whole record says is refused.
+ * up to it.  A start that finds less or other than the newest whole record says is refused.  For entries
+ * that matter most a record is made durable while libraft writes them (*ahead*), so that their content is
+ * known even after a power cut: absent they were never reported, present they must be these.
  *
  * A record that was torn by a crash counts as never written: its append was not reported yet.  Records
  * are written with pwrite (they outlive the process) and made durable (they outlive the machine) by
@@ -23,13 +25,15 @@
 
 /* What one record says. */
 struct dr_guard_head {
-	uint64_t id;                 /* the raft id this folder belongs to */
-	uint64_t term, vote;         /* as libraft's metadata must have them, or, while pending, be about to */
+	uint64_t id;         /* the raft id this folder belongs to */
+	uint64_t term, vote; /* as libraft's metadata must have them, or, while pending, be about to */
 	uint64_t old_term, old_vote; /* while pending: what they were */
 	bool pending;                /* term and vote are being written */
 	uint64_t floor;              /* index of the last entry reported done; 0: none */
 	uint64_t floor_term;         /* 0: not known */
 	uint32_t chain;              /* over all entries up to floor since the chain began */
+	uint64_t ahead, ahead_term;  /* last entry that is being appended and must not change; 0: none */
+	uint32_t ahead_chain;        /* at ahead */
 	bool rebase;                 /* the chain begins anew here: older points say nothing */
 	uint64_t snap_index, snap_term, snap_hash; /* newest snapshot; the hash's first 8 bytes */
 };
@@ -51,7 +55,8 @@ struct dr_guard {
 };
 
 /* A new file, durable on return.  EXISTS when there is one. */
-DR_MUST_USE enum dr_err dr_guard_create(const char *path, const struct dr_guard_head *head, struct dr_error *e);
+DR_MUST_USE enum dr_err dr_guard_create(const char *path, const struct dr_guard_head *head,
+					struct dr_error *e);
 /* CORRUPT: missing, or without one whole record. */
 DR_MUST_USE enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error *e);
 void dr_guard_forget(struct dr_guard *g);

@@ -47,7 +47,7 @@ enum dr_err dr_raft_hello_decode(const uint8_t *payload, size_t len, struct dr_r
 	struct dr_view v = dr_view_of(payload, len);
 	const char *name, *address;
 
-	*h = (struct dr_raft_hello){0};
+	*h = (struct dr_raft_hello){ 0 };
 	if (dr_view_u8(&v) != DR_HELLO_RAFT)
 		return dr_fail(e, DR_E_PROTOCOL, "hello: not raft's kind");
 	h->from = dr_view_u64be(&v);
@@ -79,7 +79,7 @@ enum dr_err dr_raft_address_parse(const char *text, struct dr_name *name, struct
 	char word[DR_NAME_MAX];
 	size_t n;
 
-	*address = (struct dr_address){0};
+	*address = (struct dr_address){ 0 };
 	if (at == NULL || (n = (size_t)(at - text)) >= sizeof word)
 		return dr_fail(e, DR_E_INVALID, "raft address '%s' is not name@host:port", text);
 	memcpy(word, text, n);

@@ -34,7 +34,7 @@ DR_MUST_USE enum dr_err dr_raft_hello_decode(const uint8_t *payload, size_t len,
 enum { DR_RAFT_ADDRESS_MAX = DR_NAME_MAX + DR_HOST_MAX + 16 };
 void dr_raft_address_format(const struct dr_name *name, const struct dr_address *address,
 			    char out[DR_RAFT_ADDRESS_MAX]);
-DR_MUST_USE enum dr_err dr_raft_address_parse(const char *text, struct dr_name *name, struct dr_address *address,
-					      struct dr_error *e);
+DR_MUST_USE enum dr_err dr_raft_address_parse(const char *text, struct dr_name *name,
+					      struct dr_address *address, struct dr_error *e);
 
 #endif

@@ -15,7 +15,13 @@ struct dr_proposal {
 	void *arg;
 };
 
-enum dr_change_kind { DR_CHANGE_NONE, DR_CHANGE_ADD, DR_CHANGE_PROMOTE, DR_CHANGE_REMOVE, DR_CHANGE_TRANSFER };
+enum dr_change_kind {
+	DR_CHANGE_NONE,
+	DR_CHANGE_ADD,
+	DR_CHANGE_PROMOTE,
+	DR_CHANGE_REMOVE,
+	DR_CHANGE_TRANSFER
+};
 
 /* The one change of membership or leadership that may be on its way. */
 struct dr_change {
@@ -41,8 +47,8 @@ struct dr_raft {
 	struct raft_tracer tracer;
 	struct dr_transport transport;
 	uv_loop_t *loop;
-	uv_async_t wake;       /* something changed in a raft step: look at it outside of it */
-	uv_timer_t again;      /* a barrier could not be submitted: try again */
+	uv_async_t wake;              /* something changed in a raft step: look at it outside of it */
+	uv_timer_t again;             /* a barrier could not be submitted: try again */
 	struct dr_raft_config config; /* dir, name, address point into or are copied to here */
 	char dir[DR_PATH_MAX];
 	char address[DR_RAFT_ADDRESS_MAX];
@@ -71,7 +77,8 @@ bool dr_raft_is_removed(const struct dr_raft *r);
 /* fsm.c */
 void dr_raft_fsm_init(struct dr_raft *r);
 /* offline.c */
-DR_MUST_USE enum dr_err dr_raft_read_id(const char *dir, uint64_t *id, struct dr_name *name, struct dr_error *e);
+DR_MUST_USE enum dr_err dr_raft_read_id(const char *dir, uint64_t *id, struct dr_name *name,
+					struct dr_error *e);
 /* libraft's codes in ours. */
 enum dr_err dr_raft_err(int rv);
 

@@ -19,7 +19,7 @@ static void finish(struct dr_raft *r, const struct dr_error *e)
 
 static void finish_with(struct dr_raft *r, int status, const char *what)
 {
-	struct dr_error e = {0};
+	struct dr_error e = { 0 };
 
 	if (status != 0)
 		(void)dr_fail(&e, dr_raft_err(status), "%s raft id %" PRIu64 ": %s", what, r->change.id,
@@ -38,14 +38,14 @@ static const struct raft_server *server_of(const struct dr_raft *r, uint64_t id)
 	return NULL;
 }
 
-static enum dr_err begin(struct dr_raft *r, enum dr_change_kind kind, uint64_t id, dr_raft_changed_cb *cb, void *arg,
-			 struct dr_error *e)
+static enum dr_err begin(struct dr_raft *r, enum dr_change_kind kind, uint64_t id, dr_raft_changed_cb *cb,
+			 void *arg, struct dr_error *e)
 {
 	if (r->closing || raft_state(&r->raft) != RAFT_LEADER || r->led_term != raft_current_term(&r->raft))
 		return dr_fail(e, DR_E_NOT_LEADER, "this coordinator does not lead");
 	if (r->change.kind != DR_CHANGE_NONE || r->raft.legacy.change != NULL)
 		return dr_fail(e, DR_E_BUSY, "another change of the membership is under way");
-	r->change = (struct dr_change){.kind = kind, .id = id, .cb = cb, .arg = arg};
+	r->change = (struct dr_change){ .kind = kind, .id = id, .cb = cb, .arg = arg };
 	r->change.req.data = r;
 	r->change.transfer.data = r;
 	return DR_OK;
@@ -57,7 +57,8 @@ static enum dr_err not_begun(struct dr_raft *r, int rv, const char *what, struct
 	if (r->raft.legacy.change == &r->change.req)
 		r->raft.legacy.change = NULL;
 	r->change.kind = DR_CHANGE_NONE;
-	return dr_fail(e, dr_raft_err(rv), "%s raft id %" PRIu64 ": %s", what, r->change.id, raft_strerror(rv));
+	return dr_fail(e, dr_raft_err(rv), "%s raft id %" PRIu64 ": %s", what, r->change.id,
+		       raft_strerror(rv));
 }
 
 static void on_promoted(struct raft_change *req, int status)
@@ -68,7 +69,8 @@ static void on_promoted(struct raft_change *req, int status)
 
 	if (status == RAFT_NOCONNECTION || (status == 0 && (s == NULL || s->role != RAFT_VOTER))) {
 		(void)dr_fail(&e, DR_E_TIMEOUT,
-			      "raft id %" PRIu64 " did not catch up in time; it stays without a vote: try again or remove it",
+			      "raft id %" PRIu64
+			      " did not catch up in time; it stays without a vote: try again or remove it",
 			      r->change.id);
 		finish(r, &e);
 		return;
@@ -129,7 +131,8 @@ static void on_removed(struct raft_change *req, int status)
 	finish_with(req->data, status, "remove");
 }
 
-enum dr_err dr_raft_remove(struct dr_raft *r, uint64_t id, dr_raft_changed_cb *cb, void *arg, struct dr_error *e)
+enum dr_err dr_raft_remove(struct dr_raft *r, uint64_t id, dr_raft_changed_cb *cb, void *arg,
+			   struct dr_error *e)
 {
 	enum dr_err rv;
 	int err;
@@ -150,7 +153,7 @@ static void on_transferred(struct raft_transfer *req)
 	struct dr_raft *r = req->data;
 	const char *address;
 	raft_id leader = 0;
-	struct dr_error e = {0};
+	struct dr_error e = { 0 };
 
 	raft_leader(&r->raft, &leader, &address);
 	if (leader != req->id)
@@ -158,7 +161,8 @@ static void on_transferred(struct raft_transfer *req)
 	finish(r, &e);
 }
 
-enum dr_err dr_raft_transfer(struct dr_raft *r, uint64_t id, dr_raft_changed_cb *cb, void *arg, struct dr_error *e)
+enum dr_err dr_raft_transfer(struct dr_raft *r, uint64_t id, dr_raft_changed_cb *cb, void *arg,
+			     struct dr_error *e)
 {
 	enum dr_err rv;
 	int err;

@@ -81,7 +81,7 @@ bool dr_raft_is_removed(const struct dr_raft *r)
 
 static struct dr_raft_seen look(struct dr_raft *r)
 {
-	struct dr_raft_seen now = {.term = raft_current_term(&r->raft)};
+	struct dr_raft_seen now = { .term = raft_current_term(&r->raft) };
 	const char *address;
 	raft_id leader = 0;
 
@@ -206,7 +206,8 @@ static void on_applied(struct raft_apply *req, int status, void *result)
 	cb(arg, status == 0 ? DR_OK : DR_E_UNKNOWN, index);
 }
 
-enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_raft_proposed_cb *cb, void *arg)
+enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_raft_proposed_cb *cb,
+			    void *arg)
 {
 	struct dr_proposal *p = r->free;
 	struct raft_buffer buf;
@@ -234,7 +235,8 @@ enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_r
 		return DR_OK;
 	if (rv != RAFT_NOTLEADER && rv != RAFT_NOSPACE) {
 		/* Somewhere between log and disk: who owns the buffer, and what is written, is not known. */
-		(void)dr_fail(&e, DR_E_INTERNAL, "raft_apply: %s (%s)", raft_strerror(rv), raft_errmsg(&r->raft));
+		(void)dr_fail(&e, DR_E_INTERNAL, "raft_apply: %s (%s)", raft_strerror(rv),
+			      raft_errmsg(&r->raft));
 		dr_raft_die(r, &e);
 	}
 	raft_free(buf.base);
@@ -251,7 +253,7 @@ void dr_raft_status(const struct dr_raft *cr, struct dr_raft_status *out)
 	struct dr_raft_seen now = look(r);
 	struct dr_error e;
 
-	*out = (struct dr_raft_status){.id = r->raft.id, .term = now.term, .leader_id = now.leader_id};
+	*out = (struct dr_raft_status){ .id = r->raft.id, .term = now.term, .leader_id = now.leader_id };
 	out->barrier_pending = now.role == DR_RAFT_LEADER && r->led_term != now.term;
 	out->role = now.role == DR_RAFT_LEADER && !out->barrier_pending ? DR_RAFT_LEADER : DR_RAFT_FOLLOWER;
 	out->commit = raft_commit_index(&r->raft);
@@ -275,7 +277,7 @@ void dr_raft_status(const struct dr_raft *cr, struct dr_raft_status *out)
 
 void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id)
 {
-	struct dr_raft_hello h = {.from = id, .to = r->raft.id, .name = c->peer.name};
+	struct dr_raft_hello h = { .from = id, .to = r->raft.id, .name = c->peer.name };
 	struct dr_raft_status st;
 	struct dr_error e;
 
@@ -301,8 +303,8 @@ enum dr_err dr_raft_accept_hello(struct dr_raft *r, struct dr_conn *c, const str
 	dr_raft_status(r, &st);
 	for (uint32_t i = 0; i < st.members; i++) {
 		if (st.member[i].id == h->from && !dr_name_eq(&st.member[i].name, &h->name))
-			return dr_fail(e, DR_E_AUTH, "'%s' says hello as raft id %" PRIu64 ", which is '%s'", h->name.s,
-				       h->from, st.member[i].name.s);
+			return dr_fail(e, DR_E_AUTH, "'%s' says hello as raft id %" PRIu64 ", which is '%s'",
+				       h->name.s, h->from, st.member[i].name.s);
 	}
 	return dr_transport_accept(&r->transport, c, h, e);
 }
@@ -321,7 +323,7 @@ static void on_storage_fatal(void *ctx, const struct dr_error *e)
 	dr_raft_die(ctx, e);
 }
 
-static const struct dr_storage_cbs storage_cbs = {on_storage_appended, on_storage_fatal};
+static const struct dr_storage_cbs storage_cbs = { on_storage_appended, on_storage_fatal };
 
 /* libraft retries a failed write with the wrong timer and crashes on it 5 s later; the trace is the only
  * sign that one failed. */
@@ -382,11 +384,13 @@ void dr_raft_close(struct dr_raft *r, void (*closed)(void *ctx), void *ctx)
 static enum dr_err check_config(const struct dr_raft_config *c, struct dr_error *e)
 {
 	if (c->election_ms == 0 || c->heartbeat_ms == 0 || c->heartbeat_ms > c->election_ms / 5)
-		return dr_fail(e, DR_E_RANGE, "raft: heartbeat %u ms must be at most a fifth of election %u ms",
+		return dr_fail(e, DR_E_RANGE,
+			       "raft: heartbeat %u ms must be at most a fifth of election %u ms",
 			       c->heartbeat_ms, c->election_ms);
 	if (c->election_ms == 150 && c->heartbeat_ms == 15)
-		return dr_fail(e, DR_E_RANGE, "raft: election 150ms with heartbeat 15ms is silently tripled by libraft; "
-					      "take other values");
+		return dr_fail(e, DR_E_RANGE,
+			       "raft: election 150ms with heartbeat 15ms is silently tripled by libraft; "
+			       "take other values");
 	return DR_OK;
 }
 
@@ -396,9 +400,10 @@ static void configure(struct dr_raft *r)
 	raft_set_election_timeout(&r->raft, r->config.election_ms);
 	raft_set_pre_vote(&r->raft, true);
 	raft_set_snapshot_threshold(&r->raft, r->config.snapshot_threshold != 0 ? r->config.snapshot_threshold
-									       : SNAPSHOT_THRESHOLD);
-	raft_set_snapshot_trailing(&r->raft, r->config.snapshot_threshold != 0 ? r->config.snapshot_threshold / 2
-									      : SNAPSHOT_TRAILING);
+										: SNAPSHOT_THRESHOLD);
+	raft_set_snapshot_trailing(&r->raft, r->config.snapshot_threshold != 0
+						 ? r->config.snapshot_threshold / 2
+						 : SNAPSHOT_TRAILING);
 	raft_set_max_inflight_entries(&r->raft, INFLIGHT_ENTRIES);
 	raft_set_install_snapshot_timeout(&r->raft, INSTALL_MS);
 	r->raft.data = r;
@@ -415,7 +420,7 @@ static struct dr_raft *make(uv_loop_t *loop, const struct dr_raft_config *config
 	r->config.dir = r->dir;
 	dr_raft_address_format(&config->name, &config->address, r->address);
 	dr_raft_fsm_init(r);
-	r->tracer = (struct raft_tracer){.impl = r, .version = 2, .emit = on_trace};
+	r->tracer = (struct raft_tracer){ .impl = r, .version = 2, .emit = on_trace };
 	for (unsigned i = 0; i < DR_PROPOSALS_MAX; i++) {
 		r->window[i].r = r;
 		give_back(&r->window[i]);
@@ -435,7 +440,8 @@ static enum dr_err start(struct dr_raft *r, struct dr_error *e)
 		*e = r->storage.why;
 		return e->code;
 	}
-	return dr_fail(e, dr_raft_err(rv), "start raft in %s: %s (%s)", r->dir, raft_strerror(rv), raft_errmsg(&r->raft));
+	return dr_fail(e, dr_raft_err(rv), "start raft in %s: %s (%s)", r->dir, raft_strerror(rv),
+		       raft_errmsg(&r->raft));
 }
 
 enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop, const struct dr_raft_config *config,
@@ -450,8 +456,8 @@ enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop, const struct dr_
 	if (rv != DR_OK || (rv = dr_raft_read_id(config->dir, &id, &name, e)) != DR_OK)
 		return rv;
 	if (!dr_name_eq(&name, &config->name))
-		return dr_fail(e, DR_E_INVALID, "data folder %s belongs to '%s', not to '%s'", config->dir, name.s,
-			       config->name.s);
+		return dr_fail(e, DR_E_INVALID, "data folder %s belongs to '%s', not to '%s'", config->dir,
+			       name.s, config->name.s);
 	r = make(loop, config, id);
 	rv = dr_storage_open(&r->storage, loop, r->dir, id, &r->transport.uv, &storage_cbs, r, e);
 	if (rv != DR_OK) {

@@ -18,22 +18,22 @@
 enum dr_raft_role { DR_RAFT_FOLLOWER, DR_RAFT_LEADER }; /* leader: a barrier of the own term was applied */
 
 struct dr_raft_member {
-	uint64_t id;             /* Raft id; new after every wipe */
-	struct dr_name name;     /* as its certificate says */
+	uint64_t id;         /* Raft id; new after every wipe */
+	struct dr_name name; /* as its certificate says */
 	struct dr_address address;
 	bool voter;
 };
 
 struct dr_raft_status {
 	enum dr_raft_role role;
-	bool barrier_pending;    /* elected, but not leading yet */
+	bool barrier_pending; /* elected, but not leading yet */
 	uint64_t id, term, commit, applied, last, leader_id;
 	uint32_t members;
 	struct dr_raft_member member[DR_COORDINATORS_MAX];
 	uint64_t match[DR_COORDINATORS_MAX]; /* leader only: how far each has the log */
 	uint64_t snapshot_index;
-	bool removed;            /* the committed membership does not have this node (any more): it should stop */
-	bool storage_suspect;    /* the guard found damage: this node does not vote; reason below */
+	bool removed; /* the committed membership does not have this node (any more): it should stop */
+	bool storage_suspect; /* the guard found damage: this node does not vote; reason below */
 	char storage_reason[DR_REASON_MAX];
 };
 
@@ -46,7 +46,8 @@ struct dr_raft_cbs {
 	/* Append the whole replicated state to *out. */
 	void (*snapshot)(void *ctx, struct dr_buf *out);
 	/* Replace the replicated state; an error keeps the old one and stops the node. */
-	enum dr_err (*restore)(void *ctx, const uint8_t *data, size_t len, uint64_t index, struct dr_error *e);
+	enum dr_err (*restore)(void *ctx, const uint8_t *data, size_t len, uint64_t index,
+			       struct dr_error *e);
 	/* Role, term or known leader changed.  LEADER comes after the barrier. */
 	void (*role)(void *ctx, const struct dr_raft_status *st);
 	/* A fatal storage error (EIO, damage while running): say it and leave; the node does nothing more. */
@@ -54,7 +55,7 @@ struct dr_raft_cbs {
 };
 
 struct dr_raft_config {
-	const char *dir;         /* data directory: segments, metadata, snapshots, guard */
+	const char *dir; /* data directory: segments, metadata, snapshots, guard */
 	struct dr_name name;
 	struct dr_address address;
 	uint32_t election_ms, heartbeat_ms;
@@ -69,7 +70,8 @@ struct dr_raft;
 /* A new, empty data directory's first membership: writes the id file and bootstraps.  Offline.  All first
  * members call it with the same list.  EXISTS: the directory holds a node already. */
 DR_MUST_USE enum dr_err dr_raft_bootstrap(const char *dir, const struct dr_name *self,
-					  const struct dr_raft_member *members, uint32_t n, struct dr_error *e);
+					  const struct dr_raft_member *members, uint32_t n,
+					  struct dr_error *e);
 /* A new id for a node that joins an existing cluster (or rejoins after a wipe).  Offline. */
 DR_MUST_USE enum dr_err dr_raft_prepare_join(const char *dir, const struct dr_name *self, uint64_t *id,
 					     struct dr_error *e);
@@ -79,19 +81,20 @@ DR_MUST_USE enum dr_err dr_raft_id(const char *dir, uint64_t *id, struct dr_erro
 uint64_t dr_raft_first_id(const char *cluster, const struct dr_name *name);
 /* The majority is gone for good: make this node the only voter, offline.  What the core must raise (epochs,
  * order numbers) is the caller's business, by an entry after the start. */
-DR_MUST_USE enum dr_err dr_raft_recover(const char *dir, const struct dr_raft_member *self, struct dr_error *e);
+DR_MUST_USE enum dr_err dr_raft_recover(const char *dir, const struct dr_raft_member *self,
+					struct dr_error *e);
 
 /* Open storage (guard checked: CORRUPT says how to rejoin), restore, start.  `restore` may be called inside;
  * entries found on disk are not announced by `appended`: they count as received now.  After an error what
  * had been opened closes by itself: run the loop once more before closing it. */
-DR_MUST_USE enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop, const struct dr_raft_config *config,
-				     struct dr_error *e);
+DR_MUST_USE enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop,
+				     const struct dr_raft_config *config, struct dr_error *e);
 void dr_raft_close(struct dr_raft *r, void (*closed)(void *ctx), void *ctx);
 
 /* An accepted connection whose first frame said that it carries raft (hello.h decodes it): answer it, take
  * the stream over (detaches it).  From the connection's on_frame only; on error the caller closes it. */
-DR_MUST_USE enum dr_err dr_raft_accept_hello(struct dr_raft *r, struct dr_conn *c, const struct dr_raft_hello *h,
-					     struct dr_error *e);
+DR_MUST_USE enum dr_err dr_raft_accept_hello(struct dr_raft *r, struct dr_conn *c,
+					     const struct dr_raft_hello *h, struct dr_error *e);
 /* The same for a sender that is a member already, closing the connection on error.  Use accept_hello: a
  * node that joins doesn't know the leader yet. */
 void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id);
@@ -101,8 +104,8 @@ void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id);
  * once.  NOT_LEADER; FULL: DR_PROPOSALS_MAX are outstanding; RANGE: too long.  In the callback UNKNOWN means
  * that the entry may or may not be committed later. */
 typedef void dr_raft_proposed_cb(void *arg, enum dr_err outcome, uint64_t index);
-DR_MUST_USE enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_raft_proposed_cb *cb,
-					void *arg);
+DR_MUST_USE enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len,
+					dr_raft_proposed_cb *cb, void *arg);
 
 /* Membership, one change at a time (BUSY). Callback exactly once. */
 typedef void dr_raft_changed_cb(void *arg, const struct dr_error *e);

@@ -76,8 +76,10 @@ enum dr_err dr_raft_read_id(const char *dir, uint64_t *id, struct dr_name *name,
 	if (rv == DR_OK)
 		rv = dr_file_read_line(path, line, sizeof line, e);
 	if (rv == DR_E_NOT_FOUND)
-		return dr_fail(e, DR_E_NOT_FOUND, "data folder %s is empty: start once with --bootstrap (a first member) or "
-						  "--join", dir);
+		return dr_fail(e, DR_E_NOT_FOUND,
+			       "data folder %s is empty: start once with --bootstrap (a first member) or "
+			       "--join",
+			       dir);
 	if (rv != DR_OK)
 		return rv;
 	if (strncmp(line, ID_WORD, word) != 0 || (space = strchr(line + word, ' ')) == NULL)
@@ -137,7 +139,8 @@ static enum dr_err make_fresh(const char *dir, char guard[DR_PATH_MAX], struct d
 		return rv;
 	dr_buf_init(&b, 4096);
 	if (dr_file_read(id, &b, &ignored) != DR_E_NOT_FOUND || !is_empty(log))
-		rv = dr_fail(e, DR_E_EXISTS, "data folder %s holds a member (or the rest of one) already", dir);
+		rv = dr_fail(e, DR_E_EXISTS, "data folder %s holds a member (or the rest of one) already",
+			     dir);
 	dr_buf_close(&b);
 	return rv;
 }
@@ -167,8 +170,8 @@ static int no_listen(struct raft_uv_transport *t, raft_uv_accept_cb cb)
 	return 0;
 }
 
-static int no_connect(struct raft_uv_transport *t, struct raft_uv_connect *req, raft_id id, const char *address,
-		      raft_uv_connect_cb cb)
+static int no_connect(struct raft_uv_transport *t, struct raft_uv_connect *req, raft_id id,
+		      const char *address, raft_uv_connect_cb cb)
 {
 	(void)t;
 	(void)req;
@@ -186,7 +189,8 @@ static void no_close(struct raft_uv_transport *t, raft_uv_transport_close_cb cb)
 static void no_network(struct raft_uv_transport *t)
 {
 	*t = (struct raft_uv_transport){
-		.version = 1, .init = no_init, .listen = no_listen, .connect = no_connect, .close = no_close};
+		.version = 1, .init = no_init, .listen = no_listen, .connect = no_connect, .close = no_close
+	};
 }
 
 static enum dr_err configuration_of(struct raft_configuration *c, const struct dr_raft_member *m, uint32_t n,
@@ -200,12 +204,14 @@ static enum dr_err configuration_of(struct raft_configuration *c, const struct d
 		dr_raft_address_format(&m[i].name, &m[i].address, address);
 		rv = raft_configuration_add(c, m[i].id, address, RAFT_VOTER);
 		if (rv != 0)
-			return dr_fail(e, dr_raft_err(rv), "first members: '%s': %s", m[i].name.s, raft_strerror(rv));
+			return dr_fail(e, dr_raft_err(rv), "first members: '%s': %s", m[i].name.s,
+				       raft_strerror(rv));
 	}
 	return DR_OK;
 }
 
-static enum dr_err run_bootstrap(const char *dir, uint64_t id, const struct raft_configuration *c, struct dr_error *e)
+static enum dr_err run_bootstrap(const char *dir, uint64_t id, const struct raft_configuration *c,
+				 struct dr_error *e)
 {
 	struct offline *o = dr_xcalloc(sizeof *o);
 	char log[DR_PATH_MAX];
@@ -241,12 +247,12 @@ out:
 	return rv;
 }
 
-enum dr_err dr_raft_bootstrap(const char *dir, const struct dr_name *self, const struct dr_raft_member *members,
-			      uint32_t n, struct dr_error *e)
+enum dr_err dr_raft_bootstrap(const char *dir, const struct dr_name *self,
+			      const struct dr_raft_member *members, uint32_t n, struct dr_error *e)
 {
-	struct dr_guard_head head = {.term = 1, .floor = 1, .floor_term = 1};
+	struct dr_guard_head head = { .term = 1, .floor = 1, .floor_term = 1 };
 	struct raft_configuration c;
-	struct raft_buffer buf = {0};
+	struct raft_buffer buf = { 0 };
 	char guard[DR_PATH_MAX];
 	enum dr_err rv;
 
@@ -255,8 +261,8 @@ enum dr_err dr_raft_bootstrap(const char *dir, const struct dr_name *self, const
 			head.id = members[i].id;
 	}
 	if (head.id == 0 || n > DR_COORDINATORS_MAX)
-		return dr_fail(e, DR_E_INVALID, "'%s' is not among the %u first members (at most %d)", self->s, n,
-			       DR_COORDINATORS_MAX);
+		return dr_fail(e, DR_E_INVALID, "'%s' is not among the %u first members (at most %d)",
+			       self->s, n, DR_COORDINATORS_MAX);
 	rv = make_fresh(dir, guard, e);
 	if (rv != DR_OK)
 		return rv;
@@ -274,9 +280,10 @@ enum dr_err dr_raft_bootstrap(const char *dir, const struct dr_name *self, const
 	return rv != DR_OK ? rv : write_id(dir, head.id, self, e);
 }
 
-enum dr_err dr_raft_prepare_join(const char *dir, const struct dr_name *self, uint64_t *id, struct dr_error *e)
+enum dr_err dr_raft_prepare_join(const char *dir, const struct dr_name *self, uint64_t *id,
+				 struct dr_error *e)
 {
-	struct dr_guard_head head = {0};
+	struct dr_guard_head head = { 0 };
 	char guard[DR_PATH_MAX];
 	enum dr_err rv = make_fresh(dir, guard, e);
 
@@ -347,13 +354,14 @@ static enum dr_err recover_in(struct recovery *v, const struct raft_configuratio
 	if (err == 0)
 		err = raft_recover(&v->raft, c);
 	if (err != 0)
-		return dr_fail(e, dr_raft_err(err), "recover: %s (%s)", raft_strerror(err), v->storage.io.errmsg);
+		return dr_fail(e, dr_raft_err(err), "recover: %s (%s)", raft_strerror(err),
+			       v->storage.io.errmsg);
 	return DR_OK;
 }
 
 enum dr_err dr_raft_recover(const char *dir, const struct dr_raft_member *self, struct dr_error *e)
 {
-	static const struct dr_storage_cbs cbs = {on_appended, on_fatal};
+	static const struct dr_storage_cbs cbs = { on_appended, on_fatal };
 	struct recovery *v = dr_xcalloc(sizeof *v);
 	struct raft_configuration c;
 	struct dr_name name;
@@ -363,7 +371,8 @@ enum dr_err dr_raft_recover(const char *dir, const struct dr_raft_member *self, 
 
 	raft_configuration_init(&c);
 	if (rv == DR_OK && (id != self->id || !dr_name_eq(&name, &self->name)))
-		rv = dr_fail(e, DR_E_INVALID, "data folder %s belongs to '%s', raft id %" PRIu64, dir, name.s, id);
+		rv = dr_fail(e, DR_E_INVALID, "data folder %s belongs to '%s', raft id %" PRIu64, dir, name.s,
+			     id);
 	if (rv == DR_OK)
 		rv = configuration_of(&c, self, 1, e);
 	if (rv != DR_OK)

@@ -108,7 +108,8 @@ static enum dr_err scan_bytes(const char *path, const uint8_t *p, size_t len, st
 		if (!whole && is_torn(p, at, extent))
 			return DR_OK; /* a write that a crash cut off: never reported done */
 		if (!whole)
-			return dr_fail(e, DR_E_CORRUPT, "%s: batch %u at byte %zu is damaged", path, batch, at);
+			return dr_fail(e, DR_E_CORRUPT, "%s: batch %u at byte %zu is damaged", path, batch,
+				       at);
 		at += extent;
 		batch++;
 	}

@@ -24,7 +24,8 @@ void dr_snap_seal(uint8_t header[DR_SNAP_HEADER], const uint8_t *data, size_t le
 	(void)SHA256(data, len, header + HASH_AT);
 }
 
-enum dr_err dr_snap_open(const uint8_t *snap, size_t size, const uint8_t **data, size_t *len, struct dr_error *e)
+enum dr_err dr_snap_open(const uint8_t *snap, size_t size, const uint8_t **data, size_t *len,
+			 struct dr_error *e)
 {
 	struct dr_view v = dr_view_of(snap, size);
 	uint8_t hash[SHA256_DIGEST_LENGTH];
@@ -37,7 +38,8 @@ enum dr_err dr_snap_open(const uint8_t *snap, size_t size, const uint8_t **data,
 	(void)dr_view_u32be(&v);
 	n = dr_view_u64be(&v);
 	if (format != FORMAT)
-		return dr_fail(e, DR_E_CORRUPT, "the snapshot has format %u, this program reads %d", format, FORMAT);
+		return dr_fail(e, DR_E_CORRUPT, "the snapshot has format %u, this program reads %d", format,
+			       FORMAT);
 	if (n > size - DR_SNAP_HEADER)
 		return dr_fail(e, DR_E_CORRUPT, "the snapshot is cut short");
 	(void)SHA256(snap + DR_SNAP_HEADER, n, hash);

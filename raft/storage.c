@@ -16,7 +16,7 @@
 #include "raft/snap.h"
 #include "sys/log.h"
 
-enum { FLUSH_MS = 500 };
+enum { FLUSH_MS = 500, FLUSH_DURABLE_MS = 20 };
 
 struct dr_storage_append {
 	struct raft_io_append req;    /* given to libraft's own append */
@@ -24,10 +24,11 @@ struct dr_storage_append {
 	struct dr_storage *s;
 	struct dr_storage_append *next;
 	uint64_t last, last_term;
-	uint32_t chain;    /* at last */
-	uint64_t need;     /* reported once the guard is durable up to this record; 0: at once */
+	uint32_t chain; /* at last */
+	uint64_t need;  /* reported once the guard is durable up to this record; 0: at once */
 	bool durable, done;
-	bool voided;       /* truncated meanwhile: says nothing about the log any more */
+	bool rebase; /* the chain begins anew with this one */
+	bool voided; /* truncated meanwhile: says nothing about the log any more */
 };
 
 static struct dr_storage *of(struct raft_io *io)
@@ -55,7 +56,7 @@ static void write_record(struct dr_storage *s, bool sync)
 
 static void keep(struct dr_storage *s, uint64_t index, uint32_t chain)
 {
-	s->kept[index % DR_CHAIN_KEPT] = (struct dr_guard_point){index, chain};
+	s->kept[index % DR_CHAIN_KEPT] = (struct dr_guard_point){ index, chain };
 }
 
 /* Continue at `next`: take the chain back, or begin it anew where that is not known any more. */
@@ -74,12 +75,18 @@ static void chain_back_to(struct dr_storage *s, uint64_t next)
 	}
 }
 
-static void set_floor(struct dr_storage *s, uint64_t index, uint64_t term, uint32_t chain)
+static void set_floor(struct dr_storage *s, uint64_t index, uint64_t term, uint32_t chain, bool rebase)
 {
 	s->guard.head.floor = index;
 	s->guard.head.floor_term = term;
 	s->guard.head.chain = chain;
-	s->guard.head.rebase = s->rebase;
+	s->guard.head.rebase = rebase;
+}
+
+/* The same where no append is on its way that could finish with the old chain. */
+static void set_floor_now(struct dr_storage *s, uint64_t index, uint64_t term)
+{
+	set_floor(s, index, term, s->chain, s->rebase);
 	s->rebase = false;
 }
 
@@ -114,10 +121,10 @@ static void on_flush(uv_timer_t *t)
 	dr_syncer_request(&s->syncer, s->guard.seq);
 }
 
-static void flush_soon(struct dr_storage *s)
+static void flush_within(struct dr_storage *s, uint64_t ms)
 {
-	if (!s->closing && !uv_is_active((uv_handle_t *)&s->flush))
-		(void)uv_timer_start(&s->flush, on_flush, FLUSH_MS, 0);
+	if (!s->closing && (!uv_is_active((uv_handle_t *)&s->flush) || uv_timer_get_due_in(&s->flush) > ms))
+		(void)uv_timer_start(&s->flush, on_flush, ms, 0);
 }
 
 static void drop(struct dr_storage *s, struct dr_storage_append *a)
@@ -146,18 +153,17 @@ static void on_appended(struct raft_io_append *req, int status)
 	}
 	a->done = true;
 	if (!a->voided) {
-		set_floor(s, a->last, a->last_term, a->chain);
+		set_floor(s, a->last, a->last_term, a->chain, a->rebase);
+		if (s->guard.head.ahead <= a->last)
+			s->guard.head.ahead = 0;
 		write_record(s, false);
-		flush_soon(s);
-	}
-	if (a->durable && !a->voided) {
-		a->need = s->guard.seq;
-		dr_syncer_request(&s->syncer, a->need);
+		flush_within(s, a->durable ? FLUSH_DURABLE_MS : FLUSH_MS);
 	}
 	deliver(s);
 }
 
-static void announce(struct dr_storage *s, struct dr_storage_append *a, uint64_t index, const struct raft_entry *t)
+static void announce(struct dr_storage *s, struct dr_storage_append *a, uint64_t index,
+		     const struct raft_entry *t)
 {
 	const uint8_t *cmd;
 	uint64_t term;
@@ -171,8 +177,23 @@ static void announce(struct dr_storage *s, struct dr_storage_append *a, uint64_t
 	s->cbs->appended(s->ctx, index, t->term, cmd, len);
 }
 
-static int hook_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[], unsigned n,
-		       raft_io_append_cb cb)
+/* Say what is about to be written, and make that durable while libraft writes. */
+static void write_ahead(struct dr_storage *s, struct dr_storage_append *a)
+{
+	bool anew = false; /* no record says yet that the chain began anew: it cannot be compared */
+
+	for (const struct dr_storage_append *b = s->head; b != NULL; b = b->next)
+		anew = anew || (b->rebase && !b->done);
+	s->guard.head.ahead = anew ? 0 : a->last;
+	s->guard.head.ahead_term = a->last_term;
+	s->guard.head.ahead_chain = a->chain;
+	write_record(s, false);
+	a->need = s->guard.seq;
+	dr_syncer_request(&s->syncer, a->need);
+}
+
+static int hook_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[],
+		       unsigned n, raft_io_append_cb cb)
 {
 	struct dr_storage *s = of(io);
 	struct dr_storage_append *a = dr_xcalloc(sizeof *a);
@@ -190,11 +211,15 @@ static int hook_append(struct raft_io *io, struct raft_io_append *req, const str
 		keep(s, s->next, s->chain);
 		s->next++;
 	}
+	a->rebase = s->rebase;
+	s->rebase = false;
 	a->last = s->next - 1;
 	a->last_term = entries[n - 1].term;
 	a->chain = s->chain;
 	*s->tail = a;
 	s->tail = &a->next;
+	if (a->durable)
+		write_ahead(s, a);
 	rv = s->inner.append(io, &a->req, entries, n, on_appended);
 	if (rv != 0)
 		fatal(s, DR_E_IO, "append", raft_strerror(rv));
@@ -216,8 +241,10 @@ static int hook_truncate(struct raft_io *io, raft_index index)
 
 	void_from(s, index);
 	chain_back_to(s, index);
+	if (s->guard.head.ahead >= index)
+		s->guard.head.ahead = 0;
 	if (s->guard.head.floor >= index) {
-		set_floor(s, index - 1, 0, s->chain);
+		set_floor_now(s, index - 1, 0);
 		write_record(s, true);
 	}
 	rv = s->inner.truncate(io, index);
@@ -228,8 +255,8 @@ static int hook_truncate(struct raft_io *io, raft_index index)
 
 /* ---- term and vote ---- */
 
-static int set_meta(struct dr_storage *s, uint64_t term, uint64_t vote, int (*store)(struct dr_storage *, uint64_t),
-		    uint64_t value)
+static int set_meta(struct dr_storage *s, uint64_t term, uint64_t vote,
+		    int (*store)(struct dr_storage *, uint64_t), uint64_t value)
 {
 	struct dr_guard_head *h = &s->guard.head;
 	int rv;
@@ -245,7 +272,7 @@ static int set_meta(struct dr_storage *s, uint64_t term, uint64_t vote, int (*st
 		fatal(s, DR_E_IO, "write term and vote", s->io.errmsg);
 	h->pending = false;
 	write_record(s, false);
-	flush_soon(s);
+	flush_within(s, FLUSH_MS);
 	return rv;
 }
 
@@ -299,7 +326,7 @@ static void on_put(struct raft_io_snapshot_put *req, int status)
 			s->chain = 0;
 			s->rebase = true;
 			keep(s, p->index, 0);
-			set_floor(s, p->index, p->term, 0);
+			set_floor_now(s, p->index, p->term);
 		}
 		write_record(s, true);
 	}
@@ -325,9 +352,9 @@ static int hook_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_
 	if (p->install) {
 		/* Entries past the snapshot contradict it, else the leader would not have sent it. */
 		void_from(s, 0);
+		s->guard.head.ahead = 0;
 		if (s->guard.head.floor > snapshot->index) {
-			s->rebase = true;
-			set_floor(s, snapshot->index, 0, 0);
+			set_floor(s, snapshot->index, 0, 0, true);
 			write_record(s, true);
 		}
 	}
@@ -352,7 +379,8 @@ static void on_get(struct raft_io_snapshot_get *req, struct raft_snapshot *snaps
 	struct dr_error e;
 
 	/* A damaged snapshot is not sent on: this node leaves, and its next start says why. */
-	if (status == 0 && dr_snap_open(snapshot->bufs[0].base, snapshot->bufs[0].len, &data, &len, &e) != DR_OK)
+	if (status == 0 &&
+	    dr_snap_open(snapshot->bufs[0].base, snapshot->bufs[0].len, &data, &len, &e) != DR_OK)
 		fatal(g->s, DR_E_CORRUPT, "snapshot", e.msg);
 	dr_free(g);
 	outer->cb(outer, snapshot, status);
@@ -382,15 +410,16 @@ static void on_recv(struct raft_io *io, struct raft_message *m)
 	struct raft_install_snapshot *i = &m->install_snapshot;
 	const uint8_t *data;
 	size_t len;
-	struct dr_error e = {0};
+	struct dr_error e = { 0 };
 
 	if (m->type != RAFT_INSTALL_SNAPSHOT ||
-	    (!r->legacy.snapshot_taking && dr_snap_open(i->data.base, i->data.len, &data, &len, &e) == DR_OK)) {
+	    (!r->legacy.snapshot_taking &&
+	     dr_snap_open(i->data.base, i->data.len, &data, &len, &e) == DR_OK)) {
 		s->recv(io, m);
 		return;
 	}
-	dr_log(DR_LOG_WARN, "raft.snapshot.refused", "from=%llu index=%llu reason=\"%s\"", m->server_id, i->last_index,
-	       r->legacy.snapshot_taking ? "taking one" : e.msg);
+	dr_log(DR_LOG_WARN, "raft.snapshot.refused", "from=%llu index=%llu reason=\"%s\"", m->server_id,
+	       i->last_index, r->legacy.snapshot_taking ? "taking one" : e.msg);
 	raft_configuration_close(&i->conf);
 	raft_free(i->data.base);
 }
@@ -429,14 +458,15 @@ static int hook_load(struct raft_io *io, raft_term *term, raft_id *vote, struct 
 	int rv = s->inner.load(io, term, vote, snapshot, start, entries, n);
 
 	if (rv != 0) {
-		(void)dr_fail(&s->why, DR_E_CORRUPT,
-			      "%s: %s (%s); if the disk is well, this node must not vote with it: move the folder away, "
-			      "remove the node from the cluster and let it join again under a new id",
-			      s->log_dir, io->errmsg, raft_strerror(rv));
+		(void)dr_fail(
+		    &s->why, DR_E_CORRUPT,
+		    "%s: %s (%s); if the disk is well, this node must not vote with it: move the folder away, "
+		    "remove the node from the cluster and let it join again under a new id",
+		    s->log_dir, io->errmsg, raft_strerror(rv));
 		return rv;
 	}
-	l = (struct dr_storage_loaded){*term, *vote, *snapshot, *start, *entries, *n};
-	if (dr_storage_compare(&s->guard, s->log_dir, &l, &s->chain, &s->rebase, &s->why) != DR_OK) {
+	l = (struct dr_storage_loaded){ *term, *vote, *snapshot, *start, *entries, *n };
+	if (dr_storage_compare(&s->guard, s->log_dir, &l, s->kept, &s->chain, &s->rebase, &s->why) != DR_OK) {
 		dr_storage_release(*snapshot, *entries, *n);
 		return RAFT_CORRUPT;
 	}
@@ -446,12 +476,13 @@ static int hook_load(struct raft_io *io, raft_term *term, raft_id *vote, struct 
 	s->guard.head.term = *term;
 	s->guard.head.vote = *vote;
 	s->guard.head.pending = false;
+	s->guard.head.ahead = 0;
 	if (*snapshot != NULL) {
 		s->guard.head.snap_index = (*snapshot)->index;
 		s->guard.head.snap_term = (*snapshot)->term;
 		s->guard.head.snap_hash = dr_snap_hash((*snapshot)->bufs[0].base);
 	}
-	set_floor(s, s->next - 1, *n > 0 ? (*entries)[*n - 1].term : s->guard.head.snap_term, s->chain);
+	set_floor_now(s, s->next - 1, *n > 0 ? (*entries)[*n - 1].term : s->guard.head.snap_term);
 	write_record(s, true);
 	return 0;
 }
@@ -499,8 +530,8 @@ enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, const char *d
 	if (rv != DR_OK)
 		return rv;
 	if (s->guard.head.id != id)
-		rv = dr_fail(e, DR_E_CORRUPT, "%s belongs to raft id %" PRIu64 ", the folder to %" PRIu64, path,
-			     s->guard.head.id, id);
+		rv = dr_fail(e, DR_E_CORRUPT, "%s belongs to raft id %" PRIu64 ", the folder to %" PRIu64,
+			     path, s->guard.head.id, id);
 	if (rv == DR_OK && (rv = dr_scan_open_segments(s->log_dir, e)) == DR_E_CORRUPT)
 		rv = dr_wrap(e, "this node must not vote; remove it and let it join again under a new id");
 	if (rv == DR_OK && (err = raft_uv_init(&s->io, loop, s->log_dir, transport)) != 0)

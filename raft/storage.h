@@ -3,7 +3,8 @@
  * The hooks keep the guard (guard.h), announce entries before they are written, verify snapshots on every
  * way they take, and turn every failure that libraft would carry on after into a fatal one.
  *
- *   append    appended() -> libraft writes -> guard record -> (durable: fdatasync) -> reported done
+ *   append    appended() -> libraft writes -> guard record -> reported done; of a durable one the guard says
+ *             "ahead", with fdatasync, in parallel with libraft's write, and both are waited for
  *   truncate  guard lowered and durable -> libraft truncates
  *   term,vote guard says "about to", durable -> libraft writes -> guard says "done"
  *   load      libraft loads -> compared with the guard -> refused, or the guard takes it over
@@ -33,21 +34,21 @@ struct dr_storage {
 	struct raft_io inner; /* libraft's own functions */
 	struct dr_guard guard;
 	struct dr_syncer syncer;
-	uv_timer_t flush;     /* makes records durable soon that nobody waits for */
+	uv_timer_t flush; /* makes records durable soon that nobody waits for */
 	const struct dr_storage_cbs *cbs;
 	void *ctx;
 	char log_dir[DR_PATH_MAX];
-	uint64_t next;        /* index that the next append begins with */
-	uint32_t chain;       /* at next - 1 */
-	bool rebase;          /* that chain began anew and no record says so yet */
+	uint64_t next;  /* index that the next append begins with */
+	uint32_t chain; /* at next - 1 */
+	bool rebase;    /* that chain began anew; the next append or record says so */
 	struct dr_guard_point kept[DR_CHAIN_KEPT]; /* chain by index % DR_CHAIN_KEPT */
 	struct dr_storage_append *head, **tail;    /* appends on their way, oldest first */
 	raft_io_recv_cb recv;
 	uint64_t id;
 	bool closing;
-	unsigned closes;      /* handles still closing */
+	unsigned closes; /* handles still closing */
 	void (*closed)(void *ctx);
-	struct dr_error why;  /* why load refused */
+	struct dr_error why; /* why load refused */
 };
 
 /* Install the hooks.  dir holds `guard` and `log/`.  On error nothing needs a close. */
@@ -60,8 +61,8 @@ void dr_storage_close(struct dr_storage *s, void (*closed)(void *ctx));
 /* Free what io.load() handed out. */
 void dr_storage_release(struct raft_snapshot *snapshot, struct raft_entry *entries, size_t n);
 
-/* The part of the load hook that only compares: what libraft loaded against the guard.  *chain and *rebase
- * become the chain after the last entry. */
+/* The part of the load hook that only compares: what libraft loaded against the guard.  *chain becomes the
+ * chain after the last entry, *rebase whether it began anew, kept (DR_CHAIN_KEPT of them) its last values. */
 struct dr_storage_loaded {
 	uint64_t term, vote;
 	const struct raft_snapshot *snapshot; /* may be NULL */
@@ -70,7 +71,7 @@ struct dr_storage_loaded {
 	size_t n;
 };
 DR_MUST_USE enum dr_err dr_storage_compare(const struct dr_guard *g, const char *log_dir,
-					   const struct dr_storage_loaded *l, uint32_t *chain, bool *rebase,
-					   struct dr_error *e);
+					   const struct dr_storage_loaded *l, struct dr_guard_point *kept,
+					   uint32_t *chain, bool *rebase, struct dr_error *e);
 
 #endif

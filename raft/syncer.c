@@ -40,13 +40,13 @@ static void on_async(uv_async_t *async)
 	s->advanced(s->ctx);
 }
 
-enum dr_err dr_syncer_start(struct dr_syncer *s, uv_loop_t *loop, int fd, void (*advanced)(void *ctx), void *ctx,
-			    struct dr_error *e)
+enum dr_err dr_syncer_start(struct dr_syncer *s, uv_loop_t *loop, int fd, void (*advanced)(void *ctx),
+			    void *ctx, struct dr_error *e)
 {
-	uv_thread_options_t small = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = 256 * 1024};
+	uv_thread_options_t small = { .flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = 256 * 1024 };
 	int rv;
 
-	*s = (struct dr_syncer){.fd = fd, .advanced = advanced, .ctx = ctx};
+	*s = (struct dr_syncer){ .fd = fd, .advanced = advanced, .ctx = ctx };
 	if (uv_mutex_init(&s->mutex) != 0 || uv_cond_init(&s->cond) != 0)
 		return dr_fail(e, DR_E_INTERNAL, "no lock for the guard's thread");
 	rv = uv_async_init(loop, &s->async, on_async);

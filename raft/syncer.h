@@ -29,8 +29,8 @@ struct dr_syncer {
 
 /* advanced is called on the loop when synced or error changed.  The caller keeps *s in place and fd open
  * until `closed` of dr_syncer_stop() was called. */
-DR_MUST_USE enum dr_err dr_syncer_start(struct dr_syncer *s, uv_loop_t *loop, int fd, void (*advanced)(void *ctx),
-					void *ctx, struct dr_error *e);
+DR_MUST_USE enum dr_err dr_syncer_start(struct dr_syncer *s, uv_loop_t *loop, int fd,
+					void (*advanced)(void *ctx), void *ctx, struct dr_error *e);
 /* What was written so far under numbers up to `upto` is to become durable. */
 void dr_syncer_request(struct dr_syncer *s, uint64_t upto);
 void dr_syncer_stop(struct dr_syncer *s, void (*closed)(void *ctx));

@@ -51,7 +51,9 @@ static void answer(struct dr_link *l, struct uv_stream_s *stream, int status)
 static void on_open(struct dr_conn *c)
 {
 	struct dr_link *l = c->ctx;
-	struct dr_raft_hello h = {.from = l->t->id, .to = l->to, .name = l->t->name, .address = l->t->address};
+	struct dr_raft_hello h = {
+		.from = l->t->id, .to = l->to, .name = l->t->name, .address = l->t->address
+	};
 	struct dr_buf b;
 
 	dr_buf_init(&b, 512);
@@ -95,7 +97,8 @@ static void on_closed(struct dr_conn *c, const struct dr_error *why)
 	struct dr_transport *t = l->t;
 
 	if (!t->closing && why->code != t->last_err && why->code != DR_OK)
-		dr_log(DR_LOG_WARN, "raft.link.closed", "to=%s id=%" PRIu64 " reason=\"%s\"", l->name.s, l->to, why->msg);
+		dr_log(DR_LOG_WARN, "raft.link.closed", "to=%s id=%" PRIu64 " reason=\"%s\"", l->name.s,
+		       l->to, why->msg);
 	t->last_err = why->code;
 	for (at = &t->links; *at != l; at = &(*at)->next)
 		;
@@ -105,18 +108,18 @@ static void on_closed(struct dr_conn *c, const struct dr_error *why)
 	maybe_closed(t);
 }
 
-static const struct dr_conn_cbs link_cbs = {on_open, on_frame, on_closed};
+static const struct dr_conn_cbs link_cbs = { on_open, on_frame, on_closed };
 
 static int transport_connect(struct raft_uv_transport *uv, struct raft_uv_connect *req, raft_id id,
 			     const char *address, raft_uv_connect_cb cb)
 {
 	struct dr_transport *t = uv->impl;
-	struct dr_identity want = {.kind = DR_PEER_COORDINATOR};
+	struct dr_identity want = { .kind = DR_PEER_COORDINATOR };
 	struct dr_link *l = dr_xcalloc(sizeof *l);
 	struct dr_address to;
 	struct dr_error e;
 
-	*l = (struct dr_link){.t = t, .req = req, .cb = cb, .to = id};
+	*l = (struct dr_link){ .t = t, .req = req, .cb = cb, .to = id };
 	l->conn.ctx = l;
 	req->cb = cb;
 	if (dr_raft_address_parse(address, &want.name, &to, &e) != DR_OK ||
@@ -146,8 +149,8 @@ enum dr_err dr_transport_accept(struct dr_transport *t, struct dr_conn *c, const
 		return dr_fail(e, DR_E_AUTH, "hello of '%s' under the certificate of %s '%s'", h->name.s,
 			       dr_peer_kind_name(c->peer.kind), c->peer.name.s);
 	if (h->to != t->id)
-		return dr_fail(e, DR_E_STALE, "hello of '%s' is for raft id %" PRIu64 ", this is %" PRIu64, h->name.s,
-			       h->to, t->id);
+		return dr_fail(e, DR_E_STALE, "hello of '%s' is for raft id %" PRIu64 ", this is %" PRIu64,
+			       h->name.s, h->to, t->id);
 	if (t->accept == NULL || t->closing)
 		return dr_fail(e, DR_E_CLOSED, "not accepting");
 	for (unsigned i = 0; i < 8; i++)
@@ -199,12 +202,12 @@ static void transport_close(struct raft_uv_transport *uv, raft_uv_transport_clos
 void dr_transport_init(struct dr_transport *t, uv_loop_t *loop, struct dr_tls *tls, uint64_t id,
 		       const struct dr_name *name, const struct dr_address *address, uint32_t deadline_ms)
 {
-	*t = (struct dr_transport){.loop = loop,
-				   .tls = tls,
-				   .id = id,
-				   .name = *name,
-				   .address = *address,
-				   .deadline_ms = deadline_ms};
+	*t = (struct dr_transport){ .loop = loop,
+				    .tls = tls,
+				    .id = id,
+				    .name = *name,
+				    .address = *address,
+				    .deadline_ms = deadline_ms };
 	t->uv.version = 1;
 	t->uv.impl = t;
 	t->uv.init = transport_init;

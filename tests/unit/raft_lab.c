@@ -29,7 +29,7 @@ static int64_t now_ms(void)
 
 static void nap(void)
 {
-	struct timespec t = {0, 20000000};
+	struct timespec t = { 0, 20000000 };
 
 	(void)nanosleep(&t, NULL);
 }
@@ -37,7 +37,7 @@ static void nap(void)
 /* A port that was free a moment ago. */
 static uint16_t free_port(void)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof a;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -55,7 +55,7 @@ static void check(enum dr_err rv, const struct dr_error *e)
 
 static void issue(struct lab *l, struct lab_peer *p)
 {
-	struct dr_identity who = {.kind = DR_PEER_COORDINATOR};
+	struct dr_identity who = { .kind = DR_PEER_COORDINATOR };
 	char prefix[160];
 	struct dr_error e;
 
@@ -71,7 +71,7 @@ void lab_open(struct lab *l, unsigned n, const char *election_ms, const char *th
 
 	char dir[] = "/tmp/raftnode-XXXXXX";
 
-	*l = (struct lab){.n = n, .certs = "-", .election_ms = election_ms, .threshold = threshold};
+	*l = (struct lab){ .n = n, .certs = "-", .election_ms = election_ms, .threshold = threshold };
 	assert_non_null(mkdtemp(dir));
 	(void)snprintf(l->dir, sizeof l->dir, "%s", dir);
 	if (n > 1) {
@@ -81,7 +81,7 @@ void lab_open(struct lab *l, unsigned n, const char *election_ms, const char *th
 	}
 	for (unsigned i = 0; i < n; i++) {
 		struct lab_peer *p = &l->p[i];
-		const char word[] = {'c', '-', (char)('a' + i), '\0'};
+		const char word[] = { 'c', '-', (char)('a' + i), '\0' };
 		struct dr_name name;
 
 		(void)snprintf(p->name, sizeof p->name, "%s", word);
@@ -97,12 +97,12 @@ void lab_open(struct lab *l, unsigned n, const char *election_ms, const char *th
 
 void lab_bootstrap(struct lab *l)
 {
-	struct dr_raft_member m[5] = {0};
+	struct dr_raft_member m[5] = { 0 };
 	struct dr_error e;
 
 	for (unsigned i = 0; i < l->n; i++) {
 		m[i].id = l->p[i].id;
-		m[i].address = (struct dr_address){"127.0.0.1", l->p[i].port};
+		m[i].address = (struct dr_address){ "127.0.0.1", l->p[i].port };
 		(void)dr_name_set(&m[i].name, l->p[i].name);
 	}
 	for (unsigned i = 0; i < l->n; i++)
@@ -134,7 +134,8 @@ void lab_start(struct lab *l, unsigned i)
 	if (p->pid == 0) {
 		(void)dup2(in[0], 0);
 		(void)dup2(out[1], 1);
-		(void)execl(RAFT_PEER, RAFT_PEER, p->dir, p->name, port, l->certs, l->election_ms, l->threshold, (char *)NULL);
+		(void)execl(RAFT_PEER, RAFT_PEER, p->dir, p->name, port, l->certs, l->election_ms,
+			    l->threshold, (char *)NULL);
 		_exit(9);
 	}
 	(void)close(in[0]);
@@ -177,7 +178,7 @@ bool lab_wait(struct lab_peer *p, const char *prefix, int ms)
 	int64_t end = now_ms() + ms;
 
 	for (;;) {
-		struct pollfd f = {.fd = p->out, .events = POLLIN};
+		struct pollfd f = { .fd = p->out, .events = POLLIN };
 		ssize_t n;
 
 		while (take_line(p)) {

@@ -17,7 +17,7 @@ struct lab_peer {
 	int in, out;
 	char text[4096]; /* what it said and nobody has taken yet */
 	size_t len;
-	char last[600];  /* the line that the last wait found */
+	char last[600]; /* the line that the last wait found */
 };
 
 struct lab {

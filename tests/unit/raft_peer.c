@@ -4,6 +4,7 @@
  *   raft_peer DIR NAME PORT CERTS|- ELECTION_MS THRESHOLD
  *   propose BYTES COUNT WINDOW [durable]  -> proposed ok=N unknown=N refused=N us=N
  *   flood COUNT                           -> flooded ok=N full=N, then flood-done ok=N
+ *   bench BYTES COUNT [durable]           -> bench p50=US p90=US p99=US max=US, one at a time
  *   status                                -> status role=... (one line)
  *   add ID NAME PORT | remove ID | transfer ID -> changed ok | changed error=...
  *   quit                                  -> closed
@@ -37,8 +38,10 @@ struct peer {
 	uint32_t left, out, window, ok, unknown, refused; /* the running proposal */
 	size_t bytes;
 	uint8_t first;
-	uint64_t began_ns;
+	uint64_t began_ns, sent_ns;
 	bool flooding;
+	uint32_t *us; /* of the running bench, n_us of them so far */
+	uint32_t n_us;
 };
 
 static struct peer peer;
@@ -71,7 +74,7 @@ static void on_appended(void *ctx, uint64_t index, uint64_t term, const uint8_t 
 static void on_apply(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len)
 {
 	struct peer *p = ctx;
-	uint64_t head[3] = {index, term, len};
+	uint64_t head[3] = { index, term, len };
 
 	p->count++;
 	p->chain = dr_crc32c(dr_crc32c(p->chain, head, sizeof head), cmd, len);
@@ -102,8 +105,8 @@ static enum dr_err on_restore(void *ctx, const uint8_t *data, size_t len, uint64
 static void on_role(void *ctx, const struct dr_raft_status *st)
 {
 	(void)ctx;
-	say("role %s term=%" PRIu64 " leader=%" PRIu64 " removed=%d", st->role == DR_RAFT_LEADER ? "leader" : "follower",
-	    st->term, st->leader_id, st->removed);
+	say("role %s term=%" PRIu64 " leader=%" PRIu64 " removed=%d",
+	    st->role == DR_RAFT_LEADER ? "leader" : "follower", st->term, st->leader_id, st->removed);
 }
 
 static void on_fatal(void *ctx, const struct dr_error *e)
@@ -112,7 +115,7 @@ static void on_fatal(void *ctx, const struct dr_error *e)
 	say("fatal %s", e->msg);
 }
 
-static const struct dr_raft_cbs cbs = {on_appended, on_apply, on_snapshot, on_restore, on_role, on_fatal};
+static const struct dr_raft_cbs cbs = { on_appended, on_apply, on_snapshot, on_restore, on_role, on_fatal };
 
 /* ---- proposals ---- */
 
@@ -124,11 +127,30 @@ static void on_proposed(void *arg, enum dr_err outcome, uint64_t index)
 
 	(void)index;
 	p->out--;
+	if (p->us != NULL)
+		p->us[p->n_us++] = (uint32_t)((dr_clock_boot_ns() - p->sent_ns) / 1000);
 	if (outcome == DR_OK)
 		p->ok++;
 	else
 		p->unknown++;
 	pump(p);
+}
+
+static int rising(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void bench_done(struct peer *p)
+{
+	qsort(p->us, p->n_us, sizeof *p->us, rising);
+	if (p->n_us > 0)
+		say("bench p50=%u p90=%u p99=%u max=%u", p->us[p->n_us / 2], p->us[p->n_us * 9 / 10],
+		    p->us[p->n_us * 99 / 100], p->us[p->n_us - 1]);
+	dr_free(p->us);
+	p->us = NULL;
 }
 
 static void pump(struct peer *p)
@@ -141,6 +163,7 @@ static void pump(struct peer *p)
 		memset(cmd, 'a' + (int)(p->left % 26), p->bytes);
 		cmd[0] = p->first;
 		p->left--;
+		p->sent_ns = dr_clock_boot_ns();
 		rv = dr_raft_propose(p->raft, cmd, p->bytes, on_proposed, p);
 		if (rv == DR_OK)
 			p->out++;
@@ -149,8 +172,10 @@ static void pump(struct peer *p)
 	}
 	if (p->left > 0 || p->out > 0)
 		return;
-	say("%s ok=%u unknown=%u refused=%u us=%" PRIu64, p->flooding ? "flood-done" : "proposed", p->ok, p->unknown,
-	    p->refused, (dr_clock_boot_ns() - p->began_ns) / 1000);
+	if (p->us != NULL)
+		bench_done(p);
+	say("%s ok=%u unknown=%u refused=%u us=%" PRIu64, p->flooding ? "flood-done" : "proposed", p->ok,
+	    p->unknown, p->refused, (dr_clock_boot_ns() - p->began_ns) / 1000);
 	p->flooding = false;
 }
 
@@ -190,7 +215,7 @@ static void conn_closed(struct dr_conn *c, const struct dr_error *why)
 	dr_free(c);
 }
 
-static const struct dr_conn_cbs conn_cbs = {conn_open, conn_frame, conn_closed};
+static const struct dr_conn_cbs conn_cbs = { conn_open, conn_frame, conn_closed };
 
 static struct dr_conn *on_accept(void *ctx, const struct dr_conn_cbs **out)
 {
@@ -238,16 +263,18 @@ static void status(struct peer *p)
 		if (st.match[i] < st.last && st.last - st.match[i] > behind)
 			behind = st.last - st.match[i];
 	}
-	say("status role=%s id=%" PRIu64 " term=%" PRIu64 " commit=%" PRIu64 " applied=%" PRIu64 " last=%" PRIu64
-	    " leader=%" PRIu64 " members=%u voters=%u snap=%" PRIu64 " removed=%d count=%" PRIu64 " chain=%08x appended=%" PRIu64
-	    " restored=%" PRIu64 " behind=%" PRIu64,
-	    st.role == DR_RAFT_LEADER ? "leader" : "follower", st.id, st.term, st.commit, st.applied, st.last, st.leader_id,
-	    st.members, voters, st.snapshot_index, st.removed, p->count, p->chain, p->appended, p->restored, behind);
+	say("status role=%s id=%" PRIu64 " term=%" PRIu64 " commit=%" PRIu64 " applied=%" PRIu64
+	    " last=%" PRIu64 " leader=%" PRIu64 " members=%u voters=%u snap=%" PRIu64
+	    " removed=%d count=%" PRIu64 " chain=%08x appended=%" PRIu64 " restored=%" PRIu64
+	    " behind=%" PRIu64,
+	    st.role == DR_RAFT_LEADER ? "leader" : "follower", st.id, st.term, st.commit, st.applied, st.last,
+	    st.leader_id, st.members, voters, st.snapshot_index, st.removed, p->count, p->chain, p->appended,
+	    p->restored, behind);
 }
 
 static void change(struct peer *p, const char *verb, uint64_t id, const char *name, unsigned port)
 {
-	struct dr_raft_member m = {.id = id, .address = {"127.0.0.1", (uint16_t)port}, .voter = true};
+	struct dr_raft_member m = { .id = id, .address = { "127.0.0.1", (uint16_t)port }, .voter = true };
 	struct dr_error e;
 	enum dr_err rv;
 
@@ -272,6 +299,10 @@ static void command(struct peer *p, const char *line)
 	} else if (sscanf(line, "flood %llu", &a) == 1) {
 		p->flooding = true;
 		propose(p, 100, (uint32_t)a, (uint32_t)a, false);
+	} else if (sscanf(line, "bench %llu %llu %15s", &a, &b, extra) >= 2) {
+		p->us = dr_xcalloc((size_t)b * sizeof *p->us);
+		p->n_us = 0;
+		propose(p, (size_t)a, (uint32_t)b, 1, extra[0] == 'd');
 	} else if (strcmp(line, "status") == 0) {
 		status(p);
 	} else if (sscanf(line, "%15s %llu %63s %llu", word, &a, name, &b) >= 2) {
@@ -308,12 +339,14 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	}
 }
 
-static enum dr_err open_net(struct peer *p, const char *certs, const char *name, uint16_t port, struct dr_error *e)
+static enum dr_err open_net(struct peer *p, const char *certs, const char *name, uint16_t port,
+			    struct dr_error *e)
 {
 	char cert[256], key[256], ca[256];
-	struct dr_tls_files files = {ca, cert, key};
+	struct dr_tls_files files = { ca, cert, key };
 	struct dr_listener_config config = {
-		.at = {"127.0.0.1", port}, .handshake_ms = 2000, .pending_max = 16, .accept_cb = on_accept};
+		.at = { "127.0.0.1", port }, .handshake_ms = 2000, .pending_max = 16, .accept_cb = on_accept
+	};
 	enum dr_err rv;
 
 	(void)snprintf(ca, sizeof ca, "%s/ca.crt", certs);
@@ -324,23 +357,32 @@ static enum dr_err open_net(struct peer *p, const char *certs, const char *name,
 	return rv != DR_OK ? rv : dr_listener_open(&p->listener, &p->loop, &config, e);
 }
 
+static uint64_t number(const char *text)
+{
+	uint64_t n = 0;
+
+	if (dr_parse_u64(text, 0, UINT32_MAX, &n) != DR_OK)
+		exit(2);
+	return n;
+}
+
 int main(int argc, char **argv)
 {
-	struct dr_raft_config config = {.cbs = &cbs, .ctx = &peer};
-	struct dr_error e = {0};
+	struct dr_raft_config config = { .cbs = &cbs, .ctx = &peer };
+	struct dr_error e = { 0 };
 	enum dr_err rv = DR_OK;
 
 	if (argc != 7)
 		return 2;
-	if (getenv("RAFT_PEER_SIGPIPE") == NULL)
-		(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN); /* as every program of ours does: libuv does not */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	dr_log_init("raft_peer", getenv("LAB_VERBOSE") != NULL ? DR_LOG_WARN : DR_LOG_ERROR);
 	(void)uv_loop_init(&peer.loop);
 	config.dir = argv[1];
-	config.address = (struct dr_address){"127.0.0.1", (uint16_t)atoi(argv[3])};
-	config.election_ms = (uint32_t)atoi(argv[5]);
+	config.address = (struct dr_address){ "127.0.0.1", (uint16_t)number(argv[3]) };
+	config.election_ms = (uint32_t)number(argv[5]);
 	config.heartbeat_ms = config.election_ms / 6;
-	config.snapshot_threshold = (uint32_t)atoi(argv[6]);
+	config.snapshot_threshold = (uint32_t)number(argv[6]);
 	(void)dr_name_set(&config.name, argv[2]);
 	if (strcmp(argv[4], "-") != 0)
 		rv = open_net(&peer, argv[4], argv[2], config.address.port, &e);

@@ -169,7 +169,8 @@ static void test_truncated_tail(void **state)
 	lab_kill(&lab.p[(first + 1) % 3]);
 	lab_kill(&lab.p[(first + 2) % 3]);
 	lab_say(&lab.p[first], "propose 100 20 20 durable");
-	assert_true(lab_wait(&lab.p[first], "proposed ok=0 unknown=20", LAB_WAIT_MS)); /* it steps down alone */
+	assert_true(
+	    lab_wait(&lab.p[first], "proposed ok=0 unknown=20", LAB_WAIT_MS)); /* it steps down alone */
 	lab_kill(&lab.p[first]);
 	lab_start(&lab, (first + 1) % 3);
 	lab_start(&lab, (first + 2) % 3);
@@ -186,7 +187,8 @@ static void test_truncated_tail(void **state)
 	quit_all();
 }
 
-static void change(unsigned leader, const char *want, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void change(unsigned leader, const char *want, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 static void change(unsigned leader, const char *want, const char *fmt, ...)
 {
 	char line[160];
@@ -222,15 +224,16 @@ static void test_transfer(void **state)
 static void prepare(unsigned i)
 {
 	struct lab_peer *p = &lab.p[i];
-	struct dr_identity who = {.kind = DR_PEER_COORDINATOR};
+	struct dr_identity who = { .kind = DR_PEER_COORDINATOR };
 	char prefix[200];
 	struct dr_error e;
-	const char word[] = {'c', '-', (char)('a' + i), '\0'};
+	const char word[] = { 'c', '-', (char)('a' + i), '\0' };
 
 	(void)snprintf(p->name, sizeof p->name, "%s", word);
 	(void)snprintf(p->dir, sizeof p->dir, "%s/%s-joined", lab.certs, word);
 	if (p->port == 0)
-		p->port = (uint16_t)(lab.p[0].port + 1000 > 60000 ? lab.p[0].port - 1000 : lab.p[0].port + 1000);
+		p->port =
+		    (uint16_t)(lab.p[0].port + 1000 > 60000 ? lab.p[0].port - 1000 : lab.p[0].port + 1000);
 	(void)dr_name_set(&who.name, p->name);
 	assert_int_equal(dr_raft_prepare_join(p->dir, &who.name, &p->id, &e), DR_OK);
 	(void)snprintf(prefix, sizeof prefix, "%s/%s", lab.certs, p->name);
@@ -303,7 +306,7 @@ static void test_foreign(void **state)
 	uint64_t term;
 	const char *certs = lab.certs;
 	char own[220], other[260];
-	struct dr_identity who = {.kind = DR_PEER_COORDINATOR};
+	struct dr_identity who = { .kind = DR_PEER_COORDINATOR };
 	struct dr_error e;
 
 	(void)state;
@@ -332,7 +335,7 @@ static void test_foreign(void **state)
 /* Majority gone for good: one survivor goes on alone. */
 static void test_recover(void **state)
 {
-	struct dr_raft_member m = {.voter = true};
+	struct dr_raft_member m = { .voter = true };
 	unsigned leader, left;
 	uint64_t term, count;
 	struct dr_error e;
@@ -348,7 +351,7 @@ static void test_recover(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		lab_kill(&lab.p[i]);
 	m.id = lab.p[left].id;
-	m.address = (struct dr_address){"127.0.0.1", lab.p[left].port};
+	m.address = (struct dr_address){ "127.0.0.1", lab.p[left].port };
 	(void)dr_name_set(&m.name, lab.p[left].name);
 	assert_int_equal(dr_raft_recover(lab.p[left].dir, &m, &e), DR_OK);
 	lab_start(&lab, left);
@@ -365,9 +368,11 @@ static void test_recover(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_elect_and_propose), CASE(test_leader_killed), CASE(test_all_restart),
-		CASE(test_snapshot_installed), CASE(test_truncated_tail), CASE(test_transfer),
-		CASE(test_join_and_remove), CASE(test_wiped_and_back), CASE(test_foreign), CASE(test_recover),
+		CASE(test_elect_and_propose), CASE(test_leader_killed),
+		CASE(test_all_restart),       CASE(test_snapshot_installed),
+		CASE(test_truncated_tail),    CASE(test_transfer),
+		CASE(test_join_and_remove),   CASE(test_wiped_and_back),
+		CASE(test_foreign),           CASE(test_recover),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -148,7 +148,7 @@ static void test_flip_in_last_batch(void **state)
 
 static void test_open_segment_zeroed(void **state)
 {
-	uint8_t zero[4096] = {0};
+	uint8_t zero[4096] = { 0 };
 	int fd;
 
 	(void)state;
@@ -357,6 +357,24 @@ static void test_torn_write(void **state)
 	assert_int_equal(lab_quit(a), 0);
 }
 
+/* libraft would retry a failed write for 5 s and crash: we leave at once, with the reason and 74. */
+static void test_write_fails(void **state)
+{
+	struct rlimit small = { 4096, 4096 };
+
+	(void)state;
+	start_leading();
+	propose(200, 5, "");
+	assert_int_equal(prlimit(a->pid, RLIMIT_FSIZE, &small, NULL), 0);
+	lab_say(a, "propose 4000 10 1");
+	assert_true(lab_wait(a, "fatal ", LAB_WAIT_MS));
+	assert_non_null(strstr(a->last, "cannot be written"));
+	assert_int_equal(lab_exit_code(a), 74);
+	start_leading();
+	assert_true(lab_value(a, "count") >= 5);
+	assert_int_equal(lab_quit(a), 0);
+}
+
 static void test_wrong_name(void **state)
 {
 	(void)state;
@@ -368,7 +386,7 @@ static void test_wrong_name(void **state)
 
 static void test_bootstrap_twice(void **state)
 {
-	struct dr_raft_member m = {.id = a->id, .address = {"127.0.0.1", a->port}};
+	struct dr_raft_member m = { .id = a->id, .address = { "127.0.0.1", a->port } };
 	struct dr_name name;
 	struct dr_error e;
 	uint64_t id;
@@ -388,11 +406,25 @@ static void test_bootstrap_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_restart), CASE(test_window), CASE(test_flip_in_open_segment), CASE(test_flip_in_last_batch),
-		CASE(test_open_segment_zeroed), CASE(test_open_segment_deleted), CASE(test_closed_segment_damaged),
-		CASE(test_closed_segment_deleted), CASE(test_metadata), CASE(test_vote), CASE(test_metadata_deleted),
-		CASE(test_snapshot_flip), CASE(test_snapshot_restored), CASE(test_guard_missing), CASE(test_guard_torn),
-		CASE(test_torn_write), CASE(test_wrong_name), CASE(test_bootstrap_twice),
+		CASE(test_restart),
+		CASE(test_window),
+		CASE(test_flip_in_open_segment),
+		CASE(test_flip_in_last_batch),
+		CASE(test_open_segment_zeroed),
+		CASE(test_open_segment_deleted),
+		CASE(test_closed_segment_damaged),
+		CASE(test_closed_segment_deleted),
+		CASE(test_metadata),
+		CASE(test_vote),
+		CASE(test_metadata_deleted),
+		CASE(test_snapshot_flip),
+		CASE(test_snapshot_restored),
+		CASE(test_guard_missing),
+		CASE(test_guard_torn),
+		CASE(test_torn_write),
+		CASE(test_write_fails),
+		CASE(test_wrong_name),
+		CASE(test_bootstrap_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,464 @@
+/* test_raft_parts.c -- the pieces of raft/ that need no process: hello, entry frames, snapshot seals, the
+ * guard's file, the scan of segments, and the comparison of a loaded log with the guard. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "raft/entry.h"
+#include "raft/guard.h"
+#include "raft/hello.h"
+#include "raft/node.h"
+#include "raft/scan.h"
+#include "raft/snap.h"
+#include "raft/storage.h"
+
+static char dir[64], guard_path[96];
+
+static int setup(void **state)
+{
+	(void)state;
+	(void)snprintf(dir, sizeof dir, "/tmp/raftnode-parts-XXXXXX");
+	if (mkdtemp(dir) == NULL)
+		return -1;
+	(void)snprintf(guard_path, sizeof guard_path, "%s/guard", dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char path[96];
+
+	(void)state;
+	(void)unlink(guard_path);
+	(void)snprintf(path, sizeof path, "%s/open-1", dir);
+	(void)unlink(path);
+	return rmdir(dir);
+}
+
+/* ---- hello, entry, snapshot ---- */
+
+static void test_hello(void **state)
+{
+	struct dr_raft_hello h = { .from = 7, .to = UINT64_MAX, .address = { "fd00::1", 7400 } }, back;
+	struct dr_buf b;
+	struct dr_error e;
+
+	(void)state;
+	(void)dr_name_set(&h.name, "c-a");
+	dr_buf_init(&b, 512);
+	dr_raft_hello_encode(&h, &b);
+	assert_int_equal(dr_raft_hello_decode(b.data, b.len, &back, &e), DR_OK);
+	assert_memory_equal(&back.name, &h.name, sizeof h.name);
+	assert_string_equal(back.address.host, "fd00::1");
+	assert_int_equal(back.address.port, 7400);
+	assert_true(back.from == 7 && back.to == UINT64_MAX);
+	for (size_t n = 0; n < b.len; n++) /* every cut is refused */
+		assert_int_equal(dr_raft_hello_decode(b.data, n, &back, &e), DR_E_PROTOCOL);
+	b.data[0] = 2;
+	assert_int_equal(dr_raft_hello_decode(b.data, b.len, &back, &e), DR_E_PROTOCOL);
+	dr_buf_close(&b);
+}
+
+static void test_address(void **state)
+{
+	struct dr_address in = { "10.1.0.10", 7400 }, out;
+	struct dr_name name, back;
+	char text[DR_RAFT_ADDRESS_MAX];
+	struct dr_error e;
+
+	(void)state;
+	(void)dr_name_set(&name, "c-a");
+	dr_raft_address_format(&name, &in, text);
+	assert_string_equal(text, "c-a@10.1.0.10:7400");
+	assert_int_equal(dr_raft_address_parse(text, &back, &out, &e), DR_OK);
+	assert_true(dr_name_eq(&name, &back) && strcmp(out.host, in.host) == 0 && out.port == in.port);
+	assert_int_equal(dr_raft_address_parse("10.1.0.10:7400", &back, &out, &e), DR_E_INVALID);
+	assert_int_equal(dr_raft_address_parse("c-a@host:7400", &back, &out, &e), DR_E_INVALID);
+	assert_int_equal(dr_raft_address_parse("@10.1.0.10:7400", &back, &out, &e), DR_E_INVALID);
+}
+
+static void test_entry(void **state)
+{
+	uint8_t cmd[40], out[64];
+	const uint8_t *back;
+	uint64_t term;
+	size_t len;
+
+	(void)state;
+	memset(cmd, 0xc3, sizeof cmd);
+	for (size_t n = 1; n <= sizeof cmd; n++) {
+		size_t size = dr_entry_size(n);
+
+		assert_int_equal(size % 8, 0);
+		dr_entry_wrap(out, 99, cmd, n);
+		assert_true(dr_entry_open(out, size, &term, &back, &len));
+		assert_int_equal(len, n);
+		assert_int_equal(term, 99);
+		assert_memory_equal(back, cmd, n);
+		assert_true(dr_entry_durable(back, len));
+		assert_false(dr_entry_open(out, size - 8, &term, &back, &len));
+	}
+	assert_false(dr_entry_durable((const uint8_t *)"\x7f", 1));
+	assert_false(dr_entry_durable(cmd, 0));
+}
+
+static void test_snapshot(void **state)
+{
+	uint8_t whole[DR_SNAP_HEADER + 16] = { 0 };
+	const uint8_t *data;
+	size_t len;
+	struct dr_error e;
+
+	(void)state;
+	memcpy(whole + DR_SNAP_HEADER, "hello, world", 12);
+	dr_snap_seal(whole, whole + DR_SNAP_HEADER, 12);
+	assert_int_equal(dr_snap_open(whole, sizeof whole, &data, &len, &e), DR_OK);
+	assert_int_equal(len, 12);
+	assert_true(dr_snap_hash(whole) != 0);
+	for (size_t at = 0; at < DR_SNAP_HEADER + 12; at++) {
+		if (at >= 12 && at < 16)
+			continue; /* reserved */
+		if (at >= 56 && at < 64)
+			continue;
+		whole[at] ^= 1;
+		assert_int_equal(dr_snap_open(whole, sizeof whole, &data, &len, &e), DR_E_CORRUPT);
+		whole[at] ^= 1;
+	}
+	assert_int_equal(dr_snap_open(whole, DR_SNAP_HEADER + 8, &data, &len, &e), DR_E_CORRUPT);
+	assert_int_equal(dr_snap_open(whole, 5, &data, &len, &e), DR_E_CORRUPT);
+}
+
+/* ---- the guard's file ---- */
+
+static void open_fresh(struct dr_guard *g)
+{
+	const struct dr_guard_head head = { .id = 5, .term = 1 };
+	struct dr_error e;
+
+	assert_int_equal(dr_guard_create(guard_path, &head, &e), DR_OK);
+	assert_int_equal(dr_guard_create(guard_path, &head, &e), DR_E_EXISTS);
+	assert_int_equal(dr_guard_open(g, guard_path, &e), DR_OK);
+}
+
+static void set(struct dr_guard *g, uint64_t floor, uint32_t chain)
+{
+	struct dr_error e;
+
+	g->head.floor = floor;
+	g->head.chain = chain;
+	assert_int_equal(dr_guard_write(g, &e), DR_OK);
+}
+
+static void reopen(struct dr_guard *g)
+{
+	struct dr_error e;
+
+	dr_guard_close(g);
+	assert_int_equal(dr_guard_open(g, guard_path, &e), DR_OK);
+}
+
+static void test_guard_laps(void **state)
+{
+	struct dr_guard g;
+
+	(void)state;
+	open_fresh(&g);
+	for (uint32_t i = 1; i <= 10000; i++) /* more than two laps of the ring */
+		set(&g, i, i * 3);
+	reopen(&g);
+	assert_int_equal(g.head.floor, 10000);
+	assert_int_equal(g.head.id, 5);
+	assert_int_equal(g.seq, 10001);
+	assert_int_equal(g.n_points, 4096);
+	assert_true(g.points[0].index == 10000 - 4095 && g.points[0].chain == (10000 - 4095) * 3);
+	dr_guard_close(&g);
+}
+
+static void test_guard_truncation_and_rebase(void **state)
+{
+	struct dr_guard g;
+
+	(void)state;
+	open_fresh(&g);
+	set(&g, 10, 1);
+	set(&g, 20, 2);
+	set(&g, 15, 3); /* cut off, and written anew */
+	set(&g, 18, 4);
+	reopen(&g);
+	assert_int_equal(g.n_points, 4); /* 0, 10, 15, 18 */
+	assert_true(g.points[2].index == 15 && g.points[2].chain == 3);
+	g.head.rebase = true;
+	set(&g, 30, 0);
+	set(&g, 31, 7);
+	reopen(&g);
+	assert_int_equal(g.n_points, 2);
+	assert_int_equal(g.points[0].index, 30);
+	dr_guard_close(&g);
+}
+
+static void test_guard_torn_and_gap(void **state)
+{
+	struct dr_guard g;
+	uint8_t junk[128];
+	int fd;
+
+	(void)state;
+	open_fresh(&g);
+	for (uint32_t i = 1; i <= 100; i++)
+		set(&g, i, i);
+	memset(junk, 0xee, sizeof junk);
+	fd = open(guard_path, O_RDWR);
+	assert_int_equal(pwrite(fd, junk, 64, (off_t)g.seq * 128 + 64), 64); /* the newest, torn */
+	reopen(&g);
+	assert_int_equal(g.head.floor, 99);
+	assert_int_equal(pwrite(fd, junk, 128, 50 * 128), 128); /* a page that never reached the disk */
+	reopen(&g);
+	assert_int_equal(g.head.floor, 99);
+	assert_int_equal(g.points[0].index, 50); /* record 51 says floor 50; nothing before the gap counts */
+	(void)close(fd);
+	dr_guard_close(&g);
+}
+
+static void test_guard_without_record(void **state)
+{
+	struct dr_guard g;
+	struct dr_error e;
+	uint8_t zero[128] = { 0 };
+	int fd;
+
+	(void)state;
+	assert_int_equal(dr_guard_open(&g, guard_path, &e), DR_E_CORRUPT);
+	open_fresh(&g);
+	dr_guard_close(&g);
+	fd = open(guard_path, O_RDWR);
+	assert_int_equal(pwrite(fd, zero, sizeof zero, 128), sizeof zero);
+	(void)close(fd);
+	assert_int_equal(dr_guard_open(&g, guard_path, &e), DR_E_CORRUPT);
+	assert_non_null(strstr(e.msg, "guard"));
+}
+
+/* ---- the comparison ---- */
+
+struct log {
+	struct raft_entry entry[8];
+	uint8_t bytes[8][8];
+	uint32_t chain[8];
+	struct dr_storage_loaded l;
+};
+
+static void make_log(struct log *t, uint64_t start, size_t n)
+{
+	uint32_t chain = 0;
+
+	memset(t, 0, sizeof *t);
+	for (size_t i = 0; i < n; i++) {
+		memset(t->bytes[i], (int)(start + i), 8);
+		t->entry[i].term = 3;
+		t->entry[i].type = RAFT_COMMAND;
+		t->entry[i].buf = (struct raft_buffer){ t->bytes[i], 8 };
+		chain = dr_guard_link(chain, 3, RAFT_COMMAND, t->bytes[i], 8);
+		t->chain[i] = chain;
+	}
+	t->l =
+	    (struct dr_storage_loaded){ .term = 3, .vote = 5, .start = start, .entries = t->entry, .n = n };
+}
+
+static enum dr_err compare(const struct dr_guard *g, const struct log *t)
+{
+	static struct dr_guard_point kept[DR_CHAIN_KEPT];
+	struct dr_error e = { 0 };
+	uint32_t chain;
+	bool rebase;
+	enum dr_err rv = dr_storage_compare(g, "/d/log", &t->l, kept, &chain, &rebase, &e);
+
+	if (rv != DR_OK)
+		assert_non_null(strstr(e.msg, "new id"));
+	else if (!rebase && t->l.n > 0)
+		assert_int_equal(kept[(t->l.start + t->l.n - 1) % DR_CHAIN_KEPT].chain, chain);
+	return rv;
+}
+
+static void test_compare(void **state)
+{
+	struct dr_guard_point points[] = { { 0, 0 }, { 2, 0 }, { 4, 0 } };
+	struct dr_guard g = { .points = points, .n_points = 3 };
+	struct log t;
+
+	(void)state;
+	make_log(&t, 1, 5);
+	points[1].chain = t.chain[1];
+	points[2].chain = t.chain[3];
+	g.head = (struct dr_guard_head){ .term = 3, .vote = 5, .floor = 4, .floor_term = 3 };
+	assert_int_equal(compare(&g, &t), DR_OK);
+	t.bytes[1][0] ^= 1; /* other content below the floor */
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT);
+	t.bytes[1][0] ^= 1;
+	t.bytes[4][0] ^= 1; /* above the floor: never reported, whatever it is */
+	assert_int_equal(compare(&g, &t), DR_OK);
+	g.head.ahead = 5; /* unless it was announced as durable */
+	g.head.ahead_term = 3;
+	g.head.ahead_chain = t.chain[4];
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT);
+	t.bytes[4][0] ^= 1;
+	assert_int_equal(compare(&g, &t), DR_OK);
+	t.l.n = 4; /* announced and not there: a crash before it was written */
+	assert_int_equal(compare(&g, &t), DR_OK);
+	t.l.n = 3;
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT);
+	t.l.n = 4;
+	g.head.floor_term = 2;
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT);
+}
+
+static void test_compare_meta(void **state)
+{
+	struct dr_guard g = { 0 };
+	struct log t;
+
+	(void)state;
+	make_log(&t, 1, 2);
+	g.head = (struct dr_guard_head){ .term = 3, .vote = 5 };
+	assert_int_equal(compare(&g, &t), DR_OK);
+	t.l.vote = 6;
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT);
+	g.head = (struct dr_guard_head){ .term = 4, .vote = 0, .old_term = 3, .old_vote = 6 };
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT); /* the newer ones were written */
+	g.head.pending = true;
+	assert_int_equal(compare(&g, &t), DR_OK); /* a crash on the way */
+	t.l.term = 4;
+	t.l.vote = 0;
+	assert_int_equal(compare(&g, &t), DR_OK);
+	t.l.term = 5;
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT);
+}
+
+static void test_compare_snapshot(void **state)
+{
+	uint8_t whole[DR_SNAP_HEADER + 8] = { 0 };
+	struct raft_buffer buf = { whole, sizeof whole };
+	struct raft_snapshot snap = { .index = 100, .term = 3, .bufs = &buf, .n_bufs = 1 };
+	struct dr_guard g = { 0 };
+	struct log t;
+
+	(void)state;
+	dr_snap_seal(whole, whole + DR_SNAP_HEADER, 8);
+	make_log(&t, 101, 2);
+	t.l.snapshot = &snap;
+	g.head = (struct dr_guard_head){ .term = 3,
+					 .vote = 5,
+					 .floor = 102,
+					 .snap_index = 100,
+					 .snap_term = 3,
+					 .snap_hash = dr_snap_hash(whole) };
+	assert_int_equal(compare(&g, &t), DR_OK);
+	g.head.snap_hash ^= 1; /* another snapshot, well in itself */
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT);
+	g.head.snap_hash ^= 1;
+	g.head.snap_index = 150; /* the newest one is gone */
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT);
+	g.head.snap_index = 50; /* one that the guard has not heard of yet: crash after it was taken */
+	assert_int_equal(compare(&g, &t), DR_OK);
+	whole[DR_SNAP_HEADER] ^= 1;
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT);
+	t.l.snapshot = NULL;
+	assert_int_equal(compare(&g, &t), DR_E_CORRUPT);
+}
+
+/* ---- the scan ---- */
+
+static void scan_expect(const uint8_t *bytes, size_t len, enum dr_err want)
+{
+	char path[96];
+	struct dr_error e = { 0 };
+	int fd;
+
+	(void)snprintf(path, sizeof path, "%s/open-1", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	assert_int_equal(write(fd, bytes, len), (ssize_t)len);
+	(void)close(fd);
+	assert_int_equal(dr_scan_open_segments(dir, &e), want);
+	if (want != DR_OK)
+		assert_non_null(strstr(e.msg, "open-1"));
+}
+
+static void test_scan(void **state)
+{
+	static uint8_t seg[65536];
+
+	(void)state;
+	scan_expect(seg, 0, DR_OK);
+	scan_expect(seg, sizeof seg, DR_OK); /* allocated, never written */
+	seg[0] = 1;
+	scan_expect(seg, sizeof seg, DR_OK);
+	seg[0] = 3;
+	scan_expect(seg, sizeof seg, DR_E_CORRUPT);
+	seg[0] = 1;
+	memset(seg + 8, 0xaa, 8); /* checksums that fit nothing, all in one sector: not torn */
+	seg[16] = 1;
+	memset(seg + 24, 0xbb, 400);
+	scan_expect(seg, sizeof seg, DR_E_CORRUPT);
+	memset(seg + 16, 0xff, 8); /* an absurd count */
+	scan_expect(seg, sizeof seg, DR_E_CORRUPT);
+}
+
+/* ---- configuration ---- */
+
+static void test_config(void **state)
+{
+	static const struct dr_raft_cbs cbs;
+	struct dr_raft_config c = { .dir = dir, .election_ms = 150, .heartbeat_ms = 15, .cbs = &cbs };
+	struct dr_raft *r;
+	struct dr_error e;
+	uv_loop_t loop;
+
+	(void)state;
+	(void)uv_loop_init(&loop);
+	assert_int_equal(dr_raft_open(&r, &loop, &c, &e), DR_E_RANGE); /* libraft triples this pair */
+	c.heartbeat_ms = 100;
+	assert_int_equal(dr_raft_open(&r, &loop, &c, &e), DR_E_RANGE);
+	c.election_ms = 1000;
+	assert_int_equal(dr_raft_open(&r, &loop, &c, &e), DR_E_NOT_FOUND); /* empty folder */
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void test_ids(void **state)
+{
+	struct dr_name a, b;
+
+	(void)state;
+	(void)dr_name_set(&a, "c-a");
+	(void)dr_name_set(&b, "c-b");
+	assert_true(dr_raft_first_id("demo", &a) == dr_raft_first_id("demo", &a));
+	assert_true(dr_raft_first_id("demo", &a) != dr_raft_first_id("demo", &b));
+	assert_true(dr_raft_first_id("demo", &a) != dr_raft_first_id("other", &a));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_hello),
+		CASE(test_address),
+		CASE(test_entry),
+		CASE(test_snapshot),
+		CASE(test_guard_laps),
+		CASE(test_guard_truncation_and_rebase),
+		CASE(test_guard_torn_and_gap),
+		CASE(test_guard_without_record),
+		CASE(test_compare),
+		CASE(test_compare_meta),
+		CASE(test_compare_snapshot),
+		CASE(test_scan),
+		CASE(test_config),
+		CASE(test_ids),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
