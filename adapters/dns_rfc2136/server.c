@@ -234,10 +234,11 @@ static bool tsig_refused(struct dr_dns_server *sv, const struct dr_dns_msg *m)
 			      "apart; check time synchronisation on both",
 			      DR_TSIG_FUDGE_S);
 	else if (m->tsig.error == DR_DNS_BADKEY)
-		(void)dr_fail(&e, DR_E_AUTH,
-			      "does not know TSIG key \"%s\" with %s (BADKEY): configure it there, or "
-			      "correct the key's name in the route",
-			      r->tsig_key, dr_tsig_algorithm_name(r->tsig_algorithm));
+		(void)dr_fail(
+		    &e, DR_E_AUTH,
+		    "does not know TSIG key \"%s\" with %s, or does not let it update (BADKEY): configure it "
+		    "there, or correct the key in the route (secret in %s)",
+		    r->tsig_key, dr_tsig_algorithm_name(r->tsig_algorithm), r->tsig_secret_file);
 	else
 		(void)dr_fail(&e, DR_E_AUTH,
 			      "rejects our signature with TSIG key \"%s\" (%s): the secret in %s is not "
