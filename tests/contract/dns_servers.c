@@ -30,7 +30,9 @@ static const char named_conf[] =
     "key \"" DNS_KEY_512 "\" { algorithm hmac-sha512; secret \"" DNS_SECRET_512 "\"; };\n"
     "key \"" DNS_KEY_IDLE "\" { algorithm hmac-sha256; secret \"" DNS_SECRET_IDLE "\"; };\n"
     "zone \"demo.example\" { type primary; file \"demo.zone\"; update-policy {\n"
-    "  grant " DNS_KEY " zonesub A AAAA TXT CNAME; grant " DNS_KEY_512 " zonesub A AAAA TXT; }; };\n";
+    "  grant " DNS_KEY " zonesub A AAAA TXT;\n"
+    "  grant " DNS_KEY_512 " name sha512.demo.example. A AAAA;\n"
+    "  grant " DNS_KEY_512 " name _drcoord.sha512.demo.example. TXT; }; };\n";
 
 static const char knot_conf[] =
     "server:\n    rundir: %s\n    listen: 127.0.0.1@%u\n    udp-workers: 1\n    tcp-workers: 1\n"
@@ -41,9 +43,12 @@ static const char knot_conf[] =
     "  - id: " DNS_KEY "\n    algorithm: hmac-sha256\n    secret: " DNS_SECRET "\n"
     "  - id: " DNS_KEY_512 "\n    algorithm: hmac-sha512\n    secret: " DNS_SECRET_512 "\n"
     "  - id: " DNS_KEY_IDLE "\n    algorithm: hmac-sha256\n    secret: " DNS_SECRET_IDLE "\n"
-    "acl:\n  - id: update\n    key: [ " DNS_KEY ", " DNS_KEY_512 " ]\n    action: update\n"
+    "acl:\n  - id: update\n    key: " DNS_KEY "\n    action: update\n"
+    "  - id: tight\n    key: " DNS_KEY_512 "\n    action: update\n    update-type: [ A, AAAA, TXT ]\n"
+    "    update-owner: name\n    update-owner-match: equal\n"
+    "    update-owner-name: [ sha512.demo.example., _drcoord.sha512.demo.example. ]\n"
     "zone:\n  - domain: demo.example\n    storage: %s\n    file: demo.zone\n    zonefile-sync: -1\n"
-    "    zonefile-load: whole\n    journal-content: none\n    acl: update\n";
+    "    zonefile-load: whole\n    journal-content: none\n    acl: [ update, tight ]\n";
 
 static void make_place(struct dns_server *d, const char *user)
 {

@@ -6,7 +6,8 @@
 #include "rig.h"
 
 #define DNS_ZONE "demo.example."
-/* May update A, AAAA and TXT in the zone; DNS_KEY_512 likewise; DNS_KEY_IDLE is known but may nothing. */
+/* May update A, AAAA and TXT in the zone; DNS_KEY_512 only at sha512.demo.example. and its marker;
+ * DNS_KEY_IDLE is known but may nothing. */
 #define DNS_KEY "drcoord."
 #define DNS_SECRET "Ll6M4zt1qJCV1gWICWcUoZ/GRGi6fE16LehChueOk84="
 #define DNS_KEY_512 "drcoord512."
