@@ -106,7 +106,7 @@ static void guess_fqdn(const char *text, char *dst, size_t cap)
 	char dotted[DR_FQDN_MAX];
 	int n = snprintf(dotted, sizeof(dotted), "%s.", text);
 	if (n > 0 && (size_t)n < sizeof(dotted) && is_fqdn(dotted))
-		(void)snprintf(dst, cap, "%s", dotted);
+		(void)dr_copy_text(dst, cap, dotted);
 }
 
 /* ---- reading ---- */
