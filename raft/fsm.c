@@ -28,7 +28,9 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
 			      (unsigned long long)index);
 		dr_raft_die(r, &e);
 	}
+	dr_raft_enter(r);
 	r->config.cbs->apply(r->config.ctx, index, term, cmd, len);
+	dr_raft_leave(r);
 	return 0;
 }
 
@@ -40,7 +42,9 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 	uint8_t *whole;
 
 	dr_buf_init(&state, SNAPSHOT_MAX);
+	dr_raft_enter(r);
 	r->config.cbs->snapshot(r->config.ctx, &state);
+	dr_raft_leave(r);
 	if (!dr_buf_ok(&state)) {
 		dr_log(DR_LOG_ERROR, "raft.snapshot.failed", "reason=\"the state is larger than %d bytes\"",
 		       SNAPSHOT_MAX);

@@ -10,7 +10,9 @@
 struct dr_proposal {
 	struct raft_apply req; /* first */
 	struct dr_raft *r;
-	struct dr_proposal *next_free;
+	struct dr_proposal *next; /* in the list of free ones, or of those that wait */
+	struct raft_buffer buf;   /* while it waits */
+	uint64_t term;            /* that the buffer says */
 	dr_raft_proposed_cb *cb;
 	void *arg;
 };
@@ -60,6 +62,8 @@ struct dr_raft {
 
 	struct dr_proposal window[DR_PROPOSALS_MAX];
 	struct dr_proposal *free;
+	struct dr_proposal *waiting, **waiting_tail; /* proposed inside a callback of libraft */
+	unsigned inside; /* we are in a callback that libraft calls in the middle of a step */
 	struct dr_change change;
 
 	bool closing;
@@ -73,6 +77,10 @@ __attribute__((noreturn)) void dr_raft_die(struct dr_raft *r, const struct dr_er
 /* Announce what changed; asks for the barrier when elected. */
 void dr_raft_review(struct dr_raft *r);
 bool dr_raft_is_removed(const struct dr_raft *r);
+
+/* Around a callback that libraft calls in the middle of a step: what is proposed inside waits. */
+void dr_raft_enter(struct dr_raft *r);
+void dr_raft_leave(struct dr_raft *r);
 
 /* fsm.c */
 void dr_raft_fsm_init(struct dr_raft *r);

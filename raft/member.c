@@ -43,7 +43,7 @@ static enum dr_err begin(struct dr_raft *r, enum dr_change_kind kind, uint64_t i
 {
 	if (r->closing || raft_state(&r->raft) != RAFT_LEADER || r->led_term != raft_current_term(&r->raft))
 		return dr_fail(e, DR_E_NOT_LEADER, "this coordinator does not lead");
-	if (r->change.kind != DR_CHANGE_NONE || r->raft.legacy.change != NULL)
+	if (r->inside != 0 || r->change.kind != DR_CHANGE_NONE || r->raft.legacy.change != NULL)
 		return dr_fail(e, DR_E_BUSY, "another change of the membership is under way");
 	r->change = (struct dr_change){ .kind = kind, .id = id, .cb = cb, .arg = arg };
 	r->change.req.data = r;

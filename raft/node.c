@@ -177,19 +177,11 @@ void dr_raft_review(struct dr_raft *r)
 	r->config.cbs->role(r->config.ctx, &st);
 }
 
-static void on_wake(uv_async_t *h)
-{
-	struct dr_raft *r = h->data;
-
-	if (!r->closing)
-		dr_raft_review(r);
-}
-
 /* ---- proposals: the only place that calls raft_apply ---- */
 
 static void give_back(struct dr_proposal *p)
 {
-	p->next_free = p->r->free;
+	p->next = p->r->free;
 	p->r->free = p;
 }
 
@@ -206,31 +198,19 @@ static void on_applied(struct raft_apply *req, int status, void *result)
 	cb(arg, status == 0 ? DR_OK : DR_E_UNKNOWN, index);
 }
 
-enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_raft_proposed_cb *cb,
-			    void *arg)
+static bool leads(const struct dr_raft *r)
 {
-	struct dr_proposal *p = r->free;
-	struct raft_buffer buf;
-	struct dr_error e;
-	uint64_t term = raft_current_term(&r->raft);
-	int rv;
+	return !r->closing && r->raft.state == RAFT_LEADER && r->led_term == r->raft.current_term;
+}
 
-	if (len == 0 || len > DR_ENTRY_MAX)
-		return DR_E_RANGE;
-	if (r->closing || raft_state(&r->raft) != RAFT_LEADER || r->led_term != term)
-		return DR_E_NOT_LEADER;
-	if (p == NULL)
-		return DR_E_FULL;
-	buf.len = dr_entry_size(len);
-	buf.base = raft_malloc(buf.len);
-	if (buf.base == NULL)
-		return DR_E_NO_SPACE;
-	dr_entry_wrap(buf.base, term, cmd, len);
-	r->free = p->next_free;
-	p->cb = cb;
-	p->arg = arg;
-	p->req.data = p;
-	rv = raft_apply(&r->raft, &p->req, &buf, 1, on_applied);
+/* On failure the proposal is given back and was not done. */
+static enum dr_err submit(struct dr_raft *r, struct dr_proposal *p)
+{
+	struct dr_error e;
+	int rv = RAFT_NOTLEADER;
+
+	if (leads(r) && r->raft.current_term == p->term)
+		rv = raft_apply(&r->raft, &p->req, &p->buf, 1, on_applied);
 	if (rv == 0)
 		return DR_OK;
 	if (rv != RAFT_NOTLEADER && rv != RAFT_NOSPACE) {
@@ -239,9 +219,77 @@ enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_r
 			      raft_errmsg(&r->raft));
 		dr_raft_die(r, &e);
 	}
-	raft_free(buf.base);
+	raft_free(p->buf.base);
 	give_back(p);
 	return dr_raft_err(rv);
+}
+
+void dr_raft_enter(struct dr_raft *r)
+{
+	r->inside++;
+}
+
+void dr_raft_leave(struct dr_raft *r)
+{
+	r->inside--;
+	if (r->inside == 0 && r->waiting != NULL)
+		(void)uv_async_send(&r->wake);
+}
+
+static void submit_waiting(struct dr_raft *r)
+{
+	while (r->waiting != NULL) {
+		struct dr_proposal *p = r->waiting;
+		dr_raft_proposed_cb *cb = p->cb;
+		void *arg = p->arg;
+		enum dr_err rv;
+
+		r->waiting = p->next;
+		if (r->waiting == NULL)
+			r->waiting_tail = &r->waiting;
+		rv = submit(r, p);
+		if (rv != DR_OK)
+			cb(arg, rv, 0);
+	}
+}
+
+enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_raft_proposed_cb *cb,
+			    void *arg)
+{
+	struct dr_proposal *p = r->free;
+
+	if (len == 0 || len > DR_ENTRY_MAX)
+		return DR_E_RANGE;
+	if (!leads(r))
+		return DR_E_NOT_LEADER;
+	if (p == NULL)
+		return DR_E_FULL;
+	p->buf.len = dr_entry_size(len);
+	p->buf.base = raft_malloc(p->buf.len);
+	if (p->buf.base == NULL)
+		return DR_E_NO_SPACE;
+	r->free = p->next;
+	p->term = r->raft.current_term;
+	dr_entry_wrap(p->buf.base, p->term, cmd, len);
+	p->cb = cb;
+	p->arg = arg;
+	p->req.data = p;
+	if (r->inside == 0 && r->waiting == NULL)
+		return submit(r, p);
+	p->next = NULL;
+	*r->waiting_tail = p;
+	r->waiting_tail = &p->next;
+	return DR_OK;
+}
+
+static void on_wake(uv_async_t *h)
+{
+	struct dr_raft *r = h->data;
+
+	if (r->closing)
+		return;
+	dr_raft_review(r);
+	submit_waiting(r);
 }
 
 /* ---- status ---- */
@@ -315,7 +363,9 @@ static void on_storage_appended(void *ctx, uint64_t index, uint64_t term, const 
 {
 	struct dr_raft *r = ctx;
 
+	dr_raft_enter(r);
 	r->config.cbs->appended(r->config.ctx, index, term, cmd, len);
+	dr_raft_leave(r);
 }
 
 static void on_storage_fatal(void *ctx, const struct dr_error *e)
@@ -377,7 +427,9 @@ void dr_raft_close(struct dr_raft *r, void (*closed)(void *ctx), void *ctx)
 	dr_assert(!r->closing);
 	r->closed = closed;
 	r->closed_ctx = ctx;
+	dr_assert(r->inside == 0);
 	close_handles(r);
+	submit_waiting(r); /* closing: each is told that it was not done */
 	raft_close(&r->raft, on_raft_closed);
 }
 
@@ -421,6 +473,7 @@ static struct dr_raft *make(uv_loop_t *loop, const struct dr_raft_config *config
 	dr_raft_address_format(&config->name, &config->address, r->address);
 	dr_raft_fsm_init(r);
 	r->tracer = (struct raft_tracer){ .impl = r, .version = 2, .emit = on_trace };
+	r->waiting_tail = &r->waiting;
 	for (unsigned i = 0; i < DR_PROPOSALS_MAX; i++) {
 		r->window[i].r = r;
 		give_back(&r->window[i]);

@@ -89,6 +89,8 @@ DR_MUST_USE enum dr_err dr_raft_recover(const char *dir, const struct dr_raft_me
  * had been opened closes by itself: run the loop once more before closing it. */
 DR_MUST_USE enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop,
 				     const struct dr_raft_config *config, struct dr_error *e);
+/* Not from inside appended, apply, snapshot or restore.  Proposals still out are told UNKNOWN (or that they
+ * were not done) before it returns. */
 void dr_raft_close(struct dr_raft *r, void (*closed)(void *ctx), void *ctx);
 
 /* An accepted connection whose first frame said that it carries raft (hello.h decodes it): answer it, take
@@ -100,14 +102,16 @@ DR_MUST_USE enum dr_err dr_raft_accept_hello(struct dr_raft *r, struct dr_conn *
 void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id);
 
 /* Submit one entry; bit 7 of its first byte asks that the storage guard's record of it is durable before the
- * entry counts as stored (epochs, holders, sets, orders: what must not be lost).  The callback comes exactly
- * once.  NOT_LEADER; FULL: DR_PROPOSALS_MAX are outstanding; RANGE: too long.  In the callback UNKNOWN means
- * that the entry may or may not be committed later. */
+ * entry counts as stored (epochs, holders, sets, orders: what must not be lost).  NOT_LEADER; FULL:
+ * DR_PROPOSALS_MAX are outstanding; RANGE: empty or too long.  After OK the callback comes exactly once: OK,
+ * UNKNOWN (the entry may or may not be committed later), or another code: it was not done.  May be called
+ * from every callback of struct dr_raft_cbs; inside apply and appended it is submitted right after them. */
 typedef void dr_raft_proposed_cb(void *arg, enum dr_err outcome, uint64_t index);
 DR_MUST_USE enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len,
 					dr_raft_proposed_cb *cb, void *arg);
 
-/* Membership, one change at a time (BUSY). Callback exactly once. */
+/* Membership, one change at a time (BUSY; also inside apply and appended).  Callback exactly once, with an
+ * error whose code may be OK. */
 typedef void dr_raft_changed_cb(void *arg, const struct dr_error *e);
 DR_MUST_USE enum dr_err dr_raft_add(struct dr_raft *r, const struct dr_raft_member *m, dr_raft_changed_cb *cb,
 				    void *arg, struct dr_error *e); /* joins as spare, then becomes voter */

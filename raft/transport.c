@@ -39,6 +39,20 @@ static struct uv_stream_s *stream_of(uv_loop_t *loop, int fd)
 
 /* ---- dialling ---- */
 
+/* Whether this is another reason than the last time for this member. */
+static bool is_news(struct dr_transport *t, uint64_t id, enum dr_err err)
+{
+	unsigned at = 0;
+	bool news;
+
+	while (at < DR_COORDINATORS_MAX - 1 && t->said[at].id != id && t->said[at].id != 0)
+		at++;
+	news = t->said[at].id != id || t->said[at].err != err;
+	t->said[at].id = id;
+	t->said[at].err = err;
+	return news;
+}
+
 static void answer(struct dr_link *l, struct uv_stream_s *stream, int status)
 {
 	struct raft_uv_connect *req = l->req;
@@ -76,7 +90,7 @@ static void on_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, s
 		dr_conn_close(c, 0);
 		return;
 	}
-	l->t->last_err = DR_OK;
+	(void)is_news(l->t, l->to, DR_OK);
 	dr_log(DR_LOG_INFO, "raft.link.open", "to=%s id=%" PRIu64, l->name.s, l->to);
 	answer(l, stream, 0);
 }
@@ -96,10 +110,9 @@ static void on_closed(struct dr_conn *c, const struct dr_error *why)
 	struct dr_link *l = c->ctx, **at;
 	struct dr_transport *t = l->t;
 
-	if (!t->closing && why->code != t->last_err && why->code != DR_OK)
+	if (!t->closing && is_news(t, l->to, why->code) && why->code != DR_OK)
 		dr_log(DR_LOG_WARN, "raft.link.closed", "to=%s id=%" PRIu64 " reason=\"%s\"", l->name.s,
 		       l->to, why->msg);
-	t->last_err = why->code;
 	for (at = &t->links; *at != l; at = &(*at)->next)
 		;
 	*at = l->next;

@@ -2,7 +2,7 @@
  * and chains what it applied, steered by lines on stdin, answering with lines on stdout.
  *
  *   raft_peer DIR NAME PORT CERTS|- ELECTION_MS THRESHOLD
- *   propose BYTES COUNT WINDOW [durable]  -> proposed ok=N unknown=N refused=N us=N
+ *   propose BYTES COUNT WINDOW [durable|echo] -> proposed ok=N unknown=N refused=N us=N
  *   flood COUNT                           -> flooded ok=N full=N, then flood-done ok=N
  *   bench BYTES COUNT [durable]           -> bench p50=US p90=US p99=US max=US, one at a time
  *   status                                -> status role=... (one line)
@@ -32,7 +32,7 @@ struct peer {
 	struct dr_raft *raft;
 	bool stopping;
 
-	uint64_t count, appended, restored; /* the state machine */
+	uint64_t count, appended, restored, echoes, echoed; /* the state machine */
 	uint32_t chain;
 
 	uint32_t left, out, window, ok, unknown, refused; /* the running proposal */
@@ -71,11 +71,22 @@ static void on_appended(void *ctx, uint64_t index, uint64_t term, const uint8_t 
 	p->appended++;
 }
 
+/* A state machine that answers a committed entry with another one, from inside apply. */
+static void on_echo(void *arg, enum dr_err outcome, uint64_t index)
+{
+	struct peer *p = arg;
+
+	if (outcome == DR_OK && index > 0)
+		p->echoed++;
+}
+
 static void on_apply(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len)
 {
 	struct peer *p = ctx;
 	uint64_t head[3] = { index, term, len };
 
+	if (len > 0 && cmd[0] == 'R' && dr_raft_propose(p->raft, "x", 1, on_echo, p) == DR_OK)
+		p->echoes++;
 	p->count++;
 	p->chain = dr_crc32c(dr_crc32c(p->chain, head, sizeof head), cmd, len);
 }
@@ -179,13 +190,13 @@ static void pump(struct peer *p)
 	p->flooding = false;
 }
 
-static void propose(struct peer *p, size_t bytes, uint32_t count, uint32_t window, bool durable)
+static void propose(struct peer *p, size_t bytes, uint32_t count, uint32_t window, char how)
 {
 	p->ok = p->unknown = p->refused = 0;
 	p->bytes = bytes;
 	p->left = count;
 	p->window = window;
-	p->first = durable ? 0x80 : 0x01;
+	p->first = how == 'd' ? 0x80 : how == 'e' ? 'R' : 0x01;
 	p->began_ns = dr_clock_boot_ns();
 	pump(p);
 }
@@ -266,10 +277,10 @@ static void status(struct peer *p)
 	say("status role=%s id=%" PRIu64 " term=%" PRIu64 " commit=%" PRIu64 " applied=%" PRIu64
 	    " last=%" PRIu64 " leader=%" PRIu64 " members=%u voters=%u snap=%" PRIu64
 	    " removed=%d count=%" PRIu64 " chain=%08x appended=%" PRIu64 " restored=%" PRIu64
-	    " behind=%" PRIu64,
+	    " echoed=%" PRIu64 " behind=%" PRIu64,
 	    st.role == DR_RAFT_LEADER ? "leader" : "follower", st.id, st.term, st.commit, st.applied, st.last,
 	    st.leader_id, st.members, voters, st.snapshot_index, st.removed, p->count, p->chain, p->appended,
-	    p->restored, behind);
+	    p->restored, p->echoed, behind);
 }
 
 static void change(struct peer *p, const char *verb, uint64_t id, const char *name, unsigned port)
@@ -295,14 +306,14 @@ static void command(struct peer *p, const char *line)
 	unsigned long long a = 0, b = 0, c = 0;
 
 	if (sscanf(line, "propose %llu %llu %llu %15s", &a, &b, &c, extra) >= 3) {
-		propose(p, (size_t)a, (uint32_t)b, (uint32_t)c, extra[0] == 'd');
+		propose(p, (size_t)a, (uint32_t)b, (uint32_t)c, extra[0]);
 	} else if (sscanf(line, "flood %llu", &a) == 1) {
 		p->flooding = true;
-		propose(p, 100, (uint32_t)a, (uint32_t)a, false);
+		propose(p, 100, (uint32_t)a, (uint32_t)a, 0);
 	} else if (sscanf(line, "bench %llu %llu %15s", &a, &b, extra) >= 2) {
 		p->us = dr_xcalloc((size_t)b * sizeof *p->us);
 		p->n_us = 0;
-		propose(p, (size_t)a, (uint32_t)b, 1, extra[0] == 'd');
+		propose(p, (size_t)a, (uint32_t)b, 1, extra[0]);
 	} else if (strcmp(line, "status") == 0) {
 		status(p);
 	} else if (sscanf(line, "%15s %llu %63s %llu", word, &a, name, &b) >= 2) {

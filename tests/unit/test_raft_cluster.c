@@ -81,6 +81,10 @@ static void test_elect_and_propose(void **state)
 	propose(&lab.p[leader], 13, 50, "durable");
 	propose(&lab.p[leader], DR_ENTRY_MAX, 4, "");
 	same_everywhere(leader);
+	propose(&lab.p[leader], 30, 40, "echo"); /* each makes apply propose another one */
+	assert_true(lab_reach(&lab.p[leader], "echoed", 40));
+	same_everywhere(leader);
+	assert_int_equal(lab_value(&lab.p[leader], "count"), 200 + 50 + 4 + 80);
 	assert_int_equal(lab_value(&lab.p[leader], "voters"), 3);
 	assert_true(lab_value(&lab.p[leader], "appended") >= 254);
 	assert_true(lab_value(&lab.p[(leader + 1) % 3], "appended") >= 254);
