@@ -60,7 +60,7 @@ static void pem_close(struct dr_buf *bytes, BIO *bio)
 	dr_buf_close(bytes);
 }
 
-enum dr_err dr_certs_read(const char *path, const char *what, STACK_OF(X509) **out, struct dr_error *e)
+enum dr_err dr_certs_read(const char *path, const char *what, STACK_OF(X509) * *out, struct dr_error *e)
 {
 	struct dr_buf bytes = { 0 };
 	BIO *bio = NULL;
@@ -72,7 +72,8 @@ enum dr_err dr_certs_read(const char *path, const char *what, STACK_OF(X509) **o
 			break;
 		if (sk_X509_num(certs) >= CERTS_MAX || sk_X509_push(certs, cert) == 0) {
 			X509_free(cert);
-			rv = dr_fail(e, DR_E_CERT, "%s %s holds more than %d certificates", what, path, CERTS_MAX);
+			rv = dr_fail(e, DR_E_CERT, "%s %s holds more than %d certificates", what, path,
+				     CERTS_MAX);
 		}
 	}
 	if (rv == DR_OK) {
@@ -89,7 +90,7 @@ enum dr_err dr_certs_read(const char *path, const char *what, STACK_OF(X509) **o
 	return rv;
 }
 
-void dr_certs_free(STACK_OF(X509) *certs)
+void dr_certs_free(STACK_OF(X509) * certs)
 {
 	sk_X509_pop_free(certs, X509_free);
 }
@@ -102,10 +103,11 @@ static enum dr_err key_is_private(const char *path, struct dr_error *e)
 		return dr_fail_errno(e, errno, "private key %s", path);
 	unsigned refused = st.st_uid == 0 ? 037u : 077u;
 	if ((st.st_mode & refused) != 0)
-		return dr_fail(e, DR_E_DENIED,
-			       "private key %s may be read by others (mode %04o): run chmod 0600 on it, and issue "
-			       "a new one if it was exposed",
-			       path, (unsigned)(st.st_mode & 07777u));
+		return dr_fail(
+		    e, DR_E_DENIED,
+		    "private key %s may be read by others (mode %04o): run chmod 0600 on it, and issue "
+		    "a new one if it was exposed",
+		    path, (unsigned)(st.st_mode & 07777u));
 	return DR_OK;
 }
 
@@ -120,8 +122,9 @@ enum dr_err dr_key_read(const char *path, EVP_PKEY **out, struct dr_error *e)
 	if (rv == DR_OK) {
 		*out = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &asked);
 		if (*out == NULL && asked)
-			rv = dr_fail(e, DR_E_CERT, "private key %s has a passphrase: store it without one, mode 0600",
-				     path);
+			rv =
+			    dr_fail(e, DR_E_CERT,
+				    "private key %s has a passphrase: store it without one, mode 0600", path);
 		else if (*out == NULL)
 			rv = dr_fail_ssl(e, DR_E_CERT, "private key %s is not a PEM key", path);
 	}
@@ -161,13 +164,15 @@ static enum dr_err identity_among(const GENERAL_NAMES *names, struct dr_identity
 		if (len < 8 || memcmp(text, "drcoord:", 8) != 0)
 			continue;
 		if (!identity_parse(text, (size_t)len, out))
-			return dr_fail(e, DR_E_CERT, "its drcoord identity is not of the form drcoord:KIND/NAME");
+			return dr_fail(e, DR_E_CERT,
+				       "its drcoord identity is not of the form drcoord:KIND/NAME");
 		found++;
 	}
 	if (found == 1)
 		return DR_OK;
-	return dr_fail(e, DR_E_CERT, found == 0 ? "it has no drcoord identity (a URI subjectAltName drcoord:KIND/NAME)"
-						: "it has more than one drcoord identity");
+	return dr_fail(e, DR_E_CERT,
+		       found == 0 ? "it has no drcoord identity (a URI subjectAltName drcoord:KIND/NAME)"
+				  : "it has more than one drcoord identity");
 }
 
 enum dr_err dr_cert_identity(const X509 *cert, struct dr_identity *out, struct dr_error *e)
@@ -209,7 +214,8 @@ void dr_cert_name(const X509_NAME *name, char *out, size_t cap)
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *text = NULL;
 	long n = 0;
-	if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_ONELINE & ~(unsigned long)XN_FLAG_SPC_EQ) >= 0)
+	if (bio != NULL &&
+	    X509_NAME_print_ex(bio, name, 0, XN_FLAG_ONELINE & ~(unsigned long)XN_FLAG_SPC_EQ) >= 0)
 		n = BIO_get_mem_data(bio, &text);
 	size_t take = n > 0 ? (size_t)n : 0;
 	if (take >= cap)
@@ -248,18 +254,22 @@ enum dr_err dr_cert_verdict(int err, int depth, const X509 *cert, const char *wh
 		dr_cert_name(X509_get_issuer_name(cert), issuer, sizeof(issuer) / 2);
 	if (err == X509_V_ERR_CERT_HAS_EXPIRED && cert != NULL) {
 		dr_cert_date(dr_cert_time(X509_get0_notAfter(cert)), when);
-		return dr_fail(e, DR_E_CERT, "%s%s expired on %s (now: %s): issue a new one with drcoordctl pki %s", part,
+		return dr_fail(e, DR_E_CERT,
+			       "%s%s expired on %s (now: %s): issue a new one with drcoordctl pki %s", part,
 			       whose, when, now, depth > 0 ? "init and new certificates below it" : "issue");
 	}
 	if (err == X509_V_ERR_CERT_NOT_YET_VALID && cert != NULL) {
 		dr_cert_date(dr_cert_time(X509_get0_notBefore(cert)), when);
-		return dr_fail(e, DR_E_CERT, "%s%s is valid only from %s on (now: %s): check the clocks of both machines",
+		return dr_fail(e, DR_E_CERT,
+			       "%s%s is valid only from %s on (now: %s): check the clocks of both machines",
 			       part, whose, when, now);
 	}
 	if (is_foreign(err))
-		return dr_fail(e, DR_E_CERT,
-			       "%s is not signed by the CA in %s but by [%s]: both sides need the same CA; issue it anew "
-			       "with drcoordctl pki issue from the CA's folder",
-			       whose, ca_path, issuer);
-	return dr_fail(e, DR_E_CERT, "%s%s is not accepted: %s", part, whose, X509_verify_cert_error_string(err));
+		return dr_fail(
+		    e, DR_E_CERT,
+		    "%s is not signed by the CA in %s but by [%s]: both sides need the same CA; issue it "
+		    "anew with drcoordctl pki issue from the CA's folder",
+		    whose, ca_path, issuer);
+	return dr_fail(e, DR_E_CERT, "%s%s is not accepted: %s", part, whose,
+		       X509_verify_cert_error_string(err));
 }

@@ -18,9 +18,9 @@ enum {
 };
 
 /* All certificates of a PEM file, at least one; the caller frees with dr_certs_free(). */
-DR_MUST_USE enum dr_err dr_certs_read(const char *path, const char *what, STACK_OF(X509) **out,
+DR_MUST_USE enum dr_err dr_certs_read(const char *path, const char *what, STACK_OF(X509) * *out,
 				      struct dr_error *e);
-void dr_certs_free(STACK_OF(X509) *certs);
+void dr_certs_free(STACK_OF(X509) * certs);
 /* A private key; DENIED when users other than the owner may read it. */
 DR_MUST_USE enum dr_err dr_key_read(const char *path, EVP_PKEY **out, struct dr_error *e);
 

@@ -16,8 +16,8 @@ void dr_conn_who(const struct dr_conn_impl *s, char out[DR_WHO_MAX])
 	bool v6 = strchr(a->host, ':') != NULL;
 	if (s->c->peer.kind != DR_PEER_NONE)
 		dr_identity_text(&s->c->peer, id, sizeof(id));
-	(void)snprintf(out, DR_WHO_MAX, "%s%s%s%s%s:%u", id, id[0] != '\0' ? " at " : "", v6 ? "[" : "", a->host,
-		       v6 ? "]" : "", a->port);
+	(void)snprintf(out, DR_WHO_MAX, "%s%s%s%s%s:%u", id, id[0] != '\0' ? " at " : "", v6 ? "[" : "",
+		       a->host, v6 ? "]" : "", a->port);
 }
 
 enum dr_err dr_conn_why(struct dr_conn_impl *s, enum dr_err code, const char *fmt, ...)
@@ -182,8 +182,8 @@ static void connect_failed(struct dr_conn_impl *s, int status)
 {
 	char who[DR_WHO_MAX];
 	dr_conn_who(s, who);
-	(void)dr_conn_why(s, status == UV_ETIMEDOUT ? DR_E_TIMEOUT : DR_E_UNREACHABLE, "cannot connect to %s: %s", who,
-			  uv_strerror(status));
+	(void)dr_conn_why(s, status == UV_ETIMEDOUT ? DR_E_TIMEOUT : DR_E_UNREACHABLE,
+			  "cannot connect to %s: %s", who, uv_strerror(status));
 	dr_conn_gone(s);
 }
 
@@ -205,9 +205,9 @@ bool dr_sockaddr_of(const struct dr_address *a, struct sockaddr_storage *out)
 	       uv_ip6_addr(a->host, a->port, (struct sockaddr_in6 *)(void *)out) == 0;
 }
 
-enum dr_err dr_conn_connect(struct dr_conn *c, uv_loop_t *loop, struct dr_tls *tls, const struct dr_address *to,
-			    const struct dr_identity *want, uint32_t deadline_ms, const struct dr_conn_cbs *cbs,
-			    struct dr_error *e)
+enum dr_err dr_conn_connect(struct dr_conn *c, uv_loop_t *loop, struct dr_tls *tls,
+			    const struct dr_address *to, const struct dr_identity *want, uint32_t deadline_ms,
+			    const struct dr_conn_cbs *cbs, struct dr_error *e)
 {
 	struct sockaddr_storage at;
 	if (!dr_sockaddr_of(to, &at))

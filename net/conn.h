@@ -3,12 +3,13 @@
  * Frame: u32 magic "DRC1", u16 version, u16 type, u32 length (<= DR_FRAME_MAX), u32 CRC32C of the payload,
  * payload; all big endian.  Nothing a peer sends is trusted before its certificate is.
  *
- * A peer that acknowledges nothing for 5 s is given up (TCP_USER_TIMEOUT and keepalive).  A connecting side is
- * open before the peer has judged its certificate (TLS 1.3): a refusal then comes as on_closed with CERT.
+ * A peer that acknowledges nothing for 5 s is given up (TCP_USER_TIMEOUT and keepalive).  A connecting
+ * side is open before the peer has judged its certificate (TLS 1.3): a refusal comes as on_closed, CERT.
  *
- * Threads: the loop's.  Ownership: the callbacks' struct is borrowed for the connection's life; the caller owns
- * struct dr_conn, zeroed, and keeps it in place until on_closed was called; that comes exactly once for each
- * connection that was started, also after dr_conn_close().  Callbacks are never called from inside start or send. */
+ * Threads: the loop's.  Ownership: the callbacks' struct is borrowed for the connection's life; the caller
+ * owns struct dr_conn, zeroed, and keeps it in place until on_closed was called; that comes exactly once for
+ * each connection that was started, also after dr_conn_close().  Callbacks are never called from inside start
+ * or send. */
 #ifndef DR_NET_CONN_H
 #define DR_NET_CONN_H
 
@@ -56,9 +57,9 @@ void dr_conn_idle_set(struct dr_conn *c, uint32_t idle_ms);
 /* Close, after trying for at most flush_ms to send what is queued. on_closed follows. Idempotent. */
 void dr_conn_close(struct dr_conn *c, uint32_t flush_ms);
 
-/* From on_open or on_frame only: stop framing and pump decrypted bytes to *fd (one end of a socketpair, the caller's
- * from now on) and back, until either side closes; then on_closed.  What arrived behind the frame belongs to the pumped stream.
- * For raft's transport. */
+/* From on_open or on_frame only: stop framing and pump decrypted bytes to *fd (one end of a socketpair, the
+ * caller's from now on) and back, until either side closes; then on_closed.  What arrived behind the frame
+ * belongs to the pumped stream.  For raft's transport. */
 DR_MUST_USE enum dr_err dr_conn_detach(struct dr_conn *c, int *fd, struct dr_error *e);
 
 /* Listening.  accept_cb gets a fresh connection's place: it returns a zeroed struct dr_conn (with ctx set)
@@ -77,8 +78,8 @@ struct dr_listener_config {
 DR_MUST_USE enum dr_err dr_listener_open(struct dr_listener **out, uv_loop_t *loop,
 					 const struct dr_listener_config *config, struct dr_error *e);
 uint16_t dr_listener_port(const struct dr_listener *l);
-/* Connections still in their handshake are closed (CANCELLED); `closed` comes after their on_closed. Open ones
- * live on. */
+/* Connections still in their handshake are closed (CANCELLED); `closed` (NULL for none) comes after their
+ * on_closed.  Open ones live on. */
 void dr_listener_close(struct dr_listener *l, void (*closed)(void *ctx), void *ctx);
 
 #endif

@@ -89,7 +89,7 @@ void dr_conn_broken(struct dr_conn_impl *s, int status);
 
 /* pump.c */
 void dr_pump_take(struct dr_conn_impl *s, const uint8_t *data, size_t len); /* decrypted bytes */
-void dr_pump_sent(struct dr_conn_impl *s);     /* the socket took something */
+void dr_pump_sent(struct dr_conn_impl *s);                                  /* the socket took something */
 void dr_pump_peer_end(struct dr_conn_impl *s); /* no more bytes will come; why is set */
 void dr_pump_stop(struct dr_conn_impl *s);     /* close the inner end; idempotent */
 void dr_pump_free(struct dr_conn_impl *s);

@@ -158,7 +158,8 @@ static void opened(struct dr_conn_impl *s)
 	struct dr_error e = { 0 };
 	const X509 *leaf = SSL_get0_peer_certificate(s->ssl);
 	if (leaf == NULL || dr_cert_identity(leaf, &s->c->peer, &e) != DR_OK) {
-		(void)dr_conn_why(s, DR_E_CERT, "peer without an identity: %s", e.msg); /* dr_verify_cb() forbids it */
+		(void)dr_conn_why(s, DR_E_CERT, "peer without an identity: %s",
+				  e.msg); /* dr_verify_cb() forbids it */
 		dr_conn_gone(s);
 		return;
 	}
@@ -296,8 +297,9 @@ static void read_ended(struct dr_conn_impl *s, int status)
 	if (s->phase == DR_PHASE_LEAVING)
 		dr_conn_gone(s);
 	else if (s->phase == DR_PHASE_HANDSHAKE)
-		peer_end(s, DR_E_CLOSED, status == UV_EOF ? "closed the connection during the TLS handshake" :
-							    "broke the connection during the TLS handshake");
+		peer_end(s, DR_E_CLOSED,
+			 status == UV_EOF ? "closed the connection during the TLS handshake"
+					  : "broke the connection during the TLS handshake");
 	else if (status == UV_EOF)
 		peer_end(s, DR_E_CLOSED, "vanished: the connection ended without a goodbye");
 	else if (status == UV_ETIMEDOUT)

@@ -41,8 +41,9 @@ static enum dr_err header_read(const uint8_t *p, struct header *h, struct dr_err
 	if (m != magic)
 		return dr_fail(e, DR_E_PROTOCOL, "not a drcoord frame (starts with %08x)", m);
 	if (version != DR_FRAME_VERSION)
-		return dr_fail(e, DR_E_PROTOCOL, "frame version %u, this program speaks %u: upgrade the older side",
-			       version, (unsigned)DR_FRAME_VERSION);
+		return dr_fail(e, DR_E_PROTOCOL,
+			       "frame version %u, this program speaks %u: upgrade the older side", version,
+			       (unsigned)DR_FRAME_VERSION);
 	if (h->len > DR_FRAME_MAX)
 		return dr_fail(e, DR_E_PROTOCOL, "frame of %u bytes, at most %u are allowed", h->len,
 			       (unsigned)DR_FRAME_MAX);
@@ -54,7 +55,8 @@ static enum dr_err give(const uint8_t *p, const struct header *h, struct dr_fram
 {
 	const uint8_t *payload = p + DR_FRAME_HEADER;
 	if (dr_crc32c(0, payload, h->len) != h->crc)
-		return dr_fail(e, DR_E_PROTOCOL, "wrong checksum in a frame of type %u, %u bytes", h->type, h->len);
+		return dr_fail(e, DR_E_PROTOCOL, "wrong checksum in a frame of type %u, %u bytes", h->type,
+			       h->len);
 	*out = (struct dr_frame){ .type = h->type, .payload = payload, .len = h->len };
 	*have = true;
 	return DR_OK;

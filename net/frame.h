@@ -1,4 +1,4 @@
-/* frame.h -- the frame codec: bytes in any pieces in, whole frames out.  Pure, so that it can be fuzzed alone.
+/* frame.h -- the frame codec: bytes in any pieces in, whole frames out.  Pure, so it can be fuzzed alone.
  *
  * Memory grows with the bytes that arrived, never with the length that a header claims. */
 #ifndef DR_NET_FRAME_H
@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 enum {
-	DR_FRAME_HEADER = 16,  /* bytes */
+	DR_FRAME_HEADER = 16, /* bytes */
 	DR_FRAME_VERSION = 1
 };
 

@@ -112,7 +112,8 @@ static void make_room(struct dr_listener *l)
 		return;
 	char who[DR_WHO_MAX];
 	dr_conn_who(l->oldest, who);
-	(void)dr_conn_why(l->oldest, DR_E_FULL, "%s had not finished its TLS handshake when %u newer ones waited", who,
+	(void)dr_conn_why(l->oldest, DR_E_FULL,
+			  "%s had not finished its TLS handshake when %u newer ones waited", who,
 			  l->config.pending_max);
 	dr_conn_gone(l->oldest);
 }
@@ -146,18 +147,20 @@ static enum dr_err bind_failed(const struct dr_address *at, int err, struct dr_e
 {
 	switch (err) {
 	case EADDRINUSE:
-		return dr_fail(e, DR_E_EXISTS,
-			       "cannot listen on %s port %u: another process does already (ss -ltnp shows which)",
-			       at->host, at->port);
+		return dr_fail(
+		    e, DR_E_EXISTS,
+		    "cannot listen on %s port %u: another process does already (ss -ltnp shows which)",
+		    at->host, at->port);
 	case EADDRNOTAVAIL:
-		return dr_fail(e, DR_E_INVALID,
-			       "cannot listen on %s port %u: this machine does not have that address (ip addr shows those "
-			       "it has)",
-			       at->host, at->port);
+		return dr_fail(
+		    e, DR_E_INVALID,
+		    "cannot listen on %s port %u: this machine does not have that address (ip addr shows "
+		    "those it has)",
+		    at->host, at->port);
 	case EACCES:
 		return dr_fail(e, DR_E_DENIED,
-			       "cannot listen on %s port %u: ports below 1024 need CAP_NET_BIND_SERVICE", at->host,
-			       at->port);
+			       "cannot listen on %s port %u: ports below 1024 need CAP_NET_BIND_SERVICE",
+			       at->host, at->port);
 	default:
 		return dr_fail_errno(e, err, "cannot listen on %s port %u", at->host, at->port);
 	}
@@ -191,8 +194,8 @@ static void on_failed_closed(uv_handle_t *h)
 	dr_free(l);
 }
 
-enum dr_err dr_listener_open(struct dr_listener **out, uv_loop_t *loop, const struct dr_listener_config *config,
-			     struct dr_error *e)
+enum dr_err dr_listener_open(struct dr_listener **out, uv_loop_t *loop,
+			     const struct dr_listener_config *config, struct dr_error *e)
 {
 	int fd = -1;
 	enum dr_err rv = socket_open(&config->at, &fd, e);

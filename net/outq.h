@@ -1,4 +1,4 @@
-/* outq.h -- what waits to be written to one libuv stream: at most one write in flight, the rest gathered behind it.
+/* outq.h -- what waits to be written to one libuv stream: one write in flight, the rest gathered behind it.
  *
  * Bytes go to the kernel at once where it takes them; only what it does not take is copied, so an idle or a
  * fast stream owns no memory here.  The loop's thread. */

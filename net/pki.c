@@ -49,8 +49,9 @@ static enum dr_err file_make(const char *path, BIO *bytes, mode_t mode, struct d
 	long n = BIO_get_mem_data(bytes, &p);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0 && errno == EEXIST)
-		return dr_fail(e, DR_E_EXISTS, "%s exists already and is not overwritten: move it away or choose another name",
-			       path);
+		return dr_fail(
+		    e, DR_E_EXISTS,
+		    "%s exists already and is not overwritten: move it away or choose another name", path);
 	if (fd < 0)
 		return dr_fail_errno(e, errno, "cannot make %s", path);
 	enum dr_err rv = DR_OK;
@@ -117,8 +118,10 @@ static bool serial_set(X509 *crt)
 
 static bool name_set(X509_NAME *name, const char *common)
 {
-	return X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const unsigned char *)"drcoord", -1, -1, 0) == 1 &&
-	       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common, -1, -1, 0) == 1;
+	return X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const unsigned char *)"drcoord", -1, -1,
+					  0) == 1 &&
+	       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common, -1, -1,
+					  0) == 1;
 }
 
 static bool ext_add(X509 *crt, X509 *issuer, int nid, const char *value)
@@ -142,8 +145,9 @@ static bool dates_set(X509 *crt, const struct period *p)
 static X509 *crt_make(const char *common, EVP_PKEY *key, const struct period *p)
 {
 	X509 *crt = X509_new();
-	if (crt != NULL && X509_set_version(crt, X509_VERSION_3) == 1 && serial_set(crt) && dates_set(crt, p) &&
-	    X509_set_pubkey(crt, key) == 1 && name_set(X509_get_subject_name(crt), common))
+	if (crt != NULL && X509_set_version(crt, X509_VERSION_3) == 1 && serial_set(crt) &&
+	    dates_set(crt, p) && X509_set_pubkey(crt, key) == 1 &&
+	    name_set(X509_get_subject_name(crt), common))
 		return crt;
 	X509_free(crt);
 	return NULL;
@@ -176,8 +180,8 @@ enum dr_err dr_pki_init(const char *dir, const char *cluster, uint32_t days, str
 	EVP_PKEY *key = NULL;
 	X509 *crt = NULL;
 	if (!dr_is_name(cluster))
-		return dr_fail(e, DR_E_INVALID, "'%s' is no cluster name: a-z, 0-9 and -, at most %d bytes", cluster,
-			       DR_NAME_MAX - 1);
+		return dr_fail(e, DR_E_INVALID, "'%s' is no cluster name: a-z, 0-9 and -, at most %d bytes",
+			       cluster, DR_NAME_MAX - 1);
 	if (!path_join(key_path, dir, "/ca.key", "") || !path_join(crt_path, dir, "/ca.crt", ""))
 		return dr_fail(e, DR_E_RANGE, "the folder's name is too long");
 	enum dr_err rv = days_check(days, e);
@@ -202,7 +206,7 @@ enum dr_err dr_pki_init(const char *dir, const char *cluster, uint32_t days, str
 }
 
 struct authority {
-	STACK_OF(X509) *certs;
+	STACK_OF(X509) * certs;
 	EVP_PKEY *key;
 };
 
@@ -242,10 +246,12 @@ static enum dr_err period_under(struct period *p, const X509 *ca, const char *di
 	if (ca_until > (int64_t)time(NULL) && p->until > p->from)
 		return DR_OK;
 	dr_cert_date(ca_until, when);
-	return dr_fail(e, DR_E_CERT, "the CA in %s expired on %s: make a new one with drcoordctl pki init", dir, when);
+	return dr_fail(e, DR_E_CERT, "the CA in %s expired on %s: make a new one with drcoordctl pki init",
+		       dir, when);
 }
 
-static enum dr_err leaf_sign(X509 *crt, const struct authority *a, const struct dr_identity *who, struct dr_error *e)
+static enum dr_err leaf_sign(X509 *crt, const struct authority *a, const struct dr_identity *who,
+			     struct dr_error *e)
 {
 	char uri[DR_NAME_MAX + 64];
 	X509 *ca = sk_X509_value(a->certs, 0);
@@ -254,15 +260,16 @@ static enum dr_err leaf_sign(X509 *crt, const struct authority *a, const struct 
 	    !ext_add(crt, ca, NID_basic_constraints, "critical,CA:FALSE") ||
 	    !ext_add(crt, ca, NID_key_usage, "critical,digitalSignature") ||
 	    !ext_add(crt, ca, NID_ext_key_usage, "serverAuth,clientAuth") ||
-	    !ext_add(crt, ca, NID_subject_alt_name, uri) || !ext_add(crt, ca, NID_subject_key_identifier, "hash") ||
+	    !ext_add(crt, ca, NID_subject_alt_name, uri) ||
+	    !ext_add(crt, ca, NID_subject_key_identifier, "hash") ||
 	    !ext_add(crt, ca, NID_authority_key_identifier, "keyid:always") ||
 	    X509_sign(crt, a->key, EVP_sha256()) == 0)
 		return dr_fail_ssl(e, DR_E_INTERNAL, "cannot sign the certificate of %s", who->name.s);
 	return DR_OK;
 }
 
-static enum dr_err issue(const char *dir, const struct dr_identity *who, struct period p, const char *out_prefix,
-			 struct dr_error *e)
+static enum dr_err issue(const char *dir, const struct dr_identity *who, struct period p,
+			 const char *out_prefix, struct dr_error *e)
 {
 	char common[DR_NAME_MAX + 32];
 	char key_path[DR_PATH_MAX * 2];
@@ -282,7 +289,8 @@ static enum dr_err issue(const char *dir, const struct dr_identity *who, struct 
 	dr_identity_text(who, common, sizeof(common));
 	key = EVP_EC_gen("P-256");
 	crt = key != NULL ? crt_make(common, key, &p) : NULL;
-	rv = crt != NULL ? leaf_sign(crt, &a, who, e) : dr_fail_ssl(e, DR_E_INTERNAL, "cannot make a certificate");
+	rv = crt != NULL ? leaf_sign(crt, &a, who, e)
+			 : dr_fail_ssl(e, DR_E_INTERNAL, "cannot make a certificate");
 	if (rv == DR_OK)
 		rv = pair_write(key_path, crt_path, key, crt, e);
 out:
@@ -292,8 +300,8 @@ out:
 	return rv;
 }
 
-enum dr_err dr_pki_issue(const char *dir, const struct dr_identity *who, uint32_t days, const char *out_prefix,
-			 struct dr_error *e)
+enum dr_err dr_pki_issue(const char *dir, const struct dr_identity *who, uint32_t days,
+			 const char *out_prefix, struct dr_error *e)
 {
 	enum dr_err rv = days_check(days, e);
 	return rv == DR_OK ? issue(dir, who, period_of(days), out_prefix, e) : rv;

@@ -20,8 +20,8 @@ enum {
 };
 
 static const char *const kinds[] = {
-	[DR_PEER_NONE] = "none",         [DR_PEER_COORDINATOR] = "coordinator", [DR_PEER_AGENT] = "agent",
-	[DR_PEER_VIEWER] = "viewer",     [DR_PEER_OPERATOR] = "operator",       [DR_PEER_APPROVER] = "approver",
+	[DR_PEER_NONE] = "none",     [DR_PEER_COORDINATOR] = "coordinator", [DR_PEER_AGENT] = "agent",
+	[DR_PEER_VIEWER] = "viewer", [DR_PEER_OPERATOR] = "operator",       [DR_PEER_APPROVER] = "approver",
 	[DR_PEER_ADMIN] = "admin",
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == DR_PEER_KIND_COUNT, "one word per kind");
@@ -42,8 +42,8 @@ enum dr_peer_kind dr_peer_kind_find(const char *word)
 
 /* What the three files hold, while it is checked. */
 struct loaded {
-	STACK_OF(X509) *ca;
-	STACK_OF(X509) *chain; /* first ours, then what stands between it and the CA */
+	STACK_OF(X509) * ca;
+	STACK_OF(X509) * chain; /* first ours, then what stands between it and the CA */
 	EVP_PKEY *key;
 	X509_STORE *store;
 	struct dr_identity self;
@@ -65,9 +65,10 @@ static enum dr_err store_fill(struct loaded *l, const char *path, struct dr_erro
 	for (int i = 0; i < sk_X509_num(l->ca); i++) {
 		X509 *ca = sk_X509_value(l->ca, i);
 		if (X509_check_ca(ca) != 1)
-			return dr_fail(e, DR_E_CERT,
-				       "CA file %s: certificate %d in it is not a CA's (did you swap ca and cert?)", path,
-				       i + 1);
+			return dr_fail(
+			    e, DR_E_CERT,
+			    "CA file %s: certificate %d in it is not a CA's (did you swap ca and cert?)",
+			    path, i + 1);
 		if (X509_STORE_add_cert(l->store, ca) != 1)
 			return dr_fail_ssl(e, DR_E_CERT, "CA file %s", path);
 	}
@@ -82,7 +83,8 @@ static enum dr_err own_chain_check(const struct loaded *l, const struct dr_tls *
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	if (ctx == NULL || X509_STORE_CTX_init(ctx, l->store, sk_X509_value(l->chain, 0), l->chain) != 1) {
 		rv = dr_fail_ssl(e, DR_E_INTERNAL, "certificate %s", t->cert);
-	} else if (X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT) != 1 || X509_verify_cert(ctx) != 1) {
+	} else if (X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT) != 1 ||
+		   X509_verify_cert(ctx) != 1) {
 		(void)snprintf(whose, sizeof(whose), "our certificate %s", t->cert);
 		rv = dr_cert_verdict(X509_STORE_CTX_get_error(ctx), X509_STORE_CTX_get_error_depth(ctx),
 				     X509_STORE_CTX_get_current_cert(ctx), whose, t->ca, e);
@@ -106,7 +108,8 @@ static enum dr_err load(struct loaded *l, const struct dr_tls *t, struct dr_erro
 	X509 *own = sk_X509_value(l->chain, 0);
 	if (X509_check_private_key(own, l->key) != 1) {
 		ERR_clear_error();
-		return dr_fail(e, DR_E_CERT, "private key %s does not belong to certificate %s: take both from one issue",
+		return dr_fail(e, DR_E_CERT,
+			       "private key %s does not belong to certificate %s: take both from one issue",
 			       t->key, t->cert);
 	}
 	if (dr_cert_identity(own, &l->self, e) != DR_OK)
@@ -121,7 +124,8 @@ static bool ctx_set(SSL_CTX *ctx, struct loaded *l)
 	if (rest == NULL)
 		return false;
 	(void)sk_X509_shift(rest);
-	bool ok = SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 && SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
+	bool ok = SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+		  SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
 		  SSL_CTX_use_cert_and_key(ctx, own, l->key, rest, 1) == 1;
 	SSL_CTX_set1_cert_store(ctx, l->store);
 	sk_X509_free(rest);

@@ -36,7 +36,7 @@ struct dr_tls_files {
 };
 
 /* Reference counted; connections hold one each.  One loop's thread: connections of two loops need two.
- * Opening one also makes the process ignore SIGPIPE where it has the default action, because libuv does not. */
+ * Opening one also makes the process ignore SIGPIPE where it has the default action: libuv does not. */
 struct dr_tls;
 
 /* Load and check: the key fits the certificate, the certificate is signed by the CA, has one drcoord

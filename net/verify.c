@@ -24,7 +24,8 @@ static bool is_wanted(const struct dr_conn_impl *s, const struct dr_identity *id
 {
 	if (s->want.kind == DR_PEER_NONE)
 		return true;
-	return s->want.kind == id->kind && (s->want.name.s[0] == '\0' || dr_name_eq(&s->want.name, &id->name));
+	return s->want.kind == id->kind &&
+	       (s->want.name.s[0] == '\0' || dr_name_eq(&s->want.name, &id->name));
 }
 
 static enum dr_err leaf_check(const struct dr_conn_impl *s, const X509 *leaf, struct dr_error *e)
@@ -38,10 +39,11 @@ static enum dr_err leaf_check(const struct dr_conn_impl *s, const X509 *leaf, st
 	if (is_wanted(s, &id))
 		return DR_OK;
 	dr_identity_text(&s->want, wanted, sizeof(wanted));
-	return dr_fail(e, DR_E_CERT,
-		       "%s is not %s, who was expected there: correct the name or address in the configuration, or "
-		       "give that machine its own certificate",
-		       whose, wanted);
+	return dr_fail(
+	    e, DR_E_CERT,
+	    "%s is not %s, who was expected there: correct the name or address in the configuration, or "
+	    "give that machine its own certificate",
+	    whose, wanted);
 }
 
 int dr_verify_cb(int ok, X509_STORE_CTX *ctx)
@@ -54,12 +56,13 @@ int dr_verify_cb(int ok, X509_STORE_CTX *ctx)
 	if (ok == 1 && (depth > 0 || leaf_check(s, leaf, &e) == DR_OK))
 		return 1;
 	if (ok == 1) {
-		X509_STORE_CTX_set_error(ctx, X509_V_ERR_HOSTNAME_MISMATCH); /* the peer gets bad_certificate */
+		X509_STORE_CTX_set_error(ctx,
+					 X509_V_ERR_HOSTNAME_MISMATCH); /* the peer gets bad_certificate */
 	} else {
 		char whose[DR_ERROR_MSG_MAX / 2];
 		whose_text(s, leaf, whose, sizeof(whose));
-		(void)dr_cert_verdict(X509_STORE_CTX_get_error(ctx), depth, X509_STORE_CTX_get_current_cert(ctx), whose,
-				      s->tls->ca, &e);
+		(void)dr_cert_verdict(X509_STORE_CTX_get_error(ctx), depth,
+				      X509_STORE_CTX_get_current_cert(ctx), whose, s->tls->ca, &e);
 	}
 	if (s->refused == NULL) {
 		s->refused = dr_xcalloc(sizeof(*s->refused));
@@ -73,10 +76,11 @@ static const char *alert_about_us(int alert)
 {
 	switch (alert) {
 	case SSL_AD_BAD_CERTIFICATE:
-		return "it names somebody else than they expect here, or is not valid yet by their clock; their log "
-		       "says which";
+		return "it names somebody else than they expect here, or is not valid yet by their clock; "
+		       "their log says which";
 	case SSL_AD_CERTIFICATE_EXPIRED:
-		return "it has expired by their clock: issue a new one with drcoordctl pki issue, or check their clock";
+		return "it has expired by their clock: issue a new one with drcoordctl pki issue, or check "
+		       "that clock";
 	case SSL_AD_CERTIFICATE_REVOKED:
 		return "it was revoked";
 	case SSL_AD_UNKNOWN_CA:
@@ -100,8 +104,8 @@ static enum dr_err alert_why(const struct dr_conn_impl *s, int alert, const char
 		return dr_fail(e, DR_E_PROTOCOL, "%s ended TLS: %s", who, SSL_alert_desc_string_long(alert));
 	dr_identity_text(&s->tls->self, self, sizeof(self));
 	dr_cert_date(s->tls->expires, when);
-	return dr_fail(e, DR_E_CERT, "%s refused our certificate %s (%s, ends %s): %s", who, s->tls->cert, self, when,
-		       about_us);
+	return dr_fail(e, DR_E_CERT, "%s refused our certificate %s (%s, ends %s): %s", who, s->tls->cert,
+		       self, when, about_us);
 }
 
 enum dr_err dr_tls_why(const struct dr_conn_impl *s, struct dr_error *e)
@@ -120,10 +124,13 @@ enum dr_err dr_tls_why(const struct dr_conn_impl *s, struct dr_error *e)
 	if (ERR_GET_LIB(err) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET)
 		return alert_why(s, reason - SSL_AD_REASON_OFFSET, who, e);
 	if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
-		return dr_fail(e, DR_E_CERT, "%s showed no certificate: clients need one too (drcoordctl pki issue)", who);
+		return dr_fail(e, DR_E_CERT,
+			       "%s showed no certificate: clients need one too (drcoordctl pki issue)", who);
 	if (reason == SSL_R_UNSUPPORTED_PROTOCOL)
 		return dr_fail(e, DR_E_PROTOCOL, "%s offers only TLS older than 1.3", who);
-	if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST || reason == SSL_R_PACKET_LENGTH_TOO_LONG)
+	if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
+	    reason == SSL_R_PACKET_LENGTH_TOO_LONG)
 		return dr_fail(e, DR_E_PROTOCOL, "%s does not speak TLS (is it a drcoord port?)", who);
-	return dr_fail(e, DR_E_PROTOCOL, "TLS with %s failed: %s", who, text != NULL ? text : "unknown reason");
+	return dr_fail(e, DR_E_PROTOCOL, "TLS with %s failed: %s", who,
+		       text != NULL ? text : "unknown reason");
 }

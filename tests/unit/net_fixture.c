@@ -118,11 +118,15 @@ static struct dr_conn *on_accept(void *ctx, const struct dr_conn_cbs **out)
 	return &e->c;
 }
 
-void world_listen(struct world *w, struct dr_tls *tls, const char *host, uint32_t handshake_ms, uint32_t pending_max)
+void world_listen(struct world *w, struct dr_tls *tls, const char *host, uint32_t handshake_ms,
+		  uint32_t pending_max)
 {
 	struct dr_error e = { 0 };
-	struct dr_listener_config config = { .tls = tls, .handshake_ms = handshake_ms, .pending_max = pending_max,
-					     .accept_cb = on_accept, .ctx = w };
+	struct dr_listener_config config = { .tls = tls,
+					     .handshake_ms = handshake_ms,
+					     .pending_max = pending_max,
+					     .accept_cb = on_accept,
+					     .ctx = w };
 	(void)snprintf(config.at.host, sizeof(config.at.host), "%s", host);
 	if (dr_listener_open(&w->listener, &w->loop, &config, &e) != DR_OK)
 		fail_msg("%s", e.msg);

@@ -1,4 +1,4 @@
-/* net_fixture.h -- what the net tests share: a loop, a folder of certificates, connections that note what came. */
+/* net_fixture.h -- what the net tests share: a loop, certificates, connections that note what came. */
 #ifndef DR_TEST_NET_FIXTURE_H
 #define DR_TEST_NET_FIXTURE_H
 
@@ -53,7 +53,8 @@ void world_open(struct world *w);
 void world_close(struct world *w);   /* closes all ends, checks uv_loop_close() == 0 */
 struct dr_tls *world_tls(struct world *w, const char *name);
 void world_issue(struct world *w, enum dr_peer_kind kind, const char *name);
-void world_listen(struct world *w, struct dr_tls *tls, const char *host, uint32_t handshake_ms, uint32_t pending_max);
+void world_listen(struct world *w, struct dr_tls *tls, const char *host, uint32_t handshake_ms,
+		  uint32_t pending_max);
 void world_stop_listening(struct world *w);
 void path_of(const struct world *w, const char *name, const char *suffix, char out[128]);
 

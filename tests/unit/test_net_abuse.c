@@ -67,7 +67,8 @@ static void garbage_is_refused_at_once(void **state)
 {
 	(void)state;
 	static const char *const words[] = { "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "SSH-2.0-OpenSSH_9.2p1\r\n",
-					     "\x16\x03\x01\xff\xff\x01garbage", "\x80\x09\x01\x03\x01 old, short", "DRC1 no TLS" };
+					     "\x16\x03\x01\xff\xff\x01garbage",
+					     "\x80\x09\x01\x03\x01 old, short", "DRC1 no TLS" };
 	world_listen(&w, tls, "127.0.0.1", 5000, 8);
 	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		int fd = raw_connect();

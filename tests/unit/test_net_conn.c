@@ -79,8 +79,10 @@ static void talks_ipv6(void **state)
 static void frames_of_all_sizes(void **state)
 {
 	(void)state;
-	static const size_t sizes[] = { 0,     1,     15,    16,    17,     16367,  16368,       16369,
-					16384, 16385, 32768, 65535, 65536,  100000, DR_FRAME_MAX - 1, DR_FRAME_MAX };
+	static const size_t sizes[] = { 0,           1,     15,    16,     17,
+					16367,       16368, 16369, 16384,  16385,
+					32768,       65535, 65536, 100000, DR_FRAME_MAX - 1,
+					DR_FRAME_MAX };
 	enum { N = sizeof(sizes) / sizeof(sizes[0]) };
 	struct dr_tls *t = world_tls(&w, "c-a");
 	struct end e = { 0 };

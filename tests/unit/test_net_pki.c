@@ -308,8 +308,7 @@ static void passphrase_is_refused(void **state)
 	FILE *f = fopen(path, "w");
 	assert_non_null(f);
 	assert_int_equal(chmod(path, 0600), 0);
-	assert_int_equal(
-		PEM_write_PKCS8PrivateKey(f, key, EVP_aes_256_cbc(), "pw", 2, NULL, NULL), 1);
+	assert_int_equal(PEM_write_PKCS8PrivateKey(f, key, EVP_aes_256_cbc(), "pw", 2, NULL, NULL), 1);
 	(void)fclose(f);
 	EVP_PKEY_free(key);
 	assert_int_equal(try_open("ca.crt", "c-a.crt", "secret.key", &e), DR_E_CERT);

@@ -1,4 +1,4 @@
-/* test_net_pump.c -- dr_conn_detach(): what goes in at one end comes out at the other, bounded, until one ends. */
+/* test_net_pump.c -- dr_conn_detach(): what goes in comes out at the other side, bounded, until one ends. */
 #include "net_fixture.h"
 
 #include <errno.h>
@@ -118,7 +118,8 @@ static void bytes_behind_the_frame(void **state)
 	char got[64] = "";
 	assert_int_equal(dr_conn_send(&near_end.c, 1, "first", 5), DR_OK);
 	assert_int_equal(dr_conn_send(&near_end.c, DETACH, "hi", 2), DR_OK);
-	assert_int_equal(dr_conn_send(&near_end.c, 77, "tail", 4), DR_OK); /* sent framed, seen as plain bytes */
+	assert_int_equal(dr_conn_send(&near_end.c, 77, "tail", 4),
+			 DR_OK); /* sent framed, seen as plain bytes */
 	assert_int_equal(dr_conn_detach(&near_end.c, &near_end.fd, &e), DR_OK);
 	assert_int_equal(write(near_end.fd, "raw", 3), 3);
 	size_t n = 0;
