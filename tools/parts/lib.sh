@@ -19,6 +19,15 @@ absent() { # why
 	exit 0
 }
 
+# The parts that run whole labs wait until all four programs exist.
+need_programs() {
+	local name
+	for name in drcoordd drcoord-agent drcoord-guard drcoordctl; do
+		[ -n "$(find build/release -type f -name "$name" -perm -u+x -print -quit 2>/dev/null)" ] ||
+			absent "$name is not built yet"
+	done
+}
+
 # Configure and build one preset; targets behind it, all without.
 build_preset() { # preset, target...
 	local preset=$1
