@@ -133,6 +133,91 @@ static void many_small_frames_in_order(void **state)
 	dr_tls_close(t);
 }
 
+static uint32_t dice(uint32_t *seed, uint32_t sides)
+{
+	*seed = *seed * 1664525u + 1013904223u;
+	return (*seed >> 8) % sides;
+}
+
+/* One random deed on one side, at whatever phase it is in. */
+static void random_deed(struct end *e, uint32_t *seed)
+{
+	static const uint8_t bytes[200000];
+	struct dr_error err;
+	char part[4096];
+	switch (dice(seed, 12)) {
+	case 0:
+		dr_conn_close(&e->c, 0);
+		break;
+	case 1:
+		dr_conn_close(&e->c, 1 + dice(seed, 50));
+		break;
+	case 2:
+		dr_conn_idle_set(&e->c, dice(seed, 30));
+		break;
+	case 3:
+		if (e->open && e->fd < 0)
+			(void)!dr_conn_detach(&e->c, &e->fd, &err);
+		break;
+	case 4:
+		if (e->fd >= 0 && dice(seed, 4) == 0) {
+			(void)close(e->fd);
+			e->fd = -2; /* detached and given up */
+		}
+		break;
+	case 5:
+		if (e->fd >= 0)
+			(void)!read(e->fd, part, sizeof(part));
+		break;
+	case 6:
+		if (e->fd >= 0)
+			(void)!write(e->fd, bytes, dice(seed, sizeof(bytes)));
+		break;
+	default:
+		(void)!dr_conn_send(&e->c, 1, bytes, dice(seed, 3) == 0 ? dice(seed, sizeof(bytes)) : 20);
+	}
+}
+
+/* Lives of every kind at once; what is shown is that each ends exactly once and leaves nothing. */
+static void random_lives(void **state)
+{
+	(void)state;
+	enum { ROUNDS = 60, LIVES = 12 };
+	static struct end e[LIVES];
+	struct dr_tls *t = world_tls(&w, "c-a");
+	uint32_t seed = 20260131;
+	unsigned opened = 0;
+	world_listen(&w, t, "127.0.0.1", 500, 6);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		w.accepted = 0;
+		for (unsigned i = 0; i < LIVES; i++) {
+			end_init(&e[i], &w);
+			e[i].detach_at = dice(&seed, 3) == 0 ? 1 : 0;
+			end_connect(&e[i], &w, t, DR_PEER_COORDINATOR, dice(&seed, 8) == 0 ? "c-b" : "c-a", 500);
+		}
+		unsigned calm = dice(&seed, 2) == 0 ? 0 : 60; /* sometimes handshakes are let through first */
+		for (unsigned i = 0; i < calm; i++) {
+			(void)uv_run(&w.loop, UV_RUN_NOWAIT);
+			(void)usleep(500);
+		}
+		for (unsigned i = 0; i < 150; i++) {
+			random_deed(&e[dice(&seed, LIVES)], &seed);
+			if (w.accepted > 0)
+				random_deed(&w.in[dice(&seed, w.accepted)], &seed);
+			(void)uv_run(&w.loop, UV_RUN_NOWAIT);
+		}
+		for (unsigned i = 0; i < LIVES; i++) {
+			opened += e[i].open ? 1 : 0;
+			end_finish(&e[i]);
+		}
+		for (unsigned i = 0; i < w.accepted; i++)
+			end_finish(&w.in[i]);
+	}
+	w.accepted = 0;
+	assert_true(opened > ROUNDS);
+	dr_tls_close(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +226,7 @@ int main(void)
 		T(talks_ipv6),
 		T(frames_of_all_sizes),
 		T(many_small_frames_in_order),
+		T(random_lives),
 #undef T
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
