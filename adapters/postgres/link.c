@@ -63,14 +63,11 @@ static enum dr_err watch(struct pg_own *o, int events, struct dr_error *e)
 	return DR_OK;
 }
 
-/* libpq would print notices to stderr.  A warning matters to one op: a commit whose wait for standbys was
- * given up succeeds with one. */
+/* libpq would print them to stderr. */
 static void on_notice(void *arg, const PGresult *res)
 {
-	struct pg_own *o = arg;
-	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
-	if (severity != NULL && strcmp(severity, "WARNING") == 0)
-		o->link.warned = true;
+	(void)arg;
+	(void)res;
 }
 
 static void set_options(const struct pg_own *o, char *options, size_t cap)
@@ -79,13 +76,13 @@ static void set_options(const struct pg_own *o, char *options, size_t cap)
 	uint64_t spent = uv_now(o->session->loop) - r->op->started_ms;
 	uint64_t left = spent < r->op->deadline_ms ? r->op->deadline_ms - spent : 0;
 
-	/* A little later than our own deadline, so that it only clears up behind us: a statement cancelled
-	 * by it could otherwise look like one that ended. */
+	/* A little later than our own deadline: it only clears up behind us.  But it doesn't end a commit's wait
+	 * for standbys, nor does a closed connection: one probe a second that waited there would use up all
+	 * connections.  So nothing of ours ever waits there (PROBE_WRITE looks at the standbys instead). */
 	(void)snprintf(options, cap,
 		       "-c statement_timeout=%llu -c client_min_messages=warning -c search_path=pg_catalog "
-		       "-c jit=off -c synchronous_commit=%s",
-		       (unsigned long long)(left + TIMEOUT_GRACE_MS),
-		       r->plan->waits_for_standbys && !r->op->args.local_commit ? "on" : "local");
+		       "-c jit=off -c synchronous_commit=local",
+		       (unsigned long long)(left + TIMEOUT_GRACE_MS));
 }
 
 /* The password is read anew for each connection, so that a changed one is used at once. */
@@ -130,7 +127,7 @@ enum dr_err pg_link_open(struct pg_own *o, struct dr_error *e)
 		return dr_fail(e, DR_E_IO, "libpq is out of memory");
 	/* VERBOSE shows the SQLSTATE, the only part of a refusal that is the same in every language. */
 	(void)PQsetErrorVerbosity(o->link.conn, PQERRORS_VERBOSE);
-	(void)PQsetNoticeReceiver(o->link.conn, on_notice, o);
+	(void)PQsetNoticeReceiver(o->link.conn, on_notice, NULL);
 	o->link.connecting = true;
 	if (PQstatus(o->link.conn) == CONNECTION_BAD)
 		return connect_error(o, e);
@@ -198,7 +195,6 @@ static enum dr_err flush(struct pg_own *o, struct dr_error *e)
 
 enum dr_err pg_link_send(struct pg_own *o, const char *sql, struct dr_error *e)
 {
-	o->link.warned = false;
 	if (PQsendQuery(o->link.conn, sql) != 1)
 		return broken_error(o, e);
 	return flush(o, e);

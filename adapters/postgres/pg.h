@@ -42,7 +42,6 @@ struct pg_plan {
 	const struct pg_step *step;
 	size_t steps;
 	enum dr_err (*check)(struct pg_run *r, struct dr_error *e); /* of the arguments, before any I/O; or NULL */
-	bool waits_for_standbys; /* its commits do; all other ops commit with synchronous_commit=local */
 };
 
 /* One reading of PG_STATE_SQL. */
@@ -73,7 +72,6 @@ struct pg_link {
 	uv_poll_t *poll;   /* NULL: not watching; on the heap, as it outlives the connection by its close */
 	PGresult *result;  /* the first error, else the last answer, until all of it has come */
 	bool connecting;
-	bool warned;       /* the server sent a warning during this statement */
 };
 
 struct pg_run {

@@ -11,6 +11,9 @@
 
 /* pg_is_in_recovery() is asked once, in a subquery that its volatility keeps apart: a promotion between
  * two calls would call a function of the wrong role.
+ * Streaming: a walreceiver calls itself streaming before the upstream has accepted it (the slot may be
+ * missing); until a message has come the times of the last one are all equal.  One that lives is accepted too:
+ * the upstream may have nothing to say.
  * Timeline: received_tli ends with the receiver, the control file's lags until a checkpoint: the greatest
  * of what is known. */
 const char PG_STATE_SQL[] =
@@ -24,7 +27,8 @@ const char PG_STATE_SQL[] =
 	"  ELSE pg_current_wal_flush_lsn() END, '0/0'),"
 	" pg_wal_lsn_diff(CASE WHEN s.standby THEN pg_last_wal_replay_lsn() END, '0/0'),"
 	" CASE WHEN s.standby THEN pg_is_wal_replay_paused() ELSE false END,"
-	" a.receiver_pid, coalesce(w.status = 'streaming', false), w.sender_host, w.sender_port,"
+	" a.receiver_pid, coalesce(w.status = 'streaming' AND (w.last_msg_send_time <> w.last_msg_receipt_time"
+	"  OR clock_timestamp() - a.receiver_start > interval '200 ms'), false), w.sender_host, w.sender_port,"
 	" CASE WHEN p.may THEN current_setting('primary_conninfo') END,"
 	" CASE WHEN p.may THEN current_setting('primary_slot_name') END,"
 	" current_setting('synchronous_standby_names'), current_setting('wal_retrieve_retry_interval'),"
@@ -34,6 +38,7 @@ const char PG_STATE_SQL[] =
 	" (SELECT pg_has_role('pg_read_all_settings', 'USAGE') AS may OFFSET 0) p,"
 	" pg_control_checkpoint() c, pg_control_recovery() r,"
 	" (SELECT max(pid) FILTER (WHERE backend_type = 'walreceiver') AS receiver_pid,"
+	"   max(backend_start) FILTER (WHERE backend_type = 'walreceiver') AS receiver_start,"
 	"   max(wait_event) FILTER (WHERE backend_type = 'checkpointer') AS checkpointer,"
 	"   max(wait_event) FILTER (WHERE backend_type = 'startup') AS startup"
 	"  FROM pg_stat_get_activity(NULL)) a"

@@ -198,12 +198,14 @@ enum dr_err pg_sqlstate_err(const char *sqlstate)
 	return DR_E_FAILED;
 }
 
-/* Where ": SQLSTATE: text" begins its five characters; the word in front of it is in the server's language. */
+/* Where ": SQLSTATE: text" begins its five characters; the word in front of it is in the server's language,
+ * and "FATAL" is five capitals too: every SQLSTATE has a digit. */
 static const char *find_sqlstate(const char *message)
 {
 	for (const char *p = strstr(message, ": "); p != NULL; p = strstr(p + 1, ": ")) {
 		const char *code = p + 1 + strspn(p + 1, " ");
-		if (strspn(code, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && strncmp(code + 5, ": ", 2) == 0)
+		if (strspn(code, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && strcspn(code, "0123456789") < 5 &&
+		    strncmp(code + 5, ": ", 2) == 0)
 			return code;
 	}
 	return NULL;
