@@ -17,7 +17,8 @@ def role_denied(scenes):
     """A viewer may look but not switch over; an operator may; the refusal names the role."""
     stand = scenes.up()
     stand.cluster.ctl("status", person="viewer")
-    told = refused(stand, ["switchover", "orders", "--to", "pg-b", "--reason", "test"], "viewer", "role", "operator")
+    verb = ["switchover", "orders", "--to", "pg-b", "--reason", "test"]
+    told = refused(stand, verb, "viewer", "role", "operator")
     stand.cluster.ctl("pause", "orders", "--reason", "test", person="operator")
     stand.cluster.ctl("resume", "orders", "--reason", "test", person="operator")
     return {**verdict(stand, [A]), "told": told}

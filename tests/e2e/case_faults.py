@@ -25,7 +25,8 @@ def fault_case(fault):
         for number in (1, 2) if fault.in_turn else (1,):
             stand = scenes.stand()
             record = Run(stand.up(), fault, number).go()
-            figures.append({k: record[k] for k in ("leader_site", fault.measure, "name_downtime_s", "fence_proof")})
+            shown = ("leader_site", fault.measure, "name_downtime_s", "fence_proof")
+            figures.append({k: record[k] for k in shown})
             judge(fault, record)
             stand.lab.close()
         return {"figures": figures}

@@ -35,13 +35,13 @@ def guard_stop_agent(scenes):
 
 @case("guard-stop-both")
 def guard_stop_both(scenes):
-    """Agent and guard paused: nothing kills the server, the frozen standbys leave it nobody to acknowledge."""
+    """Agent and guard paused: nothing kills the server, frozen standbys leave it nobody to acknowledge."""
     return paused_programs(scenes, [f"agent-{letter(A)}", f"guard-{letter(A)}"])
 
 
 @case("zombie-acks")
 def zombie_acks(scenes):
-    """The whole primary site frozen past its lease and continued, sync over b and c: it acknowledges nothing."""
+    """The primary's site frozen past its lease and continued, sync over b and c: no zombie row."""
     stand = scenes.up(sync={"k": 1, "set_max": 2})
     stand.fault_at()
     freeze(stand, A, True)

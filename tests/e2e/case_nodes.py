@@ -8,11 +8,12 @@ import measure
 from cluster import letter, member_of, site_of
 from faults import A
 from net import SITES
-from scene import (all_joined, case, eventually, expect, kill_all, new_acks, servers_in_turn, still_writing, verdict)
+from scene import (all_joined, case, eventually, expect, kill_all, new_acks, servers_in_turn, still_writing,
+                   verdict)
 
 C = "az-c"
-SWITCHOVER_STEPS = ("choose", "catch_up", "declare", "fence_old", "final_position", "promote", "repoint", "route",
-                    "verify", "close")
+SWITCHOVER_STEPS = ("choose", "catch_up", "declare", "fence_old", "final_position", "promote", "repoint",
+                    "route", "verify", "close")
 
 
 @case("adopt-running")

@@ -5,7 +5,8 @@ import time
 
 import measure
 from faults import A
-from scene import (all_joined, case, eventually, events_of, expect, joined, kill_node, kill_primary, new_acks, verdict)
+from scene import (all_joined, case, eventually, events_of, expect, joined, kill_node, kill_primary, new_acks,
+                   verdict)
 
 B, C = "az-b", "az-c"
 
@@ -50,7 +51,7 @@ def sync_last_standby_dies(scenes):
 
 @case("promote-then-second-death")
 def promote_then_second_death(scenes):
-    """The new primary dies right after its first acknowledged row: the third member takes over, nothing lost."""
+    """The new primary dies right after its first acknowledged row: the third takes over, nothing lost."""
     stand = scenes.up(cooldown="1s")
     kill_primary(stand)
     first = stand.first_new_ack(20)[1]

@@ -7,11 +7,10 @@ import time
 import measure
 from cluster import letter, member_of, site_of
 from faults import kill_all, kill_server
-from lab import ROOT, wait_for
+from lab import BUILD, wait_for
 from net import SITES
 from stand import Stand
 
-BUILD = os.environ.get("DR_BUILD", f"{ROOT}/build/release")
 CASES = {}
 
 
@@ -122,7 +121,7 @@ def joined(stand, member_site):
 
 
 def all_joined(stand, seconds=90):
-    """Wait until every other member streams from the primary and nothing is left to do; the primary's site."""
+    """Wait until all others stream from the primary and nothing is left to do; the primary's site."""
     def whole():
         service = stand.cluster.service()
         if service.get("plan") or not service.get("primary"):

@@ -9,7 +9,7 @@ import time
 import reaper
 from lab import LabError, wait_for
 from net import CLIENT, SITES, host_name
-from servers import DNS_SERVERS, RECORD, TSIG_KEY, ZONE
+from servers import RECORD, TSIG_KEY, ZONE
 from writers import find_binary
 
 SERVICE = "orders"
@@ -87,7 +87,8 @@ class Cluster:
     def coordinator_file(self, site, **changes):
         """Write a coordinator's node file."""
         name = f"c-{letter(site)}"
-        data = {"cluster": "demo", "name": name, "site": site, "listen": f"{self.lab.address(site, 'coord')}:{PORT}",
+        data = {"cluster": "demo", "name": name, "site": site,
+                "listen": f"{self.lab.address(site, 'coord')}:{PORT}",
                 "data_dir": self.lab.make_folder(f"coord-{site}"), "tls": self.tls(name)}
         if self.profile in RAFT_TIMING:
             data["raft"] = RAFT_TIMING[self.profile]
@@ -110,13 +111,16 @@ class Cluster:
     def spec_file(self, **changes):
         """Write the cluster spec; changes replace keys of the service."""
         members = [{"name": member_of(s), "site": s, "agent": f"agent-{letter(s)}",
-                    "address": f"{self.lab.address(s, 'db')}:5432", "priority": n + 1} for n, s in enumerate(SITES)]
+                    "address": f"{self.lab.address(s, 'db')}:5432", "priority": n + 1}
+                   for n, s in enumerate(SITES)]
         route = {"name": "dns", "kind": "dns_rfc2136", "record": RECORD, "zone": ZONE, "ttl": 5,
-                 "tsig": {"key": TSIG_KEY, "algorithm": "hmac-sha256", "secret_file": self.dns.secret_file()},
+                 "tsig": {"key": TSIG_KEY, "algorithm": "hmac-sha256",
+                          "secret_file": self.dns.secret_file()},
                  "servers": self.dns.addresses()}
         service = {"name": SERVICE, "kind": "postgres", "auto_failover": True, "durability": self.durability,
-                   "sync": {"k": 1, "set_max": 1}, "when_alone": "continue", "alone_after": "10s", "rpo": "16MiB",
-                   "cooldown": "30s", "restart_within": "10s", "database": "postgres", "user": "drcoord",
+                   "sync": {"k": 1, "set_max": 1}, "when_alone": "continue", "alone_after": "10s",
+                   "rpo": "16MiB", "cooldown": "30s", "restart_within": "10s", "database": "postgres",
+                   "user": "drcoord",
                    "members": members, "routes": [route]}
         return self.write("spec.yaml", {
             "cluster": "demo", "timing": {"profile": self.profile},
@@ -138,15 +142,16 @@ class Cluster:
 
     def issue(self, kind, name, prefix=None, ca="pki"):
         """Issue one certificate."""
-        self.pki("issue", "--dir", self.file(ca), "--kind", kind, "--name", name, "--out", self.file(prefix or name))
+        self.pki("issue", "--dir", self.file(ca), "--kind", kind, "--name", name,
+                 "--out", self.file(prefix or name))
 
     # --- programs ---------------------------------------------------------------------------
 
     def start_coordinator(self, site, *options, env=None):
         """Start a site's coordinator."""
         name = f"c-{letter(site)}"
-        return self.lab.spawn(site, host_name(site, "coord"), name,
-                              [self.bin["drcoordd"], "--config", self.file(f"{name}.yaml"), *options], env=env)
+        argv = [self.bin["drcoordd"], "--config", self.file(f"{name}.yaml"), *options]
+        return self.lab.spawn(site, host_name(site, "coord"), name, argv, env=env)
 
     def start_guard(self, site, env=None):
         """Start a site's guard, which starts its agent."""
@@ -185,7 +190,8 @@ class Cluster:
 
     def ctl(self, *words, person=None, seconds=30):
         """Run drcoordctl as a person from the outside client; its output."""
-        return self.lab.run(CLIENT, [self.bin["drcoordctl"], *words], env=self.environment(person), seconds=seconds)
+        return self.lab.run(CLIENT, [self.bin["drcoordctl"], *words], env=self.environment(person),
+                            seconds=seconds)
 
     def status(self):
         """The status as data, None while no coordinator answers."""
@@ -255,8 +261,8 @@ class Cluster:
 
     def start_watch(self):
         """Follow the events from the first one on; read them with events()."""
-        self.lab.spawn(CLIENT, CLIENT, "watch", [self.bin["drcoordctl"], "-o", "json", "watch", "--from", "1"],
-                       env=self.environment())
+        argv = [self.bin["drcoordctl"], "-o", "json", "watch", "--from", "1"]
+        self.lab.spawn(CLIENT, CLIENT, "watch", argv, env=self.environment())
 
     def events(self):
         """All events that watch has shown so far."""
@@ -267,7 +273,3 @@ class Cluster:
                     found.append(json.loads(line))
         return found
 
-
-def dns_hosts(cluster):
-    """The addresses of the DNS servers, without ports."""
-    return [cluster.lab.address(site, "dns") for site in DNS_SERVERS]

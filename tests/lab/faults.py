@@ -23,6 +23,7 @@ class Fault:
 
     def __init__(self, name, inject, heal, target, **options):
         self.name, self.inject, self.heal, self.target = name, inject, heal, target
+        # heal None: all that was killed comes back by itself
         self.moves = options.get("moves", True)
         self.heal_after = options.get("heal_after", HEAL_AFTER)
         self.in_turn = options.get("in_turn", False)
@@ -112,10 +113,6 @@ def switchover(stand):
     stand.cluster.ctl("switchover", SERVICE, "--to", member_of("az-b"), "--reason", "quickstart", seconds=60)
 
 
-def nothing(_stand):
-    """Nothing was killed that does not come back by itself."""
-
-
 def start_guard(stand):
     """The guard of site a, which starts the agent."""
     stand.cluster.start_guard(A)
@@ -142,22 +139,23 @@ def start_site(stand):
 
 
 FAULTS = {f.name: f for f in (
-    Fault("db-kill", db_kill, nothing, 0.5, crash=True, help="kill -9 of every server process of the primary"),
-    Fault("agent-kill", agent_kill, nothing, 0.8, crash=True, help="of these and the agent"),
+    Fault("db-kill", db_kill, None, 0.5, crash=True, help="kill -9 of every server process of the primary"),
+    Fault("agent-kill", agent_kill, None, 0.8, crash=True, help="of these and the agent"),
     Fault("node-kill", node_kill, start_guard, 2.0, help="of these and the guard"),
     Fault("site", site, start_site, 2.0, in_turn=True, needs_spaces=True,
           help="every process of site a and its links, at once"),
     Fault("partition", partition, heal_network, 2.0, in_turn=True, needs_spaces=True,
           help="site a silently cut off both ways for 12 s after the first new write"),
-    Fault("partition-long", partition, heal_network, 2.0, in_turn=True, needs_spaces=True, heal_after=HEAL_LONG,
-          help="the same for 60 s"),
+    Fault("partition-long", partition, heal_network, 2.0, in_turn=True, needs_spaces=True,
+          heal_after=HEAL_LONG, help="the same for 60 s"),
     Fault("leader-kill", leader_kill, start_leader, 1.5, crash=True,
           help="db-kill and the leading coordinator together"),
     Fault("leader-only", leader_only, start_leader, 0, moves=False, heal_after=STEADY_FOR,
           help="only the leading coordinator; writes must not pause"),
-    Fault("agent-restart", agent_restart, nothing, 0, moves=False, heal_after=STEADY_FOR,
+    Fault("agent-restart", agent_restart, None, 0, moves=False, heal_after=STEADY_FOR,
           help="only the agent; writes must not pause"),
-    Fault("guard-kill", guard_kill, nothing, 0, moves=False, heal_after=STEADY_FOR,
+    Fault("guard-kill", guard_kill, None, 0, moves=False, heal_after=STEADY_FOR,
           help="only the guard; writes must not pause"),
-    Fault("switchover", switchover, nothing, 0.3, measure="gap_s", heal_after=0, help="a planned move to site b"),
+    Fault("switchover", switchover, None, 0.3, measure="gap_s", heal_after=0,
+          help="a planned move to site b"),
 )}

@@ -18,6 +18,7 @@ import reaper
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.abspath(os.environ.get("DR_BUILD", f"{ROOT}/build/release"))
 NUMBERS = itertools.count()
 
 

@@ -35,7 +35,7 @@ class NetError(Exception):
 
 
 def run(argv, text=None, folder=None):
-    """Run a short tool; its error text becomes ours.  In a lab's folder it counts as one of the lab's processes."""
+    """Run a short tool; its error text becomes ours.  In a lab's folder it counts as a process of the lab."""
     done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=20, cwd=folder)
     if done.returncode != 0:
         raise NetError(f"{' '.join(argv[:6])}: {done.stderr.strip()[-300:]}")
@@ -72,6 +72,9 @@ class Network:
     def _run(self, argv, text=None):
         return run(argv, text, self.folder)
 
+    def _batch(self, space, lines):
+        self._run(["ip", "-n", self.space(space), "-b", "-"], "\n".join(lines) + "\n")
+
     def space(self, host):
         """The full name of a host's namespace."""
         return f"{self.lab}-{host}"
@@ -91,7 +94,7 @@ class Network:
         adds = [f"netns add {self.space(s)}" for s in spaces]
         self._run(["ip", "-b", "-"], "\n".join(adds + links) + "\n")
         for space in spaces:
-            self._run(["ip", "-n", self.space(space), "-b", "-"], "\n".join(["link set lo up"] + inside[space]) + "\n")
+            self._batch(space, ["link set lo up"] + inside[space])
         self._settings()
         self._run(self.enter("wan") + ["nft", "-f", "-"], CUT_TABLE)
 
@@ -107,7 +110,8 @@ class Network:
         spaces.append(router)
         links.append(self._link(router, "wan", "wan", f"to-{site}"))
         inside[router] = ["link add br0 type bridge", f"addr add 10.{n}.0.1/24 dev br0", "link set br0 up",
-                          f"addr add 10.0.{n}.2/24 dev wan", "link set wan up", f"route add default via 10.0.{n}.1"]
+                          f"addr add 10.0.{n}.2/24 dev wan", "link set wan up",
+                          f"route add default via 10.0.{n}.1"]
         inside["wan"] += [f"addr add 10.0.{n}.1/24 dev to-{site}", f"link set to-{site} up",
                           f"route add 10.{n}.0.0/16 via 10.0.{n}.2"]
         for role in HOSTS:
@@ -148,7 +152,7 @@ class Network:
         if up:
             n = site_number(site)
             lines.append(f"route replace default via 10.0.{n}.1")
-        self._run(["ip", "-n", self.space(host_name(site, "router")), "-b", "-"], "\n".join(lines) + "\n")
+        self._batch(host_name(site, "router"), lines)
 
 
 def possible(probe):

@@ -1,7 +1,7 @@
 """quickstart.py -- a site dies; PostgreSQL, its DNS name and its clients move.
 
-Stands up three sites with real servers, drcoord and clients, injects a fault, shows the events while it happens,
-and says what the clients saw.  Everything is removed at the end, however it ends."""
+Stands up three sites with real servers, drcoord and clients, injects a fault, shows the events while it
+happens, and says what the clients saw.  Everything is removed at the end, however it ends."""
 
 import argparse
 import json
@@ -14,13 +14,12 @@ import net
 import reaper
 from cluster import member_of
 from faults import FAULTS
-from lab import ROOT, LabError, Reaper
+from lab import BUILD, LabError, Reaper
 from stand import Run, Stand
 from servers import PRIMARY_SITE
 
-BUILD = os.environ.get("DR_BUILD", f"{ROOT}/build/release")
-SHOWN = ("downtime_s", "gap_s", "name_downtime_s", "lost_acked", "split_brain_s", "old_last_ack_after_fault_s",
-         "old_rejoined_s", "dns_s")
+SHOWN = ("downtime_s", "gap_s", "name_downtime_s", "lost_acked", "split_brain_s",
+         "old_last_ack_after_fault_s", "old_rejoined_s", "dns_s")
 BEGAN = time.monotonic()
 
 
@@ -34,7 +33,7 @@ def event_line(event, fault):
     when = "         "
     if fault:
         when = f"{event.get('wall_ms', 0) / 1000 - measure.wall_of(fault):+8.3f} "
-    words = [event.get("event", "?"), event.get("plan_kind"), event.get("step"), event.get("member"), event.get("proof")]
+    words = [event.get(key) for key in ("event", "plan_kind", "step", "member", "proof")]
     line = " ".join(str(w) for w in words if w)
     text = event.get("text")
     return f"  watch {when} {line}{': ' + text if text and text != line else ''}"
@@ -60,7 +59,7 @@ def timeline(run):
         rows.append((run.first_ack - stand.fault, f"first acknowledged write on {member_of(run.new_site)}"))
     if run.figures["old_rejoined_s"] is not None:
         rows.append((run.figures["old_rejoined_s"], f"{member_of(PRIMARY_SITE)} rejoined as a standby"))
-    return sorted(rows)
+    return sorted(rows, key=lambda row: row[0])
 
 
 def show_run(run, record):
@@ -84,7 +83,8 @@ def show_sizes(record):
     print(f"\n  {'process':<10} {'rss MiB':>8} {'pss MiB':>8} {'cpu %':>7}")
     for name in record["rss_mb"]:
         cells = [record[k][name] for k in ("rss_mb", "pss_mb", "cpu_pct")]
-        print(f"  {name:<10} " + " ".join(f"{'-' if c is None else c:>{w}}" for c, w in zip(cells, (8, 8, 7))))
+        texts = ["-" if c is None else str(c) for c in cells]
+        print(f"  {name:<10} {texts[0]:>8} {texts[1]:>8} {texts[2]:>7}")
 
 
 def seconds(value):
@@ -161,15 +161,15 @@ def sound(record):
 def arguments():
     """The command line."""
     table = "\n".join(f"  {f.name:<15} {f.help}" for f in FAULTS.values())
-    p = argparse.ArgumentParser(prog="quickstart", description=__doc__.split("\n\n")[0], epilog=f"faults:\n{table}",
+    p = argparse.ArgumentParser(prog="quickstart", description=__doc__, epilog=f"faults:\n{table}",
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--fault", choices=FAULTS, metavar="F", help="what goes wrong (default: site)")
-    p.add_argument("--runs", type=int, default=1, metavar="N", help="how often, each on fresh servers (default: 1)")
+    p.add_argument("--runs", type=int, default=1, metavar="N", help="how often, each on fresh servers")
     p.add_argument("--profile", choices=("metro", "default"), default="metro", help="timing (default: metro)")
     p.add_argument("--durability", choices=("sync", "async"), default="sync", help="default: sync")
     p.add_argument("--json", metavar="FILE", help="write one JSON line a run")
     p.add_argument("--keep", action="store_true", help="leave everything standing at the end, until Ctrl-C")
-    p.add_argument("--idle", type=float, metavar="S", help="no fault: sizes and processor time over S seconds")
+    p.add_argument("--idle", type=float, metavar="S", help="no fault: sizes and processor time, S seconds")
     args = p.parse_args()
     if args.runs < 1:
         p.error("--runs: at least 1")
@@ -181,7 +181,8 @@ def choose_network(args):
     why = net.possible(f"{reaper.owner_name(os.getpid())}-p-probe")
     possible = [f.name for f in FAULTS.values() if not (why and f.needs_spaces)]
     if why:
-        progress(f"network namespaces can't be made here ({why}): loopback addresses instead, kill faults only")
+        progress(f"network namespaces can't be made here ({why})")
+        progress("so: loopback addresses instead of sites, and kill faults only")
     args.fault = args.fault or ("db-kill" if why else "site")
     if args.fault not in possible:
         raise LabError(f"--fault {args.fault} needs network namespaces; possible here: {', '.join(possible)}")
@@ -192,7 +193,7 @@ def main():
     """All runs, their summary, and the verdict as the exit code."""
     args = arguments()
     if os.geteuid() != 0:
-        print("quickstart: needs root (network namespaces, cgroups, servers under their own users)", file=sys.stderr)
+        print("quickstart: needs root (namespaces, cgroups, servers under their own users)", file=sys.stderr)
         return 2
     records = []
     try:

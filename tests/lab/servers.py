@@ -1,7 +1,7 @@
 """servers.py -- the real servers of a lab: PostgreSQL in each site, BIND in b, Knot in c.
 
-They are started by hand as their own users, as an operator would before drcoord is told of them.  What belongs
-to one member (address, socket) stands on the command line, since a rewind copies configuration files."""
+They are started by hand as their own users, as an operator would before drcoord is told of them.  What
+is of one member (address, socket) stands on the command line, since a rewind copies files of settings."""
 
 import base64
 import glob
@@ -127,7 +127,8 @@ class Postgres:
 
     def _template(self):
         """A data folder fresh from initdb, made once per program: it costs more than the whole rest."""
-        folder = f"{reaper.FOLDERS}/{reaper.owner_name(os.getpid())}-{os.path.basename(os.path.dirname(self.bin))}"
+        version = os.path.basename(os.path.dirname(self.bin))
+        folder = f"{reaper.FOLDERS}/{reaper.owner_name(os.getpid())}-{version}"
         data = folder + "/data"
         if not os.path.exists(data + "/ready"):
             os.makedirs(folder, exist_ok=True)
@@ -166,10 +167,12 @@ class Postgres:
         """Copy the primary to a site and start it as a streaming standby."""
         self.folders(site)
         member = f"pg-{site[-1]}"
-        source = f"host={self.lab.address(PRIMARY_SITE, 'db')} port=5432 user=replicator application_name={member}"
+        source = (f"host={self.lab.address(PRIMARY_SITE, 'db')} port=5432 user=replicator "
+                  f"application_name={member}")
         self.lab.run(host_name(site, "db"),
                      [f"{self.bin}/pg_basebackup", "-D", self.data[site], "-d", source, "-R", "-X", "stream",
-                      "-C", "-S", member.replace("-", "_"), "--checkpoint=fast", "--no-sync"], user="postgres")
+                      "-C", "-S", member.replace("-", "_"), "--checkpoint=fast", "--no-sync"],
+                     user="postgres")
         self.start(site)
 
     def start(self, site):
@@ -205,7 +208,8 @@ class Postgres:
     def processes(self, site):
         """Pids of a site's server, the postmaster first: a server process works in its data folder."""
         pids = [int(p) for p in os.listdir("/proc") if p.isdigit()]
-        mine = [p for p in pids if reaper.belongs(p, self.data[site], ()) and reaper.start_time(p) is not None]
+        mine = [p for p in pids if reaper.belongs(p, self.data[site], ())]
+        mine = [p for p in mine if reaper.start_time(p) is not None]
         return sorted(mine, key=lambda p: (p != self.postmaster(site), p))
 
     def postmaster(self, site):
@@ -240,9 +244,19 @@ class Dns:
         self.port = 5453 if lab.loopback else 53
         self.secret = base64.b64encode(secrets.token_bytes(32)).decode()
 
+    def address(self, site):
+        """Where a server listens; BIND takes only addresses that an interface has."""
+        if self.lab.loopback and DNS_SERVERS[site] == "bind":
+            return "127.0.0.1"
+        return self.lab.address(site, "dns")
+
+    def hosts(self):
+        """The address of each server."""
+        return [self.address(site) for site in DNS_SERVERS]
+
     def addresses(self):
         """"ADDRESS:PORT" of each server."""
-        return [f"{self.lab.address(site, 'dns')}:{self.port}" for site in DNS_SERVERS]
+        return [f"{host}:{self.port}" for host in self.hosts()]
 
     def secret_file(self):
         """A file with the TSIG secret, as a coordinator reads it."""
@@ -258,10 +272,10 @@ class Dns:
             folder = self.lab.make_folder(f"dns-{site}", {"bind": "bind", "knot": "knot"}[kind])
             text = {"bind": BIND_CONF, "knot": KNOT_CONF}[kind]
             with open(folder + "/conf", "w") as f:
-                f.write(text.format(folder=folder, port=self.port, address=self.lab.address(site, "dns"),
+                f.write(text.format(folder=folder, port=self.port, address=self.address(site),
                                     key=TSIG_KEY, secret=self.secret, zone=ZONE))
             with open(folder + "/zone", "w") as f:
-                f.write(ZONE_TEXT.format(dns=self.lab.address(site, "dns"),
+                f.write(ZONE_TEXT.format(dns=self.address(site),
                                          primary=self.lab.address(PRIMARY_SITE, "db")))
             subprocess.run(["chown", "-R", f"{kind}:{kind}", folder], check=True)
             self.start(site)
@@ -273,12 +287,13 @@ class Dns:
         """Start one DNS server."""
         conf = self.lab.path(f"dns-{site}", "conf")
         kind = DNS_SERVERS[site]
-        argv = {"bind": ["/usr/sbin/named", "-g", "-c", conf, "-n", "1"], "knot": ["/usr/sbin/knotd", "-c", conf]}
+        argv = {"bind": ["/usr/sbin/named", "-g", "-c", conf, "-n", "1"],
+                "knot": ["/usr/sbin/knotd", "-c", conf]}
         self.lab.spawn(site, host_name(site, "dns"), f"dns-{site}", argv[kind], user=kind)
 
     def answer(self, site, record=RECORD, kind="A"):
         """What one server answers, by dig; empty when it is silent or has none."""
         text = self.lab.run(host_name(site, "dns"),
                             ["dig", "+short", "+time=1", "+tries=1", "+norecurse", f"-p{self.port}",
-                             f"@{self.lab.address(site, 'dns')}", record, kind], check=False)
+                             f"@{self.address(site)}", record, kind], check=False)
         return "\n".join(line for line in text.splitlines() if not line.startswith(";"))

@@ -3,8 +3,7 @@
 import time
 
 import measure
-from cluster import Cluster, dns_hosts, letter, member_of
-from faults import STEADY_FOR
+from cluster import Cluster, letter, member_of
 from lab import Lab, LabError, wait_for
 from net import SITES
 from servers import PRIMARY_SITE, Dns, Postgres
@@ -80,7 +79,8 @@ class Stand:
         """Start the clients and wait until each that can is acknowledged."""
         self.writers.start()
         for writer in (1, 4, 5):
-            wait_for(f"the first row of writer {NAMES[writer]}", lambda w=writer: self.writers.read().logs[w].acks, 10,
+            wait_for(f"the first row of writer {NAMES[writer]}",
+                     lambda w=writer: self.writers.read().logs[w].acks, 10,
                      logs=[self.lab.path("log", f"writer-{writer}.log")])
         self.say("writers: five clients, a numbered row every 10 ms")
 
@@ -115,10 +115,11 @@ class Stand:
             if in_place:
                 times.append((self.writers.first_ack(self.address(old), self.fault + 0.05), old))
             return min((t for t in times if t[0]), default=None)
-        return wait_for("the first row acknowledged by a new primary", found, seconds, logs=self.cluster.logs())
+        return wait_for("a row acknowledged by a new primary", found, seconds, logs=self.cluster.logs())
 
     def rejoined(self, old, new):
         """Whether the old primary streams from the new one and drcoord has nothing left to do."""
+        self.show_events()
         if member_of(old) not in self.pg.streaming(new):
             return False
         service = self.cluster.service()
@@ -127,7 +128,8 @@ class Stand:
     def wait_rejoined(self, old, new, seconds=90):
         """Wait for that; the seconds since the fault."""
         logs = self.cluster.logs() + [self.lab.path("log", f"pg-{old}.log")]
-        wait_for(f"{member_of(old)} to rejoin as a standby", lambda: self.rejoined(old, new), seconds, 0.1, logs)
+        what = f"{member_of(old)} to rejoin as a standby"
+        wait_for(what, lambda: self.rejoined(old, new), seconds, 0.1, logs)
         return measure.now() - self.fault
 
     def proof(self):
@@ -141,7 +143,8 @@ class Stand:
         """The rows of the one server that takes writes at the end."""
         primaries = self.primary_sites()
         if len(primaries) != 1:
-            raise LabError(f"{len(primaries)} servers take writes at the end: {', '.join(primaries) or 'none'}")
+            names = ", ".join(primaries) or "none"
+            raise LabError(f"{len(primaries)} servers take writes at the end: {names}")
         return self.pg.rows(primaries[0])
 
 
@@ -183,7 +186,8 @@ class Run:
         stand = self.stand
         in_place = self.fault.crash and stand.cluster.durability == "async"
         self.first_ack, self.new_site = stand.first_new_ack(30, in_place=in_place)
-        stand.say(f"first row acknowledged by {member_of(self.new_site)} after {self.first_ack - stand.fault:.3f} s")
+        after = self.first_ack - stand.fault
+        stand.say(f"first row acknowledged by {member_of(self.new_site)} after {after:.3f} s")
         if self.new_site == PRIMARY_SITE:
             return self._steady(self.first_ack)
         self._heal_at(self.first_ack)
@@ -199,9 +203,9 @@ class Run:
     def _heal_at(self, since):
         """Let the fault last as long as its rule says, then take it back."""
         self._wait_until(since + self.fault.heal_after)
-        if self.fault.heal_after > STEADY_FOR:
+        if self.fault.heal:
             self.stand.say("what was cut is joined, what was killed is started again")
-        self.fault.heal(self.stand)
+            self.fault.heal(self.stand)
 
     def _wait_until(self, when):
         """Pass the time, showing events as they come."""
@@ -214,7 +218,7 @@ class Run:
         old = stand.address(PRIMARY_SITE)
         moved = self.new_site not in (None, PRIMARY_SITE)
         if moved:
-            servers = dns_hosts(stand.cluster)
+            servers = stand.dns.hosts()
             got = measure.moved(stand.writers, servers, old, stand.address(self.new_site), stand.fault)
         else:
             got = measure.steady(stand.writers, old, stand.fault, self.end)

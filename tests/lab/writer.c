@@ -214,6 +214,7 @@ static void connect_start(struct writer *w, int64_t now)
 	w->phase = CONNECTING;
 	w->since = now;
 	w->tcp_done = false;
+	w->sqlstate[0] = '\0'; /* the last connection may have ended on an error */
 	w->want = PGRES_POLLING_WRITING;
 	if (w->conn == NULL || PQstatus(w->conn) == CONNECTION_BAD)
 		drop(w, "refused");

@@ -1,7 +1,7 @@
 """writers.py -- the lab's clients: starting them, and reading what was acknowledged to them.
 
-Three outside, one per data address; one inside site a; one outside that finds the primary by the DNS name; and one
-that only watches what each DNS server answers.  They are the instrument: no fault kills them."""
+Three outside, one per data address; one inside site a; one outside that finds the primary by the DNS name;
+and one that only watches what each DNS server answers.  They are the instrument: no fault kills them."""
 
 import os
 
@@ -16,7 +16,7 @@ NS = 1e-9
 
 
 class Ack:
-    """One acknowledged row: when it was sent and answered (seconds of CLOCK_BOOTTIME), and by which address."""
+    """One acknowledged row: when it was sent and answered (seconds of CLOCK_BOOTTIME), by which address."""
 
     __slots__ = ("sent", "done", "n", "server")
 
@@ -47,7 +47,8 @@ class Log:
         return self
 
     def _line(self, words):
-        kind, sent, done, n, server = words[0], int(words[1]) * NS, int(words[2]) * NS, int(words[3]), words[4]
+        kind, n, server = words[0], int(words[3]), words[4]
+        sent, done = int(words[1]) * NS, int(words[2]) * NS
         if kind == "a":
             self.acks.append(Ack(sent, done, n, server))
         elif kind == "u":
@@ -109,7 +110,8 @@ class Writers:
 
     def first_ack(self, server, after):
         """The time of the first acknowledgement from an address after a time, None before there is one."""
-        times = [a.done for log in self.logs.values() for a in reversed_until(log.acks, after) if a.server == server]
+        newer = [a for log in self.logs.values() for a in reversed_until(log.acks, after)]
+        times = [a.done for a in newer if a.server == server]
         return min(times, default=None)
 
     def acknowledged_rows(self):
