@@ -1,0 +1,229 @@
+/* out.c -- see out.h. */
+#include "cli/out.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+/* ---- colour ---- */
+
+bool dr_out_colour(void)
+{
+	static int known = -1;
+	if (known < 0) {
+		const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+		bool dumb = term == NULL || strcmp(term, "dumb") == 0;
+		known = isatty(STDOUT_FILENO) == 1 && !dumb && (no == NULL || no[0] == '\0');
+	}
+	return known == 1;
+}
+
+const char *dr_out_code(enum dr_colour colour)
+{
+	static const char *const codes[] = {
+		[DR_PLAIN] = "\033[0m",  [DR_BOLD] = "\033[1m",    [DR_RED] = "\033[31m",
+		[DR_GREEN] = "\033[32m", [DR_YELLOW] = "\033[33m", [DR_GREY] = "\033[90m",
+	};
+	return dr_out_colour() ? codes[colour] : "";
+}
+
+enum dr_colour dr_out_colour_of(const char *word)
+{
+	static const struct {
+		const char *word;
+		enum dr_colour colour;
+	} known[] = {
+		{ "primary", DR_GREEN },  { "leader", DR_GREEN },    { "healthy", DR_GREEN },
+		{ "running", DR_GREEN },  { "ok", DR_GREEN },        { "success", DR_GREEN },
+		{ "failed", DR_RED },     { "lost", DR_RED },        { "unreachable", DR_RED },
+		{ "fenced", DR_RED },     { "stopped", DR_RED },     { "refused", DR_RED },
+		{ "suspect", DR_YELLOW }, { "asking", DR_YELLOW },   { "paused", DR_YELLOW },
+		{ "observe", DR_YELLOW }, { "starting", DR_YELLOW },
+	};
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(known[i].word, word) == 0)
+			return known[i].colour;
+	}
+	return DR_PLAIN;
+}
+
+/* ---- text ---- */
+
+static void make_printable(char *s)
+{
+	for (; *s != '\0'; s++) {
+		if ((unsigned char)*s < 0x20 || (unsigned char)*s >= 0x7f)
+			*s = '?';
+	}
+}
+
+void dr_out_text(const char *s, FILE *to)
+{
+	for (; *s != '\0'; s++)
+		(void)fputc((unsigned char)*s < 0x20 || (unsigned char)*s >= 0x7f ? '?' : *s, to);
+}
+
+/* ---- tables ---- */
+
+void dr_table_begin(struct dr_table *t, unsigned columns)
+{
+	dr_assert(columns > 0);
+	dr_assert(columns <= DR_TABLE_COLUMNS_MAX);
+	*t = (struct dr_table){ .columns = columns };
+}
+
+void dr_table_cell(struct dr_table *t, const char *fmt, ...)
+{
+	if (t->cells == t->room) {
+		t->room = t->room == 0 ? 64 : 2 * t->room;
+		t->cell = dr_xrealloc(t->cell, t->room * sizeof(*t->cell));
+	}
+	va_list ap;
+	va_start(ap, fmt);
+	(void)vsnprintf(t->cell[t->cells], DR_TABLE_CELL_MAX, fmt, ap);
+	va_end(ap);
+	make_printable(t->cell[t->cells]);
+	if (t->cell[t->cells][0] == '\0')
+		(void)snprintf(t->cell[t->cells], DR_TABLE_CELL_MAX, "-");
+	t->cells++;
+}
+
+static void print_row(const struct dr_table *t, unsigned row, const unsigned width[], FILE *to)
+{
+	for (unsigned k = 0; k < t->columns && row * t->columns + k < t->cells; k++) {
+		const char *text = t->cell[row * t->columns + k];
+		enum dr_colour colour = row == 0 ? DR_BOLD : dr_out_colour_of(text);
+		bool last = k + 1 == t->columns;
+		const char *begin = colour == DR_PLAIN ? "" : dr_out_code(colour);
+		const char *end = colour == DR_PLAIN ? "" : dr_out_code(DR_PLAIN);
+		(void)fprintf(to, "%s%s%s", begin, text, end);
+		if (!last)
+			(void)fprintf(to, "%*s", (int)(width[k] - strlen(text) + 2), "");
+	}
+	(void)fprintf(to, "\n");
+}
+
+void dr_table_end(struct dr_table *t, FILE *to)
+{
+	unsigned width[DR_TABLE_COLUMNS_MAX] = { 0 };
+	for (unsigned i = 0; i < t->cells; i++) {
+		unsigned len = (unsigned)strlen(t->cell[i]);
+		if (len > width[i % t->columns])
+			width[i % t->columns] = len;
+	}
+	for (unsigned row = 0; row * t->columns < t->cells; row++)
+		print_row(t, row, width, to);
+	dr_free(t->cell);
+	*t = (struct dr_table){ 0 };
+}
+
+/* ---- JSON ---- */
+
+static void value_text(const json_t *v, char dst[DR_TABLE_CELL_MAX])
+{
+	dst[0] = '\0';
+	if (v == NULL || json_is_null(v))
+		return;
+	if (json_is_string(v)) {
+		(void)snprintf(dst, DR_TABLE_CELL_MAX, "%s", json_string_value(v));
+		return;
+	}
+	if (json_is_boolean(v)) {
+		(void)snprintf(dst, DR_TABLE_CELL_MAX, "%s", json_is_true(v) ? "yes" : "no");
+		return;
+	}
+	size_t n = json_dumpb(v, dst, DR_TABLE_CELL_MAX - 1, JSON_ENCODE_ANY | JSON_COMPACT);
+	dst[n < DR_TABLE_CELL_MAX ? n : DR_TABLE_CELL_MAX - 1] = '\0';
+}
+
+const char *dr_json_text(const json_t *object, const char *key)
+{
+	static char text[8][DR_TABLE_CELL_MAX];
+	static unsigned next;
+	char *dst = text[next++ % 8];
+	value_text(json_object_get(object, key), dst);
+	return dst;
+}
+
+static bool is_table(const json_t *v)
+{
+	return json_is_array(v) && json_array_size(v) > 0 && json_is_object(json_array_get(v, 0));
+}
+
+/* The first element's keys are the columns. */
+static void print_table(const json_t *list, FILE *to)
+{
+	json_t *first = json_array_get(list, 0);
+	const char *column[DR_TABLE_COLUMNS_MAX];
+	unsigned n = 0;
+	struct dr_table t;
+	for (void *it = json_object_iter(first); it != NULL && n < DR_TABLE_COLUMNS_MAX;
+	     it = json_object_iter_next(first, it))
+		column[n++] = json_object_iter_key(it);
+	if (n == 0)
+		return;
+	dr_table_begin(&t, n);
+	for (unsigned k = 0; k < n; k++)
+		dr_table_cell(&t, "%s", column[k]);
+	size_t i;
+	const json_t *row;
+	json_array_foreach(list, i, row)
+	{
+		for (unsigned k = 0; k < n; k++)
+			dr_table_cell(&t, "%s", dr_json_text(row, column[k]));
+	}
+	dr_table_end(&t, to);
+}
+
+void dr_out_json_as_text(json_t *v, FILE *to)
+{
+	char text[DR_TABLE_CELL_MAX];
+	if (is_table(v)) {
+		print_table(v, to);
+		return;
+	}
+	if (!json_is_object(v)) {
+		value_text(v, text);
+		dr_out_text(text, to);
+		(void)fprintf(to, "\n");
+		return;
+	}
+	const char *key;
+	json_t *one;
+	json_object_foreach(v, key, one)
+	{
+		dr_out_text(key, to);
+		if (is_table(one)) {
+			(void)fprintf(to, ":\n");
+			print_table(one, to);
+			continue;
+		}
+		value_text(one, text);
+		(void)fprintf(to, ": ");
+		dr_out_text(text, to);
+		(void)fprintf(to, "\n");
+	}
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+	if (text[0] != '\0')
+		(void)json_object_set_new(object, key, json_string(text));
+}
+
+void dr_out_error(enum dr_err code, const char *message, const char *word, const char *override)
+{
+	json_t *inner = json_object(), *outer = json_object();
+	set_text(inner, "code", dr_err_name(code));
+	set_text(inner, "message", message);
+	set_text(inner, "word", word);
+	set_text(inner, "override", override);
+	(void)json_object_set_new(outer, "error", inner);
+	(void)json_dumpf(outer, stdout, JSON_COMPACT);
+	(void)printf("\n");
+	json_decref(outer);
+}
