@@ -38,7 +38,7 @@ static const char knot_conf[] =
     "server:\n    rundir: %s\n    listen: 127.0.0.1@%u\n    udp-workers: 1\n    tcp-workers: 1\n"
     "    background-workers: 1\n"
     "log:\n  - target: stderr\n    any: info\n"
-    "database:\n    storage: %s/db\n"
+    "database:\n    storage: %s\n    journal-db-max-size: 64M\n"
     "key:\n"
     "  - id: " DNS_KEY "\n    algorithm: hmac-sha256\n    secret: " DNS_SECRET "\n"
     "  - id: " DNS_KEY_512 "\n    algorithm: hmac-sha512\n    secret: " DNS_SECRET_512 "\n"
@@ -47,8 +47,7 @@ static const char knot_conf[] =
     "  - id: tight\n    key: " DNS_KEY_512 "\n    action: update\n    update-type: [ A, AAAA, TXT ]\n"
     "    update-owner: name\n    update-owner-match: equal\n"
     "    update-owner-name: [ sha512.demo.example., _drcoord.sha512.demo.example. ]\n"
-    "zone:\n  - domain: demo.example\n    storage: %s\n    file: demo.zone\n    zonefile-sync: -1\n"
-    "    zonefile-load: whole\n    journal-content: none\n    acl: [ update, tight ]\n";
+    "zone:\n  - domain: demo.example\n    storage: %s\n    file: demo.zone\n    acl: [ update, tight ]\n";
 
 static void make_place(struct dns_server *d, const char *user)
 {
