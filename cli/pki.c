@@ -40,7 +40,7 @@ static void say_written(const struct dr_cli *c, const char *head, const char *ce
 enum dr_exit dr_verb_pki_init(struct dr_cli *c)
 {
 	const char *dir, *cluster;
-	uint32_t days;
+	uint32_t days = 0;
 	struct dr_error e = { 0 };
 	enum dr_exit rv = need(c, DR_OPTION_DIR, &dir);
 	if (rv == DR_EXIT_OK)
@@ -58,7 +58,7 @@ enum dr_exit dr_verb_pki_init(struct dr_cli *c)
 enum dr_exit dr_verb_pki_issue(struct dr_cli *c)
 {
 	const char *dir, *kind, *name, *out;
-	uint32_t days;
+	uint32_t days = 0;
 	struct dr_identity who = { 0 };
 	struct dr_error e = { 0 };
 	enum dr_exit rv = need(c, DR_OPTION_DIR, &dir);
