@@ -11,23 +11,35 @@
  * The host never looks into what an adapter does; it only makes the promises of adapter.h true. */
 #include "adapters/adapter.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 
-const char *dr_op_name(enum dr_op_kind op)
+static char op_names[DR_OP_MAX][24];
+
+/* Filled before main, so that threads only ever read it; the words are the rows' names in lower case. */
+__attribute__((constructor)) static void op_names_init(void)
 {
-	switch (op) {
-#define ADAPTER_OP(id, name, writes, help)                                                                   \
-	case DR_OP_##name:                                                                                   \
-		return #name;
+	static const struct {
+		enum dr_op_kind op;
+		const char *name;
+	} rows[] = {
+#define ADAPTER_OP(id, name, writes, help) { (enum dr_op_kind)(id), #name },
 #include "adapters/ops.def"
 #undef ADAPTER_OP
-	case DR_OP_MAX:
-		break;
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *out = op_names[rows[i].op];
+		for (size_t k = 0; rows[i].name[k] != '\0' && k + 1 < sizeof(op_names[0]); k++)
+			out[k] = (char)tolower((unsigned char)rows[i].name[k]);
 	}
-	return "unknown";
+}
+
+const char *dr_op_name(enum dr_op_kind op)
+{
+	return (unsigned)op < DR_OP_MAX && op_names[op][0] != '\0' ? op_names[op] : "unknown";
 }
 
 /* The caller may start the next op from inside done, so nothing of s is touched after it but `closing`,
