@@ -42,7 +42,7 @@ typedef enum dr_exit dr_verb_fn(struct dr_cli *c);
 struct dr_verb {
 	const char *words;      /* "service adopt" */
 	const char *arguments;  /* "SERVICE [MEMBER]" */
-	enum dr_peer_kind role; /* NONE: asks no coordinator */
+	enum dr_peer_kind role; /* the least that may; NONE: asks no coordinator */
 	dr_verb_fn *run;
 	uint64_t options; /* bit i: takes dr_options[i] */
 	const char *help;
@@ -54,7 +54,7 @@ enum dr_verb_id {
 };
 #undef VERB
 extern const struct dr_verb dr_verbs[DR_VERB_COUNT];
-#define VERB(id, words, arguments, role, function, options, help) dr_verb_fn function;
+#define VERB(id, words, arguments, asks, function, options, help) dr_verb_fn function;
 #include "cli/verbs.def"
 #undef VERB
 

@@ -207,7 +207,7 @@ size_t dr_files_print_changes(const json_t *changes, FILE *to)
 
 enum { CHANGES_MAX = 1000 };
 
-static json_t *changes_json(const struct dr_spec *before, const struct dr_spec *after)
+json_t *dr_files_changes(const struct dr_spec *before, const struct dr_spec *after)
 {
 	static const char *const words[] = {
 		[DR_CHANGE_ADDED] = "added",
@@ -234,7 +234,7 @@ enum dr_exit dr_files_diff(struct dr_cli *c)
 	if (rv == DR_EXIT_OK)
 		rv = dr_files_spec(c, c->argument[1], &after);
 	if (rv == DR_EXIT_OK) {
-		json_t *list = changes_json(before, after);
+		json_t *list = dr_files_changes(before, after);
 		if (c->json) {
 			(void)json_dumpf(list, stdout, JSON_COMPACT);
 			(void)printf("\n");

@@ -10,7 +10,9 @@
 /* Read and check a spec; problems are said on stderr.  OK: *out is the caller's (dr_conf_spec_free). */
 enum dr_exit dr_files_spec(struct dr_cli *c, const char *path, struct dr_spec **out);
 
-/* The changes of a diff or apply: [{"path", "change", "before", "after"}].  Returns how many there are. */
+/* What leads from one spec to another: [{"path", "change", "before", "after"}]; and that for people, which returns how
+ * many there are. */
+json_t *dr_files_changes(const struct dr_spec *before, const struct dr_spec *after);
 size_t dr_files_print_changes(const json_t *changes, FILE *to);
 
 /* diff --offline OLD NEW: exit DIFFERS when they do. */

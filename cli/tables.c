@@ -12,11 +12,19 @@ const struct dr_option dr_options[DR_OPTION_COUNT] = {
 #undef SOME
 };
 
+/* Roles stand in the table that the coordinators enforce. */
+enum {
+#define ASK_FOR(id, word, least, leader) ROLE_OF_##id = DR_PEER_##least,
+#include "proto/verbs.def"
+#undef ASK_FOR
+	ROLE_OF_NOBODY = DR_PEER_NONE
+};
+
 const struct dr_verb dr_verbs[DR_VERB_COUNT] = {
-#define DR_PEER_ANYONE DR_PEER_NONE
 #define O(id) (UINT64_C(1) << DR_OPTION_##id)
-#define VERB(id, words_, arguments_, role_, function_, options_, help_)                                      \
-	[DR_VERB_##id] = { words_, arguments_, DR_PEER_##role_, function_, options_, help_ },
+#define VERB(id, words_, arguments_, asks, function_, options_, help_)                                       \
+	[DR_VERB_##                                                                                          \
+	    id] = { words_, arguments_, (enum dr_peer_kind)ROLE_OF_##asks, function_, options_, help_ },
 #include "cli/verbs.def"
 #undef VERB
 #undef O

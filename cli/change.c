@@ -1,0 +1,144 @@
+/* change.c -- verbs that are one request and one answer; the request comes from the row of verbs.def. */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/mem.h"
+#include "base/parse.h"
+#include "cli/client.h"
+#include "cli/out.h"
+#include "sys/clock.h"
+
+enum { PAUSE_MS = 3600 * 1000 };
+
+/* ---- the request ---- */
+
+static enum dr_exit set_name(struct dr_cli *c, const char *what, const char *text, struct dr_name *out)
+{
+	if (text == NULL || dr_name_set(out, text))
+		return DR_EXIT_OK;
+	return dr_say_usage(c, "%s \"%s\" is no name: expected a-z, 0-9 and '-'", what, text);
+}
+
+static enum dr_exit set_number(struct dr_cli *c, const char *what, const char *text, uint64_t *out)
+{
+	if (text == NULL || dr_parse_u64(text, 0, UINT64_MAX, out) == DR_OK)
+		return DR_EXIT_OK;
+	return dr_say_usage(c, "%s \"%s\" is no whole number", what, text);
+}
+
+static enum dr_exit set_until(struct dr_cli *c, struct dr_client_request *r)
+{
+	const char *text = c->option[DR_OPTION_FOR];
+	uint64_t ms = PAUSE_MS;
+	if (text != NULL && dr_parse_duration_ms(text, &ms) != DR_OK)
+		return dr_say_usage(c, "--for %s: expected a duration as in 30m, 2h", text);
+	r->until_wall_ms = dr_clock_wall_ms() + ms;
+	return DR_EXIT_OK;
+}
+
+enum dr_exit dr_client_request_build(struct dr_cli *c, struct dr_client_request *r)
+{
+	const char *address = dr_argument(c, "ADDRESS");
+	memset(r, 0, sizeof(*r));
+	while (r->id == 0) {
+		if (getrandom(&r->id, sizeof(r->id), 0) != (ssize_t)sizeof(r->id))
+			r->id = 0;
+	}
+	(void)dr_copy_text(r->verb, sizeof(r->verb), c->verb->words);
+	r->force = c->option[DR_OPTION_FORCE] != NULL;
+	r->accept_loss = c->option[DR_OPTION_ACCEPT_LOSS] != NULL;
+	r->assert_fenced = c->option[DR_OPTION_ASSERT_FENCED] != NULL;
+	if (c->option[DR_OPTION_REASON] != NULL &&
+	    !dr_copy_text(r->reason, sizeof(r->reason), c->option[DR_OPTION_REASON]))
+		return dr_say_usage(c, "--reason: expected at most %d bytes", DR_REASON_MAX - 1);
+	if (address != NULL && dr_parse_host_port(address, r->address.host, &r->address.port) != DR_OK)
+		return dr_say_usage(c, "\"%s\" is no address: expected one as 10.1.0.2:7400", address);
+	enum dr_exit rv = set_name(c, "service", dr_argument(c, "SERVICE"), &r->service);
+	if (rv == DR_EXIT_OK)
+		rv = set_name(c, "member", c->option[DR_OPTION_TO], &r->member);
+	if (rv == DR_EXIT_OK)
+		rv = set_name(c, "name", dr_argument(c, "NAME"), &r->name);
+	if (rv == DR_EXIT_OK)
+		rv = set_name(c, "site", c->option[DR_OPTION_SITE], &r->site);
+	if (rv == DR_EXIT_OK)
+		rv = set_number(c, "plan", dr_argument(c, "PLAN"), &r->plan);
+	if (rv == DR_EXIT_OK)
+		rv = set_number(c, "--from", c->option[DR_OPTION_FROM], &r->from);
+	if (rv == DR_EXIT_OK)
+		rv = set_number(c, "--id", c->option[DR_OPTION_ID], &r->raft_id);
+	if (rv == DR_EXIT_OK && c->verb == &dr_verbs[DR_VERB_PAUSE])
+		rv = set_until(c, r);
+	return rv;
+}
+
+/* ---- the answer ---- */
+
+enum dr_exit dr_client_refused(const struct dr_cli *c, const struct dr_client_response *a)
+{
+	const char *text = a->message[0] != '\0' ? a->message : dr_err_text(a->code);
+	if (c->json)
+		dr_out_error(a->code, text, a->word, a->override);
+	(void)fprintf(stderr, "drcoordctl: %s: ", c->verb->words);
+	dr_out_text(text, stderr);
+	if (a->word[0] != '\0')
+		(void)fprintf(stderr, " (%s)", a->word);
+	(void)fprintf(stderr, "\n");
+	if (a->override[0] != '\0') {
+		(void)fprintf(stderr, "What would go on nevertheless: ");
+		dr_out_text(a->override, stderr);
+		(void)fprintf(stderr, "\n");
+	}
+	return dr_exit_of(a->code);
+}
+
+enum dr_exit dr_client_ask(struct dr_cli *c, const struct dr_client_request *r,
+			   struct dr_client_response *answer)
+{
+	struct dr_client *cl = NULL;
+	struct dr_error e = { 0 };
+	memset(answer, 0, sizeof(*answer));
+	enum dr_err rv = dr_client_open(&cl, c, &e);
+	if (rv == DR_OK)
+		rv = dr_client_call(cl, r, answer, &e);
+	dr_client_close(cl);
+	if (rv != DR_OK)
+		return dr_say_error(c, &e);
+	return answer->code != DR_OK ? dr_client_refused(c, answer) : DR_EXIT_OK;
+}
+
+static void show(const struct dr_cli *c, const struct dr_client_response *a)
+{
+	const char *text = a->json != NULL && a->json[0] != '\0' ? a->json : "{}";
+	json_t *v = json_loads(text, JSON_DECODE_ANY, NULL);
+	if (c->json)
+		(void)printf("%s\n", text);
+	else if (v != NULL && json_object_size(v) + json_array_size(v) > 0)
+		dr_out_json_as_text(v, stdout);
+	else
+		(void)printf("done\n");
+	json_decref(v);
+}
+
+static enum dr_exit ask_and_show(struct dr_cli *c)
+{
+	struct dr_client_request r;
+	struct dr_client_response a = { 0 };
+	enum dr_exit rv = dr_client_request_build(c, &r);
+	if (rv == DR_EXIT_OK)
+		rv = dr_client_ask(c, &r, &a);
+	if (rv == DR_EXIT_OK)
+		show(c, &a);
+	dr_free(a.json);
+	return rv;
+}
+
+enum dr_exit dr_verb_change(struct dr_cli *c)
+{
+	return ask_and_show(c);
+}
+
+enum dr_exit dr_verb_show(struct dr_cli *c)
+{
+	return ask_and_show(c);
+}
