@@ -1,7 +1,9 @@
 """case_access.py -- who may do what: certificates and roles."""
 
-from scene import case, expect, verdict
 from faults import A
+from lab import LabError
+from net import CLIENT
+from scene import case, expect, verdict
 
 
 def refused(stand, words, person, *told):
@@ -31,4 +33,31 @@ def cert_foreign(scenes):
     stand.cluster.pki("init", "--dir", stand.cluster.file("other"), "--cluster", "demo")
     stand.cluster.issue("admin", "stranger", ca="other")
     told = refused(stand, ["status"], "stranger", "certificate", "tls")
+    return {**verdict(stand, [A]), "told": told}
+
+
+def sign(stand, name, days):
+    """A certificate for an admin of ours that is valid for so many days from now, negative: it has ended."""
+    file, pki = stand.cluster.file, stand.cluster.file("pki")
+    with open(file("san.cnf"), "w") as f:
+        f.write(f"subjectAltName=URI:drcoord:admin/{name}\n")
+    stand.lab.run(CLIENT, ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                           "-nodes", "-keyout", file(f"{name}.key"), "-out", file(f"{name}.csr"),
+                           "-subj", f"/CN={name}"])
+    stand.lab.run(CLIENT, ["openssl", "x509", "-req", "-in", file(f"{name}.csr"), "-CA", f"{pki}/ca.crt",
+                           "-CAkey", f"{pki}/ca.key", "-CAcreateserial", "-days", str(days),
+                           "-extfile", file("san.cnf"), "-out", file(f"{name}.crt")])
+
+
+@case("cert-expired")
+def cert_expired(scenes):
+    """An expired certificate of our own CA is refused, and the message says that it expired."""
+    stand = scenes.up()
+    sign(stand, "valid", 1)
+    stand.cluster.ctl("status", person="valid")
+    try:
+        sign(stand, "expired", -1)
+    except LabError as e:
+        expect(False, "openssl to sign a certificate that has ended", e)
+    told = refused(stand, ["status"], "expired", "expired")
     return {**verdict(stand, [A]), "told": told}

@@ -1,6 +1,9 @@
 """case_nodes.py -- coordinators: killed at every step, full disk; and taking over what runs."""
 
+import glob
 import os
+import re
+import shutil
 import subprocess
 import time
 
@@ -101,3 +104,96 @@ def reachable(stand):
     """How many coordinators the leader reaches, itself included."""
     status = stand.cluster.status() or {}
     return sum(1 for c in status.get("coordinators", []) if c.get("reachable"))
+
+
+def wipe(stand, site):
+    """Empty a coordinator's data folder."""
+    folder = stand.lab.path(f"coord-{site}")
+    shutil.rmtree(folder)
+    os.mkdir(folder)
+
+
+def join_anew(stand, site):
+    """Remove a wiped coordinator from the cluster and let it in again under a new id."""
+    name = f"c-{letter(site)}"
+    stand.cluster.insist("the old id to be removed", "node", "remove", name, "--reason", "wiped")
+    program = stand.cluster.start_coordinator(site, "--join")
+    said = eventually(stand, "the new id to be printed",
+                      lambda: re.search(r"--id (\d+)", program.tail(60)), 10)
+    address = next(c["address"] for c in stand.cluster.coordinators() if c["name"] == name)
+    stand.cluster.insist("the new id to be let in", "node", "add", name, address, "--site", site,
+                         "--id", said.group(1), "--reason", "wiped")
+    eventually(stand, "three coordinators that answer", lambda: reachable(stand) == len(SITES))
+
+
+@case("wipe-readd")
+def wipe_readd(scenes):
+    """A wiped coordinator may not come back as who it was; removed and added anew it does, and counts."""
+    stand = scenes.up()
+    stand.cluster.move_leader(A)
+    stand.lab.programs[f"c-{letter(C)}"].kill()
+    stand.lab.programs[f"c-{letter(C)}"].wait(5)
+    wipe(stand, C)
+    program = stand.cluster.start_coordinator(C)
+    expect(program.wait(10) not in (None, 0), "a wiped coordinator to refuse to start", program.tail())
+    told = program.tail(3)
+    join_anew(stand, C)
+    kill_all([stand.cluster.pids()["c-b"]])
+    time.sleep(1)
+    expect(stand.cluster.wait_leader() in (A, C), "the new one to make a majority")
+    stand.cluster.start_coordinator("az-b")
+    return {**verdict(stand, [A]), "told": told.strip()[-300:]}
+
+
+def flip(path, at):
+    """Change one byte of a file."""
+    with open(path, "r+b") as f:
+        f.seek(at)
+        byte = f.read(1)
+        f.seek(at)
+        f.write(bytes([byte[0] ^ 0x5a]))
+
+
+@case("storage-damage")
+def storage_damage(scenes):
+    """A flipped byte in a coordinator's log: it refuses to vote and says how to rejoin; the others go on."""
+    stand = scenes.up()
+    stand.cluster.move_leader(A)
+    program = stand.lab.programs[f"c-{letter(C)}"]
+    program.kill()
+    program.wait(5)
+    files = [f for f in glob.glob(stand.lab.path(f"coord-{C}", "**"), recursive=True)
+             if re.fullmatch(r"open-\d+|\d{16}-\d{16}", os.path.basename(f))]
+    expect(files, "segments of the log", os.listdir(stand.lab.path(f"coord-{C}")))
+    for path in files:
+        flip(path, 200)
+    program = stand.cluster.start_coordinator(C)
+    expect(program.wait(10) not in (None, 0), "a damaged coordinator to refuse to start", program.tail())
+    told = program.tail(3).strip()
+    expect("join" in told, "the message to say how to rejoin", told)
+    still_writing(stand, 1, 0.5)
+    wipe(stand, C)
+    join_anew(stand, C)
+    return {**verdict(stand, [A]), "told": told[-300:]}
+
+
+@case("node-recover")
+def node_recover(scenes):
+    """Two of three coordinators are gone for good: the third is made the only voter and can fail over."""
+    stand = scenes.up()
+    for site in ("az-b", C):
+        stand.lab.programs[f"c-{letter(site)}"].kill()
+    stand.lab.programs["c-a"].kill()
+    stand.lab.programs["c-a"].wait(5)
+    stand.cluster.ctl("node", "recover", "--config", stand.cluster.file("c-a.yaml"), "--force")
+    stand.cluster.start_coordinator(A)
+    stand.cluster.wait_leader(30)
+    eventually(stand, "the service to have its primary again", stand.cluster.adopted, 60)
+    epoch = stand.cluster.service().get("epoch", 0)
+    expect(epoch > 1, "a raised epoch", epoch)
+    new_acks(stand, A)
+    stand.fault_at()
+    kill_all(stand.pg.processes(A))
+    new = stand.first_new_ack(30)[1]
+    all_joined(stand)
+    return verdict(stand, [A, new])

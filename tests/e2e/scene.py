@@ -5,7 +5,7 @@ import signal
 import time
 
 import measure
-from cluster import letter, member_of, site_of
+from cluster import busy, letter, member_of, site_of
 from faults import kill_all, kill_server
 from lab import BUILD, wait_for
 from net import SITES
@@ -124,7 +124,7 @@ def all_joined(stand, seconds=90):
     """Wait until all others stream from the primary and nothing is left to do; the primary's site."""
     def whole():
         service = stand.cluster.service()
-        if service.get("plan") or not service.get("primary"):
+        if busy(service) or not service.get("primary"):
             return None
         primary = site_of(service["primary"])
         return primary if len(stand.pg.streaming(primary)) == len(SITES) - 1 else None

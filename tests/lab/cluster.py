@@ -34,6 +34,11 @@ def site_of(name):
     return f"az-{name[-1]}"
 
 
+def busy(service):
+    """Whether a plan is open for a service, as status has it: its own, or one of a member that rejoins."""
+    return bool(service.get("plan") or service.get("rejoins"))
+
+
 def yaml(value, indent=0):
     """Plain data as YAML, in blocks."""
     pad, lines = "  " * indent, []
@@ -248,7 +253,7 @@ class Cluster:
     def adopted(self):
         """Whether the service is ours, with no plan open and, under sync, a standby that is waited for."""
         service = self.service()
-        if service.get("mode") != "managed" or service.get("plan") or not service.get("primary"):
+        if service.get("mode") != "managed" or busy(service) or not service.get("primary"):
             return False
         states = self.pg.streaming(site_of(service["primary"]))
         return self.durability != "sync" or any(s in ("sync", "quorum") for s in states.values())

@@ -199,7 +199,8 @@ class Lab:
         except subprocess.TimeoutExpired as e:
             raise LabError(f"{os.path.basename(argv[0])} did not end within {seconds} s") from e
         if check and done.returncode != 0:
-            raise LabError(f"{' '.join(argv)[:200]}: exit {done.returncode}: {done.stderr.strip()[-800:]}")
+            what = f"{os.path.basename(argv[0])} {' '.join(argv[1:])[:200]}"
+            raise LabError(f"{what}: exit {done.returncode}: {done.stderr.strip()[-800:]}")
         return done.stdout
 
     def kill_site(self, site):

@@ -3,7 +3,7 @@
 import time
 
 import measure
-from cluster import Cluster, letter, member_of
+from cluster import Cluster, busy, letter, member_of
 from lab import Lab, LabError, wait_for
 from net import SITES
 from servers import PRIMARY_SITE, Dns, Postgres
@@ -123,7 +123,7 @@ class Stand:
         if member_of(old) not in self.pg.streaming(new):
             return False
         service = self.cluster.service()
-        return not service.get("plan") and service.get("primary") == member_of(new)
+        return not busy(service) and service.get("primary") == member_of(new)
 
     def wait_rejoined(self, old, new, seconds=90):
         """Wait for that; the seconds since the fault."""
