@@ -9,7 +9,6 @@
 #ifndef DR_AGENT_SHELL_PG_JOBS_H
 #define DR_AGENT_SHELL_PG_JOBS_H
 
-#include <stdatomic.h>
 #include <uv.h>
 
 #include "model/ids.h"
@@ -61,6 +60,7 @@ struct dr_pg_compare {
 	uint64_t extra;          /* end_lsn - fork_lsn when diverged: bytes to salvage */
 	uint64_t source_lsn;
 	uint32_t wal_segment_bytes;
+	bool end_known;          /* end_lsn was read from the WAL; else salvage takes every segment there is */
 	bool clean;              /* was shut down cleanly */
 	bool checksums, hints;   /* what pg_rewind needs: either */
 	char state[40];          /* as pg_controldata words it */
@@ -92,17 +92,19 @@ struct dr_pg_job {
 	uint32_t deadline_ms;
 	struct dr_pg_compare compare; /* COMPARE fills it; SALVAGE reads it */
 	struct dr_pg_salvage salvage;
+	/* e == NULL: done, see compare and salvage; else why not, and what the tool said last in tail. */
 	void (*done)(struct dr_pg_job *job, const struct dr_error *e);
 	void *ctx;
+	char tail[4096]; /* the end of the last child's stderr */
 	/* private */
 	const struct dr_cgroup_root *root;
+	struct dr_cgroup group;
 	uv_thread_t thread;
 	uv_async_t finished;
-	int cancel_fd;
-	atomic_bool cancelled;
+	int cancel_fd;           /* readable once cancelled */
 	uint64_t until_ns;
 	struct dr_os_user user;
-	bool has_user;
+	bool has_user, has_thread;
 	struct dr_error error;
 };
 

@@ -1,0 +1,129 @@
+/* agent.h -- drcoord-agent: its parts, and who owns what.
+ *
+ *   main.c     arguments, configuration, loop, signals
+ *   coords.c   connections to the coordinators: who leads, reports to all, orders from the leader
+ *   member.c   one local server: core, guard slot, supervisor, probes; carries decisions out
+ *   ops.c      orders as sequences of stages (the table is there)
+ *   journal_codec.c  the journal's bytes
+ *
+ * One thread, one libuv loop; struct dr_agent lives as long as the program. */
+#ifndef DR_AGENT_SHELL_AGENT_H
+#define DR_AGENT_SHELL_AGENT_H
+
+#include <uv.h>
+
+#include "adapters/adapter.h"
+#include "agent/core/agent_core.h"
+#include "agent/shell/guard_link.h"
+#include "agent/shell/pg_jobs.h"
+#include "agent/shell/supervisor.h"
+#include "conf/conf.h"
+#include "net/conn.h"
+#include "proto/codec.h"
+
+struct dr_agent;
+struct dr_member;
+
+/* One coordinator as the agent sees it. */
+struct dr_coord_link {
+	struct dr_agent *agent;
+	const struct dr_conf_peer *peer;
+	struct dr_conn conn;
+	bool connecting, open;
+	bool leading;
+	uint64_t term;
+	uint32_t fails;
+	uv_timer_t retry;
+};
+
+enum { DR_OP_STAGES_MAX = 8 };
+
+/* The order that is being carried out. */
+struct dr_member_op {
+	bool running;
+	uint64_t number;         /* of the order: what comes back for another one is dropped */
+	struct dr_order order;
+	const uint8_t *stages;   /* of ops.c's table */
+	uint32_t at;
+	uint64_t until_ms;       /* the whole op's deadline */
+	struct dr_order_result result;
+	struct dr_pg_job job;
+	bool job_running, adapter_running, stop_waits;
+};
+
+struct dr_member {
+	struct dr_agent *agent;
+	const struct dr_conf_agent_service *conf;
+	struct dr_agent_core core;
+	char journal_path[DR_PATH_MAX];
+	bool journal_damaged;    /* what it knew is lost: takes no order until somebody decides */
+	struct dr_supervisor super;
+	uint32_t slot;           /* of the guard */
+	struct dr_session probe, work; /* of the kind's adapter */
+	struct dr_op probe_op, work_op, slots_op;
+	bool probing, slots_running, slots_due;
+	uint64_t slots_next_ms;
+	uint64_t checkpoint_epoch; /* the epoch after whose promotion a checkpoint was asked for */
+	bool probe_again;        /* something changed meanwhile */
+	uint64_t probed_ms;      /* when the newest answer came; 0: never */
+	struct dr_evidence seen; /* that answer */
+	enum dr_server_state server;
+	struct dr_member_op op;
+	uv_timer_t wake, probe_timer, poll;
+	uint64_t incarnation;
+	struct dr_name upstream;
+	uint32_t kills;          /* of ours: fence_kill_at_ms */
+	uint64_t fence_kill_at_ms;
+	struct dr_name peer[DR_MEMBERS_MAX]; /* the other members, as the newest order named them */
+	uint32_t peers;
+	uint32_t handles_open;
+};
+
+struct dr_agent {
+	uv_loop_t *loop;
+	struct dr_conf_agent conf;
+	char config_path[DR_PATH_MAX];
+	struct dr_tls *tls;
+	struct dr_guard_link guard;
+	struct dr_cgroup_root cgroups;
+	struct dr_timing timing;
+	struct dr_coord_link coord[DR_COORDINATORS_MAX];
+	struct dr_member member[DR_AGENT_SERVICES_MAX];
+	uint64_t wall_offset_ms; /* wall minus boot clock, for rule 9 */
+	uv_timer_t clock;
+	uv_signal_t on_term, on_int, on_hup;
+	bool stopping;
+};
+
+/* coords.c */
+DR_MUST_USE enum dr_err dr_agent_coords_open(struct dr_agent *a, struct dr_error *e);
+void dr_agent_coords_close(struct dr_agent *a);
+/* The coordinator that leads, as far as is known; NULL. */
+struct dr_coord_link *dr_agent_leader(struct dr_agent *a);
+void dr_agent_send_leader(struct dr_agent *a, uint16_t frame, const struct dr_buf *payload);
+void dr_agent_send_all(struct dr_agent *a, uint16_t frame, const struct dr_buf *payload);
+
+/* member.c */
+DR_MUST_USE enum dr_err dr_member_open(struct dr_member *m, struct dr_agent *a,
+				       const struct dr_conf_agent_service *conf, struct dr_error *e);
+void dr_member_event(struct dr_member *m, struct dr_agent_event *ev);
+/* A look at the server as soon as possible. */
+void dr_member_probe_now(struct dr_member *m);
+/* What was seen of the server changed: tell the core. */
+void dr_member_server(struct dr_member *m, enum dr_server_state state, bool crashed);
+struct dr_member *dr_agent_member_find(struct dr_agent *a, const struct dr_name *service, const struct dr_name *member);
+
+/* ops.c */
+void dr_member_op_start(struct dr_member *m);
+void dr_member_op_cancel(struct dr_member *m);
+/* The supervisor or a probe saw something: whoever waits for it looks again. */
+void dr_member_op_poke(struct dr_member *m);
+/* Keep replication slots for the other members (on every candidate). */
+void dr_member_slots_think(struct dr_member *m);
+
+/* journal_codec.c */
+void dr_agent_journal_encode(struct dr_buf *out, const struct dr_agent_journal *j);
+DR_MUST_USE enum dr_err dr_agent_journal_decode(struct dr_agent_journal *j, const uint8_t *p, size_t n,
+						struct dr_error *e);
+
+#endif

@@ -1,0 +1,88 @@
+/* journal_codec.c -- the journal's bytes: a small head, then the newest order as it came over the wire. */
+#include <string.h>
+
+#include "agent/shell/agent.h"
+#include "base/parse.h"
+
+enum { JOURNAL_FORMAT = 1 };
+
+static void put_timing(struct dr_buf *out, const struct dr_timing *t)
+{
+	const uint32_t v[] = { t->renew_ms, t->ttl_ms, t->fence_budget_ms, t->guard_margin_ms,
+			       t->probe_ms, t->probe_deadline_ms, t->detect_after_ms, t->drift_ppm };
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++)
+		dr_buf_put_u32be(out, v[i]);
+}
+
+static void take_timing(struct dr_view *v, struct dr_timing *t)
+{
+	uint32_t *const to[] = { &t->renew_ms, &t->ttl_ms, &t->fence_budget_ms, &t->guard_margin_ms,
+				 &t->probe_ms, &t->probe_deadline_ms, &t->detect_after_ms, &t->drift_ppm };
+	for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++)
+		*to[i] = dr_view_u32be(v);
+}
+
+static void put_result(struct dr_buf *out, const struct dr_order_result *r)
+{
+	dr_buf_put_u64be(out, r->number);
+	dr_buf_put_u64be(out, r->epoch);
+	dr_buf_put_u8(out, (uint8_t)r->outcome);
+	dr_buf_put_u8(out, (uint8_t)r->code);
+	dr_buf_put_u64be(out, r->position);
+	dr_buf_put_u32be(out, r->timeline);
+	dr_buf_put_u8(out, (uint8_t)r->divergence);
+	dr_buf_put(out, r->text, sizeof(r->text));
+}
+
+static void take_result(struct dr_view *v, struct dr_order_result *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->number = dr_view_u64be(v);
+	r->epoch = dr_view_u64be(v);
+	r->outcome = (enum dr_outcome)dr_view_u8(v);
+	r->code = (enum dr_err)dr_view_u8(v);
+	r->position = dr_view_u64be(v);
+	r->timeline = dr_view_u32be(v);
+	r->divergence = (enum dr_divergence)dr_view_u8(v);
+	const uint8_t *text = dr_view_bytes(v, sizeof(r->text));
+	if (text != NULL)
+		memcpy(r->text, text, sizeof(r->text) - 1);
+}
+
+void dr_agent_journal_encode(struct dr_buf *out, const struct dr_agent_journal *j)
+{
+	dr_buf_put_u8(out, JOURNAL_FORMAT);
+	dr_buf_put_u8(out, j->managed ? 1 : 0);
+	dr_buf_put_u8(out, (uint8_t)j->role);
+	dr_buf_put_u64be(out, j->epoch);
+	dr_buf_put_u64be(out, j->order_seen);
+	put_result(out, &j->done);
+	put_timing(out, &j->timing);
+	if (j->order_seen != 0)
+		dr_order_encode(out, &j->order);
+}
+
+enum dr_err dr_agent_journal_decode(struct dr_agent_journal *j, const uint8_t *p, size_t n, struct dr_error *e)
+{
+	struct dr_view v = dr_view_of(p, n);
+	memset(j, 0, sizeof(*j));
+	uint8_t format = dr_view_u8(&v);
+	if (format != JOURNAL_FORMAT)
+		return dr_fail(e, DR_E_CORRUPT, "the journal has format %u, this build reads %d", format, JOURNAL_FORMAT);
+	j->managed = dr_view_u8(&v) != 0;
+	j->role = (enum dr_member_role)dr_view_u8(&v);
+	j->epoch = dr_view_u64be(&v);
+	j->order_seen = dr_view_u64be(&v);
+	take_result(&v, &j->done);
+	take_timing(&v, &j->timing);
+	if (v.bad)
+		return dr_fail(e, DR_E_CORRUPT, "the journal is cut short");
+	if (j->order_seen == 0)
+		return DR_OK;
+	size_t left = dr_view_left(&v);
+	if (dr_order_decode(&j->order, dr_view_bytes(&v, left), left, e) != DR_OK) {
+		(void)dr_wrap(e, "the journal's order");
+		return DR_E_CORRUPT;
+	}
+	return DR_OK;
+}

@@ -1,0 +1,423 @@
+/* member.c -- one local server: what is seen of it goes to the core, what the core decides is carried out.
+ *
+ * Order of a decision: the journal first (if it can't be made durable nothing else of the decision happens), then
+ * the guard, then the rest. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "agent/shell/agent.h"
+#include "agent/shell/journal.h"
+#include "agent/shell/pg_files.h"
+#include "base/assert.h"
+#include "base/parse.h"
+#include "proto/frames.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+static void carry_out(struct dr_member *m, const struct dr_agent_decision *d);
+
+static const char *name_of(const struct dr_member *m)
+{
+	return m->conf->member.s;
+}
+
+/* ---- events in, decisions out */
+
+void dr_member_event(struct dr_member *m, struct dr_agent_event *ev)
+{
+	struct dr_agent_decision d;
+	ev->now_ms = dr_clock_boot_ms();
+	dr_agent_core_step(&m->core, ev, &d);
+	carry_out(m, &d);
+}
+
+static void on_wake(uv_timer_t *t)
+{
+	struct dr_agent_event ev = { .kind = DR_AG_TICK };
+	dr_member_event(t->data, &ev);
+}
+
+static bool write_journal(struct dr_member *m)
+{
+	struct dr_buf b;
+	struct dr_error e;
+	dr_buf_init(&b, DR_JOURNAL_BYTES_MAX);
+	dr_agent_journal_encode(&b, &m->core.journal);
+	enum dr_err rv = dr_journal_store_write(m->journal_path, b.data, b.len, &e);
+	dr_buf_close(&b);
+	if (rv == DR_OK)
+		return true;
+	dr_log(DR_LOG_ERROR, "journal.failed", "member=%s why=\"%s\"", name_of(m), e.msg);
+	return false;
+}
+
+static void send_result(struct dr_member *m, const struct dr_order_result *r)
+{
+	struct dr_buf b;
+	struct dr_member_msg msg = { .service = m->conf->service, .member = m->conf->member, .result = *r };
+	dr_buf_init(&b, 4096);
+	dr_member_msg_encode(&b, DR_FRAME_RESULT, &msg);
+	dr_agent_send_leader(m->agent, DR_FRAME_RESULT, &b);
+	dr_buf_close(&b);
+}
+
+static void send_renewal(struct dr_member *m, const struct dr_agent_decision *d)
+{
+	struct dr_buf b;
+	struct dr_member_msg msg = { .service = m->conf->service, .member = m->conf->member,
+				     .epoch = d->renew_epoch, .id = d->renew_id };
+	dr_buf_init(&b, 4096);
+	dr_member_msg_encode(&b, DR_FRAME_RENEW, &msg);
+	dr_agent_send_leader(m->agent, DR_FRAME_RENEW, &b);
+	dr_buf_close(&b);
+}
+
+static void fill_peers(struct dr_report *r, const struct dr_evidence *seen)
+{
+	for (uint32_t i = 0; i < seen->peers && r->peers < DR_MEMBERS_MAX; i++) {
+		r->peer[r->peers].member = seen->peer[i].member;
+		r->peer[r->peers].streaming = seen->peer[i].streaming;
+		r->peer[r->peers].counts_for_sync = seen->peer[i].counts_for_sync;
+		r->peer[r->peers].flushed = seen->peer[i].flushed;
+		r->peers++;
+	}
+}
+
+static struct dr_report make_report(struct dr_member *m)
+{
+	const struct dr_agent_journal *j = &m->core.journal;
+	struct dr_report r = { .service = m->conf->service, .member = m->conf->member, .incarnation = m->incarnation,
+			       .managed = j->managed, .role = j->role, .epoch = j->epoch,
+			       .order_seen = j->order_seen, .server = m->server, .crashed = m->core.crashed,
+			       .guard_alive = dr_guard_link_alive(&m->agent->guard),
+			       .lease_left_ms = (uint32_t)dr_agent_lease_left_ms(&m->core), .last = j->done };
+	bool up = m->server == DR_SERVER_PRIMARY || m->server == DR_SERVER_STANDBY;
+	if (up && m->probed_ms != 0) {
+		const struct dr_evidence *s = &m->seen;
+		r.system_id = s->system_id;
+		r.timeline = s->timeline;
+		r.received = s->received;
+		r.replayed = s->replayed;
+		r.receiving = s->receiving;
+		if (s->receiving)
+			r.upstream_at = s->upstream_at;
+		r.sync_k = s->sync_k;
+		fill_peers(&r, s);
+	}
+	r.foreign = m->super.seen.foreign.pid != 0;
+	(void)snprintf(r.text, sizeof(r.text), "%s%s", dr_cgroup_way_text(m->agent->cgroups.way),
+		       m->journal_damaged ? ", journal damaged: takes no orders" : "");
+	return r;
+}
+
+static void send_report(struct dr_member *m)
+{
+	struct dr_buf b;
+	struct dr_report r = make_report(m);
+	dr_buf_init(&b, 16384);
+	dr_report_encode(&b, &r);
+	dr_agent_send_all(m->agent, DR_FRAME_REPORT, &b);
+	dr_buf_close(&b);
+}
+
+/* ---- fencing */
+
+static void stopped(struct dr_supervisor *s, bool proved, const struct dr_error *e)
+{
+	struct dr_member *m = s->ctx;
+	struct dr_error mark;
+	if (!proved)
+		dr_log(DR_LOG_ERROR, "server.not_stopped", "member=%s why=\"%s\"", name_of(m),
+		       e != NULL ? e->msg : "unknown");
+	else if (dr_supervisor_mark_standby(s, &mark) != DR_OK)
+		dr_log(DR_LOG_ERROR, "server.not_marked", "member=%s why=\"%s\"", name_of(m), mark.msg);
+	m->op.stop_waits = false;
+	dr_member_op_poke(m);
+}
+
+static void fence(struct dr_member *m, enum dr_fence_how how)
+{
+	uint32_t half = m->agent->timing.fence_budget_ms / 2;
+	dr_log(DR_LOG_WARN, "server.fencing", "member=%s epoch=%llu how=%s", name_of(m),
+	       (unsigned long long)m->core.journal.epoch, how == DR_FENCE_KILL ? "kill" : "stop");
+	/* A fast stop waits for walsenders, which may be cut off: immediate is what authority lost calls for. */
+	if (how == DR_FENCE_KILL)
+		dr_supervisor_kill(&m->super, stopped);
+	else
+		dr_supervisor_stop(&m->super, 0, half, stopped);
+}
+
+static void arm(struct dr_member *m)
+{
+	dr_guard_arm(&m->agent->guard, m->slot, m->core.lease_epoch, m->core.lease_until_ms * 1000000u,
+		     (uint64_t)m->agent->timing.guard_margin_ms * 1000000u);
+}
+
+static void start_standby(struct dr_member *m)
+{
+	struct dr_error e;
+	if (m->super.seen.phase != DR_SUPER_STOPPED)
+		return;
+	dr_log(DR_LOG_INFO, "server.starting", "member=%s as=standby", name_of(m));
+	if (dr_supervisor_start(&m->super, true, &e) != DR_OK)
+		dr_log(DR_LOG_ERROR, "server.not_started", "member=%s why=\"%s\"", name_of(m), e.msg);
+}
+
+static void carry_out(struct dr_member *m, const struct dr_agent_decision *d)
+{
+	if (d->journal && !write_journal(m)) {
+		/* What could not be made to last must not be acted on: the leader's order runs into its limit. */
+		m->core.op_wanted = false;
+		return;
+	}
+	if (d->disarm)
+		dr_guard_disarm(&m->agent->guard, m->slot);
+	if (d->arm)
+		arm(m);
+	if (d->cancel_op)
+		dr_member_op_cancel(m);
+	if (d->fence != DR_FENCE_NONE)
+		fence(m, d->fence);
+	if (d->renew)
+		send_renewal(m, d);
+	if (d->answer && d->answer_result.number != 0)
+		send_result(m, &d->answer_result);
+	if (d->report)
+		send_report(m);
+	if (d->start_standby)
+		start_standby(m);
+	uint64_t now = dr_clock_boot_ms();
+	uint64_t in = d->wake_at_ms == 0 ? 1000 : (d->wake_at_ms > now ? d->wake_at_ms - now : 1);
+	(void)uv_timer_start(&m->wake, on_wake, in, 0);
+	if (d->start_op)
+		dr_member_op_start(m);
+}
+
+/* ---- seeing */
+
+void dr_member_server(struct dr_member *m, enum dr_server_state state, bool crashed)
+{
+	if (state != m->server)
+		dr_log(DR_LOG_INFO, "server.seen", "member=%s was=%s now=%s", name_of(m),
+		       dr_server_state_name(m->server), dr_server_state_name(state));
+	m->server = state;
+	struct dr_agent_event ev = { .kind = DR_AG_SERVER, .server = state, .crashed = crashed };
+	dr_member_event(m, &ev);
+}
+
+/* What a server that does not answer is taken for: the more dangerous of what it may be. */
+static enum dr_server_state silent_state(const struct dr_member *m)
+{
+	if (m->core.journal.managed && m->super.seen.phase == DR_SUPER_STOPPED)
+		return DR_SERVER_STOPPED;
+	if (m->server == DR_SERVER_PRIMARY || m->server == DR_SERVER_STANDBY)
+		return m->server;
+	return m->core.journal.managed ? DR_SERVER_STARTING : DR_SERVER_UNKNOWN;
+}
+
+static void adopt_if_there(struct dr_member *m)
+{
+	struct dr_error e;
+	bool ours = m->super.seen.phase == DR_SUPER_RUNNING || m->super.seen.phase == DR_SUPER_STOPPING;
+	if (!m->core.journal.managed || (ours && m->super.seen.foreign.pid == 0))
+		return;
+	if (dr_supervisor_adopt(&m->super, &e) == DR_OK)
+		dr_log(DR_LOG_WARN, "server.adopted", "member=%s pid=%d", name_of(m), m->super.seen.postmaster.pid);
+}
+
+static void probed(struct dr_op *op, const struct dr_error *e)
+{
+	struct dr_member *m = op->ctx;
+	(void)e;
+	m->probing = false;
+	if (m->agent->stopping)
+		return;
+	enum dr_server_state state = silent_state(m);
+	if (op->evidence.reached) {
+		m->seen = op->evidence;
+		m->probed_ms = dr_clock_boot_ms();
+		state = op->evidence.in_recovery ? DR_SERVER_STANDBY : DR_SERVER_PRIMARY;
+		adopt_if_there(m);
+		/* It answered, but it ended meanwhile. */
+		if (m->core.journal.managed && m->super.seen.phase == DR_SUPER_STOPPED)
+			state = DR_SERVER_STOPPED;
+	}
+	dr_member_server(m, state, m->core.crashed && state == DR_SERVER_STOPPED);
+	send_report(m);
+	dr_member_op_poke(m);
+	dr_member_slots_think(m);
+	if (m->probe_again) {
+		m->probe_again = false;
+		dr_member_probe_now(m);
+	}
+}
+
+void dr_member_probe_now(struct dr_member *m)
+{
+	struct dr_error e;
+	if (m->agent->stopping)
+		return;
+	if (m->probing) {
+		m->probe_again = true;
+		return;
+	}
+	m->probe_op = (struct dr_op){ .kind = DR_OP_POSITIONS, .deadline_ms = 2 * m->agent->timing.probe_deadline_ms,
+				      .done = probed, .ctx = m };
+	m->probe_op.args.self = m->conf->member;
+	if (dr_session_start(&m->probe, &m->probe_op, &e) == DR_OK)
+		m->probing = true;
+	else
+		dr_log(DR_LOG_WARN, "probe.failed", "member=%s why=\"%s\"", name_of(m), e.msg);
+}
+
+static void on_probe_timer(uv_timer_t *t)
+{
+	struct dr_member *m = t->data;
+	adopt_if_there(m);
+	dr_member_probe_now(m);
+	(void)uv_timer_start(t, on_probe_timer, m->agent->timing.probe_ms, 0);
+}
+
+/* The postmaster ended, or its leftovers did. */
+static void on_super(struct dr_supervisor *s, const struct dr_super_seen *seen)
+{
+	struct dr_member *m = s->ctx;
+	if (!m->core.journal.managed || m->agent->stopping)
+		return;
+	if (seen->foreign.pid != 0)
+		adopt_if_there(m);
+	if (seen->phase == DR_SUPER_LEFTOVERS)
+		dr_supervisor_kill(s, stopped);
+	else if (seen->phase == DR_SUPER_STOPPED)
+		dr_member_server(m, DR_SERVER_STOPPED, !m->op.running);
+	else
+		dr_member_probe_now(m);
+	dr_member_op_poke(m);
+}
+
+/* ---- opening */
+
+static enum dr_err read_journal(struct dr_member *m, struct dr_agent_journal *j, struct dr_error *e)
+{
+	struct dr_buf b;
+	dr_buf_init(&b, DR_JOURNAL_BYTES_MAX);
+	memset(j, 0, sizeof(*j));
+	enum dr_err rv = dr_journal_store_read(m->journal_path, &b, e);
+	if (rv == DR_OK)
+		rv = dr_agent_journal_decode(j, b.data, b.len, e);
+	else if (rv == DR_E_NOT_FOUND)
+		rv = DR_OK;
+	dr_buf_close(&b);
+	if (rv == DR_E_CORRUPT) {
+		/* A new member in effect (design.md 4.8): nothing that it knew counts, and it may not act on orders. */
+		dr_log(DR_LOG_ERROR, "journal.damaged", "member=%s file=%s why=\"%s\" remedy=\"stop the agent, see that "
+		       "the server is stopped, move the file away, start the agent\"", name_of(m), m->journal_path, e->msg);
+		m->journal_damaged = true;
+		memset(j, 0, sizeof(*j));
+		rv = DR_OK;
+	}
+	return rv;
+}
+
+static void set_target(const struct dr_member *m, struct dr_target *t)
+{
+	const struct dr_conf_postgres *pg = &m->conf->postgres;
+	memset(t, 0, sizeof(*t));
+	t->service = m->conf->service;
+	t->member = m->conf->member;
+	t->address = pg->listen;
+	(void)dr_copy_text(t->database, sizeof(t->database), "postgres");
+	(void)dr_copy_text(t->user, sizeof(t->user), pg->superuser);
+	(void)dr_copy_text(t->password_file, sizeof(t->password_file), pg->superuser_password_file);
+	(void)dr_copy_text(t->replication_user, sizeof(t->replication_user), pg->replication_user);
+	(void)dr_copy_text(t->replication_password_file, sizeof(t->replication_password_file),
+			   pg->replication_password_file);
+	(void)dr_copy_text(t->unix_socket_dir, sizeof(t->unix_socket_dir), pg->socket_dir);
+}
+
+static enum dr_err open_supervisor(struct dr_member *m, struct dr_error *e)
+{
+	const struct dr_conf_postgres *pg = &m->conf->postgres;
+	struct dr_supervisor_conf sc;
+	memset(&sc, 0, sizeof(sc));
+	(void)snprintf(sc.name, sizeof(sc.name), "%s-%s", m->conf->service.s, m->conf->member.s);
+	(void)dr_copy_text(sc.data_dir, sizeof(sc.data_dir), pg->data);
+	(void)dr_copy_text(sc.bin_dir, sizeof(sc.bin_dir), pg->bin);
+	(void)dr_copy_text(sc.os_user, sizeof(sc.os_user), pg->os_user);
+	(void)snprintf(sc.log_path, sizeof(sc.log_path), "%s.log", pg->data);
+	return dr_supervisor_init(&m->super, m->agent->loop, &m->agent->cgroups, &sc, on_super, m, e);
+}
+
+static enum dr_err open_guard_slot(struct dr_member *m, struct dr_guard_seen *seen, struct dr_error *e)
+{
+	char name[2 * DR_NAME_MAX];
+	char mark[DR_PATH_MAX];
+	(void)snprintf(name, sizeof(name), "%s/%s", m->conf->service.s, m->conf->member.s);
+	int n = snprintf(mark, sizeof(mark), "%s/standby.signal", m->conf->postgres.data);
+	if (n < 0 || (size_t)n >= sizeof(mark))
+		return dr_fail(e, DR_E_RANGE, "the data path of %s is too long", name);
+	enum dr_err rv = dr_guard_slot_claim(&m->agent->guard, name, &m->super.group, mark, &m->slot, e);
+	if (rv == DR_OK)
+		dr_guard_see(&m->agent->guard, m->slot, seen);
+	return rv;
+}
+
+static enum dr_err open_sessions(struct dr_member *m, struct dr_error *e)
+{
+	struct dr_target t;
+	const struct dr_adapter *a = dr_adapter_find(dr_kind_name(m->conf->kind));
+	if (a == NULL)
+		return dr_fail(e, DR_E_UNSUPPORTED, "no adapter for kind %s", dr_kind_name(m->conf->kind));
+	set_target(m, &t);
+	enum dr_err rv = dr_session_open(&m->probe, m->agent->loop, a, &t, e);
+	return rv == DR_OK ? dr_session_open(&m->work, m->agent->loop, a, &t, e) : rv;
+}
+
+static void start_timers(struct dr_member *m)
+{
+	m->wake.data = m->probe_timer.data = m->poll.data = m;
+	dr_assert(uv_timer_init(m->agent->loop, &m->wake) == 0);
+	dr_assert(uv_timer_init(m->agent->loop, &m->probe_timer) == 0);
+	dr_assert(uv_timer_init(m->agent->loop, &m->poll) == 0);
+	(void)uv_timer_start(&m->probe_timer, on_probe_timer, m->agent->timing.probe_ms, 0);
+}
+
+enum dr_err dr_member_open(struct dr_member *m, struct dr_agent *a, const struct dr_conf_agent_service *conf,
+			   struct dr_error *e)
+{
+	struct dr_agent_journal j;
+	struct dr_guard_seen seen = { 0 };
+	uint64_t random[2] = { 0 };
+	m->agent = a;
+	m->conf = conf;
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return dr_fail(e, DR_E_INTERNAL, "no random numbers from the kernel");
+	m->incarnation = random[0] | 1;
+	int n = snprintf(m->journal_path, sizeof(m->journal_path), "%s/%s-%s.journal", a->conf.data_dir,
+			 conf->service.s, conf->member.s);
+	if (n < 0 || (size_t)n >= sizeof(m->journal_path))
+		return dr_fail(e, DR_E_RANGE, "data_dir is too long");
+	enum dr_err rv = read_journal(m, &j, e);
+	if (rv == DR_OK)
+		rv = open_supervisor(m, e);
+	if (rv == DR_OK)
+		rv = open_guard_slot(m, &seen, e);
+	if (rv == DR_OK)
+		rv = open_sessions(m, e);
+	if (rv != DR_OK)
+		return rv;
+	uint64_t until_ms = seen.armed && seen.kills == 0 ? seen.deadline_ns / 1000000u : 0;
+	dr_agent_core_init(&m->core, &conf->member, &j, &a->timing, random[1] | 1, seen.epoch, until_ms, dr_clock_boot_ms());
+	if (j.timing.ttl_ms != 0)
+		a->timing = j.timing;
+	m->core.guard_alive = dr_guard_link_alive(&a->guard);
+	start_timers(m);
+	adopt_if_there(m);
+	if (m->core.journal.managed && m->super.seen.phase == DR_SUPER_STOPPED)
+		dr_member_server(m, DR_SERVER_STOPPED, m->core.journal.role == DR_ROLE_PRIMARY);
+	else if (m->core.journal.managed && m->core.journal.role == DR_ROLE_PRIMARY)
+		dr_member_server(m, DR_SERVER_PRIMARY, false); /* until a probe says otherwise */
+	dr_member_probe_now(m);
+	return DR_OK;
+}

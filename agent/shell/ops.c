@@ -1,0 +1,489 @@
+/* ops.c -- orders carried out as sequences of stages, from one table.
+ *
+ * Each stage brings a state about or finds it there, so that a sequence may be begun again from its start at
+ * any time: after a crash, on a repeated order, by another try.  A stage that waits is polled; the whole has the
+ * order's time limit.  An order is done when its last stage has shown its state over a fresh connection. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/shell/agent.h"
+#include "agent/shell/pg_final.h"
+#include "agent/shell/pg_files.h"
+#include "base/parse.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+enum stage {
+	END = 0,
+	STOP,         /* nobody of the server is left, standby.signal is there */
+	FINAL,        /* a clean stop's position is known */
+	ALONE,        /* a stopped server would come up receiving from nobody */
+	TARGETED,     /* a stopped server would come up receiving from the target */
+	UP,           /* it runs and answers */
+	AD_FROZEN, AD_FOLLOWING, AD_WRITABLE, AD_SYNC_SET, AD_CHECKPOINTED,
+	REACHED,      /* has the order's position */
+	COMPARED,     /* the comparison with the target is known */
+	SAVED,
+	REWOUND,      /* or cloned */
+	TAKEN,        /* a running server is in our cgroup */
+	STAGE_COUNT
+};
+
+static const uint8_t sequence[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
+	[DR_ORDER_ADOPTED] = { TAKEN },
+	[DR_ORDER_FENCED] = { STOP, FINAL },
+	[DR_ORDER_FROZEN] = { ALONE, UP, AD_FROZEN },
+	[DR_ORDER_CAUGHT_UP] = { TARGETED, UP, AD_FOLLOWING, REACHED, AD_FROZEN },
+	[DR_ORDER_WRITABLE] = { ALONE, UP, AD_WRITABLE },
+	[DR_ORDER_FOLLOWING] = { TARGETED, UP, AD_FOLLOWING },
+	[DR_ORDER_SYNC_SET] = { AD_SYNC_SET },
+	[DR_ORDER_COMPARED] = { STOP, COMPARED },
+	[DR_ORDER_SALVAGED] = { STOP, COMPARED, SAVED },
+	[DR_ORDER_REWOUND] = { STOP, COMPARED, REWOUND },
+	[DR_ORDER_RELEASED] = { END },
+	[DR_ORDER_PREPARED] = { AD_CHECKPOINTED },
+};
+
+enum { POLL_MS = 20, STOP_FAST_MS = 10000, STOP_IMMEDIATE_MS = 2000 };
+
+static void run_stage(struct dr_member *m);
+
+/* ---- ends */
+
+static void finish(struct dr_member *m, enum dr_outcome outcome, enum dr_err code, const char *text)
+{
+	struct dr_order_result r = m->op.result;
+	if (!m->op.running)
+		return;
+	(void)uv_timer_stop(&m->poll);
+	m->op.running = false;
+	m->slots_due = true;
+	r.number = m->op.number;
+	r.epoch = m->op.order.core.epoch;
+	r.outcome = outcome;
+	r.code = code;
+	if (text != NULL && text[0] != '\0')
+		(void)dr_copy_text(r.text, sizeof(r.text), text);
+	dr_log(outcome == DR_OUTCOME_DONE ? DR_LOG_INFO : DR_LOG_WARN, "order.ended",
+	       "member=%s number=%llu order=%s outcome=%s text=\"%s\"", m->conf->member.s, (unsigned long long)r.number,
+	       dr_order_name(m->op.order.core.kind), dr_outcome_name(outcome), r.text);
+	struct dr_agent_event ev = { .kind = DR_AG_OP_ENDED, .result = &r };
+	dr_member_event(m, &ev);
+	dr_member_probe_now(m);
+}
+
+static void fail(struct dr_member *m, const struct dr_error *e)
+{
+	finish(m, DR_OUTCOME_FAILED, e->code, e->msg);
+}
+
+static void next(struct dr_member *m)
+{
+	m->op.at++;
+	run_stage(m);
+}
+
+static void on_poll(uv_timer_t *t)
+{
+	run_stage(t->data);
+}
+
+static void look_again(struct dr_member *m)
+{
+	(void)uv_timer_start(&m->poll, on_poll, POLL_MS, 0);
+}
+
+/* ---- stages on a stopped server */
+
+static void stage_stopped(struct dr_supervisor *s, bool proved, const struct dr_error *e)
+{
+	struct dr_member *m = s->ctx;
+	struct dr_error err;
+	m->op.stop_waits = false;
+	if (!m->op.running)
+		return;
+	if (!proved) {
+		if (e != NULL && e->code == DR_E_CANCELLED)
+			return; /* another stop took over; it pokes us */
+		finish(m, DR_OUTCOME_FAILED, DR_E_FAILED, e != NULL ? e->msg : "processes are left");
+	} else if (dr_supervisor_mark_standby(s, &err) != DR_OK && err.code != DR_E_NOT_FOUND) {
+		fail(m, &err);
+	} else {
+		dr_member_server(m, DR_SERVER_STOPPED, false);
+		run_stage(m);
+	}
+}
+
+static void stage_STOP(struct dr_member *m)
+{
+	struct dr_error e;
+	bool proved = false;
+	if (m->op.stop_waits)
+		return;
+	if (m->super.seen.phase == DR_SUPER_STOPPED) {
+		if (dr_supervisor_proved(&m->super, &proved, &e) == DR_OK && proved) {
+			if (dr_supervisor_mark_standby(&m->super, &e) != DR_OK && e.code != DR_E_NOT_FOUND)
+				fail(m, &e);
+			else
+				next(m);
+			return;
+		}
+	}
+	bool clean = m->op.order.core.kind != DR_ORDER_FENCED || m->op.order.core.clean;
+	m->op.stop_waits = true;
+	if (clean)
+		dr_supervisor_stop(&m->super, STOP_FAST_MS, STOP_IMMEDIATE_MS, stage_stopped);
+	else
+		dr_supervisor_kill(&m->super, stage_stopped);
+}
+
+static void stage_FINAL(struct dr_member *m)
+{
+	struct dr_pg_final c;
+	struct dr_error e;
+	if (m->op.order.core.clean && dr_pg_final_read(m->conf->postgres.data, &c, &e) == DR_OK && c.shut_down) {
+		m->op.result.position = c.checkpoint;
+		m->op.result.timeline = c.timeline;
+	}
+	next(m);
+}
+
+static void settings(struct dr_member *m, const char *conninfo, const char *slot)
+{
+	struct dr_error e;
+	struct dr_pg_setting set[] = { { "primary_conninfo", conninfo }, { "primary_slot_name", slot },
+				       { "synchronous_standby_names", "" }, { "recovery_target_timeline", "latest" } };
+	if (dr_pg_auto_conf(m->conf->postgres.data, set, sizeof(set) / sizeof(set[0]), &e) != DR_OK)
+		fail(m, &e);
+	else
+		next(m);
+}
+
+static void stage_ALONE(struct dr_member *m)
+{
+	if (m->super.seen.phase == DR_SUPER_STOPPED)
+		settings(m, "", "");
+	else
+		next(m);
+}
+
+static void fill_job(struct dr_member *m, enum dr_pg_job_kind kind)
+{
+	const struct dr_conf_postgres *pg = &m->conf->postgres;
+	struct dr_pg_compare kept = m->op.job.compare;
+	struct dr_pg_job *j = &m->op.job;
+	memset(j, 0, sizeof(*j));
+	j->kind = kind;
+	j->compare = kept;
+	j->local.service = m->conf->service;
+	j->local.member = m->conf->member;
+	(void)dr_copy_text(j->local.data_dir, sizeof(j->local.data_dir), pg->data);
+	(void)dr_copy_text(j->local.bin_dir, sizeof(j->local.bin_dir), pg->bin);
+	(void)dr_copy_text(j->local.os_user, sizeof(j->local.os_user), pg->os_user);
+	(void)dr_copy_text(j->local.superuser, sizeof(j->local.superuser), pg->superuser);
+	(void)dr_copy_text(j->local.superuser_password_file, sizeof(j->local.superuser_password_file),
+			   pg->superuser_password_file);
+	(void)dr_copy_text(j->local.replication_user, sizeof(j->local.replication_user), pg->replication_user);
+	(void)dr_copy_text(j->local.replication_password_file, sizeof(j->local.replication_password_file),
+			   pg->replication_password_file);
+	(void)dr_copy_text(j->local.database, sizeof(j->local.database), "postgres");
+	(void)dr_copy_text(j->local.salvage_dir, sizeof(j->local.salvage_dir), pg->salvage_dir);
+	j->local.salvage_max = pg->salvage_max_bytes;
+	(void)dr_copy_text(j->local.listen_host, sizeof(j->local.listen_host), pg->listen.host);
+	j->local.listen_port = pg->listen.port;
+	(void)dr_copy_text(j->local.socket_dir, sizeof(j->local.socket_dir), pg->socket_dir);
+	j->source.member = m->op.order.target;
+	(void)dr_copy_text(j->source.host, sizeof(j->source.host), m->op.order.target_at.host);
+	j->source.port = m->op.order.target_at.port;
+}
+
+static void job_done(struct dr_pg_job *j, const struct dr_error *e)
+{
+	struct dr_member *m = j->ctx;
+	m->op.job_running = false;
+	if (!m->op.running) {
+		/* Cancelled; a newer order may wait for the place. */
+		dr_member_op_poke(m);
+		return;
+	}
+	if (e == NULL) {
+		next(m);
+	} else if (j->kind == DR_PG_JOB_REWIND && e->code != DR_E_CANCELLED) {
+		dr_log(DR_LOG_WARN, "rewind.failed", "member=%s why=\"%s\" next=clone", m->conf->member.s, e->msg);
+		m->op.job.compare.verdict = DR_PG_CLONE;
+		run_stage(m);
+	} else {
+		fail(m, e);
+	}
+}
+
+static void start_job(struct dr_member *m, enum dr_pg_job_kind kind)
+{
+	struct dr_error e;
+	if (m->op.job_running)
+		return;
+	uint64_t now = dr_clock_boot_ms();
+	fill_job(m, kind);
+	m->op.job.deadline_ms = (uint32_t)(m->op.until_ms > now + 1000 ? m->op.until_ms - now : 1000);
+	m->op.job.done = job_done;
+	m->op.job.ctx = m;
+	if (dr_pg_job_start(&m->op.job, m->agent->loop, &m->agent->cgroups, &e) == DR_OK)
+		m->op.job_running = true;
+	else
+		fail(m, &e);
+}
+
+static void stage_TARGETED(struct dr_member *m)
+{
+	if (m->super.seen.phase == DR_SUPER_STOPPED)
+		start_job(m, DR_PG_JOB_FOLLOW);
+	else
+		next(m);
+}
+
+static void stage_COMPARED(struct dr_member *m)
+{
+	start_job(m, DR_PG_JOB_COMPARE);
+}
+
+static void stage_SAVED(struct dr_member *m)
+{
+	enum dr_pg_verdict v = m->op.job.compare.verdict;
+	if (v == DR_PG_FOLLOWS || v == DR_PG_NOTHING)
+		next(m);
+	else
+		start_job(m, DR_PG_JOB_SALVAGE);
+}
+
+static void stage_REWOUND(struct dr_member *m)
+{
+	switch (m->op.job.compare.verdict) {
+	case DR_PG_FOLLOWS: next(m); break;
+	case DR_PG_REWIND: start_job(m, DR_PG_JOB_REWIND); break;
+	case DR_PG_CLONE:
+	case DR_PG_NOTHING: start_job(m, DR_PG_JOB_CLONE); break;
+	default: finish(m, DR_OUTCOME_FAILED, DR_E_REFUSED, m->op.job.compare.why); break;
+	}
+}
+
+/* ---- stages on a running one */
+
+static void stage_UP(struct dr_member *m)
+{
+	struct dr_error e;
+	if (m->super.seen.phase == DR_SUPER_STOPPED) {
+		if (dr_supervisor_start(&m->super, true, &e) != DR_OK) {
+			fail(m, &e);
+			return;
+		}
+		m->probed_ms = 0;
+	}
+	bool answers = m->probed_ms != 0 && m->super.seen.phase == DR_SUPER_RUNNING &&
+		       (m->server == DR_SERVER_STANDBY || m->server == DR_SERVER_PRIMARY);
+	if (answers) {
+		next(m);
+		return;
+	}
+	dr_member_probe_now(m);
+	look_again(m);
+}
+
+static void stage_TAKEN(struct dr_member *m)
+{
+	struct dr_error e;
+	if (m->super.seen.phase != DR_SUPER_RUNNING && dr_supervisor_adopt(&m->super, &e) != DR_OK) {
+		fail(m, &e);
+		return;
+	}
+	(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), dr_cgroup_way_text(m->agent->cgroups.way));
+	next(m);
+}
+
+static void stage_REACHED(struct dr_member *m)
+{
+	if (m->seen.received >= m->op.order.core.position) {
+		next(m);
+		return;
+	}
+	dr_member_probe_now(m);
+	look_again(m);
+}
+
+static void adapter_done(struct dr_op *op, const struct dr_error *e)
+{
+	struct dr_member *m = op->ctx;
+	m->op.adapter_running = false;
+	if (!m->op.running) {
+		dr_member_op_poke(m);
+		return;
+	}
+	if (e != NULL) {
+		fail(m, e);
+		return;
+	}
+	const struct dr_evidence *ev = &op->evidence;
+	m->op.result.position = ev->received;
+	m->op.result.timeline = ev->timeline;
+	if (ev->text[0] != '\0')
+		(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), ev->text);
+	if (op->kind == DR_OP_WRITABLE)
+		dr_member_server(m, DR_SERVER_PRIMARY, false);
+	next(m);
+}
+
+static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
+{
+	const struct dr_order *o = &m->op.order;
+	struct dr_error e;
+	if (m->op.adapter_running)
+		return;
+	uint64_t now = dr_clock_boot_ms();
+	m->work_op = (struct dr_op){ .kind = kind, .done = adapter_done, .ctx = m };
+	m->work_op.deadline_ms = (uint32_t)(m->op.until_ms > now + 100 ? m->op.until_ms - now : 100);
+	m->work_op.args = (struct dr_op_args){ .epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step,
+					       .self = m->conf->member, .primary = o->target,
+					       .primary_at = o->target_at, .k = o->core.k, .local_commit = true };
+	m->work_op.args.peers = o->sync_members;
+	memcpy(m->work_op.args.peer, o->sync_member, sizeof(o->sync_member));
+	if (dr_session_start(&m->work, &m->work_op, &e) == DR_OK) {
+		m->op.adapter_running = true;
+	} else if (e.code == DR_E_BUSY) {
+		look_again(m);
+	} else {
+		fail(m, &e);
+	}
+}
+
+static void done(struct dr_member *m)
+{
+	static const enum dr_divergence divergence[] = {
+		[DR_PG_UNKNOWN] = DR_DIVERGENCE_UNKNOWN, [DR_PG_FOLLOWS] = DR_DIVERGENCE_NONE,
+		[DR_PG_REWIND] = DR_DIVERGENCE_REWIND,   [DR_PG_CLONE] = DR_DIVERGENCE_CLONE,
+		[DR_PG_STRANGER] = DR_DIVERGENCE_UNKNOWN, [DR_PG_NOTHING] = DR_DIVERGENCE_CLONE };
+	if (m->op.order.core.kind == DR_ORDER_COMPARED) {
+		m->op.result.divergence = divergence[m->op.job.compare.verdict];
+		(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), m->op.job.compare.why);
+		if (m->op.job.compare.verdict == DR_PG_STRANGER) {
+			finish(m, DR_OUTCOME_FAILED, DR_E_REFUSED, m->op.job.compare.why);
+			return;
+		}
+	} else if (m->op.order.core.kind == DR_ORDER_SALVAGED && m->op.job.salvage.path[0] != '\0') {
+		(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), m->op.job.salvage.path);
+	}
+	finish(m, DR_OUTCOME_DONE, DR_OK, "");
+}
+
+static void run_stage(struct dr_member *m)
+{
+	struct dr_member_op *op = &m->op;
+	if (!op->running || op->job_running || op->adapter_running)
+		return;
+	if (dr_clock_boot_ms() >= op->until_ms) {
+		finish(m, DR_OUTCOME_FAILED, DR_E_TIMEOUT, "the order's time limit passed");
+		return;
+	}
+	switch ((enum stage)op->stages[op->at]) {
+	case END: done(m); break;
+	case STOP: stage_STOP(m); break;
+	case FINAL: stage_FINAL(m); break;
+	case ALONE: stage_ALONE(m); break;
+	case TARGETED: stage_TARGETED(m); break;
+	case UP: stage_UP(m); break;
+	case AD_FROZEN: start_adapter(m, DR_OP_FROZEN); break;
+	case AD_FOLLOWING: start_adapter(m, DR_OP_FOLLOWING); break;
+	case AD_WRITABLE: start_adapter(m, DR_OP_WRITABLE); break;
+	case AD_SYNC_SET: start_adapter(m, DR_OP_SYNC_SET); break;
+	case AD_CHECKPOINTED: start_adapter(m, DR_OP_CHECKPOINTED); break;
+	case REACHED: stage_REACHED(m); break;
+	case COMPARED: stage_COMPARED(m); break;
+	case SAVED: stage_SAVED(m); break;
+	case REWOUND: stage_REWOUND(m); break;
+	case TAKEN: stage_TAKEN(m); break;
+	case STAGE_COUNT: break;
+	}
+}
+
+/* ---- the door */
+
+void dr_member_op_start(struct dr_member *m)
+{
+	const struct dr_order *o = &m->core.journal.order;
+	struct dr_pg_compare none = { 0 };
+	m->op.running = true;
+	m->op.number = o->core.number;
+	m->op.order = *o;
+	m->op.stages = sequence[o->core.kind];
+	m->op.at = 0;
+	m->op.until_ms = dr_clock_boot_ms() + dr_order_limit_ms(o->core.kind);
+	memset(&m->op.result, 0, sizeof(m->op.result));
+	if (!m->op.job_running)
+		m->op.job.compare = none;
+	dr_log(DR_LOG_INFO, "order.begun", "member=%s number=%llu order=%s epoch=%llu plan=%llu", m->conf->member.s,
+	       (unsigned long long)m->op.number, dr_order_name(o->core.kind), (unsigned long long)o->core.epoch,
+	       (unsigned long long)o->core.plan);
+	if (m->slots_running)
+		dr_session_cancel(&m->work);
+	run_stage(m);
+}
+
+void dr_member_op_cancel(struct dr_member *m)
+{
+	if (!m->op.running)
+		return;
+	dr_log(DR_LOG_INFO, "order.cancelled", "member=%s number=%llu", m->conf->member.s,
+	       (unsigned long long)m->op.number);
+	m->op.running = false;
+	(void)uv_timer_stop(&m->poll);
+	if (m->op.job_running)
+		dr_pg_job_cancel(&m->op.job);
+	if (m->op.adapter_running)
+		dr_session_cancel(&m->work);
+}
+
+void dr_member_op_poke(struct dr_member *m)
+{
+	if (!m->op.running)
+		return;
+	enum stage at = (enum stage)m->op.stages[m->op.at];
+	if (at == STOP || at == UP || at == REACHED || !uv_is_active((uv_handle_t *)&m->poll))
+		run_stage(m);
+}
+
+/* ---- slots and the checkpoint after a promotion: upkeep between orders */
+
+static void slots_done(struct dr_op *op, const struct dr_error *e)
+{
+	struct dr_member *m = op->ctx;
+	m->slots_running = false;
+	if (e != NULL && e->code != DR_E_CANCELLED)
+		dr_log(DR_LOG_WARN, "upkeep.failed", "member=%s op=%s why=\"%s\"", m->conf->member.s,
+		       dr_op_name(op->kind), e->msg);
+	dr_member_op_poke(m);
+}
+
+void dr_member_slots_think(struct dr_member *m)
+{
+	struct dr_error e;
+	uint64_t now = dr_clock_boot_ms();
+	bool up = m->server == DR_SERVER_PRIMARY || m->server == DR_SERVER_STANDBY;
+	if (!m->core.journal.managed || !up || m->op.running || m->slots_running || m->peers == 0)
+		return;
+	if (!m->slots_due && now < m->slots_next_ms)
+		return;
+	bool checkpoint = m->checkpoint_epoch != m->core.journal.epoch && m->server == DR_SERVER_PRIMARY &&
+			  m->core.journal.order.core.kind == DR_ORDER_WRITABLE;
+	m->slots_op = (struct dr_op){ .kind = checkpoint ? DR_OP_CHECKPOINTED : DR_OP_SLOTS, .deadline_ms = 60000,
+				      .done = slots_done, .ctx = m };
+	m->slots_op.args.self = m->conf->member;
+	m->slots_op.args.peers = m->peers;
+	memcpy(m->slots_op.args.peer, m->peer, sizeof(m->peer));
+	if (dr_session_start(&m->work, &m->slots_op, &e) != DR_OK)
+		return;
+	m->slots_running = true;
+	if (checkpoint) {
+		m->checkpoint_epoch = m->core.journal.epoch;
+		return;
+	}
+	m->slots_due = false;
+	m->slots_next_ms = now + 10000;
+}
