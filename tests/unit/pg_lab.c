@@ -106,14 +106,15 @@ void pg_lab_remove(struct pg_server *s)
 		rig_dir_remove(&s->dir);
 }
 
-static pid_t start_psql(const struct pg_server *s, const char *log, const char *sql)
+static pid_t start_psql(const struct pg_server *s, const char *log, const char *option, const char *sql)
 {
 	char psql[128], port[8];
 	program("psql", psql);
 	(void)snprintf(port, sizeof(port), "%u", s->port);
 	return rig_spawn(&s->dir, log, OS_USER,
 			 (char *const[]){ psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", (char *)s->dir.path, "-p",
-					  port, "-U", "postgres", "-d", "postgres", "-c", (char *)sql, NULL });
+					  port, "-U", "postgres", "-d", "postgres", (char *)option, (char *)sql,
+					  NULL });
 }
 
 static void read_line(const struct pg_server *s, const char *log, char *out, size_t cap)
@@ -141,7 +142,7 @@ bool pg_lab_sql(const struct pg_server *s, uint32_t limit_ms, char *out, size_t 
 	va_end(ap);
 	path_in(s, "psql.log", path, sizeof(path));
 	(void)unlink(path);
-	pid_t pid = start_psql(s, "psql.log", sql);
+	pid_t pid = start_psql(s, "psql.log", "-c", sql);
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		if (rig_now_ms() > end) {
 			(void)kill(pid, SIGKILL);
@@ -155,9 +156,16 @@ bool pg_lab_sql(const struct pg_server *s, uint32_t limit_ms, char *out, size_t 
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+bool pg_lab_file(const struct pg_server *s, const char *path)
+{
+	int status = 0;
+	pid_t pid = start_psql(s, "psql.log", "-f", path);
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 pid_t pg_lab_background(const struct pg_server *s, const char *sql)
 {
-	return start_psql(s, "background.log", sql);
+	return start_psql(s, "background.log", "-c", sql);
 }
 
 void pg_lab_until(const struct pg_server *s, const char *want, const char *sql)

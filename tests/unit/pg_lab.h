@@ -29,6 +29,8 @@ void pg_lab_remove(struct pg_server *s);    /* also when the init failed halfway
  * be NULL).  false: an error or no end in time. */
 bool pg_lab_sql(const struct pg_server *s, uint32_t limit_ms, char *out, size_t cap, const char *fmt, ...)
 	DR_PRINTF(5, 6);
+/* Run a file of SQL by psql; it must be readable to user postgres. */
+bool pg_lab_file(const struct pg_server *s, const char *path);
 /* Start a psql that runs on; its process. */
 pid_t pg_lab_background(const struct pg_server *s, const char *sql);
 /* Poll until the query gives `want`; a failed check after 15 s. */

@@ -87,6 +87,21 @@ static void add_standby(struct pg_server *s, const char *n, struct pg_server *pr
 	(void)run(s, DR_OP_FOLLOWING, &follow, DR_OK);
 }
 
+/* Begin the op and cut it off after so many turns of the loop, as a lost leader does. */
+static void cut_off(const struct pg_server *s, enum dr_op_kind kind, const struct dr_op_args *args, unsigned turns)
+{
+	struct dr_target t = pg_lab_target(s, true);
+	struct dr_session session;
+	struct rig_op o;
+
+	rig_session_open(&rig, &session, &dr_postgres_adapter, &t);
+	rig_op_start(&o, &session, kind, args, DEADLINE_MS);
+	for (unsigned n = 0; n < turns && o.done == 0; n++)
+		(void)uv_run(&rig.loop, UV_RUN_ONCE);
+	rig_session_close(&rig, &session, o.done == 0 ? &o : NULL);
+	assert_int_equal(o.done, 1);
+}
+
 static void test_probe_primary(void **state)
 {
 	struct dr_target by_port = pg_lab_target(&a, false);
@@ -262,12 +277,32 @@ static void test_frozen(void **state)
 	passed++;
 }
 
+/* Cut off anywhere, an op is simply ordered again. */
+static void test_cut_off(void **state)
+{
+	struct dr_op_args follow = follow_args(&b, &a);
+	(void)state;
+	assert_int_equal(passed, 6);
+	for (unsigned turns = 1; turns < 24; turns += 2) {
+		cut_off(&b, DR_OP_FROZEN, &follow, turns);
+		if (turns % 3 == 0)
+			assert_false(run(&b, DR_OP_FROZEN, NULL, DR_OK).receiving);
+		cut_off(&b, DR_OP_FOLLOWING, &follow, turns);
+		if (turns % 4 == 1)
+			assert_true(run(&b, DR_OP_FOLLOWING, &follow, DR_OK).receiving);
+	}
+	(void)run(&b, DR_OP_FOLLOWING, &follow, DR_OK);
+	pg_lab_caught_up(&a, &b);
+
+	passed++;
+}
+
 /* Replay hangs in a conflict, so the startup process cannot end the receiver: it has to be ended by signal. */
 static void test_frozen_while_replay_hangs(void **state)
 {
 	struct dr_op_args follow = follow_args(&b, &a);
 	(void)state;
-	assert_int_equal(passed, 6);
+	assert_int_equal(passed, 7);
 	assert_true(pg_lab_sql(&b, 0, NULL, 0, "ALTER SYSTEM SET max_standby_streaming_delay = -1"));
 	assert_true(pg_lab_sql(&b, 0, NULL, 0, "SELECT pg_reload_conf()"));
 	pid_t reader = pg_lab_background(&b, "BEGIN; SELECT count(*) FROM t; SELECT pg_sleep(60)");
@@ -296,7 +331,7 @@ static void test_lost_slot_and_standby_slots(void **state)
 {
 	struct dr_op_args slots = peer_args(0, "pg-b", "pg-x"), on_b = peer_args(0, "pg-a", "pg-x");
 	(void)state;
-	assert_int_equal(passed, 7);
+	assert_int_equal(passed, 8);
 	(void)run(&a, DR_OP_SLOTS, &slots, DR_OK);
 	assert_true(pg_lab_sql(&a, 0, NULL, 0, "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'"));
 	assert_true(pg_lab_sql(&a, 0, NULL, 0, "SELECT pg_reload_conf()"));
@@ -330,7 +365,7 @@ static void test_writable(void **state)
 	struct dr_target t = pg_lab_target(&b, true);
 	uint64_t took = 0;
 	(void)state;
-	assert_int_equal(passed, 8);
+	assert_int_equal(passed, 9);
 	add_standby(&c, "pg-c", &a);
 	pg_lab_caught_up(&a, &b);
 	pg_lab_caught_up(&a, &c);
@@ -371,7 +406,7 @@ static void test_writable_under_sync(void **state)
 {
 	struct pg_server *old = &b, *next = &c;
 	(void)state;
-	assert_int_equal(passed, 9);
+	assert_int_equal(passed, 10);
 	pg_lab_remove(&a);
 	for (int i = 0; i < 3; i++) {
 		struct dr_op_args lead = peer_args(1, old == &b ? "pg-b" : "pg-c", NULL);
@@ -383,6 +418,9 @@ static void test_writable_under_sync(void **state)
 		pg_lab_caught_up(old, next);
 		pg_lab_stop(old);
 		(void)run_as(&t, DR_OP_FROZEN, NULL, DR_OK, DEADLINE_MS, &frozen_ms);
+		/* The second time round the first order is lost on its way. */
+		if (i == 1)
+			cut_off(next, DR_OP_WRITABLE, &lead, 12);
 		struct dr_evidence ev = run_as(&t, DR_OP_WRITABLE, &lead, DR_OK, DEADLINE_MS, &took);
 		print_message("FROZEN %llu ms, WRITABLE under sync %llu ms, timeline %u\n",
 			      (unsigned long long)frozen_ms, (unsigned long long)took, ev.timeline);
@@ -435,6 +473,7 @@ int main(void)
 		cmocka_unit_test(test_positions),
 		cmocka_unit_test(test_sync_set),
 		cmocka_unit_test(test_frozen),
+		cmocka_unit_test(test_cut_off),
 		cmocka_unit_test(test_frozen_while_replay_hangs),
 		cmocka_unit_test(test_lost_slot_and_standby_slots),
 		cmocka_unit_test(test_writable),
