@@ -35,11 +35,11 @@ MAY = {
 # header: the only folders that may include it.
 ONLY = {
     r"raft\.h|raft/(uv|fixture)\.h": ["raft", "tests"],
-    r"libpq-fe\.h": ["adapters", "tests"],
-    r"openssl/.*": ["base", "net", "raft", "adapters", "cli", "tests"],
+    r"libpq-fe\.h": ["adapters", "agent/shell", "tests"],
+    r"openssl/.*": ["base", "net", "raft", "adapters", "coord/shell", "agent/shell", "cli", "tests"],
     r"protobuf-c/.*|.*\.pb-c\.h": ["proto", "tests"],
     r"yaml\.h": ["conf", "tests"],
-    r"jansson\.h": ["cli", "coord/http", "tests"],
+    r"jansson\.h": ["coord/shell", "coord/http", "cli", "tests"],
     r"uv\.h": ["net", "raft", "adapters", "coord/shell", "coord/http", "agent/shell", "cli", "tests"],
     r"cmocka\.h": ["tests"],
 }

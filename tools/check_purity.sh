@@ -16,7 +16,7 @@ symbols() { # nm's option, archive...: names only
 
 for folder in coord/core agent/core model; do
 	lib=$(ls "$build/$folder"/*.a 2>/dev/null | head -n 1)
-	[ -n "$lib" ] || continue
+	[ -n "$lib" ] || { [ -d "$folder" ] && { echo "not ok - $folder is pure: its library is not in $build"; bad=1; }; continue; }
 	ours=("$lib" $(ls "$build"/model/*.a 2>/dev/null))
 	reaches=$(comm -23 <(symbols -u "$lib") <(symbols --defined-only "${ours[@]}") |
 		grep -vxF -f <(sed 's/[[:space:]]*#.*//; /^$/d' tools/purity.allow))
