@@ -14,6 +14,10 @@ struct dr_nearest dr_nearest_to(const char *word)
 void dr_nearest_try(struct dr_nearest *n, const char *candidate)
 {
 	unsigned d = dr_edit_distance(n->word, candidate);
+	/* A beginning ("prio") is as good as one slip. */
+	size_t len = strlen(n->word);
+	if (len >= 3 && d > 1 && strncmp(n->word, candidate, len) == 0)
+		d = 1;
 	if (n->best == NULL || d < n->distance) {
 		n->best = candidate;
 		n->distance = d;

@@ -96,7 +96,7 @@ static void show_predictions(const struct dr_spec *s)
 static void show(const struct judged *j, bool quiet)
 {
 	dr_conf_problems_print(j->problems, stdout);
-	if (j->guessed && j->rv == DR_E_INVALID)
+	if (j->guessed && j->rv == DR_E_INVALID && !j->problems->unreadable)
 		(void)printf(
 		    "%s: its keys do not tell what it is: read as a cluster spec (--as says otherwise)\n",
 		    j->file);

@@ -98,16 +98,10 @@ static void check_sync(struct dr_yaml *y, const struct dr_spec_service *s, uint3
 		return;
 	if (s->sync_k > s->sync_set_max)
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].sync.k", i),
-			    "services.%s.sync.k: %" PRIu32
-			    " standbys cannot acknowledge out of a set of %" PRIu32
-			    "; expected k at most set_max",
-			    s->name.s, s->sync_k, s->sync_set_max);
-	if (members > 0 && s->sync_k > members - 1)
-		dr_yaml_bad(y, dr_check_at(y, "services[%u].sync.k", i),
-			    "services.%s.sync.k: %" PRIu32 " with %" PRIu32
-			    " members, of which one is the primary; expected at least %" PRIu32
-			    " members, or durability: async",
-			    s->name.s, s->sync_k, members, s->sync_k + 1);
+			    "services.%s.sync.k: %" PRIu32 " needs %" PRIu32
+			    " members, one of them the primary, but there are %" PRIu32
+			    "; expected more members, or durability: async",
+			    s->name.s, s->sync_k, s->sync_k + 1, members);
 }
 
 static void advise(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t i, uint32_t members,

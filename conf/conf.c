@@ -54,6 +54,7 @@ static enum dr_err parse(enum dr_conf_kind kind, const char *file, const void *t
 	struct dr_yaml y;
 	dr_problems_init(problems, file);
 	enum dr_err rv = dr_yaml_open(&y, text, len, problems);
+	problems->unreadable = rv != DR_OK;
 	if (rv != DR_OK)
 		return rv;
 	dr_walk(&y, dr_section_top(kind), top);
@@ -103,6 +104,7 @@ static enum dr_err read_file(const char *path, struct dr_buf *text, struct dr_co
 	enum dr_err rv = dr_file_read(path, text, &e);
 	if (rv != DR_OK) {
 		dr_problems_init(problems, path);
+		problems->unreadable = true;
 		dr_problems_add(problems, false, 0, 0, "%s", e.msg[0] != '\0' ? e.msg : dr_err_text(rv));
 	}
 	return rv;

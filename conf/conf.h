@@ -37,6 +37,7 @@ struct dr_conf_problems {
 	uint32_t count;         /* kept in problem[] */
 	uint32_t errors;        /* all found, also those that were not kept */
 	uint32_t warnings;
+	bool unreadable; /* no document could be made of it: syntax, size, or no file at all */
 	struct dr_conf_problem problem[DR_CONF_PROBLEMS_MAX];
 };
 

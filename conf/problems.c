@@ -9,6 +9,7 @@
 void dr_problems_init(struct dr_conf_problems *p, const char *file)
 {
 	p->count = p->errors = p->warnings = 0;
+	p->unreadable = false;
 	(void)dr_copy_text(p->file, sizeof(p->file), file);
 }
 

@@ -14,36 +14,59 @@
 
 /* ---- guesses ---- */
 
-/* "10", "10 s", "10sec", "1.5s", "64MB": what the writer most likely wanted. */
-static void guess_amount(enum dr_key_type type, const char *text, char *dst, size_t cap)
+/* What people write for units, and what they mean. */
+static const struct slip {
+	enum dr_key_type type;
+	const char *said, *meant;
+} slips[] = {
+	{ DR_TYPE_DURATION, "", "s" },
+	{ DR_TYPE_DURATION, "", "ms" },
+	{ DR_TYPE_DURATION, "s", "s" },
+	{ DR_TYPE_DURATION, "sec", "s" },
+	{ DR_TYPE_DURATION, "secs", "s" },
+	{ DR_TYPE_DURATION, "second", "s" },
+	{ DR_TYPE_DURATION, "seconds", "s" },
+	{ DR_TYPE_DURATION, "ms", "ms" },
+	{ DR_TYPE_DURATION, "msec", "ms" },
+	{ DR_TYPE_DURATION, "msecs", "ms" },
+	{ DR_TYPE_DURATION, "min", "m" },
+	{ DR_TYPE_DURATION, "mins", "m" },
+	{ DR_TYPE_DURATION, "minutes", "m" },
+	{ DR_TYPE_DURATION, "m", "m" },
+	{ DR_TYPE_DURATION, "h", "h" },
+	{ DR_TYPE_DURATION, "hours", "h" },
+	{ DR_TYPE_SIZE, "b", "" },
+	{ DR_TYPE_SIZE, "k", "KiB" },
+	{ DR_TYPE_SIZE, "kb", "KiB" },
+	{ DR_TYPE_SIZE, "kib", "KiB" },
+	{ DR_TYPE_SIZE, "m", "MiB" },
+	{ DR_TYPE_SIZE, "mb", "MiB" },
+	{ DR_TYPE_SIZE, "mib", "MiB" },
+	{ DR_TYPE_SIZE, "g", "GiB" },
+	{ DR_TYPE_SIZE, "gb", "GiB" },
+	{ DR_TYPE_SIZE, "gib", "GiB" },
+};
+
+/* "10", "10 s", "10sec", "64MB": what the writer most likely wanted, if the row would take it. */
+static void guess_amount(const struct dr_key *k, enum dr_key_type type, const char *text, char *dst,
+			 size_t cap)
 {
-	static const struct {
-		enum dr_key_type type;
-		const char *said, *meant;
-	} slips[] = {
-		{ DR_TYPE_DURATION, "", "s" },        { DR_TYPE_DURATION, "sec", "s" },
-		{ DR_TYPE_DURATION, "secs", "s" },    { DR_TYPE_DURATION, "second", "s" },
-		{ DR_TYPE_DURATION, "seconds", "s" }, { DR_TYPE_DURATION, "s", "s" },
-		{ DR_TYPE_DURATION, "ms", "ms" },     { DR_TYPE_DURATION, "msec", "ms" },
-		{ DR_TYPE_DURATION, "msecs", "ms" },  { DR_TYPE_DURATION, "min", "m" },
-		{ DR_TYPE_DURATION, "mins", "m" },    { DR_TYPE_DURATION, "minutes", "m" },
-		{ DR_TYPE_DURATION, "m", "m" },       { DR_TYPE_DURATION, "h", "h" },
-		{ DR_TYPE_DURATION, "hours", "h" },   { DR_TYPE_SIZE, "b", "" },
-		{ DR_TYPE_SIZE, "k", "KiB" },         { DR_TYPE_SIZE, "kb", "KiB" },
-		{ DR_TYPE_SIZE, "kib", "KiB" },       { DR_TYPE_SIZE, "m", "MiB" },
-		{ DR_TYPE_SIZE, "mb", "MiB" },        { DR_TYPE_SIZE, "mib", "MiB" },
-		{ DR_TYPE_SIZE, "g", "GiB" },         { DR_TYPE_SIZE, "gb", "GiB" },
-		{ DR_TYPE_SIZE, "gib", "GiB" },
-	};
 	size_t digits = strspn(text, "0123456789");
 	const char *unit = text + digits + strspn(text + digits, " ");
 	if (digits == 0 || digits > 12)
 		return;
 	for (size_t i = 0; i < sizeof(slips) / sizeof(slips[0]); i++) {
-		if (slips[i].type == type && strcasecmp(slips[i].said, unit) == 0) {
-			(void)snprintf(dst, cap, "%.*s%s", (int)digits, text, slips[i].meant);
-			return;
-		}
+		char guess[32];
+		uint64_t v = 0;
+		if (slips[i].type != type || strcasecmp(slips[i].said, unit) != 0)
+			continue;
+		(void)snprintf(guess, sizeof(guess), "%.*s%s", (int)digits, text, slips[i].meant);
+		enum dr_err rv =
+		    type == DR_TYPE_DURATION ? dr_parse_duration_ms(guess, &v) : dr_parse_size(guess, &v);
+		if (rv != DR_OK || v < k->min || v > k->max)
+			continue;
+		(void)dr_copy_text(dst, cap, guess);
+		return;
 	}
 }
 
@@ -157,7 +180,7 @@ static enum dr_err read_number(const struct input *in, void *field)
 	TEXT(f->expected, "%s %s from %s to %s%s", noun[0] == 'n' ? "a whole" : "a", noun, least, most,
 	     example);
 	if (rv == DR_E_INVALID)
-		guess_amount(in->type, in->text, f->meant, sizeof(f->meant));
+		guess_amount(k, in->type, in->text, f->meant, sizeof(f->meant));
 	return DR_E_INVALID;
 }
 

@@ -159,20 +159,20 @@ static void describe_range(const struct dr_key *k, const char *noun, struct dr_b
 void dr_scalar_describe(const struct dr_key *k, struct dr_buf *out)
 {
 	static const char *const nouns[] = {
-		[DR_TYPE_NAME] = "name",
+		[DR_TYPE_NAME] = "a name",
 		[DR_TYPE_TEXT] = "text",
-		[DR_TYPE_PATH] = "path",
-		[DR_TYPE_ABSOLUTE] = "absolute path",
-		[DR_TYPE_FQDN] = "DNS name with its final dot",
-		[DR_TYPE_ADDRESS] = "IP address:port",
-		[DR_TYPE_REACHED] = "IP address:port",
-		[DR_TYPE_DURATION] = "duration",
-		[DR_TYPE_SIZE] = "size",
-		[DR_TYPE_NUMBER] = "whole number",
+		[DR_TYPE_PATH] = "a path",
+		[DR_TYPE_ABSOLUTE] = "an absolute path",
+		[DR_TYPE_FQDN] = "a DNS name with its final dot",
+		[DR_TYPE_ADDRESS] = "an IP address:port",
+		[DR_TYPE_REACHED] = "an IP address:port",
+		[DR_TYPE_DURATION] = "a duration",
+		[DR_TYPE_SIZE] = "a size",
+		[DR_TYPE_NUMBER] = "a whole number",
 		[DR_TYPE_BOOL] = "true or false",
 		[DR_TYPE_PROFILE] = "default, metro or geo",
-		[DR_TYPE_PART] = "mapping",
-		[DR_TYPE_LIST] = "list of mappings",
+		[DR_TYPE_PART] = "a mapping",
+		[DR_TYPE_LIST] = "a list of mappings",
 	};
 	switch (k->type) {
 	case DR_TYPE_CHOICE:
@@ -185,10 +185,11 @@ void dr_scalar_describe(const struct dr_key *k, struct dr_buf *out)
 		describe_range(k, nouns[k->type], out);
 		break;
 	case DR_TYPE_LIST:
-		dr_buf_printf(out, "list of %" PRIu64 " to %" PRIu64 " mappings", k->min, k->max);
+		dr_buf_printf(out, "a list of %" PRIu64 " to %" PRIu64 " mappings", k->min, k->max);
 		break;
 	case DR_TYPE_SCALARS:
-		dr_buf_printf(out, "list of %" PRIu64 " to %" PRIu64 ": %s", k->min, k->max, nouns[k->item]);
+		dr_buf_printf(out, "a list of %" PRIu64 " to %" PRIu64 ": %s", k->min, k->max,
+			      nouns[k->item]);
 		break;
 	default:
 		dr_buf_printf(out, "%s", nouns[k->type]);

@@ -35,7 +35,7 @@ static void leave(struct walk *w, size_t at)
 
 static const char *where(const struct walk *w)
 {
-	return w->path[0] != '\0' ? w->path : "the file";
+	return w->path[0] != '\0' ? w->path : "top of the file";
 }
 
 /* ---- scalars ---- */

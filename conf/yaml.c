@@ -115,6 +115,8 @@ enum dr_err dr_yaml_open(struct dr_yaml *y, const void *text, size_t len, struct
 {
 	memset(y, 0, sizeof(*y));
 	y->problems = problems;
+	if (text == NULL)
+		text = ""; /* an empty buffer; libyaml insists on an address */
 	const char *slash = strrchr(problems->file, '/');
 	if (slash != NULL)
 		memcpy(y->folder, problems->file, (size_t)(slash - problems->file) + 1);
