@@ -47,6 +47,12 @@ enum dr_err dr_wrap(struct dr_error *e, const char *fmt, ...) DR_PRINTF(2, 3);
  * NOT_FOUND, EEXIST EXISTS, all else IO. */
 enum dr_err dr_fail_errno(struct dr_error *e, int err, const char *fmt, ...) DR_PRINTF(3, 4);
 
+/* For a call whose failure changes nothing here: somebody else will notice and say it. */
+static inline void dr_best_effort(enum dr_err code)
+{
+	(void)code;
+}
+
 /* Empty *e: code OK, no message. */
 void dr_error_clear(struct dr_error *e);
 

@@ -10,15 +10,13 @@
 #include "model/cmd.h"
 #include "model/report.h"
 
-struct dr_hello {
-	uint32_t kind;         /* enum dr_hello_kind */
+struct dr_greet {
+	uint32_t kind;         /* enum dr_greet_kind */
 	struct dr_name cluster, name;
-	uint64_t raft_id;
-	char address[DR_HOST_MAX + 16];
 	uint32_t version;
 };
-void dr_hello_encode(struct dr_buf *out, const struct dr_hello *h);
-DR_MUST_USE enum dr_err dr_hello_decode(struct dr_hello *h, const uint8_t *p, size_t n, struct dr_error *e);
+void dr_greet_encode(struct dr_buf *out, const struct dr_greet *g);
+DR_MUST_USE enum dr_err dr_greet_decode(struct dr_greet *g, const uint8_t *p, size_t n, struct dr_error *e);
 
 void dr_report_encode(struct dr_buf *out, const struct dr_report *r);
 DR_MUST_USE enum dr_err dr_report_decode(struct dr_report *r, const uint8_t *p, size_t n, struct dr_error *e);
@@ -91,6 +89,9 @@ void dr_cmd_encode(struct dr_buf *out, const struct dr_cmd *cmd);
 /* cmd->spec is allocated when present: dr_cmd_close.  CORRUPT: does not decode. */
 DR_MUST_USE enum dr_err dr_cmd_decode(struct dr_cmd *cmd, const uint8_t *p, size_t n, struct dr_error *e);
 void dr_cmd_close(struct dr_cmd *cmd);
+/* One event's canonical bytes (the message, packed): what the ledger chains. */
+void dr_event_encode(struct dr_buf *out, const struct dr_event_record *e);
+
 /* Whether these bytes are a lease tick, without decoding the rest. */
 bool dr_cmd_is_tick(const uint8_t *p, size_t n);
 

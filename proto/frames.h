@@ -3,7 +3,8 @@
 #define DR_PROTO_FRAMES_H
 
 enum dr_frame {
-	DR_FRAME_HELLO = 1,         /* Hello: the first frame of every connection, from the side that connected */
+	/* 1 and 2 are raft's (raft/hello.h). */
+	DR_FRAME_GREET = 3,         /* Greet: the first frame of every other connection, from the side that connected */
 	DR_FRAME_REPORT = 10,       /* Report: agent -> every coordinator */
 	DR_FRAME_RENEW = 11,        /* Renew: agent -> leader */
 	DR_FRAME_RESULT = 12,       /* MemberResult: agent -> leader */
@@ -16,7 +17,7 @@ enum dr_frame {
 	DR_FRAME_RESPONSE = 41      /* ClientResponse */
 };
 
-enum dr_hello_kind { DR_HELLO_RAFT = 1, DR_HELLO_AGENT = 2, DR_HELLO_PEER = 3, DR_HELLO_CLIENT = 4 };
+enum dr_greet_kind { DR_GREET_AGENT = 2, DR_GREET_PEER = 3, DR_GREET_CLIENT = 4 };
 
 enum { DR_PROTOCOL_VERSION = 1 };
 

@@ -14,7 +14,7 @@ void dr_agent_core_init(struct dr_agent_core *c, const struct dr_name *self, con
 	memset(c, 0, sizeof(*c));
 	c->self = *self;
 	c->journal = *j;
-	c->timing = *timing;
+	c->timing = j->timing.ttl_ms != 0 ? j->timing : *timing;
 	c->renewal_last = first_renewal;
 	c->now_ms = now_ms;
 	c->accepted_ms = now_ms;
@@ -162,7 +162,11 @@ static void take_in(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 			c->renewed_ms = 0;
 		c->leader_known = ev->known;
 		break;
-	case DR_AG_TIMING: c->timing = *ev->timing; break;
+	case DR_AG_TIMING:
+		out->journal = memcmp(&c->journal.timing, ev->timing, sizeof(*ev->timing)) != 0;
+		c->journal.timing = *ev->timing;
+		c->timing = *ev->timing;
+		break;
 	case DR_AG_ORDER: dr_agent_gate(c, ev->order, out); break;
 	case DR_AG_CANCEL: dr_agent_gate_cancel(c, ev->number, out); break;
 	case DR_AG_GRANT: dr_agent_grant(c, ev, out); break;

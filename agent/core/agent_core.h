@@ -19,6 +19,7 @@ struct dr_agent_journal {
 	uint64_t order_seen;          /* highest number ever accepted */
 	struct dr_order order;        /* the newest accepted one, to go on with after a crash */
 	struct dr_order_result done;  /* its outcome, once known; number 0: not yet */
+	struct dr_timing timing;      /* as last told; ttl_ms 0: never */
 };
 
 enum dr_agent_event_kind {

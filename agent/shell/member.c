@@ -345,7 +345,9 @@ static enum dr_err open_supervisor(struct dr_member *m, struct dr_error *e)
 	(void)dr_copy_text(sc.data_dir, sizeof(sc.data_dir), pg->data);
 	(void)dr_copy_text(sc.bin_dir, sizeof(sc.bin_dir), pg->bin);
 	(void)dr_copy_text(sc.os_user, sizeof(sc.os_user), pg->os_user);
-	(void)snprintf(sc.log_path, sizeof(sc.log_path), "%s.log", pg->data);
+	int n = snprintf(sc.log_path, sizeof(sc.log_path), "%s.log", pg->data);
+	if (n < 0 || (size_t)n >= sizeof(sc.log_path))
+		return dr_fail(e, DR_E_RANGE, "the data path %s is too long", pg->data);
 	return dr_supervisor_init(&m->super, m->agent->loop, &m->agent->cgroups, &sc, on_super, m, e);
 }
 

@@ -1,0 +1,409 @@
+/* clients.c -- what people ask: roles checked, refusals worded with rule, values and the verb that overrides,
+ * changes answered when their entry was applied; watch streams resume at any kept index. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/parse.h"
+#include "coord/shell/coord.h"
+#include "proto/frames.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+enum verb {
+	VERB_NONE,
+#define ASK_FOR(id, word, least, leader) VERB_##id,
+#include "proto/verbs.def"
+#undef ASK_FOR
+	VERB_COUNT
+};
+
+static const struct verb_row {
+	const char *word;
+	enum dr_peer_kind least;
+	bool leader;
+} verbs[VERB_COUNT] = {
+#define ASK_FOR(id, word, least, leader) [VERB_##id] = { word, DR_PEER_##least, (leader) != 0 },
+#include "proto/verbs.def"
+#undef ASK_FOR
+};
+
+enum { WATCH_BATCH = 64, WATCH_QUEUED_MAX = 1 << 20 };
+
+static void respond(struct dr_in *in, const struct dr_client_response *r)
+{
+	struct dr_buf b;
+	dr_buf_init(&b, DR_FRAME_MAX);
+	dr_client_response_encode(&b, r);
+	if (dr_buf_ok(&b))
+		dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_RESPONSE, b.data, b.len));
+	else
+		dr_log(DR_LOG_WARN, "response.too_long", "client=%s", in->conn.peer.name.s);
+	dr_buf_close(&b);
+}
+
+static void respond_error(struct dr_in *in, uint64_t id, enum dr_err code, const char *message)
+{
+	struct dr_client_response r = { .id = id, .code = code };
+	(void)dr_copy_text(r.message, sizeof(r.message), message);
+	respond(in, &r);
+}
+
+static void respond_json(struct dr_in *in, uint64_t id, json_t *json)
+{
+	struct dr_client_response r = { .id = id, .code = DR_OK };
+	r.json = json_dumps(json, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	json_decref(json);
+	if (r.json == NULL)
+		r.code = DR_E_INTERNAL;
+	respond(in, &r);
+	free(r.json);
+}
+
+static void respond_refused(struct dr_in *in, uint64_t id, enum dr_reason why, uint64_t a, uint64_t b)
+{
+	struct dr_client_response r = { .id = id, .code = DR_E_REFUSED };
+	if (why == DR_REASON_NO_SUCH_SERVICE || why == DR_REASON_NO_SUCH_MEMBER || why == DR_REASON_NO_SUCH_PLAN)
+		r.code = DR_E_NOT_FOUND;
+	if (why == DR_REASON_VERSION_CHANGED)
+		r.code = DR_E_CONFLICT;
+	(void)dr_copy_text(r.word, sizeof(r.word), dr_reason_name(why));
+	dr_reason_format(r.message, sizeof(r.message), dr_reason_text(why), a, b);
+	dr_reason_format(r.override, sizeof(r.override), dr_reason_override(why), a, b);
+	respond(in, &r);
+}
+
+static void respond_leader(struct dr_in *in, uint64_t id)
+{
+	struct dr_client_response r = { .id = id, .code = DR_E_NOT_LEADER };
+	if (dr_coord_leader(in->coord, &r.leader, &r.leader_at) && !dr_coord_leads(in->coord))
+		(void)snprintf(r.message, sizeof(r.message), "%s leads", r.leader.s);
+	else
+		(void)dr_copy_text(r.message, sizeof(r.message), "no leader is known; is a majority of the "
+				   "coordinators up and connected?");
+	respond(in, &r);
+}
+
+/* ---- watch */
+
+static void watch_send(struct dr_in *in)
+{
+	const struct dr_repl *r = &in->coord->core->repl;
+	for (int i = 0; i < WATCH_BATCH && in->watch_next <= r->event_last; i++) {
+		const struct dr_event_record *e = dr_repl_event(r, in->watch_next);
+		if (dr_conn_queued(&in->conn) > WATCH_QUEUED_MAX)
+			return; /* a slow reader gets the rest later; the leader does not wait for it */
+		struct dr_client_response resp = { .id = in->watch_id, .code = DR_OK, .more = true };
+		if (e == NULL) {
+			respond_error(in, in->watch_id, DR_E_NOT_FOUND, "events from there on are no longer kept; "
+				      "`status` shows the oldest kept index");
+			in->watch_id = 0;
+			return;
+		}
+		json_t *j = dr_event_json(e);
+		resp.json = json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		json_decref(j);
+		respond(in, &resp);
+		free(resp.json);
+		in->watch_next++;
+	}
+}
+
+void dr_clients_stream(struct dr_coord *c)
+{
+	for (struct dr_in *in = c->in, *next; in != NULL; in = next) {
+		next = in->next;
+		if (in->role == DR_SESSION_CLIENT && in->watch_id != 0)
+			watch_send(in);
+	}
+}
+
+/* ---- requests that go through the core */
+
+static struct dr_waiter *free_waiter(struct dr_coord *c)
+{
+	for (uint32_t i = 0; i < DR_CLIENTS_MAX; i++) {
+		if (!c->waiter[i].used)
+			return &c->waiter[i];
+	}
+	return NULL;
+}
+
+static void answer_done(struct dr_in *in, uint64_t id)
+{
+	const struct dr_request_done *done = dr_repl_request_find(&in->coord->core->repl, id);
+	if (done == NULL) {
+		respond_error(in, id, DR_E_UNKNOWN, "the request may or may not have been carried out; ask again with "
+			      "the same id, or look at `status`");
+	} else if (done->refused != DR_REASON_NONE) {
+		respond_refused(in, id, done->refused, done->a, 0);
+	} else {
+		json_t *j = json_object();
+		(void)json_object_set_new(j, "accepted", json_true());
+		(void)json_object_set_new(j, "plan", json_integer((json_int_t)done->a));
+		respond_json(in, id, j);
+	}
+}
+
+void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome)
+{
+	for (uint32_t i = 0; tag != 0 && i < DR_CLIENTS_MAX; i++) {
+		struct dr_waiter *w = &c->waiter[i];
+		if (!w->used || w->tag != tag)
+			continue;
+		w->used = false;
+		if (w->client == NULL)
+			continue;
+		if (outcome == DR_OK || outcome == DR_E_UNKNOWN)
+			answer_done(w->client, w->request);
+		else
+			respond_leader(w->client, w->request);
+	}
+}
+
+void dr_clients_closed(struct dr_in *in)
+{
+	for (uint32_t i = 0; i < DR_CLIENTS_MAX; i++) {
+		if (in->coord->waiter[i].used && in->coord->waiter[i].client == in)
+			in->coord->waiter[i].client = NULL;
+	}
+}
+
+static void ask_core(struct dr_in *in, const struct dr_client_request *q, enum dr_request_kind kind)
+{
+	struct dr_coord *c = in->coord;
+	struct dr_waiter *w = free_waiter(c);
+	if (w == NULL) {
+		respond_error(in, q->id, DR_E_BUSY, "too many requests wait; try again in a moment");
+		return;
+	}
+	struct dr_request r = { .kind = kind, .id = q->id, .service = q->service, .member = q->member,
+				.actor = in->conn.peer.name, .plan = q->plan, .force = q->force,
+				.accept_loss = q->accept_loss, .assert_fenced = q->assert_fenced,
+				.until_wall_ms = q->until_wall_ms, .version = q->version, .spec = q->spec };
+	(void)dr_copy_text(r.text, sizeof(r.text), q->reason);
+	struct dr_core_event ev = { .kind = DR_EV_REQUEST, .request = &r };
+	/* The tag that the core will give is the next one; an answer at once gives none. */
+	*w = (struct dr_waiter){ .used = true, .client = in, .request = q->id, .tag = c->core->view.tag_last + 1 };
+	dr_coord_event(c, &ev);
+	if (c->answer.now) {
+		w->used = false;
+		if (c->answer.refused != DR_REASON_NONE)
+			respond_refused(in, q->id, c->answer.refused, c->answer.a, c->answer.b);
+		else
+			answer_done(in, q->id);
+	}
+}
+
+/* ---- nodes */
+
+struct node_change {
+	struct dr_coord *coord;
+	uint64_t request;
+	struct dr_in *client;
+	struct dr_cmd cmd;     /* to record when it worked; kind NONE: nothing */
+};
+
+/* Only one membership change runs at a time, so one place is enough. */
+static struct node_change node_change;
+static bool node_change_used;
+
+static bool still_here(const struct dr_coord *c, const struct dr_in *who)
+{
+	for (const struct dr_in *in = c->in; in != NULL; in = in->next) {
+		if (in == who)
+			return true;
+	}
+	return false;
+}
+
+static void node_changed(void *arg, const struct dr_error *e)
+{
+	struct node_change *n = arg;
+	node_change_used = false;
+	if (e == NULL && n->cmd.kind != DR_CMD_NONE)
+		dr_coord_submit(n->coord, &n->cmd);
+	if (!still_here(n->coord, n->client))
+		return;
+	if (e != NULL)
+		respond_error(n->client, n->request, e->code, e->msg);
+	else
+		respond_json(n->client, n->request, dr_nodes_json(n->coord));
+}
+
+static bool node_find(struct dr_coord *c, const struct dr_name *name, struct dr_raft_member *out)
+{
+	struct dr_raft_status st;
+	dr_raft_status(c->raft, &st);
+	for (uint32_t i = 0; i < st.members && i < DR_COORDINATORS_MAX; i++) {
+		if (dr_name_eq(&st.member[i].name, name)) {
+			*out = st.member[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool begin_change(struct dr_in *in, const struct dr_client_request *q, enum dr_cmd_kind kind)
+{
+	if (node_change_used) {
+		respond_error(in, q->id, DR_E_BUSY, "another change of the coordinators is under way");
+		return false;
+	}
+	node_change_used = true;
+	node_change = (struct node_change){ .coord = in->coord, .request = q->id, .client = in };
+	node_change.cmd = (struct dr_cmd){ .kind = kind, .service = DR_SERVICE_NONE, .member = DR_MEMBER_NONE,
+					   .target = DR_MEMBER_NONE, .wall_ms = dr_clock_wall_ms(), .name = q->name,
+					   .actor = in->conn.peer.name };
+	(void)dr_copy_text(node_change.cmd.text, sizeof(node_change.cmd.text), q->reason);
+	return true;
+}
+
+static void end_change(struct dr_in *in, const struct dr_client_request *q, enum dr_err rv, const struct dr_error *e)
+{
+	if (rv == DR_OK)
+		return;
+	node_change_used = false;
+	respond_error(in, q->id, rv, e->msg);
+}
+
+static void node_add(struct dr_in *in, const struct dr_client_request *q)
+{
+	struct dr_error e;
+	struct dr_raft_member m = { .id = q->raft_id, .name = q->name, .address = q->address, .voter = true };
+	if (q->raft_id == 0 || q->name.s[0] == '\0' || q->address.port == 0) {
+		respond_error(in, q->id, DR_E_INVALID, "node add needs name, address, site and the id that "
+			      "`drcoordd --join` printed");
+		return;
+	}
+	if (!begin_change(in, q, DR_CMD_COORDINATOR))
+		return;
+	node_change.cmd.site = q->site;
+	node_change.cmd.address = q->address;
+	node_change.cmd.id = q->raft_id;
+	/* Known before it votes, so that others accept its connection and count its site. */
+	dr_coord_submit(in->coord, &node_change.cmd);
+	node_change.cmd.kind = DR_CMD_NONE;
+	end_change(in, q, dr_raft_add(in->coord->raft, &m, node_changed, &node_change, &e), &e);
+}
+
+static void node_remove(struct dr_in *in, const struct dr_client_request *q)
+{
+	struct dr_error e;
+	struct dr_raft_member m;
+	if (!node_find(in->coord, &q->name, &m)) {
+		respond_error(in, q->id, DR_E_NOT_FOUND, "there is no such coordinator");
+		return;
+	}
+	if (!begin_change(in, q, DR_CMD_COORDINATOR))
+		return;
+	end_change(in, q, dr_raft_remove(in->coord->raft, m.id, node_changed, &node_change, &e), &e);
+}
+
+static void node_transfer(struct dr_in *in, const struct dr_client_request *q)
+{
+	struct dr_error e;
+	struct dr_raft_member m = { .id = 0 };
+	if (q->name.s[0] != '\0' && !node_find(in->coord, &q->name, &m)) {
+		respond_error(in, q->id, DR_E_NOT_FOUND, "there is no such coordinator");
+		return;
+	}
+	if (m.id != 0 && dr_name_eq(&q->name, &in->coord->conf.name)) {
+		respond_json(in, q->id, dr_nodes_json(in->coord)); /* it leads already */
+		return;
+	}
+	if (!begin_change(in, q, DR_CMD_NONE))
+		return;
+	end_change(in, q, dr_raft_transfer(in->coord->raft, m.id, node_changed, &node_change, &e), &e);
+}
+
+/* ---- dispatch */
+
+static void explain(struct dr_in *in, const struct dr_client_request *q)
+{
+	uint32_t ix = dr_repl_service_find(&in->coord->core->repl, q->service.s);
+	if (ix == DR_SERVICE_NONE)
+		respond_refused(in, q->id, DR_REASON_NO_SUCH_SERVICE, 0, 0);
+	else
+		respond_json(in, q->id, dr_explain_json(in->coord, ix));
+}
+
+static void start_watch(struct dr_in *in, const struct dr_client_request *q)
+{
+	const struct dr_repl *r = &in->coord->core->repl;
+	in->watch_id = q->id;
+	in->watch_next = q->from != 0 ? q->from : r->event_last + 1;
+	watch_send(in);
+}
+
+static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_request *q)
+{
+	switch (v) {
+	case VERB_STATUS: respond_json(in, q->id, dr_status_json(in->coord)); break;
+	case VERB_WATCH: start_watch(in, q); break;
+	case VERB_EXPLAIN: explain(in, q); break;
+	case VERB_SPEC: respond_json(in, q->id, dr_spec_json(in->coord)); break;
+	case VERB_FAILOVER: ask_core(in, q, DR_REQ_FAILOVER); break;
+	case VERB_SWITCHOVER: ask_core(in, q, DR_REQ_SWITCHOVER); break;
+	case VERB_APPROVE: ask_core(in, q, DR_REQ_APPROVE); break;
+	case VERB_ABORT: ask_core(in, q, DR_REQ_ABORT); break;
+	case VERB_PAUSE: ask_core(in, q, DR_REQ_PAUSE); break;
+	case VERB_RESUME: ask_core(in, q, DR_REQ_RESUME); break;
+	case VERB_FENCE: ask_core(in, q, DR_REQ_FENCE); break;
+	case VERB_UNFENCE: ask_core(in, q, DR_REQ_UNFENCE); break;
+	case VERB_ADOPT: ask_core(in, q, DR_REQ_ADOPT); break;
+	case VERB_OBSERVE: ask_core(in, q, DR_REQ_OBSERVE); break;
+	case VERB_NODE_LIST: respond_json(in, q->id, dr_nodes_json(in->coord)); break;
+	case VERB_NODE_ADD: node_add(in, q); break;
+	case VERB_NODE_REMOVE: node_remove(in, q); break;
+	case VERB_NODE_TRANSFER: node_transfer(in, q); break;
+	case VERB_APPLY: ask_core(in, q, DR_REQ_APPLY); break;
+	case VERB_NONE:
+	case VERB_COUNT: break;
+	}
+}
+
+static enum verb verb_find(const char *word)
+{
+	for (enum verb v = VERB_NONE + 1; v < VERB_COUNT; v++) {
+		if (strcmp(verbs[v].word, word) == 0)
+			return v;
+	}
+	return VERB_NONE;
+}
+
+static void take_request(struct dr_in *in, const struct dr_client_request *q)
+{
+	enum verb v = verb_find(q->verb);
+	char why[DR_ERROR_MSG_MAX];
+	if (v == VERB_NONE) {
+		respond_error(in, q->id, DR_E_UNSUPPORTED, "this coordinator does not know that verb");
+	} else if (in->conn.peer.kind < verbs[v].least) {
+		(void)snprintf(why, sizeof(why), "%s is for the role %s; the certificate of %s says %s", q->verb,
+			       dr_peer_kind_name(verbs[v].least), in->conn.peer.name.s,
+			       dr_peer_kind_name(in->conn.peer.kind));
+		respond_error(in, q->id, DR_E_DENIED, why);
+	} else if (verbs[v].leader && !dr_coord_leads(in->coord)) {
+		respond_leader(in, q->id);
+	} else if (verbs[v].least > DR_PEER_VIEWER && q->reason[0] == '\0' && v != VERB_NODE_TRANSFER) {
+		respond_error(in, q->id, DR_E_INVALID, "a reason is recorded with each such step: --reason TEXT");
+	} else {
+		dispatch(in, v, q);
+	}
+}
+
+void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
+{
+	struct dr_client_request q;
+	struct dr_error e;
+	if (type != DR_FRAME_REQUEST)
+		return;
+	if (dr_client_request_decode(&q, p, n, &e) != DR_OK) {
+		respond_error(in, 0, DR_E_PROTOCOL, e.msg);
+		return;
+	}
+	take_request(in, &q);
+	if (q.spec != NULL)
+		dr_spec_free(q.spec);
+}

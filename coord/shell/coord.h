@@ -1,0 +1,176 @@
+/* coord.h -- drcoordd: its parts, and who owns what.
+ *
+ *   main.c      arguments, node file, bootstrap and join, loop, signals
+ *   loop.c      the core's door: events in, decisions carried out, wake-ups
+ *   fsm.c       Raft's side: entries to events, snapshots, the ledger's chain
+ *   server.c    listening; the first frame says who somebody is: raft, agent, coordinator or client
+ *   agents.c    agents' sessions: reports and renewals in; orders, grants, who leads out
+ *   peers.c     connections to the other coordinators: observations to the leader
+ *   probe.c     own probes of every server
+ *   routes.c    routes that ought to point elsewhere
+ *   clients.c   what people ask; watch streams
+ *   status.c    the JSON of status, explain and events
+ *
+ * One thread, one libuv loop; struct dr_coord lives as long as the program. */
+#ifndef DR_COORD_SHELL_COORD_H
+#define DR_COORD_SHELL_COORD_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "adapters/adapter.h"
+#include "conf/conf.h"
+#include "coord/core/core.h"
+#include "net/conn.h"
+#include "net/tls.h"
+#include "proto/codec.h"
+#include "raft/node.h"
+
+struct dr_coord;
+
+/* One accepted connection. */
+enum dr_peer_role { DR_SESSION_NEW, DR_SESSION_AGENT, DR_SESSION_PEER, DR_SESSION_CLIENT, DR_SESSION_RAFT };
+
+struct dr_in {
+	struct dr_coord *coord;
+	struct dr_conn conn;
+	enum dr_peer_role role;
+	bool open;
+	uint64_t watch_id;     /* request id of a watch stream; 0: none */
+	uint64_t watch_next;   /* index that it gets next */
+	struct dr_in *prev, *next;
+};
+
+/* One outbound connection to another coordinator. */
+struct dr_out {
+	struct dr_coord *coord;
+	struct dr_name name;   /* empty: this place is free */
+	struct dr_address address;
+	struct dr_conn conn;
+	bool connecting, open, stale;
+	uint32_t fails;
+	uv_timer_t retry;
+};
+
+/* One member under watch. */
+struct dr_watch {
+	struct dr_coord *coord;
+	uint32_t service;
+	dr_member_ix member;
+	bool used, open, closing, probing;
+	struct dr_target target;
+	struct dr_session session;
+	struct dr_op op;
+	uint64_t since_ms;       /* when watching began: before that nothing is known */
+	uint64_t agent_ms, server_ms, write_ms; /* last heard, reached, wrote; 0: never */
+	bool in_recovery;
+	uint64_t position;
+	struct dr_in *agent;     /* its agent's session here; NULL */
+	uint64_t order_sent;     /* the order that was sent over that session */
+	uint64_t order_sent_ms;
+};
+
+enum { DR_ROUTE_JOBS_MAX = 64, DR_TAGS_MAX = 512 };
+
+struct dr_route_job {
+	struct dr_coord *coord;
+	bool used, running, closing, wanted;
+	uint32_t service, route;
+	uint64_t epoch;
+	struct dr_address to;
+	struct dr_session session;
+	struct dr_op op;
+	uv_timer_t retry;
+	bool timer_ready;
+	uint32_t fails;
+};
+
+/* A client that waits for its entry to be applied. */
+struct dr_waiter {
+	uint64_t tag, request;
+	struct dr_in *client;     /* NULL: it left */
+	bool used;
+};
+
+struct dr_coord {
+	uv_loop_t *loop;
+	struct dr_conf_coordinator conf;
+	struct dr_tls *tls;
+	struct dr_listener *listener;
+	struct dr_raft *raft;
+	struct dr_core *core;         /* mapped at full size */
+	struct dr_decision *decision; /* likewise */
+	bool stepping;
+	struct dr_answer answer;      /* of the newest request */
+	struct {
+		uint64_t tag, index;
+		enum dr_err outcome;
+	} ended[DR_TAGS_MAX];         /* proposals that ended while stepping */
+	uint32_t ended_count;
+	uint64_t appended_ms;         /* a tick entered the log while stepping; 0: none */
+	uint64_t events_seen;         /* highest event that was chained, logged and streamed */
+	uint8_t ledger_head[32];
+	uv_timer_t wake, beat;
+	uint64_t beat_ms;             /* when the last beat was, to notice own stalls */
+	struct dr_in *in;             /* all accepted connections */
+	uint32_t ins, clients;
+	struct dr_out out[DR_COORDINATORS_MAX];
+	struct dr_watch *watch;       /* DR_SERVICES_MAX x DR_MEMBERS_MAX, mapped */
+	struct dr_route_job *route;   /* DR_ROUTE_JOBS_MAX */
+	struct dr_waiter waiter[DR_CLIENTS_MAX];
+	uv_signal_t on_term, on_int, on_hup;
+	bool stopping;
+	bool recovering;              /* after `--recover`: raise epochs and numbers first */
+	uint64_t recover_until_ms;
+};
+
+/* loop.c */
+void dr_coord_event(struct dr_coord *c, struct dr_core_event *ev);
+/* Submit an entry that no core proposed (coordinators' names); result ignored. */
+void dr_coord_submit(struct dr_coord *c, const struct dr_cmd *cmd);
+bool dr_coord_leads(const struct dr_coord *c);
+/* The leader's name and address as known here; false: none is known. */
+bool dr_coord_leader(const struct dr_coord *c, struct dr_name *name, struct dr_address *at);
+void dr_coord_beat_start(struct dr_coord *c);
+
+/* fsm.c */
+extern const struct dr_raft_cbs dr_coord_raft_cbs;
+
+/* server.c */
+DR_MUST_USE enum dr_err dr_coord_listen(struct dr_coord *c, struct dr_error *e);
+
+/* agents.c */
+void dr_agents_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n);
+void dr_agents_closed(struct dr_in *in);
+void dr_agents_orders(struct dr_coord *c, const struct dr_decision *d);
+void dr_agents_grants(struct dr_coord *c, const struct dr_decision *d);
+/* Say who leads: to one session, or to all (NULL). */
+void dr_agents_lead(struct dr_coord *c, struct dr_in *only);
+
+/* peers.c */
+void dr_peers_sync(struct dr_coord *c);
+void dr_peers_send_leader(struct dr_coord *c, uint16_t frame, const struct dr_buf *b);
+bool dr_peers_reachable(const struct dr_coord *c, const struct dr_name *name);
+
+/* probe.c */
+void dr_probe_sync(struct dr_coord *c);
+void dr_probe_beat(struct dr_coord *c, uint64_t stalled_ms);
+struct dr_watch *dr_watch_of(struct dr_coord *c, uint32_t service, dr_member_ix m);
+
+/* routes.c */
+void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d);
+
+/* clients.c */
+void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n);
+void dr_clients_closed(struct dr_in *in);
+void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome);
+void dr_clients_stream(struct dr_coord *c);
+
+/* status.c: the caller frees what they return with json_decref. */
+json_t *dr_status_json(struct dr_coord *c);
+json_t *dr_explain_json(struct dr_coord *c, uint32_t service);
+json_t *dr_nodes_json(struct dr_coord *c);
+json_t *dr_event_json(const struct dr_event_record *e);
+json_t *dr_spec_json(struct dr_coord *c);
+
+#endif

@@ -1,0 +1,158 @@
+/* fsm.c -- Raft's side of the replicated state: entries become events, snapshots carry it, events are chained. */
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "coord/shell/coord.h"
+#include "coord/shell/snapshot.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+enum { EXIT_DAMAGED = 74 }; /* EX_IOERR: started again by whoever supervises, with a pause */
+
+static void appended(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len)
+{
+	struct dr_coord *c = ctx;
+	if (!dr_cmd_is_tick(cmd, len))
+		return;
+	struct dr_core_event ev = { .kind = DR_EV_APPENDED, .index = index, .term = term };
+	dr_coord_event(c, &ev);
+}
+
+/* head = SHA-256(head, the event's bytes): equal on every coordinator at equal events. */
+static void chain(struct dr_coord *c, const struct dr_event_record *e)
+{
+	struct dr_buf b;
+	dr_buf_init(&b, 8192);
+	dr_buf_put(&b, c->ledger_head, sizeof(c->ledger_head));
+	dr_event_encode(&b, e);
+	(void)SHA256(b.data, b.len, c->ledger_head);
+	dr_buf_close(&b);
+}
+
+static void say(const struct dr_event_record *e)
+{
+	json_t *j = dr_event_json(e);
+	char *text = json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	dr_log(dr_event_warns(e->kind) ? DR_LOG_WARN : DR_LOG_INFO, dr_event_name(e->kind), "%s",
+	       text != NULL ? text : "");
+	free(text);
+	json_decref(j);
+}
+
+static void take_new_events(struct dr_coord *c)
+{
+	while (c->events_seen < c->core->repl.event_last) {
+		c->events_seen++;
+		const struct dr_event_record *e = dr_repl_event(&c->core->repl, c->events_seen);
+		if (e == NULL)
+			continue;
+		chain(c, e);
+		say(e);
+	}
+	dr_clients_stream(c);
+}
+
+static void apply(void *ctx, uint64_t index, uint64_t term, const uint8_t *bytes, size_t len)
+{
+	struct dr_coord *c = ctx;
+	struct dr_cmd cmd;
+	struct dr_error e;
+	if (dr_cmd_decode(&cmd, bytes, len, &e) != DR_OK) {
+		/* A coordinator that skips an entry is no longer a replica. */
+		dr_log(DR_LOG_ERROR, "entry.unreadable", "index=%llu why=\"%s\" remedy=\"run the version that wrote it\"",
+		       (unsigned long long)index, e.msg);
+		_exit(EXIT_DAMAGED);
+	}
+	struct dr_core_event ev = { .kind = DR_EV_COMMITTED, .index = index, .term = term, .cmd = &cmd };
+	dr_coord_event(c, &ev);
+	if (cmd.kind != DR_CMD_TICK)
+		take_new_events(c);
+	if (cmd.kind == DR_CMD_SPEC || cmd.kind == DR_CMD_COORDINATOR) {
+		dr_peers_sync(c);
+		dr_probe_sync(c);
+	}
+	dr_cmd_close(&cmd);
+}
+
+static void snapshot(void *ctx, struct dr_buf *out)
+{
+	struct dr_coord *c = ctx;
+	dr_snapshot_encode(out, &c->core->repl, c->ledger_head);
+}
+
+static enum dr_err restore(void *ctx, const uint8_t *data, size_t len, uint64_t index, struct dr_error *e)
+{
+	struct dr_coord *c = ctx;
+	uint8_t head[32];
+	struct dr_repl *fresh = mmap(NULL, sizeof(*fresh), PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (fresh == MAP_FAILED)
+		return dr_fail(e, DR_E_INTERNAL, "no memory for a snapshot");
+	dr_repl_init(fresh);
+	enum dr_err rv = dr_snapshot_decode(fresh, head, data, len, e);
+	if (rv == DR_OK) {
+		/* Only what is used is copied, so unused places stay untouched. */
+		(void)madvise(&c->core->repl, sizeof(c->core->repl), MADV_DONTNEED);
+		size_t used = offsetof(struct dr_repl, service) + fresh->services * sizeof(fresh->service[0]);
+		memset(&c->core->repl, 0, used);
+		memcpy(&c->core->repl, fresh, used);
+		c->core->repl.applied = index;
+		memcpy(c->ledger_head, head, sizeof(head));
+		c->events_seen = fresh->event_last;
+		struct dr_core_event ev = { .kind = DR_EV_RESTORED };
+		dr_coord_event(c, &ev);
+	}
+	(void)munmap(fresh, sizeof(*fresh));
+	return rv;
+}
+
+static void name_coordinators(struct dr_coord *c, const struct dr_raft_status *st)
+{
+	for (uint32_t i = 0; i < st->members; i++) {
+		const struct dr_raft_member *m = &st->member[i];
+		bool known = false;
+		for (uint32_t k = 0; k < c->core->repl.coordinators; k++) {
+			const struct dr_coordinator *at = &c->core->repl.coordinator[k];
+			known = known || (dr_name_eq(&at->name, &m->name) && at->id == m->id);
+		}
+		for (uint32_t k = 0; !known && k < c->conf.peers; k++) {
+			if (!dr_name_eq(&c->conf.peer[k].name, &m->name))
+				continue;
+			struct dr_cmd cmd = { .kind = DR_CMD_COORDINATOR, .service = DR_SERVICE_NONE,
+					      .member = DR_MEMBER_NONE, .target = DR_MEMBER_NONE,
+					      .wall_ms = dr_clock_wall_ms(), .name = m->name,
+					      .site = c->conf.peer[k].site, .address = m->address, .id = m->id };
+			dr_coord_submit(c, &cmd);
+		}
+	}
+}
+
+static void role(void *ctx, const struct dr_raft_status *st)
+{
+	struct dr_coord *c = ctx;
+	bool leads = st->role == DR_RAFT_LEADER;
+	if (leads != c->core->view.leading || (leads && st->term != c->core->view.term)) {
+		dr_log(DR_LOG_INFO, "raft.role", "role=%s term=%llu leader=%llu", leads ? "leader" : "follower",
+		       (unsigned long long)st->term, (unsigned long long)st->leader_id);
+		struct dr_core_event ev = { .kind = DR_EV_ROLE, .leading = leads, .term = st->term };
+		dr_coord_event(c, &ev);
+		if (leads)
+			name_coordinators(c, st);
+	}
+	dr_agents_lead(c, NULL);
+}
+
+static void fatal(void *ctx, const struct dr_error *e)
+{
+	(void)ctx;
+	dr_log(DR_LOG_ERROR, "raft.fatal", "why=\"%s\"", e->msg);
+	_exit(EXIT_DAMAGED);
+}
+
+const struct dr_raft_cbs dr_coord_raft_cbs = { .appended = appended, .apply = apply, .snapshot = snapshot,
+					       .restore = restore, .role = role, .fatal = fatal };

@@ -1,0 +1,164 @@
+/* loop.c -- the core's door: every event goes in here, every decision is carried out here. */
+#include <string.h>
+
+#include "coord/shell/coord.h"
+#include "base/assert.h"
+#include "base/mem.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+static void on_wake(uv_timer_t *t)
+{
+	struct dr_core_event ev = { .kind = DR_EV_TICK };
+	dr_coord_event(t->data, &ev);
+}
+
+bool dr_coord_leads(const struct dr_coord *c)
+{
+	return c->core->view.leading;
+}
+
+bool dr_coord_leader(const struct dr_coord *c, struct dr_name *name, struct dr_address *at)
+{
+	struct dr_raft_status st;
+	dr_raft_status(c->raft, &st);
+	for (uint32_t i = 0; i < st.members && i < DR_COORDINATORS_MAX; i++) {
+		if (st.leader_id != 0 && st.member[i].id == st.leader_id) {
+			*name = st.member[i].name;
+			*at = st.member[i].address;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A proposal's end, from Raft or from a refusal to take it. */
+static void proposal_ended(struct dr_coord *c, uint64_t tag, enum dr_err outcome, uint64_t index)
+{
+	if (c->stepping) {
+		dr_assert(c->ended_count < DR_TAGS_MAX);
+		c->ended[c->ended_count].tag = tag;
+		c->ended[c->ended_count].outcome = outcome;
+		c->ended[c->ended_count++].index = index;
+		return;
+	}
+	struct dr_core_event ev = { .kind = DR_EV_PROPOSED, .tag = tag, .outcome = outcome, .index = index };
+	dr_coord_event(c, &ev);
+	dr_clients_proposed(c, tag, outcome);
+}
+
+struct submitted {
+	struct dr_coord *coord;
+	uint64_t tag;
+};
+
+static void on_proposed(void *arg, enum dr_err outcome, uint64_t index)
+{
+	struct submitted s = *(struct submitted *)arg;
+	dr_free(arg);
+	proposal_ended(s.coord, s.tag, outcome, index);
+}
+
+static enum dr_err submit(struct dr_coord *c, const struct dr_cmd *cmd, uint64_t tag)
+{
+	struct dr_buf b;
+	dr_buf_init(&b, DR_ENTRY_MAX);
+	dr_cmd_encode(&b, cmd);
+	struct submitted *s = dr_xcalloc(sizeof(*s));
+	*s = (struct submitted){ .coord = c, .tag = tag };
+	enum dr_err rv = dr_buf_ok(&b) ? dr_raft_propose(c->raft, b.data, b.len, on_proposed, s) : DR_E_RANGE;
+	dr_buf_close(&b);
+	if (rv != DR_OK)
+		dr_free(s);
+	return rv;
+}
+
+void dr_coord_submit(struct dr_coord *c, const struct dr_cmd *cmd)
+{
+	enum dr_err rv = submit(c, cmd, 0);
+	if (rv != DR_OK)
+		dr_log(DR_LOG_WARN, "entry.refused", "cmd=%s code=%s", dr_cmd_name(cmd->kind), dr_err_name(rv));
+}
+
+static void carry_out(struct dr_coord *c, const struct dr_decision *d)
+{
+	dr_agents_grants(c, d);
+	for (uint32_t i = 0; i < d->proposals; i++) {
+		enum dr_err rv = submit(c, &d->propose[i].cmd, d->propose[i].tag);
+		if (rv != DR_OK)
+			proposal_ended(c, d->propose[i].tag, rv, 0);
+	}
+	dr_agents_orders(c, d);
+	dr_routes_carry_out(c, d);
+	uint64_t now = dr_clock_boot_ms();
+	if (d->wake_at_ms != 0) {
+		uint64_t in = d->wake_at_ms > now ? d->wake_at_ms - now : 0;
+		uint64_t due = uv_is_active((uv_handle_t *)&c->wake) ? uv_timer_get_due_in(&c->wake) : UINT64_MAX;
+		if (in < due)
+			(void)uv_timer_start(&c->wake, on_wake, in, 0);
+	}
+}
+
+static void one_step(struct dr_coord *c, struct dr_core_event *ev)
+{
+	ev->now_ms = dr_clock_boot_ms();
+	ev->wall_ms = dr_clock_wall_ms();
+	c->stepping = true;
+	dr_core_step(c->core, ev, c->decision);
+	if (ev->kind == DR_EV_REQUEST)
+		c->answer = c->decision->answer;
+	carry_out(c, c->decision);
+	c->stepping = false;
+}
+
+void dr_coord_event(struct dr_coord *c, struct dr_core_event *ev)
+{
+	if (c->stepping) {
+		/* Only a tick that our own proposal appends arrives from inside a step. */
+		dr_assert(ev->kind == DR_EV_APPENDED);
+		c->appended_ms = dr_clock_boot_ms();
+		return;
+	}
+	one_step(c, ev);
+	while (c->appended_ms != 0 || c->ended_count > 0) {
+		if (c->appended_ms != 0) {
+			struct dr_core_event tick = { .kind = DR_EV_APPENDED };
+			c->appended_ms = 0;
+			one_step(c, &tick);
+			continue;
+		}
+		c->ended_count--;
+		struct dr_core_event end = { .kind = DR_EV_PROPOSED, .tag = c->ended[c->ended_count].tag,
+					     .outcome = c->ended[c->ended_count].outcome,
+					     .index = c->ended[c->ended_count].index };
+		uint64_t tag = end.tag;
+		enum dr_err outcome = end.outcome;
+		one_step(c, &end);
+		dr_clients_proposed(c, tag, outcome);
+	}
+}
+
+/* The regular pulse: probes, observations, keep-alives, and a look at everything. */
+static void on_beat(uv_timer_t *t)
+{
+	struct dr_coord *c = t->data;
+	uint64_t now = dr_clock_boot_ms();
+	uint32_t period = c->core->repl.timing.probe_ms;
+	uint64_t late = c->beat_ms == 0 || now < c->beat_ms + period ? 0 : now - c->beat_ms - period;
+	c->beat_ms = now;
+	dr_peers_sync(c);
+	dr_probe_sync(c);
+	dr_probe_beat(c, late);
+	dr_agents_lead(c, NULL);
+	struct dr_core_event ev = { .kind = DR_EV_TICK };
+	dr_coord_event(c, &ev);
+	(void)uv_timer_start(t, on_beat, period, 0);
+}
+
+void dr_coord_beat_start(struct dr_coord *c)
+{
+	c->wake.data = c->beat.data = c;
+	(void)uv_timer_init(c->loop, &c->wake);
+	(void)uv_timer_init(c->loop, &c->beat);
+	(void)uv_timer_start(&c->beat, on_beat, 10, 0);
+}

@@ -1,0 +1,209 @@
+/* main.c -- drcoordd: arguments, node file, first start, loop, signals. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "coord/shell/coord.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+#include "sys/log.h"
+
+enum { EXIT_USAGE = 64, EXIT_CONFIG = 78, CLOSE_MS = 3000 };
+
+struct arguments {
+	const char *config;
+	bool bootstrap, join, recover;
+};
+
+static int usage(FILE *to, int code)
+{
+	(void)fputs("usage: drcoordd --config FILE [--bootstrap | --join | --recover]\n"
+		    "  --bootstrap  first start of a new cluster: every coordinator under `peers` starts so once\n"
+		    "  --join       first start of one that joins: prints its id for `drcoordctl node add`\n"
+		    "  --recover    a majority is gone for good: this one goes on alone (see docs/recover.md)\n"
+		    "  SIGHUP reads the certificates again; SIGTERM leaves.\n",
+		    to);
+	return code;
+}
+
+static void *map_zeroed(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED) {
+		(void)fprintf(stderr, "drcoordd: cannot map %zu bytes\n", n);
+		exit(1);
+	}
+	return p;
+}
+
+static enum dr_err first_start(struct dr_coord *c, const struct arguments *args, struct dr_error *e)
+{
+	uint64_t id = 0;
+	enum dr_err rv = dr_raft_id(c->conf.data_dir, &id, e);
+	if (rv == DR_OK)
+		return DR_OK; /* it has started before: --bootstrap and --join have nothing left to do */
+	if (rv != DR_E_NOT_FOUND)
+		return rv;
+	if (args->join) {
+		rv = dr_raft_prepare_join(c->conf.data_dir, &c->conf.name, &id, e);
+		if (rv == DR_OK)
+			(void)printf("drcoordd: this coordinator's id is %llu; let it in by\n  drcoordctl node add %s "
+				     "--address %s:%u --site %s --id %llu --reason TEXT\n", (unsigned long long)id,
+				     c->conf.name.s, c->conf.listen.host, c->conf.listen.port, c->conf.site.s,
+				     (unsigned long long)id);
+		(void)fflush(stdout);
+		return rv;
+	}
+	if (!args->bootstrap)
+		return dr_fail(e, DR_E_NOT_FOUND, "%s holds no coordinator yet: start with --bootstrap (a new cluster) or "
+			       "--join (an existing one)", c->conf.data_dir);
+	struct dr_raft_member members[DR_COORDINATORS_MAX];
+	memset(members, 0, sizeof(members));
+	for (uint32_t i = 0; i < c->conf.peers; i++) {
+		members[i].id = dr_raft_first_id(c->conf.cluster.s, &c->conf.peer[i].name);
+		members[i].name = c->conf.peer[i].name;
+		members[i].address = c->conf.peer[i].address;
+		members[i].voter = true;
+	}
+	return dr_raft_bootstrap(c->conf.data_dir, &c->conf.name, members, c->conf.peers, e);
+}
+
+static void on_closed(void *ctx)
+{
+	struct dr_coord *c = ctx;
+	uv_stop(c->loop);
+}
+
+static void on_signal(uv_signal_t *s, int signum)
+{
+	struct dr_coord *c = s->data;
+	struct dr_error e;
+	if (signum == SIGHUP) {
+		if (dr_tls_reload(c->tls, &e) != DR_OK)
+			dr_log(DR_LOG_ERROR, "tls.reload", "why=\"%s\" kept=old", e.msg);
+		else
+			dr_log(DR_LOG_INFO, "tls.reload", "expires=%lld", (long long)dr_tls_expires(c->tls));
+		return;
+	}
+	if (c->stopping) {
+		uv_stop(c->loop);
+		return;
+	}
+	dr_log(DR_LOG_INFO, "coordinator.leaving", "signal=%d", signum);
+	c->stopping = true;
+	(void)uv_timer_stop(&c->beat);
+	dr_raft_close(c->raft, on_closed, c);
+}
+
+static enum dr_err start_signals(struct dr_coord *c, struct dr_error *e)
+{
+	const struct {
+		uv_signal_t *handle;
+		int signum;
+	} want[] = { { &c->on_term, SIGTERM }, { &c->on_int, SIGINT }, { &c->on_hup, SIGHUP } };
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		want[i].handle->data = c;
+		if (uv_signal_init(c->loop, want[i].handle) != 0 ||
+		    uv_signal_start(want[i].handle, on_signal, want[i].signum) != 0)
+			return dr_fail(e, DR_E_INTERNAL, "cannot watch signal %d", want[i].signum);
+	}
+	return DR_OK;
+}
+
+static enum dr_err check_identity(const struct dr_coord *c, struct dr_error *e)
+{
+	const struct dr_identity *self = dr_tls_self(c->tls);
+	if (self->kind == DR_PEER_COORDINATOR && dr_name_eq(&self->name, &c->conf.name))
+		return DR_OK;
+	return dr_fail(e, DR_E_CERT, "%s is the certificate of %s/%s, this file is of coordinator/%s; issue one by "
+		       "`drcoordctl pki issue --kind coordinator --name %s`", c->conf.tls.cert,
+		       dr_peer_kind_name(self->kind), self->name.s, c->conf.name.s, c->conf.name.s);
+}
+
+static enum dr_err open_all(struct dr_coord *c, const struct arguments *args, struct dr_error *e)
+{
+	struct dr_tls_files files = { c->conf.tls.ca, c->conf.tls.cert, c->conf.tls.key };
+	enum dr_err rv = dr_dir_make(c->conf.data_dir, e);
+	if (rv == DR_OK)
+		rv = dr_tls_open(&c->tls, &files, e);
+	if (rv == DR_OK)
+		rv = check_identity(c, e);
+	if (rv == DR_OK)
+		rv = first_start(c, args, e);
+	if (rv != DR_OK)
+		return rv;
+	c->core = map_zeroed(sizeof(*c->core));
+	c->decision = map_zeroed(sizeof(*c->decision));
+	c->watch = map_zeroed(sizeof(*c->watch) * DR_SERVICES_MAX * DR_MEMBERS_MAX);
+	c->route = map_zeroed(sizeof(*c->route) * DR_ROUTE_JOBS_MAX);
+	dr_core_init(c->core, &c->conf.name, dr_clock_boot_ms());
+	struct dr_raft_config rc = { .dir = c->conf.data_dir, .name = c->conf.name, .address = c->conf.listen,
+				     .election_ms = c->conf.raft.election_ms, .heartbeat_ms = c->conf.raft.heartbeat_ms,
+				     .tls = c->tls, .cbs = &dr_coord_raft_cbs, .ctx = c };
+	for (uint32_t i = 0; i < c->conf.peers; i++) {
+		if (dr_name_eq(&c->conf.peer[i].name, &c->conf.name))
+			rc.address = c->conf.peer[i].address;
+	}
+	rv = dr_raft_open(&c->raft, c->loop, &rc, e);
+	if (rv == DR_OK)
+		rv = dr_coord_listen(c, e);
+	if (rv == DR_OK)
+		rv = start_signals(c, e);
+	return rv;
+}
+
+static int run(struct dr_coord *c, const struct arguments *args)
+{
+	struct dr_error e;
+	c->loop = uv_default_loop();
+	enum dr_err rv = open_all(c, args, &e);
+	if (rv != DR_OK) {
+		dr_log(DR_LOG_ERROR, "coordinator.not_started", "why=\"%s\"", e.msg);
+		(void)fprintf(stderr, "drcoordd: %s\n", e.msg);
+		return dr_err_class(rv) == DR_CLASS_USER ? EXIT_CONFIG : 1;
+	}
+	dr_coord_beat_start(c);
+	dr_log(DR_LOG_INFO, "coordinator.started", "name=%s site=%s listen=%s:%u", c->conf.name.s, c->conf.site.s,
+	       c->conf.listen.host, c->conf.listen.port);
+	(void)uv_run(c->loop, UV_RUN_DEFAULT);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' }, { "bootstrap", no_argument, NULL, 'b' },
+		{ "join", no_argument, NULL, 'j' },         { "recover", no_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 } };
+	struct arguments args = { 0 };
+	for (int o; (o = getopt_long(argc, argv, "c:bjrh", options, NULL)) != -1;) {
+		switch (o) {
+		case 'c': args.config = optarg; break;
+		case 'b': args.bootstrap = true; break;
+		case 'j': args.join = true; break;
+		case 'r': args.recover = true; break;
+		case 'h': return usage(stdout, 0);
+		default: return usage(stderr, EXIT_USAGE);
+		}
+	}
+	if (args.config == NULL || optind != argc || (int)args.bootstrap + args.join + args.recover > 1)
+		return usage(stderr, EXIT_USAGE);
+	(void)signal(SIGPIPE, SIG_IGN);
+	/* Raft needs libuv's pool for its disk work; nothing of ours may starve it (stack.md 4). */
+	(void)setenv("UV_THREADPOOL_SIZE", "8", 0);
+	srandom((unsigned)dr_clock_boot_ns() ^ (unsigned)getpid());
+	dr_log_init("drcoordd", DR_LOG_INFO);
+	struct dr_coord *c = dr_xcalloc(sizeof(*c));
+	struct dr_conf_problems *problems = dr_xcalloc(sizeof(*problems));
+	if (dr_conf_read_coordinator(args.config, &c->conf, problems) != DR_OK) {
+		dr_conf_problems_print(problems, stderr);
+		return EXIT_CONFIG;
+	}
+	dr_free(problems);
+	return run(c, &args);
+}

@@ -1,0 +1,159 @@
+/* peers.c -- a connection to every other coordinator, for what each tells the leader. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coord/shell/coord.h"
+#include "proto/frames.h"
+#include "sys/log.h"
+
+enum { CONNECT_MS = 1000, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 2000 };
+
+static void connect_now(struct dr_out *o);
+
+static void on_retry(uv_timer_t *t)
+{
+	connect_now(t->data);
+}
+
+static void retry_later(struct dr_out *o)
+{
+	uint64_t ms = RETRY_FIRST_MS;
+	for (uint32_t i = 0; i < o->fails && ms < RETRY_MOST_MS; i++)
+		ms *= 2;
+	o->fails += o->fails < 32 ? 1u : 0u;
+	ms = ms / 2 + (uint64_t)random() % ms;
+	(void)uv_timer_start(&o->retry, on_retry, ms, 0);
+}
+
+static void on_open(struct dr_conn *conn)
+{
+	struct dr_out *o = conn->ctx;
+	struct dr_buf b;
+	struct dr_greet g = { .kind = DR_GREET_PEER, .cluster = o->coord->conf.cluster, .name = o->coord->conf.name,
+			      .version = DR_PROTOCOL_VERSION };
+	o->open = true;
+	o->connecting = false;
+	o->fails = 0;
+	dr_buf_init(&b, 4096);
+	dr_greet_encode(&b, &g);
+	dr_best_effort(dr_conn_send(conn, DR_FRAME_GREET, b.data, b.len));
+	dr_buf_close(&b);
+}
+
+static void on_frame(struct dr_conn *conn, uint16_t type, const uint8_t *payload, size_t len)
+{
+	(void)conn;
+	(void)type;
+	(void)payload;
+	(void)len;
+}
+
+static void on_closed(struct dr_conn *conn, const struct dr_error *why)
+{
+	struct dr_out *o = conn->ctx;
+	if (o->open)
+		dr_log(DR_LOG_WARN, "coordinator.lost", "coordinator=%s why=\"%s\"", o->name.s, why->msg);
+	o->open = o->connecting = false;
+	if (o->stale)
+		memset(&o->name, 0, sizeof(o->name));
+	else if (!o->coord->stopping)
+		retry_later(o);
+}
+
+static const struct dr_conn_cbs cbs = { .on_open = on_open, .on_frame = on_frame, .on_closed = on_closed };
+
+static void connect_now(struct dr_out *o)
+{
+	struct dr_error e;
+	struct dr_identity want = { .kind = DR_PEER_COORDINATOR, .name = o->name };
+	if (o->connecting || o->open || o->name.s[0] == '\0' || o->coord->stopping)
+		return;
+	memset(&o->conn, 0, sizeof(o->conn));
+	o->conn.ctx = o;
+	o->connecting = true;
+	if (dr_conn_connect(&o->conn, o->coord->loop, o->coord->tls, &o->address, &want, CONNECT_MS, &cbs, &e) != DR_OK) {
+		o->connecting = false;
+		retry_later(o);
+	}
+}
+
+static bool is_wanted(const struct dr_coord *c, const struct dr_out *o)
+{
+	const struct dr_repl *r = &c->core->repl;
+	for (uint32_t i = 0; i < r->coordinators; i++) {
+		if (dr_name_eq(&r->coordinator[i].name, &o->name) && r->coordinator[i].address.port == o->address.port &&
+		    strcmp(r->coordinator[i].address.host, o->address.host) == 0)
+			return true;
+	}
+	return false;
+}
+
+static struct dr_out *place_for(struct dr_coord *c, const struct dr_name *name)
+{
+	struct dr_out *empty = NULL;
+	for (uint32_t i = 0; i < DR_COORDINATORS_MAX; i++) {
+		if (dr_name_eq(&c->out[i].name, name))
+			return &c->out[i];
+		if (empty == NULL && c->out[i].name.s[0] == '\0')
+			empty = &c->out[i];
+	}
+	return empty;
+}
+
+static void add(struct dr_coord *c, const struct dr_coordinator *k)
+{
+	struct dr_out *o = place_for(c, &k->name);
+	if (o == NULL || o->name.s[0] != '\0')
+		return;
+	if (o->coord == NULL) {
+		o->coord = c;
+		o->retry.data = o;
+		(void)uv_timer_init(c->loop, &o->retry);
+	}
+	o->name = k->name;
+	o->address = k->address;
+	o->stale = false;
+	o->fails = 0;
+	connect_now(o);
+}
+
+void dr_peers_sync(struct dr_coord *c)
+{
+	const struct dr_repl *r = &c->core->repl;
+	for (uint32_t i = 0; i < DR_COORDINATORS_MAX; i++) {
+		struct dr_out *o = &c->out[i];
+		if (o->name.s[0] == '\0' || is_wanted(c, o))
+			continue;
+		o->stale = true;
+		(void)uv_timer_stop(&o->retry);
+		if (o->open || o->connecting)
+			dr_conn_close(&o->conn, 0);
+		else
+			memset(&o->name, 0, sizeof(o->name));
+	}
+	for (uint32_t i = 0; i < r->coordinators; i++) {
+		if (r->coordinator[i].name.s[0] != '\0' && !dr_name_eq(&r->coordinator[i].name, &c->conf.name))
+			add(c, &r->coordinator[i]);
+	}
+}
+
+bool dr_peers_reachable(const struct dr_coord *c, const struct dr_name *name)
+{
+	for (uint32_t i = 0; i < DR_COORDINATORS_MAX; i++) {
+		if (c->out[i].open && dr_name_eq(&c->out[i].name, name))
+			return true;
+	}
+	return dr_name_eq(name, &c->conf.name);
+}
+
+void dr_peers_send_leader(struct dr_coord *c, uint16_t frame, const struct dr_buf *b)
+{
+	struct dr_name leader;
+	struct dr_address at;
+	if (!dr_coord_leader(c, &leader, &at))
+		return;
+	for (uint32_t i = 0; i < DR_COORDINATORS_MAX; i++) {
+		if (c->out[i].open && dr_name_eq(&c->out[i].name, &leader))
+			dr_best_effort(dr_conn_send(&c->out[i].conn, frame, b->data, b->len));
+	}
+}

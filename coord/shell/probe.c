@@ -1,0 +1,169 @@
+/* probe.c -- what this coordinator sees of every member by itself: fresh connections, and on the primary a write.
+ *
+ * What it saw is told to the leader once a beat, as ages, so that clocks are not compared.  A stall of our own
+ * is no silence of theirs: it is added to all ages' starting points (design.md 5). */
+#include <string.h>
+
+#include "coord/shell/coord.h"
+#include "proto/frames.h"
+#include "base/parse.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+enum { OBSERVATIONS_MAX = 1024 };
+
+struct dr_watch *dr_watch_of(struct dr_coord *c, uint32_t service, dr_member_ix m)
+{
+	struct dr_watch *w = &c->watch[(size_t)service * DR_MEMBERS_MAX + m];
+	w->coord = c;
+	w->service = service;
+	w->member = m;
+	return w;
+}
+
+static void make_target(const struct dr_spec_service *s, dr_member_ix m, struct dr_target *t)
+{
+	memset(t, 0, sizeof(*t));
+	t->service = s->name;
+	t->member = s->member[m].name;
+	t->address = s->member[m].address;
+	memcpy(t->database, s->database, sizeof(t->database));
+	memcpy(t->user, s->user, sizeof(t->user));
+	memcpy(t->password_file, s->password_file, sizeof(t->password_file));
+}
+
+static void on_session_closed(struct dr_session *s)
+{
+	struct dr_watch *w = (struct dr_watch *)(void *)((char *)s - offsetof(struct dr_watch, session));
+	w->open = w->closing = false;
+}
+
+static void forget(struct dr_watch *w)
+{
+	w->used = false;
+	w->agent_ms = w->server_ms = w->write_ms = 0;
+	w->agent = NULL;
+	if (w->open && !w->closing) {
+		w->closing = true;
+		dr_session_close(&w->session, on_session_closed);
+	}
+}
+
+static void watch(struct dr_coord *c, uint32_t ix, dr_member_ix m)
+{
+	struct dr_watch *w = dr_watch_of(c, ix, m);
+	struct dr_target t;
+	struct dr_error e;
+	const struct dr_spec_service *s = &c->core->repl.service[ix].spec;
+	make_target(s, m, &t);
+	if (w->used && memcmp(&t, &w->target, sizeof(t)) == 0 && w->open)
+		return;
+	if (w->open || w->closing) {
+		forget(w);
+		return; /* opened anew at the next beat */
+	}
+	const struct dr_adapter *a = dr_adapter_find(dr_kind_name(s->kind));
+	w->target = t;
+	if (!w->used)
+		w->since_ms = dr_clock_boot_ms();
+	w->used = true;
+	if (a == NULL || dr_session_open(&w->session, c->loop, a, &t, &e) != DR_OK)
+		dr_log(DR_LOG_WARN, "probe.not_opened", "service=%s member=%s why=\"%s\"", s->name.s, t.member.s,
+		       a == NULL ? "no adapter" : e.msg);
+	else
+		w->open = true;
+}
+
+void dr_probe_sync(struct dr_coord *c)
+{
+	const struct dr_repl *r = &c->core->repl;
+	for (uint32_t i = 0; i < r->services; i++) {
+		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+			bool named = r->service[i].used && r->service[i].spec.member[m].name.s[0] != '\0';
+			struct dr_watch *w = dr_watch_of(c, i, m);
+			if (named)
+				watch(c, i, m);
+			else if (w->used)
+				forget(w);
+		}
+	}
+}
+
+static void probed(struct dr_op *op, const struct dr_error *e)
+{
+	struct dr_watch *w = op->ctx;
+	uint64_t now = dr_clock_boot_ms();
+	(void)e;
+	w->probing = false;
+	if (!op->evidence.reached)
+		return;
+	w->server_ms = now;
+	w->in_recovery = op->evidence.in_recovery;
+	w->position = op->evidence.received;
+	if (op->evidence.wrote)
+		w->write_ms = now;
+}
+
+static void probe(struct dr_watch *w)
+{
+	const struct dr_service *s = &w->coord->core->repl.service[w->service];
+	struct dr_error e;
+	if (!w->open || w->closing || w->probing)
+		return;
+	bool primary = s->managed && s->holder == w->member && s->primary_epoch == s->epoch;
+	w->op = (struct dr_op){ .kind = primary ? DR_OP_PROBE_WRITE : DR_OP_PROBE, .done = probed, .ctx = w,
+				.deadline_ms = w->coord->core->repl.timing.probe_deadline_ms };
+	w->op.args.local_commit = true;
+	if (dr_session_start(&w->session, &w->op, &e) == DR_OK)
+		w->probing = true;
+}
+
+static uint32_t age(uint64_t now, uint64_t at, uint64_t since)
+{
+	uint64_t from = at != 0 ? at : since;
+	uint64_t ms = now > from ? now - from : 0;
+	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX - 1;
+}
+
+static uint32_t collect(struct dr_coord *c, struct dr_observation *o, uint64_t stalled_ms)
+{
+	uint64_t now = dr_clock_boot_ms();
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < c->core->repl.services; i++) {
+		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && n < OBSERVATIONS_MAX; m++) {
+			struct dr_watch *w = dr_watch_of(c, i, m);
+			if (!w->used)
+				continue;
+			w->since_ms += stalled_ms;
+			w->agent_ms += w->agent_ms != 0 ? stalled_ms : 0;
+			w->server_ms += w->server_ms != 0 ? stalled_ms : 0;
+			o[n++] = (struct dr_observation){
+				.service = i, .member = m, .agent_age_ms = age(now, w->agent_ms, w->since_ms),
+				.server_age_ms = age(now, w->server_ms, w->since_ms),
+				.write_age_ms = w->write_ms != 0 ? age(now, w->write_ms, w->write_ms) : UINT32_MAX,
+				.in_recovery = w->in_recovery, .position = w->position };
+			probe(w);
+		}
+	}
+	return n;
+}
+
+void dr_probe_beat(struct dr_coord *c, uint64_t stalled_ms)
+{
+	static struct dr_observation o[OBSERVATIONS_MAX];
+	uint32_t n = collect(c, o, stalled_ms);
+	if (n == 0)
+		return;
+	if (dr_coord_leads(c)) {
+		struct dr_core_event ev = { .kind = DR_EV_OBSERVED, .observer = c->conf.name, .observations = n,
+					    .observation = o };
+		dr_coord_event(c, &ev);
+		return;
+	}
+	struct dr_buf b;
+	dr_buf_init(&b, DR_FRAME_MAX);
+	dr_observations_encode(&b, o, n);
+	if (dr_buf_ok(&b))
+		dr_peers_send_leader(c, DR_FRAME_OBSERVATIONS, &b);
+	dr_buf_close(&b);
+}

@@ -1,0 +1,366 @@
+/* status.c -- what is known, as JSON: the one form that programs read and that the CLI makes its tables from. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "coord/shell/coord.h"
+#include "sys/clock.h"
+
+/* 64-bit values are written as integers: JSON readers that use doubles lose digits only beyond 2^53. */
+static void put_u64(json_t *o, const char *key, uint64_t v)
+{
+	(void)json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+static void put_text(json_t *o, const char *key, const char *v)
+{
+	json_t *s = json_string(v);
+	(void)json_object_set_new(o, key, s != NULL ? s : json_string("?"));
+}
+
+static void put_text_or_null(json_t *o, const char *key, const char *v)
+{
+	if (v[0] != '\0')
+		put_text(o, key, v);
+	else
+		(void)json_object_set_new(o, key, json_null());
+}
+
+static void put_bool(json_t *o, const char *key, bool v)
+{
+	(void)json_object_set_new(o, key, json_boolean(v));
+}
+
+static void put_reason(json_t *o, enum dr_reason r, uint64_t a, uint64_t b)
+{
+	char text[DR_ERROR_MSG_MAX];
+	if (r == DR_REASON_NONE)
+		return;
+	put_text(o, "reason", dr_reason_name(r));
+	dr_reason_format(text, sizeof(text), dr_reason_text(r), a, b);
+	put_text(o, "why", text);
+	if (dr_reason_override(r)[0] != '\0') {
+		dr_reason_format(text, sizeof(text), dr_reason_override(r), a, b);
+		put_text(o, "override", text);
+	}
+}
+
+json_t *dr_event_json(const struct dr_event_record *e)
+{
+	json_t *o = json_object();
+	put_u64(o, "index", e->index);
+	put_u64(o, "wall_ms", e->wall_ms);
+	put_text(o, "event", dr_event_name(e->kind));
+	if (e->service.s[0] != '\0')
+		put_text(o, "service", e->service.s);
+	if (e->member.s[0] != '\0')
+		put_text(o, "member", e->member.s);
+	if (e->epoch != 0)
+		put_u64(o, "epoch", e->epoch);
+	if (e->plan != 0)
+		put_u64(o, "plan", e->plan);
+	if (e->plan_kind != 0)
+		put_text(o, "plan_kind", dr_plan_name((enum dr_plan_kind)e->plan_kind));
+	if (e->step != 0)
+		put_text(o, "step", dr_step_name((enum dr_step)e->step));
+	if (e->number != 0)
+		put_u64(o, "number", e->number);
+	if (e->order != DR_ORDER_NONE)
+		put_text(o, "order", dr_order_name(e->order));
+	if (e->outcome != DR_OUTCOME_NONE)
+		put_text(o, "outcome", dr_outcome_name(e->outcome));
+	if (e->proof != DR_PROOF_NONE)
+		put_text(o, "proof", dr_proof_name(e->proof));
+	put_reason(o, e->reason, e->a, e->b);
+	if (e->a != 0)
+		put_u64(o, "a", e->a);
+	if (e->b != 0)
+		put_u64(o, "b", e->b);
+	if (e->actor.s[0] != '\0')
+		put_text(o, "actor", e->actor.s);
+	if (e->text[0] != '\0')
+		put_text(o, "text", e->text);
+	put_u64(o, "log_index", e->log_index);
+	return o;
+}
+
+static void put_hex(json_t *o, const char *key, const uint8_t *p, size_t n)
+{
+	char hex[65];
+	for (size_t i = 0; i < n && i < 32; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", p[i]);
+	put_text(o, key, hex);
+}
+
+static json_t *node_json(struct dr_coord *c, const struct dr_raft_status *st, uint32_t i)
+{
+	const struct dr_raft_member *m = &st->member[i];
+	json_t *o = json_object();
+	char at[DR_HOST_MAX + 8];
+	char id[24];
+	put_text(o, "name", m->name.s);
+	const char *site = "";
+	for (uint32_t k = 0; k < c->core->repl.coordinators; k++) {
+		if (dr_name_eq(&c->core->repl.coordinator[k].name, &m->name))
+			site = c->core->repl.coordinator[k].site.s;
+	}
+	put_text_or_null(o, "site", site);
+	(void)snprintf(at, sizeof(at), "%s:%u", m->address.host, m->address.port);
+	put_text(o, "address", at);
+	(void)snprintf(id, sizeof(id), "%llu", (unsigned long long)m->id);
+	put_text(o, "id", id);
+	put_text(o, "role", m->id == st->leader_id ? "leader" : (m->voter ? "follower" : "spare"));
+	put_bool(o, "reachable", dr_peers_reachable(c, &m->name));
+	if (st->role == DR_RAFT_LEADER)
+		put_u64(o, "match", st->match[i]);
+	return o;
+}
+
+static json_t *nodes_array(struct dr_coord *c, const struct dr_raft_status *st)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; i < st->members && i < DR_COORDINATORS_MAX; i++)
+		(void)json_array_append_new(a, node_json(c, st, i));
+	return a;
+}
+
+json_t *dr_nodes_json(struct dr_coord *c)
+{
+	struct dr_raft_status st;
+	dr_raft_status(c->raft, &st);
+	json_t *o = json_object();
+	(void)json_object_set_new(o, "coordinators", nodes_array(c, &st));
+	return o;
+}
+
+static void put_member_name(json_t *o, const char *key, const struct dr_service *s, dr_member_ix m)
+{
+	put_text_or_null(o, key, m < DR_MEMBERS_MAX ? s->spec.member[m].name.s : "");
+}
+
+static json_t *set_json(const struct dr_service *s, const struct dr_sync *y)
+{
+	json_t *o = json_object();
+	json_t *names = json_array();
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (dr_set_has(y->set, m))
+			(void)json_array_append_new(names, json_string(s->spec.member[m].name.s));
+	}
+	(void)json_object_set_new(o, "set", names);
+	put_u64(o, "k", y->k);
+	return o;
+}
+
+static const char *member_role(const struct dr_service *s, dr_member_ix m)
+{
+	if (m == s->holder)
+		return s->primary_epoch == s->epoch ? "primary" : "holder";
+	if (s->member[m].unproved_epoch != 0)
+		return "unproved";
+	if (s->member[m].joined_epoch == s->epoch && s->epoch != 0)
+		return "standby";
+	return s->managed ? "away" : "observed";
+}
+
+static void put_member_report(json_t *o, struct dr_coord *c, uint32_t ix, dr_member_ix m)
+{
+	const struct dr_member_view *mv = &c->core->view.service[ix].member[m];
+	uint64_t now = dr_clock_boot_ms();
+	if (mv->report_ms == 0) {
+		(void)json_object_set_new(o, "agent_age_ms", json_null());
+		return;
+	}
+	const struct dr_report *r = &mv->report;
+	put_u64(o, "agent_age_ms", now - mv->report_ms);
+	put_text(o, "server", dr_server_state_name(r->server));
+	put_text(o, "agent_role", dr_member_role_name(r->role));
+	put_bool(o, "managed", r->managed);
+	put_bool(o, "guard_alive", r->guard_alive);
+	put_bool(o, "receiving", r->receiving);
+	put_u64(o, "timeline", r->timeline);
+	put_u64(o, "position", r->received);
+	put_u64(o, "lease_left_ms", r->lease_left_ms);
+	put_text_or_null(o, "contained", r->text);
+	uint64_t primary = c->core->view.service[ix].primary_position;
+	put_u64(o, "lag_bytes", primary > r->received ? primary - r->received : 0);
+}
+
+static json_t *member_json(struct dr_coord *c, uint32_t ix, dr_member_ix m)
+{
+	const struct dr_service *s = &c->core->repl.service[ix];
+	json_t *o = json_object();
+	uint64_t silent = 0;
+	char at[DR_HOST_MAX + 8];
+	put_text(o, "name", s->spec.member[m].name.s);
+	put_text(o, "site", s->spec.member[m].site.s);
+	put_text(o, "role", member_role(s, m));
+	put_text(o, "state", dr_verdict_name(dr_core_verdict(c->core, ix, m, &silent)));
+	if (silent != 0)
+		put_u64(o, "silent_ms", silent);
+	(void)snprintf(at, sizeof(at), "%s:%u", s->spec.member[m].address.host, s->spec.member[m].address.port);
+	put_text(o, "address", at);
+	put_bool(o, "in_sync_set", dr_set_has(s->sync.set, m) && m != s->holder);
+	if (s->member[m].order.number != 0)
+		put_text(o, "order", dr_order_name(s->member[m].order.kind));
+	put_member_report(o, c, ix, m);
+	return o;
+}
+
+static json_t *plan_json(const struct dr_service *s, const struct dr_plan *p)
+{
+	if (p->id == 0)
+		return json_null();
+	json_t *o = json_object();
+	put_u64(o, "id", p->id);
+	put_text(o, "kind", dr_plan_name(p->kind));
+	put_text(o, "step", p->at < p->steps ? dr_step_name(p->step[p->at]) : "none");
+	put_u64(o, "at", p->at + 1);
+	put_u64(o, "steps", p->steps);
+	put_text(o, "state", p->state == DR_PLAN_ASKING ? "asking" : "running");
+	put_text(o, "opened_because", dr_reason_name(p->reason));
+	put_u64(o, "opened_wall_ms", p->opened_wall_ms);
+	put_member_name(o, "candidate", s, p->candidate);
+	put_member_name(o, "member", s, p->kind == DR_PLAN_REJOIN ? p->member : DR_MEMBER_NONE);
+	put_text_or_null(o, "actor", p->actor.s);
+	if (p->state == DR_PLAN_ASKING)
+		put_reason(o, p->ask, p->ask_a, p->ask_b);
+	return o;
+}
+
+static json_t *routes_json(const struct dr_service *s)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
+		const struct dr_spec_route *r = &s->spec.route[i];
+		if (r->kind == DR_ROUTE_NONE)
+			continue;
+		json_t *o = json_object();
+		uint32_t all = (1u << r->servers) - 1u;
+		put_text(o, "name", r->name.s);
+		put_text(o, "kind", dr_route_kind_name(r->kind));
+		put_text(o, "record", r->record);
+		put_u64(o, "epoch", s->route_epoch[i]);
+		put_bool(o, "current", s->route_epoch[i] == s->epoch && (s->route_servers[i] & all) == all);
+		(void)json_array_append_new(a, o);
+	}
+	return a;
+}
+
+static json_t *service_json(struct dr_coord *c, uint32_t ix)
+{
+	const struct dr_service *s = &c->core->repl.service[ix];
+	json_t *o = json_object();
+	json_t *members = json_array();
+	json_t *rejoins = json_array();
+	uint64_t a = 0;
+	put_text(o, "name", s->spec.name.s);
+	put_text(o, "kind", dr_kind_name(s->spec.kind));
+	put_text(o, "mode", s->managed ? "managed" : "observe");
+	put_text(o, "durability", dr_durability_name(s->spec.durability));
+	put_u64(o, "epoch", s->epoch);
+	put_member_name(o, "primary", s, s->primary_epoch == s->epoch ? s->holder : DR_MEMBER_NONE);
+	put_member_name(o, "holder", s, s->holder);
+	(void)json_object_set_new(o, "sync", set_json(s, &s->sync));
+	(void)json_object_set_new(o, "sync_wanted", set_json(s, &s->next));
+	put_bool(o, "sync_settled", !s->sync_joint);
+	put_bool(o, "paused", s->paused);
+	put_bool(o, "held_fenced", s->held_fenced);
+	enum dr_reason blocked = dr_core_blocked(c->core, ix, &a);
+	if (blocked != DR_REASON_NONE)
+		put_text(o, "automatic_failover_blocked", dr_reason_name(blocked));
+	(void)json_object_set_new(o, "plan", plan_json(s, &s->plan));
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (s->spec.member[m].name.s[0] != '\0')
+			(void)json_array_append_new(members, member_json(c, ix, m));
+		if (s->rejoin[m].id != 0)
+			(void)json_array_append_new(rejoins, plan_json(s, &s->rejoin[m]));
+	}
+	(void)json_object_set_new(o, "members", members);
+	(void)json_object_set_new(o, "rejoins", rejoins);
+	(void)json_object_set_new(o, "routes", routes_json(s));
+	return o;
+}
+
+json_t *dr_status_json(struct dr_coord *c)
+{
+	struct dr_raft_status st;
+	struct dr_name leader = { "" };
+	struct dr_address at;
+	const struct dr_repl *r = &c->core->repl;
+	dr_raft_status(c->raft, &st);
+	json_t *o = json_object();
+	json_t *services = json_array();
+	put_text(o, "cluster", c->conf.cluster.s);
+	(void)dr_coord_leader(c, &leader, &at);
+	put_text_or_null(o, "leader", leader.s);
+	put_u64(o, "term", st.term);
+	put_u64(o, "commit", st.commit);
+	put_u64(o, "spec_version", r->spec_version);
+	put_u64(o, "event_last", r->event_last);
+	put_u64(o, "event_oldest", r->event_last > DR_EVENTS_KEPT ? r->event_last - DR_EVENTS_KEPT + 1 : 1);
+	put_hex(o, "ledger_head", c->ledger_head, sizeof(c->ledger_head));
+	(void)json_object_set_new(o, "coordinators", nodes_array(c, &st));
+	for (uint32_t i = 0; i < r->services; i++) {
+		if (r->service[i].used)
+			(void)json_array_append_new(services, service_json(c, i));
+	}
+	(void)json_object_set_new(o, "services", services);
+	return o;
+}
+
+json_t *dr_explain_json(struct dr_coord *c, uint32_t ix)
+{
+	const struct dr_service *s = &c->core->repl.service[ix];
+	json_t *o = json_object();
+	json_t *candidates = json_array();
+	uint64_t a = 0;
+	put_text(o, "service", s->spec.name.s);
+	put_member_name(o, "holder", s, s->holder);
+	json_t *automatic = json_object();
+	put_reason(automatic, dr_core_blocked(c->core, ix, &a), a, 0);
+	(void)json_object_set_new(o, "automatic_failover", automatic);
+	put_u64(o, "positions_needed", s->sync.k > 0 ? dr_sync_positions_needed(&s->sync) : 0);
+	(void)json_object_set_new(o, "sync", set_json(s, &s->sync));
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (s->spec.member[m].name.s[0] == '\0')
+			continue;
+		json_t *one = json_object();
+		uint64_t silent = 0;
+		put_text(one, "member", s->spec.member[m].name.s);
+		put_text(one, "state", dr_verdict_name(dr_core_verdict(c->core, ix, m, &silent)));
+		put_u64(one, "lease_left_ms", dr_core_lease_left_ms(c->core, ix, m));
+		enum dr_reason why = dr_core_candidate(c->core, ix, m, &a);
+		put_bool(one, "can_be_promoted", why == DR_REASON_NONE);
+		put_reason(one, why, a, 0);
+		put_member_report(one, c, ix, m);
+		(void)json_array_append_new(candidates, one);
+	}
+	(void)json_object_set_new(o, "candidates", candidates);
+	(void)json_object_set_new(o, "plan", plan_json(s, &s->plan));
+	return o;
+}
+
+/* The spec in force, as the YAML that made it would read. */
+json_t *dr_spec_json(struct dr_coord *c)
+{
+	const struct dr_repl *r = &c->core->repl;
+	struct dr_spec *spec = dr_spec_new(r->services);
+	struct dr_buf b;
+	spec->cluster = c->conf.cluster;
+	spec->timing = r->timing;
+	spec->sites = r->sites;
+	memcpy(spec->site, r->site, sizeof(spec->site));
+	for (uint32_t i = 0; i < r->services; i++) {
+		if (r->service[i].used)
+			spec->service[spec->services++] = r->service[i].spec;
+	}
+	dr_buf_init(&b, DR_ENTRY_MAX);
+	dr_conf_spec_print(spec, &b);
+	json_t *o = json_object();
+	put_u64(o, "version", r->spec_version);
+	json_t *text = json_stringn((const char *)b.data, b.len);
+	(void)json_object_set_new(o, "yaml", text != NULL ? text : json_string(""));
+	dr_buf_close(&b);
+	dr_spec_free(spec);
+	return o;
+}

@@ -1,0 +1,111 @@
+/* codec_client.c -- a client's request and the answer to it. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "proto/codec.h"
+#include "proto/pb.h"
+
+void dr_client_request_encode(struct dr_buf *out, const struct dr_client_request *r)
+{
+	Drcoord__Pb__ClientRequest m = DRCOORD__PB__CLIENT_REQUEST__INIT;
+	Drcoord__Pb__Address at;
+	struct dr_pb_spec *spec = r->spec != NULL ? dr_pb_spec_put(r->spec) : NULL;
+	dr_pb_address_put(&at, &r->address);
+	m.id = r->id;
+	m.verb = dr_pb_str(r->verb);
+	m.service = dr_pb_str(r->service.s);
+	m.member = dr_pb_str(r->member.s);
+	m.plan = r->plan;
+	m.reason = dr_pb_str(r->reason);
+	m.force = r->force;
+	m.accept_loss = r->accept_loss;
+	m.assert_fenced = r->assert_fenced;
+	m.until_wall_ms = r->until_wall_ms;
+	m.from = r->from;
+	m.version = r->version;
+	m.spec = spec != NULL ? &spec->m : NULL;
+	m.name = dr_pb_str(r->name.s);
+	m.address = &at;
+	m.site = dr_pb_str(r->site.s);
+	m.raft_id = r->raft_id;
+	dr_pb_pack(out, &m.base);
+	dr_pb_spec_free(spec);
+}
+
+static enum dr_err take_request(struct dr_client_request *r, const Drcoord__Pb__ClientRequest *m, struct dr_error *e)
+{
+	r->id = m->id;
+	r->plan = m->plan;
+	r->until_wall_ms = m->until_wall_ms;
+	r->from = m->from;
+	r->version = m->version;
+	r->raft_id = m->raft_id;
+	r->force = m->force;
+	r->accept_loss = m->accept_loss;
+	r->assert_fenced = m->assert_fenced;
+	dr_pb_text(r->verb, sizeof(r->verb), m->verb);
+	dr_pb_text(r->reason, sizeof(r->reason), m->reason);
+	dr_pb_address_take(&r->address, m->address);
+	const struct {
+		struct dr_name *to;
+		const char *from;
+		const char *what;
+	} names[] = { { &r->service, m->service, "service" }, { &r->member, m->member, "member" },
+		      { &r->name, m->name, "name" }, { &r->site, m->site, "site" } };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		enum dr_err rv = dr_pb_name(names[i].to, names[i].from, names[i].what, e);
+		if (rv != DR_OK)
+			return rv;
+	}
+	return m->spec != NULL ? dr_pb_spec_take(&r->spec, m->spec, e) : DR_OK;
+}
+
+enum dr_err dr_client_request_decode(struct dr_client_request *r, const uint8_t *p, size_t n, struct dr_error *e)
+{
+	struct dr_pb_budget b;
+	Drcoord__Pb__ClientRequest *m = dr_pb_unpack(&drcoord__pb__client_request__descriptor, p, n, &b);
+	memset(r, 0, sizeof(*r));
+	if (m == NULL)
+		return dr_fail(e, DR_E_PROTOCOL, "a request does not decode");
+	enum dr_err rv = take_request(r, m, e);
+	dr_pb_free(m, &b);
+	return rv;
+}
+
+void dr_client_response_encode(struct dr_buf *out, const struct dr_client_response *r)
+{
+	Drcoord__Pb__ClientResponse m = DRCOORD__PB__CLIENT_RESPONSE__INIT;
+	Drcoord__Pb__Address at;
+	dr_pb_address_put(&at, &r->leader_at);
+	m.id = r->id;
+	m.code = (uint32_t)r->code;
+	m.message = dr_pb_str(r->message);
+	m.word = dr_pb_str(r->word);
+	m.override = dr_pb_str(r->override);
+	m.json = dr_pb_str(r->json != NULL ? r->json : "");
+	m.leader = dr_pb_str(r->leader.s);
+	m.leader_at = &at;
+	m.more = r->more;
+	dr_pb_pack(out, &m.base);
+}
+
+enum dr_err dr_client_response_decode(struct dr_client_response *r, const uint8_t *p, size_t n, struct dr_error *e)
+{
+	struct dr_pb_budget b;
+	Drcoord__Pb__ClientResponse *m = dr_pb_unpack(&drcoord__pb__client_response__descriptor, p, n, &b);
+	memset(r, 0, sizeof(*r));
+	if (m == NULL)
+		return dr_fail(e, DR_E_PROTOCOL, "a response does not decode");
+	r->id = m->id;
+	r->code = (enum dr_err)(m->code < DR_ERR_COUNT ? m->code : DR_E_FAILED);
+	r->more = m->more;
+	dr_pb_text(r->message, sizeof(r->message), m->message);
+	dr_pb_text(r->word, sizeof(r->word), m->word);
+	dr_pb_text(r->override, sizeof(r->override), m->override);
+	dr_pb_address_take(&r->leader_at, m->leader_at);
+	enum dr_err rv = dr_pb_name(&r->leader, m->leader, "leader", e);
+	if (rv == DR_OK && m->json[0] != '\0')
+		r->json = dr_xstrdup(m->json);
+	dr_pb_free(m, &b);
+	return rv;
+}
