@@ -11,7 +11,7 @@ import secrets
 import subprocess
 
 import reaper
-from lab import LabError, wait_for
+from lab import ROOT, LabError, wait_for
 from net import SITES, host_name
 
 PRIMARY_SITE = "az-a"
@@ -38,10 +38,9 @@ log_line_prefix = '%m [%p] %u '
 log_checkpoints = off
 """
 
+# drcoord's own accounts come from adapters/postgres/setup.sql, as its README says.
+SETUP = f"{ROOT}/adapters/postgres/setup.sql"
 ROLES = """
-CREATE ROLE drcoord LOGIN IN ROLE pg_monitor;
-GRANT CREATE ON DATABASE postgres TO drcoord;
-CREATE ROLE replicator LOGIN REPLICATION;
 GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean),
     pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean) TO replicator;
 CREATE ROLE writer LOGIN;
@@ -161,7 +160,8 @@ class Postgres:
         subprocess.run(["cp", "-a", "--reflink=auto", self._template(), self.data[site]], check=True)
         os.unlink(self.data[site] + "/ready")
         self.start(site)
-        self.sql(site, ROLES)
+        with open(SETUP) as f:
+            self.sql(site, f.read() + ROLES)
 
     def create_standby(self, site):
         """Copy the primary to a site and start it as a streaming standby."""
@@ -171,7 +171,7 @@ class Postgres:
                   f"application_name={member}")
         self.lab.run(host_name(site, "db"),
                      [f"{self.bin}/pg_basebackup", "-D", self.data[site], "-d", source, "-R", "-X", "stream",
-                      "-C", "-S", member.replace("-", "_"), "--checkpoint=fast", "--no-sync"],
+                      "-C", "-S", f"drcoord_{member.replace('-', '_')}", "--checkpoint=fast", "--no-sync"],
                      user="postgres")
         self.start(site)
 
