@@ -15,7 +15,7 @@
 #include "sys/file.h"
 
 enum { RECORD = 128, SLOTS = 4096 };
-enum { FLAG_PENDING = 1, FLAG_REBASE = 2 };
+enum { FLAG_PENDING = 1, FLAG_REBASE = 2, FLAG_CUTTING = 4 };
 #define MAGIC UINT64_C(0x4452475541524431) /* "DRGUARD1" */
 
 static void encode(const struct dr_guard_head *h, uint64_t seq, struct dr_buf *b)
@@ -34,7 +34,8 @@ static void encode(const struct dr_guard_head *h, uint64_t seq, struct dr_buf *b
 	dr_buf_put_u64be(b, h->snap_term);
 	dr_buf_put_u64be(b, h->snap_hash);
 	dr_buf_put_u32be(b, h->chain);
-	dr_buf_put_u32be(b, (h->pending ? FLAG_PENDING : 0u) | (h->rebase ? FLAG_REBASE : 0u));
+	dr_buf_put_u32be(b, (h->pending ? FLAG_PENDING : 0u) | (h->rebase ? FLAG_REBASE : 0u) |
+				(h->cutting ? FLAG_CUTTING : 0u));
 	dr_buf_put_u64be(b, h->ahead);
 	dr_buf_put_u64be(b, h->ahead_term);
 	dr_buf_put_u32be(b, h->ahead_chain);
@@ -67,6 +68,7 @@ static bool decode(const uint8_t *p, struct dr_guard_head *h, uint64_t *seq)
 	flags = dr_view_u32be(&v);
 	h->pending = (flags & FLAG_PENDING) != 0;
 	h->rebase = (flags & FLAG_REBASE) != 0;
+	h->cutting = (flags & FLAG_CUTTING) != 0;
 	h->ahead = dr_view_u64be(&v);
 	h->ahead_term = dr_view_u64be(&v);
 	h->ahead_chain = dr_view_u32be(&v);

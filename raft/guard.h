@@ -35,6 +35,7 @@ struct dr_guard_head {
 	uint64_t ahead, ahead_term;  /* last entry that is being appended and must not change; 0: none */
 	uint32_t ahead_chain;        /* at ahead */
 	bool rebase;                 /* the chain begins anew here: older points say nothing */
+	bool cutting;                /* the log is being cut at the end, or replaced by a snapshot */
 	uint64_t snap_index, snap_term, snap_hash; /* newest snapshot; the hash's first 8 bytes */
 };
 

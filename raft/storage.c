@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "raft/entry.h"
+#include "raft/repair.h"
 #include "raft/scan.h"
 #include "raft/snap.h"
 #include "sys/log.h"
@@ -26,6 +27,7 @@ struct dr_storage_append {
 	uint64_t last, last_term;
 	uint32_t chain; /* at last */
 	uint64_t need;  /* reported once the guard is durable up to this record; 0: at once */
+	unsigned cuts;  /* truncations before it */
 	bool durable, done;
 	bool rebase; /* the chain begins anew with this one */
 	bool voided; /* truncated meanwhile: says nothing about the log any more */
@@ -154,6 +156,8 @@ static void on_appended(struct raft_io_append *req, int status)
 	a->done = true;
 	if (!a->voided) {
 		set_floor(s, a->last, a->last_term, a->chain, a->rebase);
+		if (a->cuts == s->cuts)
+			s->guard.head.cutting = false;
 		if (s->guard.head.ahead <= a->last)
 			s->guard.head.ahead = 0;
 		write_record(s, false);
@@ -211,6 +215,7 @@ static int hook_append(struct raft_io *io, struct raft_io_append *req, const str
 		keep(s, s->next, s->chain);
 		s->next++;
 	}
+	a->cuts = s->cuts;
 	a->rebase = s->rebase;
 	s->rebase = false;
 	a->last = s->next - 1;
@@ -237,14 +242,18 @@ static void void_from(struct dr_storage *s, uint64_t index)
 static int hook_truncate(struct raft_io *io, raft_index index)
 {
 	struct dr_storage *s = of(io);
+	bool cuts = index < s->next; /* else nothing is there to be cut */
 	int rv;
 
 	void_from(s, index);
 	chain_back_to(s, index);
-	if (s->guard.head.ahead >= index)
-		s->guard.head.ahead = 0;
-	if (s->guard.head.floor >= index) {
-		set_floor_now(s, index - 1, 0);
+	if (cuts) {
+		s->cuts++;
+		s->guard.head.cutting = true;
+		if (s->guard.head.ahead >= index)
+			s->guard.head.ahead = 0;
+		if (s->guard.head.floor >= index)
+			set_floor_now(s, index - 1, 0);
 		write_record(s, true);
 	}
 	rv = s->inner.truncate(io, index);
@@ -322,6 +331,7 @@ static void on_put(struct raft_io_snapshot_put *req, int status)
 		h->snap_term = p->term;
 		h->snap_hash = p->hash;
 		if (p->install) {
+			s->guard.head.cutting = false;
 			s->next = p->index + 1;
 			s->chain = 0;
 			s->rebase = true;
@@ -352,11 +362,12 @@ static int hook_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_
 	if (p->install) {
 		/* Entries past the snapshot contradict it, else the leader would not have sent it. */
 		void_from(s, 0);
+		s->cuts++;
+		s->guard.head.cutting = true;
 		s->guard.head.ahead = 0;
-		if (s->guard.head.floor > snapshot->index) {
+		if (s->guard.head.floor > snapshot->index)
 			set_floor(s, snapshot->index, 0, 0, true);
-			write_record(s, true);
-		}
+		write_record(s, true);
 	}
 	rv = s->inner.snapshot_put(io, trailing, &p->req, snapshot, on_put);
 	if (rv != 0)
@@ -476,6 +487,7 @@ static int hook_load(struct raft_io *io, raft_term *term, raft_id *vote, struct 
 	s->guard.head.term = *term;
 	s->guard.head.vote = *vote;
 	s->guard.head.pending = false;
+	s->guard.head.cutting = false;
 	s->guard.head.ahead = 0;
 	if (*snapshot != NULL) {
 		s->guard.head.snap_index = (*snapshot)->index;
@@ -534,6 +546,8 @@ enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, const char *d
 			     path, s->guard.head.id, id);
 	if (rv == DR_OK && (rv = dr_scan_open_segments(s->log_dir, e)) == DR_E_CORRUPT)
 		rv = dr_wrap(e, "this node must not vote; remove it and let it join again under a new id");
+	if (rv == DR_OK && s->guard.head.cutting)
+		rv = dr_repair_segments(s->log_dir, s->guard.head.floor, e);
 	if (rv == DR_OK && (err = raft_uv_init(&s->io, loop, s->log_dir, transport)) != 0)
 		rv = dr_fail(e, DR_E_IO, "%s: %s", s->log_dir, s->io.errmsg);
 	if (rv == DR_OK && (rv = dr_syncer_start(&s->syncer, loop, s->guard.fd, on_synced, s, e)) != DR_OK)

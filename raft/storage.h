@@ -43,6 +43,7 @@ struct dr_storage {
 	bool rebase;    /* that chain began anew; the next append or record says so */
 	struct dr_guard_point kept[DR_CHAIN_KEPT]; /* chain by index % DR_CHAIN_KEPT */
 	struct dr_storage_append *head, **tail;    /* appends on their way, oldest first */
+	unsigned cuts; /* truncations so far: an append made after the last one proves that it is done */
 	raft_io_recv_cb recv;
 	uint64_t id;
 	bool closing;

@@ -1,7 +1,6 @@
 /* raft_lab.c -- see raft_lab.h. */
 #include "raft_lab.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -34,17 +33,20 @@ static void nap(void)
 	(void)nanosleep(&t, NULL);
 }
 
-/* A port that was free a moment ago. */
-static uint16_t free_port(void)
+/* Each test process has a loopback address of its own: nobody takes a member's port while it is down. */
+static void own_host(struct lab *l)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	unsigned pid = (unsigned)getpid();
 
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	(void)close(fd);
-	return ntohs(a.sin_port);
+	(void)snprintf(l->host, sizeof l->host, "127.%u.%u.1", 1 + pid % 250, pid / 250 % 250);
+}
+
+struct dr_address lab_address(const struct lab *l, unsigned i)
+{
+	struct dr_address a = { .port = l->p[i].port };
+
+	(void)snprintf(a.host, sizeof a.host, "%s", l->host);
+	return a;
 }
 
 static void check(enum dr_err rv, const struct dr_error *e)
@@ -73,6 +75,7 @@ void lab_open(struct lab *l, unsigned n, const char *election_ms, const char *th
 
 	*l = (struct lab){ .n = n, .certs = "-", .election_ms = election_ms, .threshold = threshold };
 	assert_non_null(mkdtemp(dir));
+	own_host(l);
 	(void)snprintf(l->dir, sizeof l->dir, "%s", dir);
 	if (n > 1) {
 		(void)snprintf(certs, sizeof certs, "%s/pki", dir);
@@ -88,7 +91,7 @@ void lab_open(struct lab *l, unsigned n, const char *election_ms, const char *th
 		(void)snprintf(p->dir, sizeof p->dir, "%s/%s", dir, word);
 		(void)dr_name_set(&name, word);
 		p->id = dr_raft_first_id("demo", &name);
-		p->port = free_port();
+		p->port = (uint16_t)(LAB_PORT + i);
 		p->in = p->out = -1;
 		if (n > 1)
 			issue(l, p);
@@ -102,7 +105,7 @@ void lab_bootstrap(struct lab *l)
 
 	for (unsigned i = 0; i < l->n; i++) {
 		m[i].id = l->p[i].id;
-		m[i].address = (struct dr_address){ "127.0.0.1", l->p[i].port };
+		m[i].address = lab_address(l, i);
 		(void)dr_name_set(&m[i].name, l->p[i].name);
 	}
 	for (unsigned i = 0; i < l->n; i++)
@@ -123,19 +126,19 @@ void lab_close(struct lab *l)
 void lab_start(struct lab *l, unsigned i)
 {
 	struct lab_peer *p = &l->p[i];
-	char port[8];
+	char at[48];
 	int in[2], out[2];
 
 	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	(void)snprintf(port, sizeof port, "%u", p->port);
+	(void)snprintf(at, sizeof at, "%s:%u", l->host, p->port);
 	p->pid = fork();
 	assert_true(p->pid >= 0);
 	if (p->pid == 0) {
 		(void)dup2(in[0], 0);
 		(void)dup2(out[1], 1);
-		(void)execl(RAFT_PEER, RAFT_PEER, p->dir, p->name, port, l->certs, l->election_ms,
-			    l->threshold, (char *)NULL);
+		(void)execl(RAFT_PEER, RAFT_PEER, p->dir, p->name, at, l->certs, l->election_ms, l->threshold,
+			    (char *)NULL);
 		_exit(9);
 	}
 	(void)close(in[0]);
@@ -184,7 +187,7 @@ bool lab_wait(struct lab_peer *p, const char *prefix, int ms)
 		while (take_line(p)) {
 			if (strncmp(p->last, prefix, strlen(prefix)) == 0)
 				return true;
-			if (getenv("LAB_VERBOSE") != NULL)
+			if (getenv("LAB_VERBOSE") != NULL || strncmp(p->last, "error", 5) == 0)
 				print_message("%s: %s\n", p->name, p->last);
 		}
 		if (now_ms() >= end || poll(&f, 1, (int)(end - now_ms())) <= 0)

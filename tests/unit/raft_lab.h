@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { LAB_WAIT_MS = 15000 };
+#include "model/spec.h"
+
+enum { LAB_WAIT_MS = 15000, LAB_PORT = 7400 };
 
 struct lab_peer {
 	char name[16], dir[160];
@@ -21,7 +23,7 @@ struct lab_peer {
 };
 
 struct lab {
-	char dir[128];
+	char dir[128], host[24];
 	const char *certs; /* "-" without a network */
 	const char *election_ms, *threshold;
 	struct lab_peer p[5];
@@ -31,6 +33,7 @@ struct lab {
 /* A fresh folder, n members named c-a, c-b, ... with certificates when n > 1. */
 void lab_open(struct lab *l, unsigned n, const char *election_ms, const char *threshold);
 void lab_close(struct lab *l);
+struct dr_address lab_address(const struct lab *l, unsigned i);
 /* Bootstrap all n as the first members. */
 void lab_bootstrap(struct lab *l);
 

@@ -1,7 +1,7 @@
 /* raft_peer.c -- one Raft member as a process of its own, for the tests of raft/: a state machine that counts
  * and chains what it applied, steered by lines on stdin, answering with lines on stdout.
  *
- *   raft_peer DIR NAME PORT CERTS|- ELECTION_MS THRESHOLD
+ *   raft_peer DIR NAME HOST:PORT CERTS|- ELECTION_MS THRESHOLD
  *   propose BYTES COUNT WINDOW [durable|echo] -> proposed ok=N unknown=N refused=N us=N
  *   flood COUNT                           -> flooded ok=N full=N, then flood-done ok=N
  *   bench BYTES COUNT [durable]           -> bench p50=US p90=US p99=US max=US, one at a time
@@ -27,6 +27,7 @@ struct peer {
 	uv_pipe_t in;
 	char line[512];
 	size_t line_len;
+	struct dr_address self;
 	struct dr_tls *tls;
 	struct dr_listener *listener;
 	struct dr_raft *raft;
@@ -285,10 +286,11 @@ static void status(struct peer *p)
 
 static void change(struct peer *p, const char *verb, uint64_t id, const char *name, unsigned port)
 {
-	struct dr_raft_member m = { .id = id, .address = { "127.0.0.1", (uint16_t)port }, .voter = true };
+	struct dr_raft_member m = { .id = id, .address = p->self, .voter = true };
 	struct dr_error e;
 	enum dr_err rv;
 
+	m.address.port = (uint16_t)port; /* all members of a lab share a host */
 	(void)dr_name_set(&m.name, name);
 	if (strcmp(verb, "add") == 0)
 		rv = dr_raft_add(p->raft, &m, on_changed, p, &e);
@@ -350,13 +352,12 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	}
 }
 
-static enum dr_err open_net(struct peer *p, const char *certs, const char *name, uint16_t port,
-			    struct dr_error *e)
+static enum dr_err open_net(struct peer *p, const char *certs, const char *name, struct dr_error *e)
 {
 	char cert[256], key[256], ca[256];
 	struct dr_tls_files files = { ca, cert, key };
 	struct dr_listener_config config = {
-		.at = { "127.0.0.1", port }, .handshake_ms = 2000, .pending_max = 16, .accept_cb = on_accept
+		.at = p->self, .handshake_ms = 2000, .pending_max = 16, .accept_cb = on_accept
 	};
 	enum dr_err rv;
 
@@ -390,13 +391,15 @@ int main(int argc, char **argv)
 	dr_log_init("raft_peer", getenv("LAB_VERBOSE") != NULL ? DR_LOG_WARN : DR_LOG_ERROR);
 	(void)uv_loop_init(&peer.loop);
 	config.dir = argv[1];
-	config.address = (struct dr_address){ "127.0.0.1", (uint16_t)number(argv[3]) };
+	if (dr_parse_host_port(argv[3], peer.self.host, &peer.self.port) != DR_OK)
+		return 2;
+	config.address = peer.self;
 	config.election_ms = (uint32_t)number(argv[5]);
 	config.heartbeat_ms = config.election_ms / 6;
 	config.snapshot_threshold = (uint32_t)number(argv[6]);
 	(void)dr_name_set(&config.name, argv[2]);
 	if (strcmp(argv[4], "-") != 0)
-		rv = open_net(&peer, argv[4], argv[2], config.address.port, &e);
+		rv = open_net(&peer, argv[4], argv[2], &e);
 	config.tls = peer.tls;
 	if (rv == DR_OK)
 		rv = dr_raft_open(&peer.raft, &peer.loop, &config, &e);

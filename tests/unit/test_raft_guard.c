@@ -386,7 +386,7 @@ static void test_wrong_name(void **state)
 
 static void test_bootstrap_twice(void **state)
 {
-	struct dr_raft_member m = { .id = a->id, .address = { "127.0.0.1", a->port } };
+	struct dr_raft_member m = { .id = a->id, .address = lab_address(&lab, 0) };
 	struct dr_name name;
 	struct dr_error e;
 	uint64_t id;

@@ -14,6 +14,7 @@
 #include "raft/guard.h"
 #include "raft/hello.h"
 #include "raft/node.h"
+#include "raft/repair.h"
 #include "raft/scan.h"
 #include "raft/snap.h"
 #include "raft/storage.h"
@@ -407,6 +408,80 @@ static void test_scan(void **state)
 	scan_expect(seg, sizeof seg, DR_E_CORRUPT);
 }
 
+/* ---- the repair ---- */
+
+static void touch(const char *name)
+{
+	char path[160];
+	int fd;
+
+	(void)snprintf(path, sizeof path, "%s/%s", dir, name);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	(void)close(fd);
+}
+
+/* Whether it is there; it is removed. */
+static bool was_there(const char *name)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof path, "%s/%s", dir, name);
+	return unlink(path) == 0;
+}
+
+static void test_repair_copy(void **state)
+{
+	struct dr_error e;
+
+	(void)state;
+	touch("0000000000000001-0000000000000001");
+	touch("0000000000000002-0000000000000012"); /* the copy, perhaps torn */
+	touch("0000000000000002-0000000000000032");
+	touch("0000000000000033-0000000000000040");
+	assert_int_equal(dr_repair_segments(dir, 12, &e), DR_OK);
+	assert_true(was_there("0000000000000001-0000000000000001"));
+	assert_true(was_there("aside-0000000000000002-0000000000000012"));
+	assert_true(was_there("0000000000000002-0000000000000032"));
+	assert_true(was_there("0000000000000033-0000000000000040"));
+}
+
+static void test_repair_gap(void **state)
+{
+	struct dr_error e;
+
+	(void)state;
+	touch("0000000000000002-0000000000000012");
+	touch("0000000000000033-0000000000000040"); /* was to go next */
+	touch("0000000000000041-0000000000000050");
+	assert_int_equal(dr_repair_segments(dir, 12, &e), DR_OK);
+	assert_true(was_there("0000000000000002-0000000000000012"));
+	assert_true(was_there("aside-0000000000000033-0000000000000040"));
+	assert_true(was_there("aside-0000000000000041-0000000000000050"));
+	touch("0000000000000002-0000000000000012");
+	touch("0000000000000033-0000000000000040"); /* reported: not ours to touch */
+	assert_int_equal(dr_repair_segments(dir, 40, &e), DR_OK);
+	assert_true(was_there("0000000000000002-0000000000000012"));
+	assert_true(was_there("0000000000000033-0000000000000040"));
+}
+
+static void test_repair_replaced(void **state)
+{
+	struct dr_error e;
+
+	(void)state;
+	touch("0000000000000002-0000000000000012");
+	touch("snapshot-2-100-555.meta");
+	assert_int_equal(dr_repair_segments(dir, 12, &e), DR_OK); /* no data: it is not finished */
+	touch("snapshot-2-100-555");
+	assert_true(was_there("0000000000000002-0000000000000012"));
+	touch("0000000000000002-0000000000000012");
+	assert_int_equal(dr_repair_segments(dir, 12, &e), DR_OK);
+	assert_true(was_there("aside-0000000000000002-0000000000000012"));
+	assert_true(was_there("snapshot-2-100-555.meta"));
+	assert_true(was_there("snapshot-2-100-555"));
+}
+
 /* ---- configuration ---- */
 
 static void test_config(void **state)
@@ -456,6 +531,9 @@ int main(void)
 		CASE(test_compare_meta),
 		CASE(test_compare_snapshot),
 		CASE(test_scan),
+		CASE(test_repair_copy),
+		CASE(test_repair_gap),
+		CASE(test_repair_replaced),
 		CASE(test_config),
 		CASE(test_ids),
 	};
