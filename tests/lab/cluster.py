@@ -67,6 +67,7 @@ class Cluster:
             raise LabError(f"not built: {', '.join(missing)} (looked in {build})")
         self.etc = lab.make_folder("etc")
         self.admin = "admin"
+        self.trouble = ""  # why the last status could not be had
 
     # --- files ------------------------------------------------------------------------------
 
@@ -202,7 +203,8 @@ class Cluster:
         """The status as data, None while no coordinator answers."""
         try:
             return json.loads(self.ctl("-o", "json", "status", seconds=5))
-        except (LabError, ValueError):
+        except (LabError, ValueError) as e:
+            self.trouble = str(e)
             return None
 
     def service(self):
@@ -220,7 +222,10 @@ class Cluster:
         def led():
             site = self.leader()
             return site if site and site != not_in else None
-        return wait_for("a leading coordinator", led, seconds, every=0.05, logs=self.logs()[:3])
+        try:
+            return wait_for("a leading coordinator", led, seconds, every=0.05, logs=self.logs()[:3])
+        except LabError as e:
+            raise LabError(f"{e}\nthe last status: {self.trouble or self.status()}") from e
 
     def move_leader(self, site):
         """Make a site's coordinator the leader."""
@@ -228,7 +233,7 @@ class Cluster:
         while self.leader() != site:
             if time.monotonic() > deadline:
                 raise LabError(f"the leadership did not move to {site}")
-            self.try_ctl("node", "transfer", f"c-{letter(site)}")
+            self.try_ctl("node", "transfer", f"c-{letter(site)}", "--reason", "test")
             time.sleep(0.2)
 
     def try_ctl(self, *words, **options):

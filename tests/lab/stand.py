@@ -69,7 +69,8 @@ class Stand:
 
     def adopt(self, **changes):
         """Apply the spec and take the service over; wait until it is at rest."""
-        self.cluster.insist("the spec to be accepted", "apply", "-f", self.cluster.spec_file(**changes))
+        spec = self.cluster.spec_file(**changes)
+        self.cluster.insist("the spec to be accepted", "apply", "-f", spec, "--reason", "demo")
         self.cluster.start_watch()
         self.cluster.insist("the service to be taken over", "service", "adopt", "orders", "--reason", "demo")
         self.cluster.settle()
