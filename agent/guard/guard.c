@@ -127,6 +127,7 @@ static void take_signals(struct guard *g, int fd, uint64_t now)
 	}
 }
 
+/* Setting it again also takes back that it has fired. */
 static void set_timer(int fd, uint64_t at_ns)
 {
 	struct itimerspec t = { .it_value = { .tv_sec = (time_t)(at_ns / 1000000000u),
@@ -136,7 +137,7 @@ static void set_timer(int fd, uint64_t at_ns)
 
 static void run(struct guard *g, int timer, int signals)
 {
-	while (!(g->leaving && g->agent.pid == 0 && !guard_any_armed(g))) {
+	while (!(g->leaving && g->agent.pid == 0 && !guard_is_needed(g))) {
 		uint64_t now = dr_clock_boot_ns();
 		atomic_store(&g->mem->guard_beat_ns, now);
 		uint64_t next = guard_enforce(g, now, now + DR_GUARD_BEAT_MS * MS);
@@ -150,9 +151,6 @@ static void run(struct guard *g, int timer, int signals)
 		if (poll(fds, 3, -1) <= 0)
 			continue;
 		now = dr_clock_boot_ns();
-		uint64_t fired;
-		if (fds[0].revents != 0 && read(timer, &fired, sizeof(fired)) < 0 && errno != EAGAIN)
-			dr_log(DR_LOG_ERROR, "guard.timer", "errno=%d", errno);
 		if (fds[1].revents != 0)
 			take_signals(g, signals, now);
 		if (fds[2].revents != 0)

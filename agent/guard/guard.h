@@ -40,7 +40,7 @@ struct guard {
 
 /* kill.c: look at all slots; returns when to look again (at the latest `latest`). */
 uint64_t guard_enforce(struct guard *g, uint64_t now, uint64_t latest);
-bool guard_any_armed(const struct guard *g);
+bool guard_is_needed(const struct guard *g);
 
 /* agent.c */
 enum dr_err guard_agent_adopt(struct guard *g, int32_t pid, struct dr_error *e);

@@ -151,14 +151,19 @@ uint64_t guard_enforce(struct guard *g, uint64_t now, uint64_t latest)
 	return latest;
 }
 
-/* Armed, and not yet killed: somebody still depends on us. */
-bool guard_any_armed(const struct guard *g)
+/* Armed, not yet killed, and somebody is there: a server still depends on us. */
+bool guard_is_needed(const struct guard *g)
 {
 	for (unsigned i = 0; i < DR_GUARD_SLOTS_MAX; i++) {
 		struct dr_guard_slot *s = &g->mem->slot[i];
+		struct dr_cgroup group;
+		bool empty = false;
 		if (g->slot[i].killing)
 			return true;
-		if (atomic_load(&s->used) == 1 && atomic_load(&s->kill_at_ns) != 0 && !g->slot[i].done)
+		if (atomic_load(&s->used) != 1 || atomic_load(&s->kill_at_ns) == 0 || g->slot[i].done)
+			continue;
+		group_of(s, &group);
+		if (dr_cgroup_is_empty(&g->root, &group, &empty, NULL) != DR_OK || !empty)
 			return true;
 	}
 	return false;

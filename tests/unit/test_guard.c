@@ -119,7 +119,7 @@ static int set_up(void **state)
 	(void)snprintf(w->folder, sizeof(w->folder), "/tmp/guard-test-XXXXXX");
 	if (mkdtemp(w->folder) == NULL)
 		return -1;
-	(void)snprintf(data, sizeof(data), "%s/data", w->folder);
+	(void)snprintf(data, sizeof(data), "%.63s/data", w->folder);
 	if (mkdir(data, 0700) != 0)
 		return -1;
 	dr_cgroup_root_open(&w->root, false);
