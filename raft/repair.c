@@ -47,22 +47,37 @@ static bool exists(const char *dir, const char *name, size_t n)
 	return access(path, F_OK) == 0;
 }
 
+/* Read a number that ends with `stop`, or the text's end; NULL when there is none. */
+static const char *number(const char *p, char stop, uint64_t *v)
+{
+	const char *from = p;
+
+	*v = 0;
+	while (*p >= '0' && *p <= '9' && p - from < 19)
+		*v = *v * 10 + (uint64_t)(*p++ - '0');
+	if (p == from || *p != stop)
+		return NULL;
+	return stop == '\0' ? p : p + 1;
+}
+
 static void note(struct folder *f, const char *name)
 {
 	struct segment s = { 0 };
 	uint64_t term, index, at;
-	int used = 0;
+	const char *p;
 
-	if (sscanf(name, "snapshot-%" SCNu64 "-%" SCNu64 "-%" SCNu64 ".meta%n", &term, &index, &at, &used) ==
-		3 &&
-	    used == (int)strlen(name)) {
-		if (index > f->snapshot && exists(f->dir, name, strlen(name) - 5))
+	if (strncmp(name, "snapshot-", 9) == 0) {
+		p = number(name + 9, '-', &term);
+		p = p == NULL ? NULL : number(p, '-', &index);
+		p = p == NULL ? NULL : number(p, '.', &at);
+		if (p != NULL && strcmp(p, "meta") == 0 && index > f->snapshot &&
+		    exists(f->dir, name, strlen(name) - 5))
 			f->snapshot = index;
 		return;
 	}
-	used = 0;
-	if (sscanf(name, "%16" SCNu64 "-%16" SCNu64 "%n", &s.first, &s.end, &used) != 2 ||
-	    used != (int)strlen(name))
+	p = number(name, '-', &s.first);
+	p = p == NULL ? NULL : number(p, '\0', &s.end);
+	if (p == NULL || s.end < s.first)
 		return;
 	f->s = dr_xrealloc(f->s, (f->n + 1) * sizeof *f->s);
 	f->s[f->n++] = s;
