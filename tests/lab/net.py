@@ -73,7 +73,9 @@ class Network:
         return run(argv, text, self.folder)
 
     def _batch(self, space, lines):
-        self._run(["ip", "-n", self.space(space), "-b", "-"], "\n".join(lines) + "\n")
+        # Not `ip -n`: it makes a mount namespace as well, which fails where / is no mount point (a chroot).
+        inside = ["nsenter", f"--net=/run/netns/{self.space(space)}", "--"]
+        self._run([*inside, "ip", "-b", "-"], "\n".join(lines) + "\n")
 
     def space(self, host):
         """The full name of a host's namespace."""
