@@ -16,8 +16,8 @@
 
 enum { ADOPT_ROUNDS = 64, FILE_MAX = 256 * 1024 };
 
-enum dr_err dr_cgroup_init(struct dr_cgroup *g, const struct dr_cgroup_root *r, const char *name, const char *data_dir,
-			   const char *program, struct dr_error *e)
+enum dr_err dr_cgroup_init(struct dr_cgroup *g, const struct dr_cgroup_root *r, const char *name,
+			   const char *data_dir, const char *program, struct dr_error *e)
 {
 	char real[4096];
 	memset(g, 0, sizeof(*g));
@@ -26,8 +26,8 @@ enum dr_err dr_cgroup_init(struct dr_cgroup *g, const struct dr_cgroup_root *r, 
 	    !dr_copy_text(g->program, sizeof(g->program), program))
 		return dr_fail(e, DR_E_RANGE, "path too long: %s", data_dir);
 	const char *hashed = realpath(data_dir, real) != NULL ? real : data_dir;
-	int n = snprintf(g->path, sizeof(g->path), "%s%sdrcoord-%s-%08x", r->base, r->base[0] != '\0' ? "/" : "", name,
-			 (unsigned)dr_crc32c(0, hashed, strlen(hashed)));
+	int n = snprintf(g->path, sizeof(g->path), "%s%sdrcoord-%s-%08x", r->base,
+			 r->base[0] != '\0' ? "/" : "", name, (unsigned)dr_crc32c(0, hashed, strlen(hashed)));
 	if (n < 0 || (size_t)n >= sizeof(g->path))
 		return dr_fail(e, DR_E_RANGE, "cgroup path too long for %s", name);
 	return DR_OK;
@@ -50,8 +50,9 @@ static enum dr_err write_file(const struct dr_cgroup_root *r, const struct dr_cg
 	ssize_t n = write(fd, text, strlen(text));
 	int err = errno;
 	(void)close(fd);
-	return n == (ssize_t)strlen(text) ? DR_OK
-					  : dr_fail_errno(e, err, "cannot write %s of cgroup %s", file, g->path);
+	return n == (ssize_t)strlen(text)
+		   ? DR_OK
+		   : dr_fail_errno(e, err, "cannot write %s of cgroup %s", file, g->path);
 }
 
 /* The whole file into *b, with a NUL behind it that b->len doesn't count. */
@@ -95,7 +96,8 @@ enum dr_err dr_cgroup_remove(const struct dr_cgroup_root *r, const struct dr_cgr
 	return dr_fail_errno(e, errno, "cannot remove cgroup %s", g->path);
 }
 
-enum dr_err dr_cgroup_join_fd(const struct dr_cgroup_root *r, const struct dr_cgroup *g, int *fd, struct dr_error *e)
+enum dr_err dr_cgroup_join_fd(const struct dr_cgroup_root *r, const struct dr_cgroup *g, int *fd,
+			      struct dr_error *e)
 {
 	*fd = -1;
 	if (g->way != DR_CGROUP_V2)
@@ -104,7 +106,8 @@ enum dr_err dr_cgroup_join_fd(const struct dr_cgroup_root *r, const struct dr_cg
 	return *fd >= 0 ? DR_OK : dr_fail_errno(e, errno, "cannot open cgroup.procs of cgroup %s", g->path);
 }
 
-enum dr_err dr_cgroup_put(const struct dr_cgroup_root *r, const struct dr_cgroup *g, int32_t pid, struct dr_error *e)
+enum dr_err dr_cgroup_put(const struct dr_cgroup_root *r, const struct dr_cgroup *g, int32_t pid,
+			  struct dr_error *e)
 {
 	char text[16];
 	if (g->way != DR_CGROUP_V2)
@@ -194,7 +197,8 @@ static enum dr_err kill_each(const struct dr_cgroup_root *r, const struct dr_cgr
 		rv = DR_OK;
 	for (size_t i = 0; i < n; i++) {
 		struct dr_error one;
-		enum dr_err k = ids[i].pid != (int32_t)getpid() ? dr_proc_signal(&ids[i], SIGKILL, &one) : DR_OK;
+		enum dr_err k =
+		    ids[i].pid != (int32_t)getpid() ? dr_proc_signal(&ids[i], SIGKILL, &one) : DR_OK;
 		if (k != DR_OK && k != DR_E_NOT_FOUND)
 			rv = dr_fail(e, k, "%s", one.msg);
 	}
@@ -214,7 +218,8 @@ enum dr_err dr_cgroup_kill(const struct dr_cgroup_root *r, const struct dr_cgrou
 	return kill_each(r, g, e);
 }
 
-enum dr_err dr_cgroup_freeze(const struct dr_cgroup_root *r, const struct dr_cgroup *g, bool on, struct dr_error *e)
+enum dr_err dr_cgroup_freeze(const struct dr_cgroup_root *r, const struct dr_cgroup *g, bool on,
+			     struct dr_error *e)
 {
 	if (g->way != DR_CGROUP_V2)
 		return dr_fail(e, DR_E_UNSUPPORTED, "freezing needs cgroup2");

@@ -19,8 +19,8 @@ enum dr_cgroup_way { DR_CGROUP_NONE = 0, DR_CGROUP_V2 = 1, DR_CGROUP_PROC = 2 };
 /* Where groups can be made.  Lives as long as the program; close is for tests. */
 struct dr_cgroup_root {
 	enum dr_cgroup_way way;
-	int fd;                 /* the root folder of cgroup2; -1 in the proc way */
-	char base[DR_PATH_MAX]; /* the group of this process, without '/' in front: "" is the root itself */
+	int fd;                  /* the root folder of cgroup2; -1 in the proc way */
+	char base[DR_PATH_MAX];  /* the group of this process, without '/' in front: "" is the root itself */
 	char why[DR_REASON_MAX]; /* one line for people: which mount, or why there is none */
 };
 
@@ -44,7 +44,8 @@ DR_MUST_USE enum dr_err dr_cgroup_init(struct dr_cgroup *g, const struct dr_cgro
 				       const char *data_dir, const char *program, struct dr_error *e);
 
 /* Make the group (one that exists is fine) and remove it (BUSY while somebody is inside; absent is fine). */
-DR_MUST_USE enum dr_err dr_cgroup_make(const struct dr_cgroup_root *r, const struct dr_cgroup *g, struct dr_error *e);
+DR_MUST_USE enum dr_err dr_cgroup_make(const struct dr_cgroup_root *r, const struct dr_cgroup *g,
+				       struct dr_error *e);
 DR_MUST_USE enum dr_err dr_cgroup_remove(const struct dr_cgroup_root *r, const struct dr_cgroup *g,
 					 struct dr_error *e);
 
@@ -59,12 +60,13 @@ DR_MUST_USE enum dr_err dr_cgroup_put(const struct dr_cgroup_root *r, const stru
 /* Who is inside now.  Zombies don't count.  A group that doesn't exist is empty. */
 DR_MUST_USE enum dr_err dr_cgroup_list(const struct dr_cgroup_root *r, const struct dr_cgroup *g,
 				       struct dr_proc_id *out, size_t cap, size_t *n, struct dr_error *e);
-DR_MUST_USE enum dr_err dr_cgroup_is_empty(const struct dr_cgroup_root *r, const struct dr_cgroup *g, bool *empty,
-					   struct dr_error *e);
+DR_MUST_USE enum dr_err dr_cgroup_is_empty(const struct dr_cgroup_root *r, const struct dr_cgroup *g,
+					   bool *empty, struct dr_error *e);
 
 /* SIGKILL to everybody inside, once; then ask dr_cgroup_is_empty() until it is, and kill again.  Works on
  * stopped and on frozen processes.  Children of the caller among them are reaped when they are dead. */
-DR_MUST_USE enum dr_err dr_cgroup_kill(const struct dr_cgroup_root *r, const struct dr_cgroup *g, struct dr_error *e);
+DR_MUST_USE enum dr_err dr_cgroup_kill(const struct dr_cgroup_root *r, const struct dr_cgroup *g,
+				       struct dr_error *e);
 
 /* Stop or continue all of them at once; UNSUPPORTED in the proc way. */
 DR_MUST_USE enum dr_err dr_cgroup_freeze(const struct dr_cgroup_root *r, const struct dr_cgroup *g, bool on,
@@ -72,6 +74,7 @@ DR_MUST_USE enum dr_err dr_cgroup_freeze(const struct dr_cgroup_root *r, const s
 
 /* Move every process that works in g->data_dir and all descendants of g->root into the group, until none is
  * left outside.  Nothing to do in the proc way. */
-DR_MUST_USE enum dr_err dr_cgroup_adopt(const struct dr_cgroup_root *r, const struct dr_cgroup *g, struct dr_error *e);
+DR_MUST_USE enum dr_err dr_cgroup_adopt(const struct dr_cgroup_root *r, const struct dr_cgroup *g,
+					struct dr_error *e);
 
 #endif

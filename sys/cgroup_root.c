@@ -41,7 +41,8 @@ static bool own_group(char *dst, size_t cap)
 	bool found = false;
 	dr_buf_init(&b, 64 * 1024);
 	if (read_text("/proc/self/cgroup", &b)) {
-		for (char *l = strtok_r((char *)b.data, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save)) {
+		for (char *l = strtok_r((char *)b.data, "\n", &save); l != NULL;
+		     l = strtok_r(NULL, "\n", &save)) {
 			if (strncmp(l, "0::/", 4) == 0)
 				found = dr_copy_text(dst, cap, l + 4);
 		}

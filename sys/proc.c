@@ -90,7 +90,8 @@ enum dr_err dr_proc_identify(int32_t pid, struct dr_proc_id *out, struct dr_erro
 bool dr_proc_alive(const struct dr_proc_id *id)
 {
 	struct dr_proc_id now;
-	return id->pid > 0 && dr_proc_identify(id->pid, &now, NULL) == DR_OK && now.start_ticks == id->start_ticks;
+	return id->pid > 0 && dr_proc_identify(id->pid, &now, NULL) == DR_OK &&
+	       now.start_ticks == id->start_ticks;
 }
 
 enum dr_err dr_proc_pidfd(const struct dr_proc_id *id, int *fd, struct dr_error *e)
@@ -235,8 +236,8 @@ static bool runs_program(int32_t pid, const char *program)
 	return strcmp(slash != NULL ? slash + 1 : exe, program) == 0;
 }
 
-enum dr_err dr_proc_tree(const struct dr_proc_id *root, const char *dir, const char *program, struct dr_proc_id *out,
-			 size_t cap, size_t *n, struct dr_error *e)
+enum dr_err dr_proc_tree(const struct dr_proc_id *root, const char *dir, const char *program,
+			 struct dr_proc_id *out, size_t cap, size_t *n, struct dr_error *e)
 {
 	enum { ALL_MAX = 32768 };
 	struct stat st;

@@ -57,8 +57,8 @@ DR_MUST_USE enum dr_err dr_proc_exe(int32_t pid, char *dst, size_t cap, struct d
 
 /* All living processes that descend from root (itself included, root.pid 0: none), or that work in the folder
  * `dir` (NULL: none) while their program's file is called `program` ("": any; so that somebody's shell in
- * that folder is left alone), or descend from such a one.  *n is how many were stored; FULL when there were more
- * than cap. */
+ * that folder is left alone), or descend from such a one.  *n is how many were stored; FULL when there were
+ * more than cap. */
 DR_MUST_USE enum dr_err dr_proc_tree(const struct dr_proc_id *root, const char *dir, const char *program,
 				     struct dr_proc_id *out, size_t cap, size_t *n, struct dr_error *e);
 
@@ -80,14 +80,15 @@ struct dr_spawn {
 	int join_fd;                   /* cgroup.procs opened for writing (dr_cgroup_join_fd), or -1 */
 	int out_fd, err_fd;            /* -1: /dev/null.  stdin is always /dev/null */
 	int keep_fd[DR_PROC_KEEP_MAX]; /* inherited under the same number; entries <= 0 are unused */
-	bool no_wait;                  /* don't wait for exec (its file may be on a hung disk): a failure is then
+	bool no_wait; /* don't wait for exec (its file may be on a hung disk): a failure is then
 					* exit code 127 */
 };
 
 /* Start a program in a session of its own, with default signals, no other descriptor than the above, normal
  * scheduling, in the given cgroup before its first instruction.  Returns after exec(2) has succeeded (unless
- * no_wait); an exec that fails is an error with its reason.  The caller reaps the child (dr_proc_reap) after its
- * pidfd is readable.  *pidfd may be NULL. */
-DR_MUST_USE enum dr_err dr_spawn(const struct dr_spawn *s, struct dr_proc_id *out, int *pidfd, struct dr_error *e);
+ * no_wait); an exec that fails is an error with its reason.  The caller reaps the child (dr_proc_reap) after
+ * its pidfd is readable.  *pidfd may be NULL. */
+DR_MUST_USE enum dr_err dr_spawn(const struct dr_spawn *s, struct dr_proc_id *out, int *pidfd,
+				 struct dr_error *e);
 
 #endif

@@ -20,8 +20,12 @@ struct child_word {
 	int err;
 };
 enum { STEP_CGROUP = 1, STEP_USER, STEP_FILES, STEP_CWD, STEP_EXEC };
-static const char *const step_text[] = { "", "joining its cgroup", "changing to its account",
-					 "setting up its files", "entering its folder", "running the program" };
+static const char *const step_text[] = { "",
+					 "joining its cgroup",
+					 "changing to its account",
+					 "setting up its files",
+					 "entering its folder",
+					 "running the program" };
 
 /* All that follows until exec runs in the child of a program that may have threads: only system calls. */
 static void __attribute__((noreturn)) child_fail(int fd, int step)

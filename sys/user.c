@@ -22,7 +22,8 @@ enum dr_err dr_os_user_find(const char *name, struct dr_os_user *out, struct dr_
 	out->gid = pw.pw_gid;
 	(void)dr_copy_text(out->home, sizeof(out->home), pw.pw_dir);
 	if (getgrouplist(name, pw.pw_gid, out->group, &n) < 0)
-		return dr_fail(e, DR_E_RANGE, "account %s is in more than %d groups", name, DR_PROC_GROUPS_MAX);
+		return dr_fail(e, DR_E_RANGE, "account %s is in more than %d groups", name,
+			       DR_PROC_GROUPS_MAX);
 	out->groups = (size_t)n;
 	return DR_OK;
 }

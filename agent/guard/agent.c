@@ -16,10 +16,10 @@
 #define MS 1000000ull
 
 enum {
-	SOON_MS = 10000,       /* an agent that lived longer is no failed start */
+	SOON_MS = 10000, /* an agent that lived longer is no failed start */
 	BACKOFF_MS_MIN = 100,
 	BACKOFF_MS_MAX = 5000,
-	HANGS_TICKS = 600,     /* of DR_GUARD_BEAT_MS each, counted by ourselves: a suspended machine adds none */
+	HANGS_TICKS = 600, /* of DR_GUARD_BEAT_MS each, counted by ourselves: a suspended machine adds none */
 	LEAVE_MS = 30000,
 	ENV_MAX = 512
 };
@@ -85,8 +85,13 @@ static void start_agent(struct guard *g, uint64_t now)
 	struct dr_proc_id id;
 	int fd = -1;
 	const char *argv[] = { g->agent_path, "--config", g->config_path, NULL };
-	struct dr_spawn s = { .argv = argv, .env = env, .join_fd = -1, .out_fd = g->stderr_fd, .err_fd = g->stderr_fd,
-			      .keep_fd = { g->memfd }, .no_wait = true };
+	struct dr_spawn s = { .argv = argv,
+			      .env = env,
+			      .join_fd = -1,
+			      .out_fd = g->stderr_fd,
+			      .err_fd = g->stderr_fd,
+			      .keep_fd = { g->memfd },
+			      .no_wait = true };
 	dr_guard_env_text(extra, sizeof(extra), g->memfd, (int32_t)getpid());
 	fill_env(env, extra);
 	if (dr_spawn(&s, &id, &fd, &e) != DR_OK) {
@@ -123,7 +128,8 @@ void guard_agent_ended(struct guard *g, uint64_t now)
 	g->agent_fd = -1;
 	if (g->agent_has_status)
 		(void)dr_proc_status_text(g->agent_status, text, sizeof(text));
-	dr_log(g->leaving ? DR_LOG_INFO : DR_LOG_WARN, "guard.agent.ended", "pid=%d how=\"%s\"", g->agent.pid, text);
+	dr_log(g->leaving ? DR_LOG_INFO : DR_LOG_WARN, "guard.agent.ended", "pid=%d how=\"%s\"", g->agent.pid,
+	       text);
 	g->agent = (struct dr_proc_id){ 0 };
 	atomic_store(&g->mem->agent_pid, 0);
 	bool soon = now - g->agent_began_ns < SOON_MS * MS;

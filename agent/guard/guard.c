@@ -1,8 +1,8 @@
 /* guard.c -- drcoord-guard: kills a database server whose lease runs out while the agent can't, and starts
  * the agent again when it ends.
  *
- * Tiny on purpose: no network, no configuration of its own, no allocation in steady state, memory locked, real-time
- * priority where allowed.  It believes the shared memory (shm.h), CLOCK_BOOTTIME and pidfds, nothing else.
+ * Tiny on purpose: no network, no configuration of its own, no allocation in steady state, memory locked,
+ * real-time priority where allowed.  It believes the shared memory (shm.h), CLOCK_BOOTTIME and pidfds, nothing else.
  *
  *   drcoord-guard --config FILE                 start the agent and guard it
  *   drcoord-guard --config FILE --adopt PID     guard an agent that runs (the agent starts us so) */
@@ -51,7 +51,8 @@ static bool read_options(int argc, char **argv, struct options *o)
 			o->config_path = argv[i + 1];
 		else if (strcmp(argv[i], "--agent") == 0)
 			o->agent_path = argv[i + 1];
-		else if (strcmp(argv[i], "--adopt") == 0 && dr_parse_u64(argv[i + 1], 1, INT32_MAX, &pid) == DR_OK)
+		else if (strcmp(argv[i], "--adopt") == 0 &&
+			 dr_parse_u64(argv[i + 1], 1, INT32_MAX, &pid) == DR_OK)
 			o->adopt = (int32_t)pid;
 		else
 			return false;

@@ -9,9 +9,9 @@
 
 /* What the guard itself remembers of a slot. */
 struct guard_slot {
-	bool killing;      /* a kill has begun and the group wasn't seen empty yet */
-	bool done;         /* that kill is done; slot is still armed and past its time */
-	uint64_t next_ns;  /* when to look again */
+	bool killing;     /* a kill has begun and the group wasn't seen empty yet */
+	bool done;        /* that kill is done; slot is still armed and past its time */
+	uint64_t next_ns; /* when to look again */
 	uint64_t pause_ns;
 };
 
@@ -23,15 +23,15 @@ struct guard {
 
 	const char *config_path;
 	char agent_path[DR_PATH_MAX];
-	int stderr_fd;            /* the real one, for the agent */
-	struct dr_proc_id agent;  /* pid 0: none runs */
-	int agent_fd;             /* its pidfd, -1 */
+	int stderr_fd;           /* the real one, for the agent */
+	struct dr_proc_id agent; /* pid 0: none runs */
+	int agent_fd;            /* its pidfd, -1 */
 	bool agent_is_child, agent_has_status;
 	int agent_status;
 	uint64_t agent_began_ns, agent_start_ns; /* started at; start it again at (0: not planned) */
 	unsigned agent_failures;                 /* in a row, each soon after its start */
 	uint64_t agent_beat_seen;
-	unsigned agent_beat_same;                /* own ticks without a beat of the agent */
+	unsigned agent_beat_same; /* own ticks without a beat of the agent */
 
 	bool leaving;
 	uint64_t leaving_ns;
@@ -44,7 +44,7 @@ bool guard_is_needed(const struct guard *g);
 
 /* agent.c */
 enum dr_err guard_agent_adopt(struct guard *g, int32_t pid, struct dr_error *e);
-void guard_agent_reap(struct guard *g);              /* after SIGCHLD: every child that ended */
+void guard_agent_reap(struct guard *g);                /* after SIGCHLD: every child that ended */
 void guard_agent_ended(struct guard *g, uint64_t now); /* after its pidfd became readable */
 void guard_agent_tick(struct guard *g, uint64_t now);  /* start it when it's time; end one that hangs */
 void guard_agent_leave(struct guard *g, uint64_t now);

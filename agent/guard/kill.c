@@ -55,7 +55,8 @@ static void group_of(struct dr_guard_slot *s, struct dr_cgroup *group)
 static void begin_kill(struct guard *g, unsigned i, uint64_t now)
 {
 	struct dr_guard_slot *s = &g->mem->slot[i];
-	enum dr_guard_reason why = atomic_load(&s->asked) != 0 ? DR_GUARD_REASON_ASKED : DR_GUARD_REASON_DEADLINE;
+	enum dr_guard_reason why =
+	    atomic_load(&s->asked) != 0 ? DR_GUARD_REASON_ASKED : DR_GUARD_REASON_DEADLINE;
 	g->slot[i] = (struct guard_slot){ .killing = true, .pause_ns = RETRY_MS_MIN * MS };
 	atomic_store(&s->kill_done_ns, 0);
 	atomic_store(&s->kill_began_ns, now);

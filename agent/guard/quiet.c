@@ -1,7 +1,7 @@
 /* quiet.c -- stderr that never blocks the guard.
  *
- * Where stderr ends is not ours to choose: a file on a hung disk, a terminal that was stopped.  So lines go into a
- * pipe that drops what doesn't fit, and a thread carries them on. */
+ * Where stderr ends is not ours to choose: a file on a hung disk, a terminal that was stopped.  So lines go
+ * into a pipe that drops what doesn't fit, and a thread carries them on. */
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>

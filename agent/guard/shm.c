@@ -82,7 +82,8 @@ enum dr_err dr_guard_env_take(int *memfd, int32_t *guard_pid, struct dr_error *e
 	if (!fits || colon == NULL)
 		return dr_fail(e, DR_E_INVALID, "%s isn't MEMFD:PID", DR_GUARD_ENV);
 	*colon = '\0';
-	if (dr_parse_u64(text, 3, 65535, &fd) != DR_OK || dr_parse_u64(colon + 1, 0, INT32_MAX, &pid) != DR_OK)
+	if (dr_parse_u64(text, 3, 65535, &fd) != DR_OK ||
+	    dr_parse_u64(colon + 1, 0, INT32_MAX, &pid) != DR_OK)
 		return dr_fail(e, DR_E_INVALID, "%s isn't MEMFD:PID", DR_GUARD_ENV);
 	*memfd = (int)fd;
 	*guard_pid = (int32_t)pid;

@@ -15,7 +15,7 @@
 #define MS 1000000ull
 
 enum {
-	GIVE_UP_TICKS = 10,   /* unchanged beats, as many ticks of ours: then the guard is replaced */
+	GIVE_UP_TICKS = 10, /* unchanged beats, as many ticks of ours: then the guard is replaced */
 	RESPAWN_MS_MIN = 100,
 	RESPAWN_MS_MAX = 2000,
 	ENV_MAX = 512
@@ -29,7 +29,8 @@ static void report(struct dr_guard_link *l)
 	if (alive == l->was_alive || l->closing)
 		return;
 	l->was_alive = alive;
-	dr_log(alive ? DR_LOG_INFO : DR_LOG_WARN, alive ? "guard.alive" : "guard.lost", "pid=%d", l->guard.pid);
+	dr_log(alive ? DR_LOG_INFO : DR_LOG_WARN, alive ? "guard.alive" : "guard.lost", "pid=%d",
+	       l->guard.pid);
 	if (l->on_change != NULL)
 		l->on_change(l, alive);
 }
@@ -66,13 +67,16 @@ static void on_guard_ended(uv_poll_t *h, int status, int events)
 	(void)dr_proc_reap(l->guard.pid, NULL);
 	dr_log(DR_LOG_WARN, "guard.ended", "pid=%d", l->guard.pid);
 	l->guard = (struct dr_proc_id){ 0 };
-	l->next_try_ns = 0;
+	/* One that served is replaced at once; one that never did (a broken program) ever later. */
+	if (l->respawns == 0)
+		l->next_try_ns = 0;
 	unwatch(l);
 	report(l);
 }
 
 /* Takes pidfd over, also on failure. */
-static enum dr_err watch_guard(struct dr_guard_link *l, const struct dr_proc_id *id, int pidfd, struct dr_error *e)
+static enum dr_err watch_guard(struct dr_guard_link *l, const struct dr_proc_id *id, int pidfd,
+			       struct dr_error *e)
 {
 	int rv = uv_poll_init(l->loop, &l->watch, pidfd);
 	if (rv != 0) {
@@ -99,15 +103,20 @@ static enum dr_err spawn_guard(struct dr_guard_link *l, struct dr_error *e)
 	struct dr_proc_id id;
 	int pidfd = -1;
 	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	const char *argv[] = { l->guard_path, "--config", l->config_path, "--agent", l->agent_path,
-			       "--adopt",     pid,        NULL };
+	const char *argv[] = { l->guard_path, "--config", l->config_path, "--agent", l->agent_path, "--adopt",
+			       pid,           NULL };
 	for (char **v = environ; *v != NULL && n < ENV_MAX - 2; v++)
 		env[n++] = *v;
 	dr_guard_env_text(extra, sizeof(extra), l->memfd, 0);
 	env[n++] = extra;
 	env[n] = NULL;
-	struct dr_spawn s = { .argv = argv, .env = env, .join_fd = -1, .out_fd = STDERR_FILENO,
-			      .err_fd = STDERR_FILENO, .keep_fd = { l->memfd }, .no_wait = true };
+	struct dr_spawn s = { .argv = argv,
+			      .env = env,
+			      .join_fd = -1,
+			      .out_fd = STDERR_FILENO,
+			      .err_fd = STDERR_FILENO,
+			      .keep_fd = { l->memfd },
+			      .no_wait = true };
 	l->respawns++;
 	enum dr_err rv = dr_spawn(&s, &id, &pidfd, e);
 	if (rv == DR_OK)
@@ -179,7 +188,8 @@ static void find_parent(struct dr_guard_link *l, int32_t pid)
 	(void)!watch_guard(l, &id, fd, NULL);
 }
 
-static enum dr_err open_paths(struct dr_guard_link *l, const struct dr_guard_link_conf *conf, struct dr_error *e)
+static enum dr_err open_paths(struct dr_guard_link *l, const struct dr_guard_link_conf *conf,
+			      struct dr_error *e)
 {
 	enum dr_err rv = dr_proc_exe((int32_t)getpid(), l->agent_path, sizeof(l->agent_path), e);
 	if (rv != DR_OK)
@@ -196,8 +206,10 @@ static enum dr_err open_paths(struct dr_guard_link *l, const struct dr_guard_lin
 	return fits ? DR_OK : dr_fail(e, DR_E_RANGE, "path of the configuration or of the guard is too long");
 }
 
-enum dr_err dr_guard_link_open(struct dr_guard_link *l, uv_loop_t *loop, const struct dr_guard_link_conf *conf,
-			       void (*on_change)(struct dr_guard_link *l, bool alive), void *ctx, struct dr_error *e)
+enum dr_err dr_guard_link_open(struct dr_guard_link *l, uv_loop_t *loop,
+			       const struct dr_guard_link_conf *conf,
+			       void (*on_change)(struct dr_guard_link *l, bool alive), void *ctx,
+			       struct dr_error *e)
 {
 	int32_t guard_pid = 0;
 	memset(l, 0, sizeof(*l));

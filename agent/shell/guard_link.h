@@ -1,9 +1,9 @@
 /* guard_link.h -- the agent's side of the guard: the shared memory, a living guard, and what it is told.
  *
  * The link opens the memory that the guard handed down, or makes one and starts a guard (when the agent was
- * started by itself).  From then on it beats every DR_GUARD_BEAT_MS from a timer of the loop, watches the guard
- * by pidfd and heartbeat, and starts a new one when it died, or was silent for longer than a second of our own
- * observation (then it is killed first).  The agent renews a lease only while dr_guard_link_alive().
+ * started by itself).  From then on it beats every DR_GUARD_BEAT_MS from a timer of the loop, watches the
+ * guard by pidfd and heartbeat, and starts a new one when it died, or was silent for longer than a second of
+ * our own observation (then it is killed first).  The agent renews a lease only while dr_guard_link_alive().
  *
  * Loop thread only.  Ownership: the caller's; memory returns in `closed`. */
 #ifndef DR_AGENT_SHELL_GUARD_LINK_H
@@ -61,17 +61,19 @@ struct dr_guard_seen {
 
 /* The slot of a server ("service/member"): the one that the agent before us used, with its deadline as it
  * stands, when name and data folder agree; else a fresh, unarmed one.  mark: see shm.h, NULL for none. */
-DR_MUST_USE enum dr_err dr_guard_slot_claim(struct dr_guard_link *l, const char *name, const struct dr_cgroup *group,
-					    const char *mark, uint32_t *slot, struct dr_error *e);
+DR_MUST_USE enum dr_err dr_guard_slot_claim(struct dr_guard_link *l, const char *name,
+					    const struct dr_cgroup *group, const char *mark, uint32_t *slot,
+					    struct dr_error *e);
 /* Give it back; it must not be armed. */
 void dr_guard_slot_release(struct dr_guard_link *l, uint32_t slot);
 /* The server's main process, for the proc way; pid 0 for none. */
 void dr_guard_slot_root(struct dr_guard_link *l, uint32_t slot, const struct dr_proc_id *root);
 
 /* From deadline_ns - margin_ns (CLOCK_BOOTTIME) on the guard kills.  Arm before the server can acknowledge a
- * write under that lease, and move the deadline with each renewal granted.  Returns after the store; the guard
- * is woken when the time came nearer. */
-void dr_guard_arm(struct dr_guard_link *l, uint32_t slot, uint64_t epoch, uint64_t deadline_ns, uint64_t margin_ns);
+ * write under that lease, and move the deadline with each renewal granted.  Returns after the store; the
+ * guard is woken when the time came nearer. */
+void dr_guard_arm(struct dr_guard_link *l, uint32_t slot, uint64_t epoch, uint64_t deadline_ns,
+		  uint64_t margin_ns);
 /* Kill now, without us; stays armed until dr_guard_disarm(). */
 void dr_guard_kill_now(struct dr_guard_link *l, uint32_t slot);
 /* Only when the server was proved stopped, or runs as a standby. */

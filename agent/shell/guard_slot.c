@@ -19,7 +19,8 @@ static bool fill(struct dr_guard_slot *s, const char *name, const struct dr_cgro
 {
 	memset((void *)s, 0, sizeof(*s));
 	s->way = (uint32_t)group->way;
-	return dr_copy_text(s->name, sizeof(s->name), name) && dr_copy_text(s->group, sizeof(s->group), group->path) &&
+	return dr_copy_text(s->name, sizeof(s->name), name) &&
+	       dr_copy_text(s->group, sizeof(s->group), group->path) &&
 	       dr_copy_text(s->data_dir, sizeof(s->data_dir), group->data_dir) &&
 	       dr_copy_text(s->program, sizeof(s->program), group->program) &&
 	       dr_copy_text(s->mark, sizeof(s->mark), mark != NULL ? mark : "");
@@ -41,7 +42,8 @@ enum dr_err dr_guard_slot_claim(struct dr_guard_link *l, const char *name, const
 			return DR_OK;
 		}
 		if (atomic_load(&s->kill_at_ns) != 0)
-			return dr_fail(e, DR_E_CONFLICT, "the guard still watches %s in %s", name, s->data_dir);
+			return dr_fail(e, DR_E_CONFLICT, "the guard still watches %s in %s", name,
+				       s->data_dir);
 		atomic_store(&s->used, 0);
 		at = i;
 		break;
@@ -77,7 +79,8 @@ static void wake(struct dr_guard_link *l)
 		(void)pidfd_send_signal(l->pidfd, SIGUSR1, NULL, 0);
 }
 
-void dr_guard_arm(struct dr_guard_link *l, uint32_t slot, uint64_t epoch, uint64_t deadline_ns, uint64_t margin_ns)
+void dr_guard_arm(struct dr_guard_link *l, uint32_t slot, uint64_t epoch, uint64_t deadline_ns,
+		  uint64_t margin_ns)
 {
 	struct dr_guard_slot *s = slot_at(l, slot);
 	uint64_t at = deadline_ns > margin_ns ? deadline_ns - margin_ns : 1;

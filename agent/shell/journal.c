@@ -36,8 +36,8 @@ static enum dr_err check(const char *path, const struct dr_buf *b, struct dr_err
 	if (v.bad || magic != MAGIC)
 		return dr_fail(e, DR_E_CORRUPT, "journal %s is damaged: no head in %zu bytes", path, b->len);
 	if (version != VERSION)
-		return dr_fail(e, DR_E_CORRUPT, "journal %s is of version %u, this program knows %d", path, version,
-			       VERSION);
+		return dr_fail(e, DR_E_CORRUPT, "journal %s is of version %u, this program knows %d", path,
+			       version, VERSION);
 	if (len != dr_view_left(&v))
 		return dr_fail(e, DR_E_CORRUPT, "journal %s is damaged: %zu bytes instead of %u", path,
 			       dr_view_left(&v), len);

@@ -100,7 +100,8 @@ static enum dr_err start(struct running *r, struct dr_error *e)
 	const char *env[8] = { path, home, "LC_ALL=C", "PGCONNECT_TIMEOUT=5", "PGAPPNAME=drcoord", NULL };
 	(void)snprintf(path, sizeof(path), "PATH=%s:/usr/bin:/bin", job->local.bin_dir);
 	(void)snprintf(home, sizeof(home), "HOME=%s", job->has_user ? job->user.home : "/");
-	(void)snprintf(secret, sizeof(secret), "PGPASSWORD=%s", r->child->password != NULL ? r->child->password : "");
+	(void)snprintf(secret, sizeof(secret), "PGPASSWORD=%s",
+		       r->child->password != NULL ? r->child->password : "");
 	if (r->child->password != NULL && r->child->password[0] != '\0')
 		env[5] = secret;
 	enum dr_err rv = DR_OK;
@@ -109,8 +110,12 @@ static enum dr_err start(struct running *r, struct dr_error *e)
 	if (rv == DR_OK)
 		rv = dr_cgroup_join_fd(job->root, &job->group, &join, e);
 	if (rv == DR_OK) {
-		struct dr_spawn s = { .argv = r->child->argv, .env = env, .user = job->has_user ? &job->user : NULL,
-				      .join_fd = join, .out_fd = out[1], .err_fd = err[1] };
+		struct dr_spawn s = { .argv = r->child->argv,
+				      .env = env,
+				      .user = job->has_user ? &job->user : NULL,
+				      .join_fd = join,
+				      .out_fd = out[1],
+				      .err_fd = err[1] };
 		rv = dr_spawn(&s, &r->id, &r->pidfd, e);
 	}
 	explicit_bzero(secret, sizeof(secret));
@@ -173,7 +178,8 @@ static const char *last_line(char *tail)
 		tail[--n] = '\0';
 	/* A hint or detail stands behind the error: go back to the last line that says what failed. */
 	const char *at = tail;
-	for (const char *p = tail; p != NULL && *p != '\0'; p = strchr(p, '\n') != NULL ? strchr(p, '\n') + 1 : NULL) {
+	for (const char *p = tail; p != NULL && *p != '\0';
+	     p = strchr(p, '\n') != NULL ? strchr(p, '\n') + 1 : NULL) {
 		if (strstr(p, "error:") != NULL || strstr(p, "FATAL:") != NULL)
 			at = p;
 	}
@@ -199,8 +205,8 @@ enum dr_err pg_child_run(struct dr_pg_job *job, struct pg_child *c, struct dr_er
 		(void)poll(&p, 1, 5000);
 		bool reaped = dr_proc_reap(r.id.pid, &status);
 		if (rv == DR_OK && (!reaped || status != 0))
-			rv = dr_fail(e, DR_E_FAILED, "%s: %s: %s", name, dr_proc_status_text(status, how, sizeof(how)),
-				     last_line(job->tail));
+			rv = dr_fail(e, DR_E_FAILED, "%s: %s: %s", name,
+				     dr_proc_status_text(status, how, sizeof(how)), last_line(job->tail));
 		job->group.root = (struct dr_proc_id){ 0 };
 		(void)close(r.pidfd);
 	}

@@ -62,7 +62,8 @@ static enum dr_err base_backup(struct dr_pg_job *job, const struct places *p, st
 		rv = pg_source_conninfo(job, job->local.replication_user, NULL, source, sizeof(source), e);
 	if (rv == DR_OK) {
 		pg_program(job, "pg_basebackup", program, sizeof(program));
-		const char *args[] = { program, "-D", p->data, "-d", source, "-X", "stream", "--checkpoint=fast",
+		const char *args[] = { program,        "-D", p->data,  "-d",
+				       source,         "-X", "stream", "--checkpoint=fast",
 				       "--no-password" };
 		for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
 			pg_child_arg(&c, args[i]);
@@ -93,8 +94,10 @@ static enum dr_err swap_in(struct dr_pg_job *job, const struct places *p, struct
 		if (rename(p->data, data) != 0)
 			return dr_fail_errno(e, errno, "cannot rename %s to %s", p->data, data);
 	} else if (renameat2(AT_FDCWD, p->data, AT_FDCWD, data, RENAME_EXCHANGE) != 0) {
-		return dr_fail_errno(e, errno, "cannot swap %s and %s (a mount point can't be: put the data into a folder below)",
-				     p->data, data);
+		return dr_fail_errno(
+		    e, errno,
+		    "cannot swap %s and %s (a mount point can't be: put the data into a folder below)",
+		    p->data, data);
 	}
 	rv = dr_dir_sync(p->clone, e);
 	if (rv == DR_OK)

@@ -1,7 +1,7 @@
 /* pg_compare.c -- what does a stopped server have that the source never had (pg_jobs_own.h)?
  *
- * Both servers' ways through the timelines are laid side by side; where they part is the fork.  Whether the local
- * server wrote anything after it is seen in its WAL, which pg_waldump reads from the last checkpoint on. */
+ * Both servers' ways through the timelines are laid side by side; where they part is the fork.  Whether the
+ * local server wrote anything after it is seen in its WAL, which pg_waldump reads from the last checkpoint on. */
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
@@ -87,7 +87,8 @@ static void on_record(void *ctx, const char *line)
 }
 
 /* *end: behind the last record at or after `from`; `from` itself when there is none. */
-static enum dr_err find_end(struct dr_pg_job *job, uint32_t timeline, uint64_t from, uint64_t *end, struct dr_error *e)
+static enum dr_err find_end(struct dr_pg_job *job, uint32_t timeline, uint64_t from, uint64_t *end,
+			    struct dr_error *e)
 {
 	char program[PG_PATH], wal[PG_PATH], tli[16], lsn[PG_LSN_TEXT];
 	struct wal_end w = { 0 };
@@ -109,7 +110,8 @@ static enum dr_err find_end(struct dr_pg_job *job, uint32_t timeline, uint64_t f
 
 /* Where reading begins: the last checkpoint's redo point if it is on that timeline, else where the timeline
  * began; not before the fork when the fork is on it, since what lies before is shared. */
-static uint64_t read_from(const struct pg_control *ctl, const struct pg_history *h, const struct dr_pg_compare *c)
+static uint64_t read_from(const struct pg_control *ctl, const struct pg_history *h,
+			  const struct dr_pg_compare *c)
 {
 	uint64_t begin = h->n > 1 ? h->at[h->n - 2].end : 0;
 	uint64_t from = ctl->timeline == c->timeline && ctl->redo > begin ? ctl->redo : begin;
@@ -127,16 +129,18 @@ static enum dr_err judge_wal(struct dr_pg_compare *c, const struct pg_control *c
 	if (c->fork_timeline == c->timeline && c->extra == 0)
 		return judge(c, DR_PG_FOLLOWS, "nothing here that the source lacks");
 	if (same_timeline)
-		return judge(c, DR_PG_CLONE, "ahead of the source on the same timeline: rewinding can't tell them apart");
+		return judge(c, DR_PG_CLONE,
+			     "ahead of the source on the same timeline: rewinding can't tell them apart");
 	if (!c->checksums && !c->hints)
-		return judge(c, DR_PG_CLONE, "diverged, and neither checksums nor wal_log_hints: can't be rewound");
+		return judge(c, DR_PG_CLONE,
+			     "diverged, and neither checksums nor wal_log_hints: can't be rewound");
 	if (!ctl->full_page_writes)
 		return judge(c, DR_PG_CLONE, "diverged, and full_page_writes is off: can't be rewound");
 	return judge(c, DR_PG_REWIND, "diverged: has WAL that the source never had");
 }
 
-static enum dr_err compare_wal(struct dr_pg_job *job, const struct pg_control *ctl, const struct pg_source_seen *src,
-			       struct dr_error *e)
+static enum dr_err compare_wal(struct dr_pg_job *job, const struct pg_control *ctl,
+			       const struct pg_source_seen *src, struct dr_error *e)
 {
 	struct dr_pg_compare *c = &job->compare;
 	struct pg_history local;

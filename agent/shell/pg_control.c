@@ -62,7 +62,8 @@ enum dr_err pg_control_read(struct dr_pg_job *job, struct pg_control *out, struc
 		return rv;
 	bool sane = out->segment_bytes >= 1u << 20 && (out->segment_bytes & (out->segment_bytes - 1)) == 0;
 	if (out->system_id == 0 || out->timeline == 0 || out->state[0] == '\0' || !sane)
-		return dr_fail(e, DR_E_CORRUPT, "pg_controldata of %s says nothing usable", job->local.data_dir);
+		return dr_fail(e, DR_E_CORRUPT, "pg_controldata of %s says nothing usable",
+			       job->local.data_dir);
 	return DR_OK;
 }
 

@@ -72,7 +72,8 @@ enum dr_err dr_pg_mark_standby(const char *data_dir, struct dr_error *e)
 	char path[PATH_BYTES];
 	path_in(path, sizeof(path), data_dir, "standby.signal");
 	/* One that is there may not be durable yet. */
-	return dr_pg_is_marked(data_dir) ? dr_dir_sync(data_dir, e) : dr_pg_file_replace(data_dir, path, "", 0, e);
+	return dr_pg_is_marked(data_dir) ? dr_dir_sync(data_dir, e)
+					 : dr_pg_file_replace(data_dir, path, "", 0, e);
 }
 
 enum dr_err dr_pg_unmark_standby(const char *data_dir, struct dr_error *e)
@@ -107,8 +108,9 @@ enum dr_err dr_pg_postmaster(const char *data_dir, struct dr_proc_id *out, struc
 			return DR_OK;
 	}
 	memset(out, 0, sizeof(*out));
-	return rv != DR_OK ? rv : dr_fail(e, DR_E_NOT_FOUND, "%s is stale: %llu is another program", path,
-					  (unsigned long long)pid);
+	return rv != DR_OK ? rv
+			   : dr_fail(e, DR_E_NOT_FOUND, "%s is stale: %llu is another program", path,
+				     (unsigned long long)pid);
 }
 
 /* Whether a line of the file sets one of the keys: "key = ..." or "key ...", in any case of letters. */
@@ -138,7 +140,8 @@ static void put_setting(struct dr_buf *b, const struct dr_pg_setting *s)
 	dr_buf_put(b, "'\n", 2);
 }
 
-enum dr_err dr_pg_auto_conf(const char *data_dir, const struct dr_pg_setting *set, size_t n, struct dr_error *e)
+enum dr_err dr_pg_auto_conf(const char *data_dir, const struct dr_pg_setting *set, size_t n,
+			    struct dr_error *e)
 {
 	char path[PATH_BYTES];
 	struct dr_buf old, fresh;

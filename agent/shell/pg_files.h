@@ -1,7 +1,7 @@
 /* pg_files.h -- the few files of a PostgreSQL data folder that we read or write ourselves.
  *
- * What is written gets the owner of the data folder, is durable when the call returns, and appears whole or not
- * at all.  Blocking; any thread. */
+ * What is written gets the owner of the data folder, is durable when the call returns, and appears whole or
+ * not at all.  Blocking; any thread. */
 #ifndef DR_AGENT_SHELL_PG_FILES_H
 #define DR_AGENT_SHELL_PG_FILES_H
 
@@ -17,8 +17,8 @@ bool dr_pg_is_marked(const char *data_dir);
 DR_MUST_USE enum dr_err dr_pg_postmaster(const char *data_dir, struct dr_proc_id *out, struct dr_error *e);
 
 /* Replace a file in the data folder (path is below it, or beside it with the same owner). */
-DR_MUST_USE enum dr_err dr_pg_file_replace(const char *data_dir, const char *path, const void *bytes, size_t len,
-					   struct dr_error *e);
+DR_MUST_USE enum dr_err dr_pg_file_replace(const char *data_dir, const char *path, const void *bytes,
+					   size_t len, struct dr_error *e);
 
 struct dr_pg_setting {
 	const char *key;

@@ -74,7 +74,8 @@ enum dr_err pg_job_follow(struct dr_pg_job *job, struct dr_error *e)
 
 enum dr_err pg_conf_copy(struct dr_pg_job *job, const char *from, const char *to, struct dr_error *e)
 {
-	static const char *const names[] = { "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf" };
+	static const char *const names[] = { "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf",
+					     "pg_ident.conf" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char src[PG_PATH + 24], dst[PG_PATH + 24];
 		(void)snprintf(src, sizeof(src), "%s/%s", from, names[i]);

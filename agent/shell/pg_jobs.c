@@ -43,7 +43,8 @@ static enum dr_err check_stopped(struct dr_pg_job *job, struct dr_error *e)
 	if (rv != DR_OK && rv != DR_E_FULL)
 		return rv;
 	return n == 0 ? DR_OK
-		      : dr_fail(e, DR_E_CONFLICT, "a server works on %s (process %d)", job->local.data_dir, one.pid);
+		      : dr_fail(e, DR_E_CONFLICT, "a server works on %s (process %d)", job->local.data_dir,
+				one.pid);
 }
 
 static void run(void *arg)

@@ -1,9 +1,9 @@
 /* pg_jobs.h -- long local work on a stopped PostgreSQL: compare, salvage, rewind, clone, follow settings.
  *
  * Each job runs in a thread of its own with child processes (PostgreSQL's tools, as os_user, in a session and
- * cgroup of their own), a deadline and cancel; `done` comes once, on the loop thread.  Every job may be run again
- * after any failure, cancel or crash.  Nothing is destroyed before what it held is saved: rewind asks for the
- * salvage to be there, clone builds beside and swaps at the end.
+ * cgroup of their own), a deadline and cancel; `done` comes once, on the loop thread.  Every job may be run
+ * again after any failure, cancel or crash.  Nothing is destroyed before what it held is saved: rewind asks
+ * for the salvage to be there, clone builds beside and swaps at the end.
  *
  * Ownership: the caller's struct stays in place until done; results are read from it there. */
 #ifndef DR_AGENT_SHELL_PG_JOBS_H
@@ -19,14 +19,14 @@ struct dr_pg_local {
 	struct dr_name service, member;
 	char data_dir[DR_PATH_MAX];
 	char bin_dir[DR_PATH_MAX];
-	char os_user[DR_NAME_MAX];               /* "": as we are */
-	char superuser[DR_NAME_MAX];             /* on the source, for pg_rewind */
+	char os_user[DR_NAME_MAX];   /* "": as we are */
+	char superuser[DR_NAME_MAX]; /* on the source, for pg_rewind */
 	char superuser_password_file[DR_PATH_MAX];
-	char replication_user[DR_NAME_MAX];      /* on the source */
+	char replication_user[DR_NAME_MAX]; /* on the source */
 	char replication_password_file[DR_PATH_MAX];
-	char database[DR_NAME_MAX];              /* "" is postgres */
+	char database[DR_NAME_MAX]; /* "" is postgres */
 	char salvage_dir[DR_PATH_MAX];
-	uint64_t salvage_max;                    /* bytes of everything in salvage_dir */
+	uint64_t salvage_max; /* bytes of everything in salvage_dir */
 	/* For a member that is built from nothing, else its own files say it; "" leaves them out. */
 	char listen_host[DR_HOST_MAX];
 	uint16_t listen_port;
@@ -42,11 +42,11 @@ struct dr_pg_source {
 
 enum dr_pg_verdict {
 	DR_PG_UNKNOWN = 0,
-	DR_PG_FOLLOWS,   /* nothing of ours is missing at the source: start as a standby */
-	DR_PG_REWIND,    /* we have `extra` bytes that the source never had, and pg_rewind can take them back */
-	DR_PG_CLONE,     /* only a new copy helps: see why */
-	DR_PG_STRANGER,  /* another system identifier: nobody's copy of this service */
-	DR_PG_NOTHING    /* there is no data here: clone, nothing to salvage */
+	DR_PG_FOLLOWS, /* nothing of ours is missing at the source: start as a standby */
+	DR_PG_REWIND,  /* we have `extra` bytes that the source never had, and pg_rewind can take them back */
+	DR_PG_CLONE,   /* only a new copy helps: see why */
+	DR_PG_STRANGER, /* another system identifier: nobody's copy of this service */
+	DR_PG_NOTHING   /* there is no data here: clone, nothing to salvage */
 };
 const char *dr_pg_verdict_text(enum dr_pg_verdict v);
 
@@ -54,34 +54,34 @@ struct dr_pg_compare {
 	enum dr_pg_verdict verdict;
 	uint64_t system_id, source_system_id;
 	uint32_t timeline, source_timeline;
-	uint32_t fork_timeline;  /* the last timeline that both share */
-	uint64_t fork_lsn;       /* until where they agree */
-	uint64_t end_lsn;        /* end of our WAL (start of the last record, plus its length) */
-	uint64_t extra;          /* end_lsn - fork_lsn when diverged: bytes to salvage */
+	uint32_t fork_timeline; /* the last timeline that both share */
+	uint64_t fork_lsn;      /* until where they agree */
+	uint64_t end_lsn;       /* end of our WAL (start of the last record, plus its length) */
+	uint64_t extra;         /* end_lsn - fork_lsn when diverged: bytes to salvage */
 	uint64_t source_lsn;
 	uint32_t wal_segment_bytes;
-	bool end_known;          /* end_lsn was read from the WAL; else salvage takes every segment there is */
-	bool clean;              /* was shut down cleanly */
-	bool checksums, hints;   /* what pg_rewind needs: either */
-	char state[40];          /* as pg_controldata words it */
+	bool end_known;        /* end_lsn was read from the WAL; else salvage takes every segment there is */
+	bool clean;            /* was shut down cleanly */
+	bool checksums, hints; /* what pg_rewind needs: either */
+	char state[40];        /* as pg_controldata words it */
 	char why[DR_REASON_MAX];
 };
 
 struct dr_pg_salvage {
-	char path[DR_PATH_MAX];  /* of the salvage folder; "" when there was nothing to save */
+	char path[DR_PATH_MAX]; /* of the salvage folder; "" when there was nothing to save */
 	uint32_t files;
 	uint64_t bytes;
-	bool existed;            /* an earlier run had saved just this */
+	bool existed; /* an earlier run had saved just this */
 };
 
 enum dr_pg_job_kind {
-	DR_PG_JOB_COMPARE,   /* fills compare */
-	DR_PG_JOB_SALVAGE,   /* from compare (run first, kept in the job): copies WAL from the fork on; fills salvage.
+	DR_PG_JOB_COMPARE, /* fills compare */
+	DR_PG_JOB_SALVAGE, /* from compare (run first, kept in the job): copies WAL from the fork on; fills salvage.
 			      * NO_SPACE: the folder is full or too small; nothing was changed */
-	DR_PG_JOB_REWIND,    /* pg_rewind; then standby.signal and the settings as FOLLOW */
-	DR_PG_JOB_CLONE,     /* pg_basebackup beside, swapped in; then as FOLLOW.  Old data: DATA.old-TIME */
-	DR_PG_JOB_FOLLOW,    /* standby.signal, primary_conninfo, primary_slot_name, no synchronous_standby_names */
-	DR_PG_JOB_DISCARD    /* remove DATA.old-* and what failed clones left: call it once the member follows */
+	DR_PG_JOB_REWIND, /* pg_rewind; then standby.signal and the settings as FOLLOW */
+	DR_PG_JOB_CLONE,  /* pg_basebackup beside, swapped in; then as FOLLOW.  Old data: DATA.old-TIME */
+	DR_PG_JOB_FOLLOW, /* standby.signal, primary_conninfo, primary_slot_name, no synchronous_standby_names */
+	DR_PG_JOB_DISCARD /* remove DATA.old-* and what failed clones left: call it once the member follows */
 };
 
 struct dr_pg_job {
@@ -101,7 +101,7 @@ struct dr_pg_job {
 	struct dr_cgroup group;
 	uv_thread_t thread;
 	uv_async_t finished;
-	int cancel_fd;           /* readable once cancelled */
+	int cancel_fd; /* readable once cancelled */
 	uint64_t until_ns;
 	struct dr_os_user user;
 	bool has_user, has_thread;
@@ -110,8 +110,8 @@ struct dr_pg_job {
 
 /* Begin; an error means that done will not be called.  The server must be stopped (CONFLICT when a postmaster
  * lives), except for COMPARE and DISCARD. */
-DR_MUST_USE enum dr_err dr_pg_job_start(struct dr_pg_job *job, uv_loop_t *loop, const struct dr_cgroup_root *root,
-					struct dr_error *e);
+DR_MUST_USE enum dr_err dr_pg_job_start(struct dr_pg_job *job, uv_loop_t *loop,
+					const struct dr_cgroup_root *root, struct dr_error *e);
 /* Kill its children and end it soon; done(CANCELLED) follows.  After done: nothing to do, don't call it. */
 void dr_pg_job_cancel(struct dr_pg_job *job);
 

@@ -12,7 +12,7 @@ enum { PG_PATH = DR_PATH_MAX + 96 };
 struct pg_child {
 	const char *argv[24];
 	size_t argc;
-	const char *password;                   /* as PGPASSWORD; NULL for none */
+	const char *password;                      /* as PGPASSWORD; NULL for none */
 	void (*line)(void *ctx, const char *line); /* each line of its stdout; NULL: ignored */
 	void *ctx;
 };
@@ -33,8 +33,8 @@ struct pg_source_seen {
 };
 DR_MUST_USE enum dr_err pg_source_see(struct dr_pg_job *job, struct pg_source_seen *out, struct dr_error *e);
 /* "host=... port=... user=..." for a tool or libpq, without the password. */
-DR_MUST_USE enum dr_err pg_source_conninfo(const struct dr_pg_job *job, const char *user, const char *database,
-					   char *dst, size_t cap, struct dr_error *e);
+DR_MUST_USE enum dr_err pg_source_conninfo(const struct dr_pg_job *job, const char *user,
+					   const char *database, char *dst, size_t cap, struct dr_error *e);
 /* The first line of the file, "" without a file. */
 DR_MUST_USE enum dr_err pg_secret(const char *file, char dst[256], struct dr_error *e);
 
@@ -51,8 +51,8 @@ bool pg_control_is_clean(const struct pg_control *c);
 
 /* pg_tree.c: files and folders. */
 DR_MUST_USE enum dr_err pg_tree_remove(struct dr_pg_job *job, const char *path, struct dr_error *e);
-DR_MUST_USE enum dr_err pg_file_copy(struct dr_pg_job *job, const char *from, const char *to, char sha256_hex[65],
-				     struct dr_error *e);
+DR_MUST_USE enum dr_err pg_file_copy(struct dr_pg_job *job, const char *from, const char *to,
+				     char sha256_hex[65], struct dr_error *e);
 bool pg_exists(const char *path);
 /* Beside the data folder: "DATA.suffix". */
 void pg_beside(const struct dr_pg_job *job, const char *suffix, char dst[PG_PATH]);
@@ -73,6 +73,7 @@ DR_MUST_USE enum dr_err pg_job_discard(struct dr_pg_job *job, struct dr_error *e
 DR_MUST_USE enum dr_err pg_follow_write(struct dr_pg_job *job, const char *data_dir, bool with_listen,
 					struct dr_error *e);
 /* The configuration files of `from` into the folder `to`, durable; those that `from` lacks are left alone. */
-DR_MUST_USE enum dr_err pg_conf_copy(struct dr_pg_job *job, const char *from, const char *to, struct dr_error *e);
+DR_MUST_USE enum dr_err pg_conf_copy(struct dr_pg_job *job, const char *from, const char *to,
+				     struct dr_error *e);
 
 #endif

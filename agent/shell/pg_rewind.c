@@ -1,9 +1,9 @@
 /* pg_rewind.c -- taking back what only this server has (pg_jobs_own.h).
  *
- * pg_rewind works on a cleanly shut down server, so a crashed one first recovers by itself, in single-user mode.
- * It also brings over the source's configuration files and takes our standby.signal away: both are put right
- * again.  From its first change on until all is in order DATA.rewinding stands beside: a rewind that broke off
- * leaves a mixture that only a new copy can follow. */
+ * pg_rewind works on a cleanly shut down server, so a crashed one first recovers by itself, in single-user
+ * mode. It also brings over the source's configuration files and takes our standby.signal away: both are put
+ * right again.  From its first change on until all is in order DATA.rewinding stands beside: a rewind that
+ * broke off leaves a mixture that only a new copy can follow. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,8 +15,8 @@
 #include "agent/shell/pg_jobs_own.h"
 #include "sys/file.h"
 
-/* Our own configuration, kept beside until the rewind is in order.  One that is there is from a try that broke
- * off, and truer than what stands in the data folder now. */
+/* Our own configuration, kept beside until the rewind is in order.  One that is there is from a try that
+ * broke off, and truer than what stands in the data folder now. */
 static enum dr_err keep_conf(struct dr_pg_job *job, struct dr_error *e)
 {
 	char keep[PG_PATH], fresh[PG_PATH];
@@ -42,8 +42,12 @@ static enum dr_err recover(struct dr_pg_job *job, struct dr_error *e)
 	struct pg_child c = { .argc = 0 };
 	struct dr_error second;
 	pg_program(job, "postgres", program, sizeof(program));
-	const char *args[] = { program, "--single", "-D", job->local.data_dir, "-c", "archive_mode=on", "-c",
-			       "archive_command=false", "-c", "synchronous_standby_names=", "template1" };
+	const char *args[] = { program,    "--single",
+			       "-D",       job->local.data_dir,
+			       "-c",       "archive_mode=on",
+			       "-c",       "archive_command=false",
+			       "-c",       "synchronous_standby_names=",
+			       "template1" };
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
 		pg_child_arg(&c, args[i]);
 	enum dr_err rv = dr_pg_unmark_standby(job->local.data_dir, e);
@@ -65,7 +69,8 @@ static enum dr_err make_clean(struct dr_pg_job *job, struct dr_error *e)
 	if (rv == DR_OK)
 		rv = pg_control_read(job, &ctl, e);
 	if (rv == DR_OK && !pg_control_is_clean(&ctl))
-		rv = dr_fail(e, DR_E_FAILED, "after recovery %s is still \"%s\"", job->local.data_dir, ctl.state);
+		rv = dr_fail(e, DR_E_FAILED, "after recovery %s is still \"%s\"", job->local.data_dir,
+			     ctl.state);
 	return rv;
 }
 
@@ -76,7 +81,8 @@ static enum dr_err run_rewind(struct dr_pg_job *job, bool dry, struct dr_error *
 	struct pg_child c = { .password = secret };
 	enum dr_err rv = pg_secret(job->local.superuser_password_file, secret, e);
 	if (rv == DR_OK)
-		rv = pg_source_conninfo(job, job->local.superuser, job->local.database, source, sizeof(source), e);
+		rv = pg_source_conninfo(job, job->local.superuser, job->local.database, source,
+					sizeof(source), e);
 	if (rv == DR_OK) {
 		pg_program(job, "pg_rewind", program, sizeof(program));
 		(void)snprintf(arg, sizeof(arg), "--source-server=%s", source);

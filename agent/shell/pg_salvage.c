@@ -28,10 +28,12 @@ static void put_head(struct salvage *s)
 {
 	const struct dr_pg_compare *c = &s->job->compare;
 	char fork[PG_LSN_TEXT], end[PG_LSN_TEXT];
-	(void)snprintf(s->head, sizeof(s->head),
-		       "drcoord-salvage 1\nservice %s\nmember %s\nsystem %llu\ntimeline %u\nfork %u %s\nend %s\n",
-		       s->job->local.service.s, s->job->local.member.s, (unsigned long long)c->system_id, c->timeline,
-		       c->fork_timeline, pg_lsn_text(c->fork_lsn, fork), c->end_known ? pg_lsn_text(c->end_lsn, end) : "?");
+	(void)snprintf(
+	    s->head, sizeof(s->head),
+	    "drcoord-salvage 1\nservice %s\nmember %s\nsystem %llu\ntimeline %u\nfork %u %s\nend %s\n",
+	    s->job->local.service.s, s->job->local.member.s, (unsigned long long)c->system_id, c->timeline,
+	    c->fork_timeline, pg_lsn_text(c->fork_lsn, fork),
+	    c->end_known ? pg_lsn_text(c->end_lsn, end) : "?");
 }
 
 /* Segments from the fork to the end, of the timelines from the fork's on; and the histories of those. */
@@ -51,7 +53,8 @@ static bool is_wanted(const struct dr_pg_compare *c, const char *name)
 	       number <= (c->end_lsn - 1) / segment;
 }
 
-static enum dr_err each_file(struct salvage *s, enum dr_err (*each)(struct salvage *s, const char *name, struct dr_error *e),
+static enum dr_err each_file(struct salvage *s,
+			     enum dr_err (*each)(struct salvage *s, const char *name, struct dr_error *e),
 			     struct dr_error *e)
 {
 	enum dr_err rv = DR_OK;
@@ -122,16 +125,18 @@ static enum dr_err check_room(struct salvage *s, struct dr_error *e)
 	if (rv != DR_OK)
 		return rv;
 	if (used + s->need > l->salvage_max)
-		return dr_fail(e, DR_E_NO_SPACE,
-			       "salvage needs %llu bytes; %s holds %llu of at most %llu (salvage_max): nothing was changed, "
-			       "make room there",
-			       (unsigned long long)s->need, l->salvage_dir, (unsigned long long)used,
-			       (unsigned long long)l->salvage_max);
+		return dr_fail(
+		    e, DR_E_NO_SPACE,
+		    "salvage needs %llu bytes; %s holds %llu of at most %llu (salvage_max): nothing was changed, "
+		    "make room there",
+		    (unsigned long long)s->need, l->salvage_dir, (unsigned long long)used,
+		    (unsigned long long)l->salvage_max);
 	if (statvfs(l->salvage_dir, &fs) != 0)
 		return dr_fail_errno(e, errno, "cannot look at the file system of %s", l->salvage_dir);
 	uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
 	if (room < s->need + SPARE_BYTES)
-		return dr_fail(e, DR_E_NO_SPACE, "salvage needs %llu bytes and the disk of %s has %llu: nothing was changed",
+		return dr_fail(e, DR_E_NO_SPACE,
+			       "salvage needs %llu bytes and the disk of %s has %llu: nothing was changed",
 			       (unsigned long long)s->need, l->salvage_dir, (unsigned long long)room);
 	return DR_OK;
 }
@@ -144,7 +149,8 @@ static bool is_same(struct salvage *s, const char *path)
 	size_t n = strlen(s->head);
 	(void)snprintf(manifest, sizeof(manifest), "%s/manifest", path);
 	dr_buf_init(&b, MANIFEST_MAX);
-	bool same = dr_file_read(manifest, &b, NULL) == DR_OK && b.len >= n && memcmp(b.data, s->head, n) == 0;
+	bool same =
+	    dr_file_read(manifest, &b, NULL) == DR_OK && b.len >= n && memcmp(b.data, s->head, n) == 0;
 	dr_buf_close(&b);
 	return same;
 }
@@ -221,8 +227,8 @@ enum dr_err pg_job_salvage(struct dr_pg_job *job, struct dr_error *e)
 	if (rv != DR_OK || job->salvage.existed)
 		goto out;
 	pg_stamp(stamp);
-	if (snprintf(job->salvage.path, sizeof(job->salvage.path), "%s/%s%s", job->local.salvage_dir, prefix, stamp) >=
-	    (int)sizeof(job->salvage.path)) {
+	if (snprintf(job->salvage.path, sizeof(job->salvage.path), "%s/%s%s", job->local.salvage_dir, prefix,
+		     stamp) >= (int)sizeof(job->salvage.path)) {
 		rv = dr_fail(e, DR_E_RANGE, "path too long below %s", job->local.salvage_dir);
 		goto out;
 	}

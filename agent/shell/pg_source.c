@@ -16,8 +16,8 @@ enum dr_err pg_secret(const char *file, char dst[256], struct dr_error *e)
 	return file[0] != '\0' ? dr_file_read_line(file, dst, 256, e) : DR_OK;
 }
 
-enum dr_err pg_source_conninfo(const struct dr_pg_job *job, const char *user, const char *database, char *dst, size_t cap,
-			       struct dr_error *e)
+enum dr_err pg_source_conninfo(const struct dr_pg_job *job, const char *user, const char *database, char *dst,
+			       size_t cap, struct dr_error *e)
 {
 	struct dr_buf b;
 	char port[8];
@@ -59,18 +59,20 @@ static enum dr_err wait_socket(struct dr_pg_job *job, PGconn *c, short events, s
 static enum dr_err connect_source(struct dr_pg_job *job, PGconn **out, struct dr_error *e)
 {
 	char port[8], secret[256];
-	const char *keys[] = { "host", "port", "user", "password", "replication", "application_name", "gssencmode", NULL };
+	const char *keys[] = { "host",       "port", "user", "password", "replication", "application_name",
+			       "gssencmode", NULL };
 	(void)snprintf(port, sizeof(port), "%u", job->source.port);
 	*out = NULL;
 	enum dr_err rv = pg_secret(job->local.replication_password_file, secret, e);
 	if (rv != DR_OK)
 		return rv;
-	const char *values[] = { job->source.host, port, job->local.replication_user, secret, "true", "drcoord",
-				 "disable", NULL };
+	const char *values[] = { job->source.host, port,   job->local.replication_user,
+				 secret,           "true", "drcoord",
+				 "disable",        NULL };
 	PGconn *c = PQconnectStartParams(keys, values, 0);
 	explicit_bzero(secret, sizeof(secret));
-	PostgresPollingStatusType want = c != NULL && PQstatus(c) != CONNECTION_BAD ? PGRES_POLLING_WRITING
-										     : PGRES_POLLING_FAILED;
+	PostgresPollingStatusType want =
+	    c != NULL && PQstatus(c) != CONNECTION_BAD ? PGRES_POLLING_WRITING : PGRES_POLLING_FAILED;
 	while (rv == DR_OK && (want == PGRES_POLLING_READING || want == PGRES_POLLING_WRITING)) {
 		rv = wait_socket(job, c, want == PGRES_POLLING_READING ? POLLIN : POLLOUT, e);
 		if (rv == DR_OK)
@@ -101,7 +103,9 @@ static enum dr_err ask(struct dr_pg_job *job, PGconn *c, const char *command, in
 			enum dr_err rv = wait_socket(job, c, POLLIN, e);
 			if (rv != DR_OK || PQconsumeInput(c) != 1) {
 				PQclear(res);
-				return rv != DR_OK ? rv : dr_fail(e, DR_E_CLOSED, "%s: %s", command, PQerrorMessage(c));
+				return rv != DR_OK
+					   ? rv
+					   : dr_fail(e, DR_E_CLOSED, "%s: %s", command, PQerrorMessage(c));
 			}
 		}
 		PGresult *next = PQgetResult(c);

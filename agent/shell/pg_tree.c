@@ -58,9 +58,9 @@ enum dr_err pg_give_to_owner(const struct dr_pg_job *job, const char *path, stru
 {
 	if (!job->has_user || geteuid() == job->user.uid)
 		return DR_OK;
-	return lchown(path, job->user.uid, job->user.gid) == 0 ? DR_OK
-							       : dr_fail_errno(e, errno, "cannot give %s to %s", path,
-									       job->local.os_user);
+	return lchown(path, job->user.uid, job->user.gid) == 0
+		   ? DR_OK
+		   : dr_fail_errno(e, errno, "cannot give %s to %s", path, job->local.os_user);
 }
 
 /* Never follows a link, so a tablespace's target outside stays; absent is fine. */
@@ -91,7 +91,8 @@ static void to_hex(const unsigned char *in, unsigned n, char *out)
 		(void)snprintf(out + (size_t)2 * i, 3, "%02x", in[i]);
 }
 
-static enum dr_err copy_bytes(struct dr_pg_job *job, int in, int out, EVP_MD_CTX *md, const char *to, struct dr_error *e)
+static enum dr_err copy_bytes(struct dr_pg_job *job, int in, int out, EVP_MD_CTX *md, const char *to,
+			      struct dr_error *e)
 {
 	enum dr_err rv = DR_OK;
 	uint8_t *part = dr_xcalloc(COPY_BYTES);

@@ -75,7 +75,8 @@ enum dr_err pg_history_parse(const char *text, uint32_t timeline, struct pg_hist
 				return dr_fail(e, DR_E_PROTOCOL, "the history of timeline %u cannot be read",
 					       timeline);
 			if (out->n + 1 >= PG_HISTORY_MAX)
-				return dr_fail(e, DR_E_FULL, "the history of timeline %u is too long", timeline);
+				return dr_fail(e, DR_E_FULL, "the history of timeline %u is too long",
+					       timeline);
 			out->at[out->n].timeline = tli;
 			out->at[out->n].end = end;
 			out->n++;
@@ -88,7 +89,8 @@ enum dr_err pg_history_parse(const char *text, uint32_t timeline, struct pg_hist
 	return DR_OK;
 }
 
-bool pg_history_fork(const struct pg_history *a, const struct pg_history *b, uint32_t *timeline, uint64_t *lsn)
+bool pg_history_fork(const struct pg_history *a, const struct pg_history *b, uint32_t *timeline,
+		     uint64_t *lsn)
 {
 	size_t n = a->n < b->n ? a->n : b->n;
 	bool found = false;

@@ -29,7 +29,8 @@ DR_MUST_USE enum dr_err pg_history_parse(const char *text, uint32_t timeline, st
 
 /* Until where two servers were one: the last timeline both have, and the nearer of the two ends on it.
  * False: nothing in common.  lsn is UINT64_MAX when both are still on that timeline. */
-bool pg_history_fork(const struct pg_history *a, const struct pg_history *b, uint32_t *timeline, uint64_t *lsn);
+bool pg_history_fork(const struct pg_history *a, const struct pg_history *b, uint32_t *timeline,
+		     uint64_t *lsn);
 
 /* "000000010000000000000003" (a ".partial" behind it is fine) to its parts; false when it isn't one. */
 bool pg_segment_parse(const char *name, uint32_t segment_bytes, uint32_t *timeline, uint64_t *number);

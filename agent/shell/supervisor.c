@@ -16,7 +16,7 @@
 #include "sys/log.h"
 
 enum {
-	LOOK_MS = 500,        /* for a server that somebody else starts */
+	LOOK_MS = 500, /* for a server that somebody else starts */
 	LEFTOVERS_MS = 20,
 	STOPPING_MS = 5,
 	LOG_BYTES_MAX = 16 << 20
@@ -41,7 +41,8 @@ void super_phase(struct dr_supervisor *s, enum dr_super_phase phase)
 {
 	if (s->seen.phase != phase)
 		dr_log(DR_LOG_INFO, "server.phase", "server=%s from=%s to=%s pid=%d", s->conf.name,
-		       dr_super_phase_text(s->seen.phase), dr_super_phase_text(phase), s->seen.postmaster.pid);
+		       dr_super_phase_text(s->seen.phase), dr_super_phase_text(phase),
+		       s->seen.postmaster.pid);
 	s->seen.phase = phase;
 	super_pace(s);
 }
@@ -98,7 +99,8 @@ static void on_ended(uv_poll_t *h, int status, int events)
 	s->seen.has_status = dr_proc_reap(s->seen.postmaster.pid, &s->seen.status);
 	if (s->seen.has_status)
 		(void)dr_proc_status_text(s->seen.status, text, sizeof(text));
-	dr_log(DR_LOG_INFO, "server.ended", "server=%s pid=%d how=\"%s\"", s->conf.name, s->seen.postmaster.pid, text);
+	dr_log(DR_LOG_INFO, "server.ended", "server=%s pid=%d how=\"%s\"", s->conf.name,
+	       s->seen.postmaster.pid, text);
 	s->seen.postmaster = (struct dr_proc_id){ 0 };
 	s->watching = false;
 	uv_close((uv_handle_t *)&s->watch, on_watch_closed);
@@ -139,7 +141,8 @@ static void look_done(uv_work_t *w, int status)
 	struct dr_supervisor *s = w->data;
 	(void)status;
 	s->looking = false;
-	if (!s->closing && s->seen.phase == DR_SUPER_STOPPED && dr_proc_alive(&s->looked) != (s->seen.foreign.pid > 0)) {
+	if (!s->closing && s->seen.phase == DR_SUPER_STOPPED &&
+	    dr_proc_alive(&s->looked) != (s->seen.foreign.pid > 0)) {
 		s->seen.foreign = dr_proc_alive(&s->looked) ? s->looked : (struct dr_proc_id){ 0 };
 		dr_log(DR_LOG_WARN, "server.foreign", "server=%s pid=%d", s->conf.name, s->seen.foreign.pid);
 		super_report(s);
@@ -273,10 +276,12 @@ static enum dr_err open_log(struct dr_supervisor *s, int *fd, struct dr_error *e
 		(void)rename(s->conf.log_path, older);
 	}
 	*fd = open(s->conf.log_path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640);
-	return *fd >= 0 ? DR_OK : dr_fail_errno(e, errno, "cannot open the server's log %s", s->conf.log_path);
+	return *fd >= 0 ? DR_OK
+			: dr_fail_errno(e, errno, "cannot open the server's log %s", s->conf.log_path);
 }
 
-static enum dr_err spawn_server(struct dr_supervisor *s, struct dr_proc_id *id, int *pidfd, struct dr_error *e)
+static enum dr_err spawn_server(struct dr_supervisor *s, struct dr_proc_id *id, int *pidfd,
+				struct dr_error *e)
 {
 	char program[DR_PATH_MAX + 16], path[DR_PATH_MAX + 64], home[DR_PATH_MAX + 8];
 	int log = -1, join = -1;
@@ -285,13 +290,18 @@ static enum dr_err spawn_server(struct dr_supervisor *s, struct dr_proc_id *id, 
 	(void)snprintf(home, sizeof(home), "HOME=%s", s->has_user ? s->user.home : "/");
 	const char *argv[] = { program, "-D", s->conf.data_dir, NULL };
 	/* If the kernel runs out of memory, it shall take a backend, not the postmaster's whole family. */
-	const char *env[] = { path, home, "LANG=C.UTF-8", "PG_OOM_ADJUST_FILE=/proc/self/oom_score_adj", NULL };
+	const char *env[] = { path, home, "LANG=C.UTF-8", "PG_OOM_ADJUST_FILE=/proc/self/oom_score_adj",
+			      NULL };
 	enum dr_err rv = open_log(s, &log, e);
 	if (rv == DR_OK)
 		rv = dr_cgroup_join_fd(s->root, &s->group, &join, e);
 	if (rv == DR_OK) {
-		struct dr_spawn spawn = { .argv = argv, .env = env, .user = s->has_user ? &s->user : NULL,
-					  .join_fd = join, .out_fd = log, .err_fd = log };
+		struct dr_spawn spawn = { .argv = argv,
+					  .env = env,
+					  .user = s->has_user ? &s->user : NULL,
+					  .join_fd = join,
+					  .out_fd = log,
+					  .err_fd = log };
 		rv = dr_spawn(&spawn, id, pidfd, e);
 	}
 	if (log >= 0)

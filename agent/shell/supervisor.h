@@ -9,8 +9,8 @@
  *                         |                 |
  *                         +--postmaster died+--> LEFTOVERS --kill--> STOPPED
  *
- * Loop thread only; start and adopt read /proc and fork (a few ms), nothing waits for the server.  Ownership: the
- * caller's; memory returns in `closed`. */
+ * Loop thread only; start and adopt read /proc and fork (a few ms), nothing waits for the server.  Ownership:
+ * the caller's; memory returns in `closed`. */
 #ifndef DR_AGENT_SHELL_SUPERVISOR_H
 #define DR_AGENT_SHELL_SUPERVISOR_H
 
@@ -19,11 +19,12 @@
 #include "sys/cgroup.h"
 
 struct dr_supervisor_conf {
-	char name[2 * DR_NAME_MAX];  /* "service-member": names the cgroup */
+	char name[2 * DR_NAME_MAX]; /* "service-member": names the cgroup */
 	char data_dir[DR_PATH_MAX];
 	char bin_dir[DR_PATH_MAX];
-	char os_user[DR_NAME_MAX];   /* "": as we are */
-	char log_path[DR_PATH_MAX];  /* the server's stdout and stderr, appended; moved to .1 beyond 16 MiB at start */
+	char os_user[DR_NAME_MAX]; /* "": as we are */
+	char log_path
+	    [DR_PATH_MAX]; /* the server's stdout and stderr, appended; moved to .1 beyond 16 MiB at start */
 };
 
 enum dr_super_phase { DR_SUPER_STOPPED, DR_SUPER_RUNNING, DR_SUPER_STOPPING, DR_SUPER_LEFTOVERS };
@@ -34,11 +35,11 @@ struct dr_super_seen {
 	struct dr_proc_id postmaster; /* RUNNING, STOPPING */
 	bool adopted;                 /* it ran before us, or was started by somebody else */
 	bool group_empty;
-	bool ended;                   /* a postmaster has ended under our eyes: */
-	bool has_status;              /* ... and we were its parent: */
-	int status;                   /* as from waitpid(2) */
-	uint64_t ended_ns;            /* CLOCK_BOOTTIME when we noticed */
-	struct dr_proc_id foreign;    /* a postmaster of this data folder that isn't ours; pid 0: none */
+	bool ended;                /* a postmaster has ended under our eyes: */
+	bool has_status;           /* ... and we were its parent: */
+	int status;                /* as from waitpid(2) */
+	uint64_t ended_ns;         /* CLOCK_BOOTTIME when we noticed */
+	struct dr_proc_id foreign; /* a postmaster of this data folder that isn't ours; pid 0: none */
 };
 
 struct dr_supervisor;
@@ -47,9 +48,9 @@ typedef void dr_super_cb(struct dr_supervisor *s, const struct dr_super_seen *se
 typedef void dr_super_stopped_cb(struct dr_supervisor *s, bool proved, const struct dr_error *e);
 
 struct dr_supervisor {
-	void *ctx;                    /* the caller's */
-	struct dr_super_seen seen;    /* read-only for the caller */
-	struct dr_cgroup group;       /* read-only: for dr_guard_slot_claim */
+	void *ctx;                 /* the caller's */
+	struct dr_super_seen seen; /* read-only for the caller */
+	struct dr_cgroup group;    /* read-only: for dr_guard_slot_claim */
 	/* private */
 	struct dr_supervisor_conf conf;
 	const struct dr_cgroup_root *root;
@@ -69,11 +70,12 @@ struct dr_supervisor {
 	void (*closed)(struct dr_supervisor *s);
 };
 
-/* No process is touched.  root must outlive the supervisor.  on_change comes from the loop, after every change
- * of `seen`. */
-DR_MUST_USE enum dr_err dr_supervisor_init(struct dr_supervisor *s, uv_loop_t *loop, const struct dr_cgroup_root *root,
-					   const struct dr_supervisor_conf *conf, dr_super_cb *on_change, void *ctx,
-					   struct dr_error *e);
+/* No process is touched.  root must outlive the supervisor.  on_change comes from the loop, after every
+ * change of `seen`. */
+DR_MUST_USE enum dr_err dr_supervisor_init(struct dr_supervisor *s, uv_loop_t *loop,
+					   const struct dr_cgroup_root *root,
+					   const struct dr_supervisor_conf *conf, dr_super_cb *on_change,
+					   void *ctx, struct dr_error *e);
 /* The server goes on running.  closed may be NULL. */
 void dr_supervisor_close(struct dr_supervisor *s, void (*closed)(struct dr_supervisor *s));
 
@@ -81,15 +83,16 @@ void dr_supervisor_close(struct dr_supervisor *s, void (*closed)(struct dr_super
  * restart.  NOT_FOUND: none runs (processes that it left behind are then reported as LEFTOVERS). */
 DR_MUST_USE enum dr_err dr_supervisor_adopt(struct dr_supervisor *s, struct dr_error *e);
 
-/* Start the server; DR_OK: it was spawned, whether it accepts connections is for a probe to see.  as_standby puts
- * standby.signal there first.  BUSY: phase is not STOPPED.  CONFLICT: somebody else runs a server there. */
+/* Start the server; DR_OK: it was spawned, whether it accepts connections is for a probe to see.  as_standby
+ * puts standby.signal there first.  BUSY: phase is not STOPPED.  CONFLICT: somebody else runs a server there. */
 DR_MUST_USE enum dr_err dr_supervisor_start(struct dr_supervisor *s, bool as_standby, struct dr_error *e);
 
-/* Stop: fast (SIGINT), after fast_ms immediate (SIGQUIT), after immediate_ms more SIGKILL to all; 0 skips a rung.
- * `stopped` is called once, later, with the proof or, when processes can't be killed within 10 s, without it.
- * Called again while stopping: the nearer times and the newer callback count (the older one is called with
- * CANCELLED). */
-void dr_supervisor_stop(struct dr_supervisor *s, uint32_t fast_ms, uint32_t immediate_ms, dr_super_stopped_cb *stopped);
+/* Stop: fast (SIGINT), after fast_ms immediate (SIGQUIT), after immediate_ms more SIGKILL to all; 0 skips a
+ * rung. `stopped` is called once, later, with the proof or, when processes can't be killed within 10 s,
+ * without it. Called again while stopping: the nearer times and the newer callback count (the older one is
+ * called with CANCELLED). */
+void dr_supervisor_stop(struct dr_supervisor *s, uint32_t fast_ms, uint32_t immediate_ms,
+			dr_super_stopped_cb *stopped);
 
 /* SIGKILL to all at once, foreign ones included, again until nobody is left. */
 void dr_supervisor_kill(struct dr_supervisor *s, dr_super_stopped_cb *stopped);

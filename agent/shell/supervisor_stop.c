@@ -9,8 +9,8 @@
 #include "sys/log.h"
 
 enum {
-	GRACE_MS = 50,          /* children of an ended postmaster may go by themselves so long */
-	GIVE_UP_MS = 10000,     /* unkillable: waiting inside the kernel, most likely for a disk */
+	GRACE_MS = 50,      /* children of an ended postmaster may go by themselves so long */
+	GIVE_UP_MS = 10000, /* unkillable: waiting inside the kernel, most likely for a disk */
 	KILL_AGAIN_MS = 20,
 	STRANGERS_MAX = 64
 };
@@ -66,7 +66,9 @@ static void climb(struct dr_supervisor *s, int rung)
 	uint64_t now = dr_clock_boot_ns();
 	s->rung = rung;
 	dr_log(DR_LOG_INFO, "server.stop", "server=%s how=%s", s->conf.name,
-	       rung == RUNG_FAST ? "fast" : rung == RUNG_IMMEDIATE ? "immediate" : "kill");
+	       rung == RUNG_FAST        ? "fast"
+	       : rung == RUNG_IMMEDIATE ? "immediate"
+					: "kill");
 	if (rung == RUNG_KILL) {
 		s->kill_began_ns = now;
 		s->ended_grace_ns = now;
@@ -103,8 +105,8 @@ void super_stop_tick(struct dr_supervisor *s)
 		climb(s, now >= s->immediate_until_ns ? RUNG_KILL : RUNG_IMMEDIATE);
 	else if (s->rung == RUNG_IMMEDIATE && now >= s->immediate_until_ns)
 		climb(s, RUNG_KILL);
-	else if (s->rung != RUNG_KILL && s->seen.postmaster.pid == 0 && now - s->ended_grace_ns >= GRACE_MS * MS &&
-		 !s->seen.group_empty)
+	else if (s->rung != RUNG_KILL && s->seen.postmaster.pid == 0 &&
+		 now - s->ended_grace_ns >= GRACE_MS * MS && !s->seen.group_empty)
 		climb(s, RUNG_KILL);
 	if (s->rung == RUNG_KILL || s->seen.postmaster.pid == 0)
 		check_proof(s);
@@ -129,7 +131,8 @@ static void replace_callback(struct dr_supervisor *s, dr_super_stopped_cb *stopp
 }
 
 /* The first look comes with the next tick, so `stopped` is never called from inside. */
-void dr_supervisor_stop(struct dr_supervisor *s, uint32_t fast_ms, uint32_t immediate_ms, dr_super_stopped_cb *stopped)
+void dr_supervisor_stop(struct dr_supervisor *s, uint32_t fast_ms, uint32_t immediate_ms,
+			dr_super_stopped_cb *stopped)
 {
 	uint64_t now = dr_clock_boot_ns();
 	uint64_t fast_until = now + fast_ms * MS;
@@ -137,7 +140,7 @@ void dr_supervisor_stop(struct dr_supervisor *s, uint32_t fast_ms, uint32_t imme
 	bool again = s->rung != RUNG_NONE;
 	s->fast_until_ns = again && s->fast_until_ns < fast_until ? s->fast_until_ns : fast_until;
 	s->immediate_until_ns =
-		again && s->immediate_until_ns < immediate_until ? s->immediate_until_ns : immediate_until;
+	    again && s->immediate_until_ns < immediate_until ? s->immediate_until_ns : immediate_until;
 	replace_callback(s, stopped);
 	int rung = fast_ms > 0 ? RUNG_FAST : immediate_ms > 0 ? RUNG_IMMEDIATE : RUNG_KILL;
 	if (s->seen.postmaster.pid == 0)

@@ -1,5 +1,5 @@
-/* guard_agent.c -- stands in for drcoord-agent in test_guard.c: it uses the real guard link and keeps a "server"
- * (a tree of sleeping processes) under a lease that it renews from its own loop.
+/* guard_agent.c -- stands in for drcoord-agent in test_guard.c: it uses the real guard link and keeps a
+ * "server" (a tree of sleeping processes) under a lease that it renews from its own loop.
  *
  * --config names a folder.  In it: `ttl` (ms), `refuse` (if there: exit as if the configuration were wrong);
  * written: `status` (one line of numbers, see write_status), `victims` by the server's script. */
@@ -32,9 +32,10 @@ static void write_status(void)
 	struct dr_error e;
 	dr_guard_see(&guard_link, slot, &seen);
 	(void)snprintf(path, sizeof(path), "%s/status", folder);
-	int n = snprintf(text, sizeof(text), "%d %d %d %d %llu %llu %d\n", (int)getpid(), guard_link.guard.pid,
-			 dr_guard_link_alive(&guard_link), dr_guard_link_inherited(&guard_link),
-			 (unsigned long long)seen.kills, (unsigned long long)seen.kill_done_ns, (int)root.way);
+	int n =
+	    snprintf(text, sizeof(text), "%d %d %d %d %llu %llu %d\n", (int)getpid(), guard_link.guard.pid,
+		     dr_guard_link_alive(&guard_link), dr_guard_link_inherited(&guard_link),
+		     (unsigned long long)seen.kills, (unsigned long long)seen.kill_done_ns, (int)root.way);
 	if (dr_file_replace(path, text, (size_t)n, 0600, &e) != DR_OK)
 		(void)fprintf(stderr, "%s\n", e.msg);
 }
@@ -64,12 +65,14 @@ static void start_server(void)
 	struct dr_proc_id id;
 	int join = -1;
 	char script[3 * DR_PATH_MAX];
-	(void)snprintf(script, sizeof(script),
-		       "cd %s/data && echo $$ >>../victims && (setsid sh -c 'echo $$ >>../victims; trap \"\" TERM INT; "
-		       "sleep 600 & echo $! >>../victims; wait' &) ; sleep 600 & echo $! >>../victims; wait",
-		       folder);
+	(void)snprintf(
+	    script, sizeof(script),
+	    "cd %s/data && echo $$ >>../victims && (setsid sh -c 'echo $$ >>../victims; trap \"\" TERM INT; "
+	    "sleep 600 & echo $! >>../victims; wait' &) ; sleep 600 & echo $! >>../victims; wait",
+	    folder);
 	const char *argv[] = { "/bin/sh", "-c", script, NULL };
-	if (dr_cgroup_make(&root, &group, &e) != DR_OK || dr_cgroup_join_fd(&root, &group, &join, &e) != DR_OK) {
+	if (dr_cgroup_make(&root, &group, &e) != DR_OK ||
+	    dr_cgroup_join_fd(&root, &group, &join, &e) != DR_OK) {
 		(void)fprintf(stderr, "%s\n", e.msg);
 		exit(1);
 	}
@@ -95,7 +98,8 @@ int main(int argc, char **argv)
 	if (access(path, F_OK) == 0)
 		return DR_GUARD_EXIT_CONFIG;
 	(void)snprintf(path, sizeof(path), "%s/ttl", folder);
-	if (dr_file_read_line(path, line, sizeof(line), &e) != DR_OK || dr_parse_u64(line, 1, 60000, &ttl_ms) != DR_OK)
+	if (dr_file_read_line(path, line, sizeof(line), &e) != DR_OK ||
+	    dr_parse_u64(line, 1, 60000, &ttl_ms) != DR_OK)
 		return 1;
 	uv_loop_t *loop = uv_default_loop();
 	dr_cgroup_root_open(&root, false);

@@ -69,8 +69,11 @@ int pg_world_run(struct pg_world *w, const char *const *argv, char *out, size_t 
 	struct dr_error e;
 	size_t n = 0;
 	assert_int_equal(pipe2(ends, 0x80000 /* O_CLOEXEC */), 0);
-	struct dr_spawn s = { .argv = argv, .user = w->os_user[0] != '\0' ? &w->user : NULL, .join_fd = -1,
-			      .out_fd = ends[1], .err_fd = out != NULL ? -1 : 2 };
+	struct dr_spawn s = { .argv = argv,
+			      .user = w->os_user[0] != '\0' ? &w->user : NULL,
+			      .join_fd = -1,
+			      .out_fd = ends[1],
+			      .err_fd = out != NULL ? -1 : 2 };
 	enum dr_err rv = dr_spawn(&s, &id, NULL, &e);
 	(void)close(ends[1]);
 	if (rv != DR_OK)
@@ -100,7 +103,8 @@ void pg_world_init(struct pg_world *w, int at)
 	char ignored[4096];
 	(void)snprintf(program, sizeof(program), "%s/initdb", w->bin);
 	(void)snprintf(port, sizeof(port), "%u", s->port);
-	const char *argv[] = { program, "-A", "trust", "-N", "-U", "postgres", "--data-checksums", "-D", s->data, NULL };
+	const char *argv[] = { program, "-A",    "trust", "-N", "-U", "postgres", "--data-checksums",
+			       "-D",    s->data, NULL };
 	assert_int_equal(pg_world_run(w, argv, ignored, sizeof(ignored)), 0);
 	const struct dr_pg_setting set[] = { { "port", port },
 					     { "listen_addresses", "127.0.0.1" },
@@ -156,8 +160,10 @@ int pg_world_sql(struct pg_world *w, int at, const char *sql, char *out, size_t 
 	char program[DR_PATH_MAX + 16], port[8];
 	(void)snprintf(program, sizeof(program), "%s/psql", w->bin);
 	(void)snprintf(port, sizeof(port), "%u", w->server[at].port);
-	const char *argv[] = { program, "-XAtq", "-h", w->server[at].socket_dir, "-p", port, "-U", "postgres",
-			       "-d",    "postgres", "-c", sql, NULL };
+	const char *argv[] = { program, "-XAtq",    "-h", w->server[at].socket_dir,
+			       "-p",    port,       "-U", "postgres",
+			       "-d",    "postgres", "-c", sql,
+			       NULL };
 	int rv = pg_world_run(w, argv, out, cap);
 	size_t n = strlen(out);
 	if (n > 0 && out[n - 1] == '\n')

@@ -18,8 +18,8 @@ struct pg_server {
 	uint16_t port;
 	struct dr_supervisor super;
 	bool open;
-	int changes;               /* calls of on_change */
-	int stopped;               /* calls of the stop callback */
+	int changes; /* calls of on_change */
+	int stopped; /* calls of the stop callback */
 	bool proved;
 	struct dr_error stop_error;
 };
@@ -57,14 +57,14 @@ bool pg_world_says(struct pg_world *w, int at, const char *sql, const char *want
 /* One turn of the loop, at most a few ms. */
 void pg_world_turn(struct pg_world *w);
 
-#define PG_WAIT(w, cond) \
-	do { \
-		uint64_t give_up_at = uv_hrtime() + (uint64_t)PG_WORLD_WAIT_MS * 1000000u; \
-		while (!(cond)) { \
-			if (uv_hrtime() > give_up_at) \
-				fail_msg("never: %s", #cond); \
-			pg_world_turn(w); \
-		} \
+#define PG_WAIT(w, cond)                                                                                     \
+	do {                                                                                                 \
+		uint64_t give_up_at = uv_hrtime() + (uint64_t)PG_WORLD_WAIT_MS * 1000000u;                   \
+		while (!(cond)) {                                                                            \
+			if (uv_hrtime() > give_up_at)                                                        \
+				fail_msg("never: %s", #cond);                                                \
+			pg_world_turn(w);                                                                    \
+		}                                                                                            \
 	} while (0)
 
 #endif

@@ -28,7 +28,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	static const char *const names[] = { "journal", "postgresql.auto.conf", "standby.signal", "postmaster.pid", "" };
+	static const char *const names[] = { "journal", "postgresql.auto.conf", "standby.signal",
+					     "postmaster.pid", "" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char path[128];
 		(void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
@@ -83,7 +84,8 @@ static void test_journal(void **state)
 	dr_buf_put_u8(&raw, 0);
 	assert_int_equal(dr_file_replace(in("journal"), raw.data, raw.len, 0600, &e), DR_OK);
 	assert_int_equal(read_journal(&b), DR_E_CORRUPT);
-	assert_int_equal(dr_journal_store_write("/nowhere/journal", record, sizeof(record), &e), DR_E_NOT_FOUND);
+	assert_int_equal(dr_journal_store_write("/nowhere/journal", record, sizeof(record), &e),
+			 DR_E_NOT_FOUND);
 	dr_buf_close(&b);
 	dr_buf_close(&raw);
 }
@@ -118,9 +120,10 @@ static void test_history(void **state)
 	assert_int_equal(tli, 1);
 	assert_true(lsn == UINT64_MAX);
 	/* The source left timeline 1 and then 2. */
-	assert_int_equal(pg_history_parse("1\t0/3000060\tno recovery target specified\n\n# a comment\n2\t0/5000000\tx\n", 3,
-					  &b, &e),
-			 DR_OK);
+	assert_int_equal(
+	    pg_history_parse("1\t0/3000060\tno recovery target specified\n\n# a comment\n2\t0/5000000\tx\n",
+			     3, &b, &e),
+	    DR_OK);
 	assert_int_equal(b.n, 3);
 	assert_true(pg_history_fork(&a, &b, &tli, &lsn));
 	assert_int_equal(tli, 1);
@@ -154,14 +157,16 @@ static void test_auto_conf(void **state)
 	(void)state;
 	struct dr_buf b;
 	struct dr_error e;
-	static const char before[] = "# Do not edit\nprimary_conninfo = 'old'\nwork_mem='4MB'\n PRIMARY_CONNINFO 'older'\n"
-				     "primary_conninfo_x = 1\nsynchronous_standby_names = 'ANY 1 (b)'";
+	static const char before[] =
+	    "# Do not edit\nprimary_conninfo = 'old'\nwork_mem='4MB'\n PRIMARY_CONNINFO 'older'\n"
+	    "primary_conninfo_x = 1\nsynchronous_standby_names = 'ANY 1 (b)'";
 	static const char after[] = "# Do not edit\nwork_mem='4MB'\nprimary_conninfo_x = 1\n"
 				    "primary_conninfo = 'password=''it\\\\''s'''\n";
 	const struct dr_pg_setting set[] = { { "primary_conninfo", "password='it\\'s'" },
 					     { "synchronous_standby_names", NULL } };
 	const struct dr_pg_setting evil[] = { { "primary_conninfo", "x\nfsync = off" } };
-	assert_int_equal(dr_file_replace(in("postgresql.auto.conf"), before, sizeof(before) - 1, 0600, &e), DR_OK);
+	assert_int_equal(dr_file_replace(in("postgresql.auto.conf"), before, sizeof(before) - 1, 0600, &e),
+			 DR_OK);
 	for (int twice = 0; twice < 2; twice++) {
 		assert_int_equal(dr_pg_auto_conf(folder, set, 2, &e), DR_OK);
 		dr_buf_init(&b, 4096);

@@ -1,5 +1,5 @@
-/* test_guard.c -- drcoord-guard as a program, over real processes: it kills in time what the agent can't, brings
- * the agent back, and is brought back by it.  The agent is guard_agent.c. */
+/* test_guard.c -- drcoord-guard as a program, over real processes: it kills in time what the agent can't,
+ * brings the agent back, and is brought back by it.  The agent is guard_agent.c. */
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -48,18 +48,18 @@ static bool see_status(struct world *w, struct status *s)
 	char path[128], line[256];
 	(void)snprintf(path, sizeof(path), "%s/status", w->folder);
 	return dr_file_read_line(path, line, sizeof(line), NULL) == DR_OK &&
-	       sscanf(line, "%d %d %d %d %llu %llu %d", &s->agent, &s->guard, &s->alive, &s->inherited, &s->kills,
-		      &s->done, &s->way) == 7;
+	       sscanf(line, "%d %d %d %d %llu %llu %d", &s->agent, &s->guard, &s->alive, &s->inherited,
+		      &s->kills, &s->done, &s->way) == 7;
 }
 
-#define WAIT_FOR(cond) \
-	do { \
-		uint64_t give_up_at = dr_clock_boot_ns() + WAIT_MS * MS; \
-		while (!(cond)) { \
-			if (dr_clock_boot_ns() > give_up_at) \
-				fail_msg("never: %s", #cond); \
-			nap(); \
-		} \
+#define WAIT_FOR(cond)                                                                                       \
+	do {                                                                                                 \
+		uint64_t give_up_at = dr_clock_boot_ns() + WAIT_MS * MS;                                     \
+		while (!(cond)) {                                                                            \
+			if (dr_clock_boot_ns() > give_up_at)                                                 \
+				fail_msg("never: %s", #cond);                                                \
+			nap();                                                                               \
+		}                                                                                            \
 	} while (0)
 
 static bool serves(struct world *w, struct status *s)
@@ -151,7 +151,8 @@ static int tear_down(void **state)
 	while (dr_cgroup_remove(&w->root, &w->group, NULL) == DR_E_BUSY)
 		nap();
 	dr_cgroup_root_close(&w->root);
-	static const char *const files[] = { "status", "victims", "ttl", "refuse", "data/standby.signal", "data", "" };
+	static const char *const files[] = { "status", "victims", "ttl", "refuse", "data/standby.signal",
+					     "data",   "" };
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		char path[128];
 		(void)snprintf(path, sizeof(path), "%s/%s", w->folder, files[i]);
@@ -218,7 +219,8 @@ static void test_dead_agent(void **state)
 		uint64_t at = dr_clock_boot_ns();
 		assert_int_equal(kill(before.agent, SIGKILL), 0);
 		WAIT_FOR(serves(w, &s) && s.agent != before.agent);
-		print_message("agent back %llu ms after kill -9\n", (unsigned long long)((dr_clock_boot_ns() - at) / MS));
+		print_message("agent back %llu ms after kill -9\n",
+			      (unsigned long long)((dr_clock_boot_ns() - at) / MS));
 		assert_true(s.inherited);
 		assert_int_equal(s.guard, before.guard);
 		assert_int_equal(living(w), VICTIMS);

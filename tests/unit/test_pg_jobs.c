@@ -1,5 +1,5 @@
-/* test_pg_jobs.c -- compare, salvage, rewind, clone, follow on real servers: a primary crashes with WAL that nobody
- * got, its standby is promoted, and it has to come back as a standby without that WAL being lost. */
+/* test_pg_jobs.c -- compare, salvage, rewind, clone, follow on real servers: a primary crashes with WAL that
+ * nobody got, its standby is promoted, and it has to come back as a standby without that WAL being lost. */
 #include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -108,16 +108,18 @@ static void stop(struct pg_world *w, int at, uint32_t fast_ms)
 
 static void make_slots(struct pg_world *w, int at)
 {
-	sql(w, at, "select pg_create_physical_replication_slot(n, true) from unnest(array['drcoord_pg_a','drcoord_pg_b'])"
-		   " n where not exists (select from pg_replication_slots where slot_name = n)");
+	sql(w, at,
+	    "select pg_create_physical_replication_slot(n, true) from unnest(array['drcoord_pg_a','drcoord_pg_b'])"
+	    " n where not exists (select from pg_replication_slots where slot_name = n)");
 }
 
 static bool streams(struct pg_world *w, int primary, int standby)
 {
 	char text[256];
-	(void)snprintf(text, sizeof(text),
-		       "select count(*) from pg_stat_replication where application_name = '%s' and state = 'streaming'",
-		       w->server[standby].name);
+	(void)snprintf(
+	    text, sizeof(text),
+	    "select count(*) from pg_stat_replication where application_name = '%s' and state = 'streaming'",
+	    w->server[standby].name);
 	return pg_world_says(w, primary, text, "1");
 }
 
@@ -214,7 +216,8 @@ static void check_manifest(const char *folder)
 			continue;
 		files++;
 		/* Another program's word for the checksum. */
-		(void)snprintf(command, sizeof(command), "echo '%s  %s/%s' | sha256sum -c --quiet", sum, folder, name);
+		(void)snprintf(command, sizeof(command), "echo '%s  %s/%s' | sha256sum -c --quiet", sum,
+			       folder, name);
 		const char *argv[] = { "/bin/sh", "-c", command, NULL };
 		struct pg_world as_we_are = { .os_user = "" };
 		assert_int_equal(pg_world_run(&as_we_are, argv, NULL, 0), 0);

@@ -88,8 +88,9 @@ static void test_spawn(void **state)
 	int kept = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	char script[256];
 	assert_true(leaky > 2 && kept > 2);
-	(void)snprintf(script, sizeof(script), "test -e /proc/self/fd/%d && echo leak; test -e /proc/self/fd/%d && echo kept",
-		       leaky, kept);
+	(void)snprintf(script, sizeof(script),
+		       "test -e /proc/self/fd/%d && echo leak; test -e /proc/self/fd/%d && echo kept", leaky,
+		       kept);
 	struct dr_spawn s = { .join_fd = -1, .err_fd = -1, .keep_fd = { kept } };
 	hear(script, &s, out, sizeof(out));
 	assert_string_equal(out, "kept\n");
@@ -98,8 +99,9 @@ static void test_spawn(void **state)
 	/* A session of its own, default signals although we ignore one. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	struct dr_spawn own = { .join_fd = -1, .err_fd = -1 };
-	hear("pid=$$; set -- $(cat /proc/self/stat); test \"$6\" = $pid && echo leader; grep SigIgn /proc/self/status", &own,
-	     out, sizeof(out));
+	hear(
+	    "pid=$$; set -- $(cat /proc/self/stat); test \"$6\" = $pid && echo leader; grep SigIgn /proc/self/status",
+	    &own, out, sizeof(out));
 	assert_string_equal(out, "leader\nSigIgn:\t0000000000000000\n");
 	const char *missing[] = { "/nowhere/program", NULL };
 	struct dr_spawn bad = { .argv = missing, .join_fd = -1, .out_fd = -1, .err_fd = -1 };
