@@ -26,7 +26,7 @@ static enum dr_exit read_answer(const struct dr_cli *c, const char *json, struct
 	} else {
 		*version = (uint64_t)json_integer_value(number);
 	}
-	if (rv == DR_EXIT_OK && yaml != NULL && yaml[0] != '\0') {
+	if (rv == DR_EXIT_OK && *version != 0 && yaml != NULL) {
 		struct dr_conf_problems *p = dr_xcalloc(sizeof(*p));
 		/* It was accepted once; what newer rules say of it does not keep it from being replaced. */
 		if (dr_conf_parse_spec("the spec in force", yaml, strlen(yaml), now, p) != DR_OK)

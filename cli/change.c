@@ -41,7 +41,8 @@ enum dr_exit dr_client_request_build(struct dr_cli *c, struct dr_client_request 
 {
 	const char *address = dr_argument(c, "ADDRESS");
 	memset(r, 0, sizeof(*r));
-	while (r->id == 0) {
+	/* 0 and 1 mean something else; bit 0 tells the questions before a change from the change. */
+	while (r->id < 4) {
 		if (getrandom(&r->id, sizeof(r->id), 0) != (ssize_t)sizeof(r->id))
 			r->id = 0;
 	}
@@ -107,20 +108,31 @@ enum dr_exit dr_client_ask(struct dr_cli *c, const struct dr_client_request *r,
 	return answer->code != DR_OK ? dr_client_refused(c, answer) : DR_EXIT_OK;
 }
 
+/* A change that opened a plan is followed by its number; others by what they answer. */
+static void show_value(json_t *v)
+{
+	json_t *plan = json_object_get(v, "plan");
+	if (json_is_integer(plan) && json_integer_value(plan) > 0)
+		(void)printf("plan %" JSON_INTEGER_FORMAT "\n", json_integer_value(plan));
+	else if (json_is_true(json_object_get(v, "accepted")) ||
+		 json_object_size(v) + json_array_size(v) == 0)
+		(void)printf("done\n");
+	else
+		dr_out_json_as_text(v, stdout);
+}
+
 static void show(const struct dr_cli *c, const struct dr_client_response *a)
 {
 	const char *text = a->json != NULL && a->json[0] != '\0' ? a->json : "{}";
 	json_t *v = json_loads(text, JSON_DECODE_ANY, NULL);
 	if (c->json)
 		(void)printf("%s\n", text);
-	else if (v != NULL && json_object_size(v) + json_array_size(v) > 0)
-		dr_out_json_as_text(v, stdout);
 	else
-		(void)printf("done\n");
+		show_value(v);
 	json_decref(v);
 }
 
-static enum dr_exit ask_and_show(struct dr_cli *c)
+enum dr_exit dr_verb_change(struct dr_cli *c)
 {
 	struct dr_client_request r;
 	struct dr_client_response a = { 0 };
@@ -131,14 +143,4 @@ static enum dr_exit ask_and_show(struct dr_cli *c)
 		show(c, &a);
 	dr_free(a.json);
 	return rv;
-}
-
-enum dr_exit dr_verb_change(struct dr_cli *c)
-{
-	return ask_and_show(c);
-}
-
-enum dr_exit dr_verb_show(struct dr_cli *c)
-{
-	return ask_and_show(c);
 }

@@ -16,7 +16,8 @@ enum {
 	ENDPOINTS_MAX = 16,
 	CONNECT_MS = 1500,   /* for one endpoint: a dead site must not eat the whole deadline */
 	WAIT_LEAST_MS = 100, /* between tries, plus a random part of as much */
-	SILENCE_MS = 5000    /* a stream whose coordinator sends signs of life is lost after this */
+	PING_MS = 1000,      /* a stream's coordinator is asked so often whether it lives ... */
+	SILENCE_MS = 4000    /* ... and left when it was silent so long */
 };
 
 enum link { LINK_NONE, LINK_CONNECTING, LINK_OPEN };
@@ -116,11 +117,8 @@ static void take_answer(struct dr_client *cl, struct dr_client_response *r)
 		cl->answered = true;
 		return;
 	}
-	/* A sign of life: from now on its absence means something. */
-	if (r->more && (r->json == NULL || r->json[0] == '\0')) {
-		dr_conn_idle_set(&cl->conn, SILENCE_MS);
+	if (r->json == NULL || r->json[0] == '\0')
 		return;
-	}
 	if (!cl->each(cl->ctx, cl->request, r) || !r->more)
 		cl->ended = true;
 }
@@ -134,7 +132,8 @@ static void on_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, s
 	if (dr_client_response_decode(&r, payload, len, &cl->why) != DR_OK) {
 		cl->bad_answer = true;
 		dr_conn_close(c, 0);
-	} else if (r.id == cl->request_id) {
+	} else if (r.id == cl->request_id || (r.id == 0 && r.code != DR_OK)) {
+		/* Id 0: it could not even read what was asked. */
 		take_answer(cl, &r);
 	}
 	dr_free(r.json);
@@ -290,6 +289,17 @@ enum dr_err dr_client_call(struct dr_client *cl, const struct dr_client_request 
 	}
 }
 
+/* A cut link tells nobody that it is cut.  Any answer does; a coordinator that does not know the verb says so. */
+static void ping(struct dr_client *cl)
+{
+	static const struct dr_client_request r = { .id = 1, .verb = "ping" };
+	struct dr_buf b;
+	dr_buf_init(&b, DR_FRAME_MAX);
+	dr_client_request_encode(&b, &r);
+	(void)!dr_conn_send(&cl->conn, DR_FRAME_REQUEST, b.data, b.len);
+	dr_buf_close(&b);
+}
+
 enum dr_err dr_client_stream(struct dr_client *cl, struct dr_client_request *r, uint32_t patience_ms,
 			     dr_client_each_fn *each, void *ctx, struct dr_error *e)
 {
@@ -302,9 +312,12 @@ enum dr_err dr_client_stream(struct dr_client *cl, struct dr_client_request *r, 
 		enum dr_err rv = connect_any(cl, e);
 		if (rv != DR_OK)
 			return rv;
-		if (send_request(cl, r) == DR_OK) {
-			while (!answered_or_gone(cl))
-				run_until(cl, answered_or_gone, 60000);
+		dr_conn_idle_set(&cl->conn, SILENCE_MS);
+		enum dr_err sent = send_request(cl, r);
+		while (sent == DR_OK && !answered_or_gone(cl)) {
+			run_until(cl, answered_or_gone, PING_MS);
+			if (!answered_or_gone(cl))
+				ping(cl);
 		}
 		bool refused = cl->answered && !asks_again(&cl->answer);
 		if (refused)

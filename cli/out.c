@@ -37,12 +37,13 @@ enum dr_colour dr_out_colour_of(const char *word)
 		const char *word;
 		enum dr_colour colour;
 	} known[] = {
-		{ "primary", DR_GREEN },  { "leader", DR_GREEN },    { "healthy", DR_GREEN },
-		{ "running", DR_GREEN },  { "ok", DR_GREEN },        { "success", DR_GREEN },
-		{ "failed", DR_RED },     { "lost", DR_RED },        { "unreachable", DR_RED },
-		{ "fenced", DR_RED },     { "stopped", DR_RED },     { "refused", DR_RED },
-		{ "suspect", DR_YELLOW }, { "asking", DR_YELLOW },   { "paused", DR_YELLOW },
-		{ "observe", DR_YELLOW }, { "starting", DR_YELLOW },
+		{ "primary", DR_GREEN },   { "leader", DR_GREEN },    { "healthy", DR_GREEN },
+		{ "running", DR_GREEN },   { "ok", DR_GREEN },        { "success", DR_GREEN },
+		{ "failed", DR_RED },      { "unproved", DR_RED },    { "away", DR_YELLOW },
+		{ "lost", DR_RED },        { "unreachable", DR_RED }, { "fenced", DR_RED },
+		{ "stopped", DR_RED },     { "refused", DR_RED },     { "suspect", DR_YELLOW },
+		{ "asking", DR_YELLOW },   { "paused", DR_YELLOW },   { "observe", DR_YELLOW },
+		{ "starting", DR_YELLOW },
 	};
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strcmp(known[i].word, word) == 0)
@@ -154,23 +155,38 @@ static bool is_table(const json_t *v)
 	return json_is_array(v) && json_array_size(v) > 0 && json_is_object(json_array_get(v, 0));
 }
 
-/* The first element's keys are the columns. */
+static unsigned add_column(const char *column[], unsigned n, const char *key)
+{
+	for (unsigned k = 0; k < n; k++) {
+		if (strcmp(column[k], key) == 0)
+			return n;
+	}
+	if (n < DR_TABLE_COLUMNS_MAX)
+		column[n++] = key;
+	return n;
+}
+
+/* The columns are all keys of all rows, in the order in which they first stand. */
 static void print_table(const json_t *list, FILE *to)
 {
-	json_t *first = json_array_get(list, 0);
-	const char *column[DR_TABLE_COLUMNS_MAX];
+	const char *column[DR_TABLE_COLUMNS_MAX], *key;
 	unsigned n = 0;
+	size_t i;
+	json_t *row, *one;
 	struct dr_table t;
-	for (void *it = json_object_iter(first); it != NULL && n < DR_TABLE_COLUMNS_MAX;
-	     it = json_object_iter_next(first, it))
-		column[n++] = json_object_iter_key(it);
+	json_array_foreach(list, i, row)
+	{
+		json_object_foreach(row, key, one)
+		{
+			(void)one;
+			n = add_column(column, n, key);
+		}
+	}
 	if (n == 0)
 		return;
 	dr_table_begin(&t, n);
 	for (unsigned k = 0; k < n; k++)
 		dr_table_cell(&t, "%s", column[k]);
-	size_t i;
-	const json_t *row;
 	json_array_foreach(list, i, row)
 	{
 		for (unsigned k = 0; k < n; k++)

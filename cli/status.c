@@ -1,31 +1,42 @@
-/* status.c -- the verb "status": one JSON value of the leader's as tables for people. */
+/* status.c -- the verbs "status" and "explain": one JSON value of the leader's as tables for people. */
 #include <string.h>
 
 #include "base/mem.h"
 #include "cli/client.h"
 #include "cli/out.h"
 
-static void print_coordinators(json_t *v)
+static void row_of(struct dr_table *t, const json_t *object, const char *const keys[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		dr_table_cell(t, "%s", dr_json_text(object, keys[i]));
+}
+
+static void head_of(struct dr_table *t, const char *const heads[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		dr_table_cell(t, "%s", heads[i]);
+}
+
+/* A list of objects: one column a key. */
+static void print_list(const json_t *list, const char *const heads[], const char *const keys[], unsigned n)
 {
 	size_t i;
 	const json_t *one;
 	struct dr_table t;
-	dr_table_begin(&t, 4);
-	dr_table_cell(&t, "COORDINATOR");
-	dr_table_cell(&t, "SITE");
-	dr_table_cell(&t, "ROLE");
-	dr_table_cell(&t, "REACHABLE");
-	json_array_foreach(json_object_get(v, "coordinators"), i, one)
-	{
-		dr_table_cell(&t, "%s", dr_json_text(one, "name"));
-		dr_table_cell(&t, "%s", dr_json_text(one, "site"));
-		dr_table_cell(&t, "%s", dr_json_text(one, "role"));
-		dr_table_cell(&t, "%s", dr_json_text(one, "reachable"));
-	}
+	dr_table_begin(&t, n);
+	head_of(&t, heads, n);
+	json_array_foreach(list, i, one) row_of(&t, one, keys, n);
 	dr_table_end(&t, stdout);
 }
 
-/* A plan is a word, null or an object; people want "failover 3: promote". */
+static void print_coordinators(const json_t *v)
+{
+	static const char *const heads[] = { "COORDINATOR", "SITE", "ADDRESS", "ROLE", "REACHABLE" };
+	static const char *const keys[] = { "name", "site", "address", "role", "reachable" };
+	print_list(json_object_get(v, "coordinators"), heads, keys, 5);
+}
+
+/* "failover 3: promote 6/9, asking" */
 static void plan_cell(struct dr_table *t, const json_t *service)
 {
 	const json_t *plan = json_object_get(service, "plan");
@@ -33,9 +44,28 @@ static void plan_cell(struct dr_table *t, const json_t *service)
 		dr_table_cell(t, "%s", dr_json_text(service, "plan"));
 		return;
 	}
-	const char *step = dr_json_text(plan, "step"), *at = dr_json_text(plan, "state");
-	dr_table_cell(t, "%s %s%s%s%s%s", dr_json_text(plan, "kind"), dr_json_text(plan, "id"),
-		      step[0] != '\0' ? ": " : "", step, at[0] != '\0' ? ", " : "", at);
+	dr_table_cell(t, "%s %s: %s %s/%s, %s", dr_json_text(plan, "kind"), dr_json_text(plan, "id"),
+		      dr_json_text(plan, "step"), dr_json_text(plan, "at"), dr_json_text(plan, "steps"),
+		      dr_json_text(plan, "state"));
+}
+
+/* "any 1 of pg-b,pg-c" */
+static void sync_cell(struct dr_table *t, const json_t *service)
+{
+	const json_t *sync = json_object_get(service, "sync"), *set = json_object_get(sync, "set"), *one;
+	char names[DR_TABLE_CELL_MAX] = "";
+	size_t i, at = 0;
+	json_array_foreach(set, i, one)
+	{
+		const char *name = json_string_value(one);
+		int n = snprintf(names + at, sizeof(names) - at, "%s%s", i > 0 ? "," : "",
+				 name != NULL ? name : "?");
+		at += n > 0 && at + (size_t)n < sizeof(names) ? (size_t)n : 0;
+	}
+	if (names[0] == '\0')
+		dr_table_cell(t, "%s", dr_json_text(service, "durability"));
+	else
+		dr_table_cell(t, "any %s of %s", dr_json_text(sync, "k"), names);
 }
 
 static bool is_wanted(const json_t *service, const char *only)
@@ -43,55 +73,81 @@ static bool is_wanted(const json_t *service, const char *only)
 	return only == NULL || strcmp(dr_json_text(service, "name"), only) == 0;
 }
 
-static void print_services(json_t *v, const char *only)
+static void print_services(const json_t *v, const char *only)
 {
+	static const char *const heads[] = { "SERVICE", "MODE", "EPOCH", "PRIMARY", "DURABILITY", "PLAN" };
+	static const char *const keys[] = { "name", "mode", "epoch", "primary" };
 	size_t i;
 	const json_t *one;
 	struct dr_table t;
-	dr_table_begin(&t, 5);
-	dr_table_cell(&t, "SERVICE");
-	dr_table_cell(&t, "MODE");
-	dr_table_cell(&t, "EPOCH");
-	dr_table_cell(&t, "PRIMARY");
-	dr_table_cell(&t, "PLAN");
+	dr_table_begin(&t, 6);
+	head_of(&t, heads, 6);
 	json_array_foreach(json_object_get(v, "services"), i, one)
 	{
 		if (!is_wanted(one, only))
 			continue;
-		dr_table_cell(&t, "%s", dr_json_text(one, "name"));
-		dr_table_cell(&t, "%s", dr_json_text(one, "mode"));
-		dr_table_cell(&t, "%s", dr_json_text(one, "epoch"));
-		dr_table_cell(&t, "%s", dr_json_text(one, "primary"));
+		row_of(&t, one, keys, 4);
+		sync_cell(&t, one);
 		plan_cell(&t, one);
 	}
 	dr_table_end(&t, stdout);
 }
 
-static void print_members(json_t *v, const char *only)
+static void print_members(const json_t *v, const char *only)
 {
+	static const char *const heads[] = { "SERVICE", "MEMBER", "SITE", "ROLE",
+					     "STATE",   "SERVER", "SYNC", "LAG_BYTES" };
+	static const char *const keys[] = { "name",   "site",        "role",     "state",
+					    "server", "in_sync_set", "lag_bytes" };
 	size_t i, k;
 	const json_t *service, *one;
 	struct dr_table t;
-	dr_table_begin(&t, 5);
-	dr_table_cell(&t, "SERVICE");
-	dr_table_cell(&t, "MEMBER");
-	dr_table_cell(&t, "ROLE");
-	dr_table_cell(&t, "STATE");
-	dr_table_cell(&t, "LAG_BYTES");
+	dr_table_begin(&t, 8);
+	head_of(&t, heads, 8);
 	json_array_foreach(json_object_get(v, "services"), i, service)
 	{
-		if (!is_wanted(service, only))
-			continue;
 		json_array_foreach(json_object_get(service, "members"), k, one)
 		{
+			if (!is_wanted(service, only))
+				continue;
 			dr_table_cell(&t, "%s", dr_json_text(service, "name"));
-			dr_table_cell(&t, "%s", dr_json_text(one, "name"));
-			dr_table_cell(&t, "%s", dr_json_text(one, "role"));
-			dr_table_cell(&t, "%s", dr_json_text(one, "state"));
-			dr_table_cell(&t, "%s", dr_json_text(one, "lag_bytes"));
+			row_of(&t, one, keys, 7);
 		}
 	}
 	dr_table_end(&t, stdout);
+}
+
+static void say(const char *name, const char *what, const char *text)
+{
+	(void)printf("%s%s: %s%s", dr_out_code(DR_YELLOW), name, what, dr_out_code(DR_PLAIN));
+	dr_out_text(text, stdout);
+	(void)printf("\n");
+}
+
+/* What somebody has to know or to do, in words below the tables. */
+static void print_notes(const json_t *v, const char *only)
+{
+	size_t i;
+	const json_t *one;
+	json_array_foreach(json_object_get(v, "services"), i, one)
+	{
+		const json_t *plan = json_object_get(one, "plan");
+		if (!is_wanted(one, only))
+			continue;
+		const char *name = json_string_value(json_object_get(one, "name"));
+		name = name != NULL ? name : "?";
+		if (dr_json_text(plan, "why")[0] != '\0')
+			say(name, "the plan asks: ", dr_json_text(plan, "why"));
+		if (dr_json_text(plan, "override")[0] != '\0')
+			say(name, "to go on: ", dr_json_text(plan, "override"));
+		if (json_is_true(json_object_get(one, "paused")))
+			say(name, "automatic plans are paused", "");
+		if (json_is_true(json_object_get(one, "held_fenced")))
+			say(name, "held fenced by an operator; drcoordctl unfence ends it", "");
+		if (dr_json_text(one, "automatic_failover_blocked")[0] != '\0')
+			say(name,
+			    "no automatic failover now: ", dr_json_text(one, "automatic_failover_blocked"));
+	}
 }
 
 /* What else stands at the top: one line each, so that nothing is hidden. */
@@ -101,10 +157,10 @@ static void print_rest(json_t *v)
 	json_t *one;
 	json_object_foreach(v, key, one)
 	{
-		if (json_is_array(one) || json_is_object(one) || json_is_null(one))
+		if (json_is_array(one) || json_is_object(one))
 			continue;
 		dr_out_text(key, stdout);
-		(void)printf(": %s\n", dr_json_text(v, key));
+		(void)printf(": %s\n", json_is_null(one) ? "none" : dr_json_text(v, key));
 	}
 }
 
@@ -119,9 +175,35 @@ static void print_status(json_t *v, const char *only)
 	print_services(v, only);
 	(void)printf("\n");
 	print_members(v, only);
+	print_notes(v, only);
 }
 
-enum dr_exit dr_verb_status(struct dr_cli *c)
+static void print_explain(json_t *v, const char *only)
+{
+	static const char *const heads[] = { "MEMBER",    "STATE",         "CAN_BE_PROMOTED",
+					     "LAG_BYTES", "LEASE_LEFT_MS", "WHY" };
+	static const char *const keys[] = { "member",    "state",         "can_be_promoted",
+					    "lag_bytes", "lease_left_ms", "why" };
+	const json_t *candidates = json_object_get(v, "candidates"), *one;
+	const json_t *automatic = json_object_get(v, "automatic_failover");
+	size_t i;
+	(void)only;
+	print_rest(v);
+	const char *why = dr_json_text(automatic, "why");
+	say("automatic failover", "", why[0] != '\0' ? why : "nothing stands against it");
+	if (dr_json_text(automatic, "override")[0] != '\0')
+		say("automatic failover",
+		    "what would go on nevertheless: ", dr_json_text(automatic, "override"));
+	print_list(candidates, heads, keys, 6);
+	json_array_foreach(candidates, i, one)
+	{
+		if (dr_json_text(one, "override")[0] != '\0')
+			say(dr_json_text(one, "member"),
+			    "what would make it one: ", dr_json_text(one, "override"));
+	}
+}
+
+static enum dr_exit ask_and_print(struct dr_cli *c, void (*print)(json_t *v, const char *only))
 {
 	struct dr_client_request r;
 	struct dr_client_response a = { 0 };
@@ -133,9 +215,19 @@ enum dr_exit dr_verb_status(struct dr_cli *c)
 		if (v == NULL || c->json)
 			(void)printf("%s\n", a.json != NULL ? a.json : "{}");
 		else
-			print_status(v, dr_argument(c, "SERVICE"));
+			print(v, dr_argument(c, "SERVICE"));
 		json_decref(v);
 	}
 	dr_free(a.json);
 	return rv;
+}
+
+enum dr_exit dr_verb_status(struct dr_cli *c)
+{
+	return ask_and_print(c, print_status);
+}
+
+enum dr_exit dr_verb_explain(struct dr_cli *c)
+{
+	return ask_and_print(c, print_explain);
 }

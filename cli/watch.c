@@ -58,7 +58,8 @@ static void print_event(const json_t *v)
 		(void)printf(" %s=", key);
 		dr_out_text(dr_json_text(v, key), stdout);
 	}
-	const char *text = dr_json_text(v, "text");
+	const char *text =
+	    dr_json_text(v, "why")[0] != '\0' ? dr_json_text(v, "why") : dr_json_text(v, "text");
 	(void)printf("%s", text[0] != '\0' ? ": " : "");
 	dr_out_text(text, stdout);
 	(void)printf("\n");
@@ -99,6 +100,24 @@ static bool each(void *ctx, struct dr_client_request *r, const struct dr_client_
 	return go_on;
 }
 
+/* Without --from it begins behind the newest event of now: a connection that breaks before the first one comes must
+ * not lose those in between.  With no leader to say which that is, it begins with what the first coordinator has. */
+static void begin_now(struct dr_client *cl, struct dr_client_request *r)
+{
+	struct dr_client_request ask = { .id = r->id ^ 1u };
+	struct dr_client_response a = { 0 };
+	struct dr_error e = { 0 };
+	(void)dr_copy_text(ask.verb, sizeof(ask.verb), "status");
+	if (dr_client_call(cl, &ask, &a, &e) == DR_OK && a.code == DR_OK && a.json != NULL) {
+		json_t *v = json_loads(a.json, 0, NULL);
+		json_t *last = json_object_get(v, "event_last");
+		if (json_is_integer(last))
+			r->from = (uint64_t)json_integer_value(last) + 1;
+		json_decref(v);
+	}
+	dr_free(a.json);
+}
+
 enum dr_exit dr_verb_watch(struct dr_cli *c)
 {
 	struct dr_client_request r;
@@ -114,6 +133,8 @@ enum dr_exit dr_verb_watch(struct dr_cli *c)
 	/* All events are asked for, also with a service: only so is a gap told from silence. */
 	memset(&r.service, 0, sizeof(r.service));
 	enum dr_err rv = dr_client_open(&cl, c, &e);
+	if (rv == DR_OK && r.from == 0)
+		begin_now(cl, &r);
 	if (rv == DR_OK)
 		rv = dr_client_stream(
 		    cl, &r, c->option[DR_OPTION_TIMEOUT] != NULL ? c->timeout_ms : PATIENCE_MS, each, &w, &e);
