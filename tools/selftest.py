@@ -58,6 +58,7 @@ CASES = [
     ("check_docs.py", "docs/a.md", "[x](../tools/house.py) `tools/*.py` `base/NAME.c` `and/or` `./tools`\n", None),
     ("check_docs.py", "docs/a.md", "see `tools/nothing.py`\n", "names `tools/nothing.py`"),
     ("check_docs.py", "docs/a.md", "see `./nothing`\n", "names `./nothing`"),
+    ("check_docs.py", "base/a.c", "/* see docs/nothing.md */\n", "base/a.c: names docs/nothing.md"),
     ("check_tables.py", "model/a.def", 'ROW(1, A, "a, (b")\nROW(2, B,\n    "b")\n', None),
     ("check_tables.py", "model/a.def", 'ROW(1, A, "a")\nROW(1, B, "b")\n', "id 1 stands twice"),
     ("check_tables.py", "model/a.def", 'ROW(1, A, "a")\nROW(2, A, "b")\n', "name A stands twice"),
@@ -83,6 +84,9 @@ def tree_with(folder, name, text):
     shutil.rmtree(folder)
     shutil.copytree(os.path.join(TOP, "tools"), os.path.join(folder, "tools"),
                     ignore=shutil.ignore_patterns("__pycache__", "selftest.py"))
+    for doc in ("design.md", "stack.md", "tables.md"):  # which the checks themselves name
+        os.makedirs(os.path.join(folder, "docs"), exist_ok=True)
+        shutil.copy(os.path.join(TOP, "docs", doc), os.path.join(folder, "docs", doc))
     with open(os.path.join(folder, "tools/tidy.ratchet"), "w", encoding="ascii") as f:
         f.write("# none\n")
     files = {"adapters/adapters.def": (HEAD % "adapters.def"), "base/errors.def": (HEAD % "errors.def")}

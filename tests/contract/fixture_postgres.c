@@ -56,6 +56,8 @@ static void launch(struct server *s)
 			       "-c",
 			       "shared_buffers=16MB",
 			       "-c",
+			       "dynamic_shared_memory_type=mmap",
+			       "-c",
 			       "fsync=off",
 			       NULL };
 	s->pid = rig_spawn(&dir, "log", USER, argv);

@@ -31,6 +31,7 @@ hot_standby = on
 wal_log_hints = on
 synchronous_commit = on
 shared_buffers = 32MB
+dynamic_shared_memory_type = mmap
 max_connections = 60
 superuser_reserved_connections = 5
 wal_retrieve_retry_interval = 200ms

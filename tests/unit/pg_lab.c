@@ -57,7 +57,8 @@ void pg_lab_init(struct pg_server *s, const char *name)
 				     "--no-instructions", NULL });
 	rig_file(&s->dir, "data/postgresql.conf",
 		 "listen_addresses = '127.0.0.1'\nmax_connections = 20\nsuperuser_reserved_connections = 2\n"
-		 "shared_buffers = 16MB\nwal_level = replica\nmax_wal_senders = 6\nmax_replication_slots = 5\n"
+		 "shared_buffers = 16MB\ndynamic_shared_memory_type = mmap\n"
+		 "wal_level = replica\nmax_wal_senders = 6\nmax_replication_slots = 5\n"
 		 "wal_log_hints = on\nmax_wal_size = 64MB\nmin_wal_size = 32MB\nwal_receiver_status_interval = 1s\n"
 		 "autovacuum = off\nlog_min_messages = info\nlog_statement = 'ddl'\nfull_page_writes = on\n"
 		 "password_encryption = 'scram-sha-256'\n");

@@ -111,6 +111,7 @@ void pg_world_init(struct pg_world *w, int at)
 					     { "unix_socket_directories", s->socket_dir },
 					     { "fsync", "off" },
 					     { "shared_buffers", "16MB" },
+					     { "dynamic_shared_memory_type", "mmap" }, /* nothing left when killed */
 					     { "wal_keep_size", "64MB" },
 					     { "min_wal_size", "32MB" } };
 	assert_int_equal(dr_pg_auto_conf(s->data, set, sizeof(set) / sizeof(set[0]), NULL), DR_OK);

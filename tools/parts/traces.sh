@@ -6,10 +6,10 @@ traces() {
 	for stat in /proc/[0-9]*/stat; do
 		sed -n 's/^\([0-9]*\) (\(drcoord.*\|dr_lab.*\|postgres\|named\|knotd\)) [^Z].*/process \1 \2/p' "$stat" 2>/dev/null
 	done
-	find /sys/fs/cgroup -maxdepth 6 -type d -iname '*drcoord*' -printf 'cgroup %p\n' 2>/dev/null
+	find /sys/fs/cgroup -maxdepth 6 -type d \( -name "*drcoord*" -o -name "drlab*" \) -printf 'cgroup %p\n' 2>/dev/null
 	ip -o link 2>/dev/null | awk -F': ' '{ print "interface", $2 }'
 	nft list tables 2>/dev/null | sed 's/^/nft /'
-	ls -d /tmp/drcoord* /run/drcoord* /var/lib/drcoord* /dev/shm/*drcoord* 2>/dev/null | sed 's/^/file /'
+	ls -d /tmp/drcoord[-.]* /tmp/drlab* /run/drcoord* /var/lib/drcoord* /dev/shm/*drcoord* /dev/shm/PostgreSQL* 2>/dev/null | sed 's/^/file /'
 }
 
 # Compare with what was there before; one result.
