@@ -260,8 +260,12 @@ class Cluster:
         service = self.service()
         if service.get("mode") != "managed" or busy(service) or not service.get("primary"):
             return False
+        if self.durability != "sync":
+            return True
         states = self.pg.streaming(site_of(service["primary"]))
-        return self.durability != "sync" or any(s in ("sync", "quorum") for s in states.values())
+        waited_for = any(s in ("sync", "quorum") for s in states.values())
+        alone = service.get("sync", {}).get("set") == [service["primary"]]
+        return waited_for and service.get("sync_settled", False) and not alone
 
     def settle(self, seconds=30):
         """Wait until the service is ours and at rest."""

@@ -97,6 +97,10 @@ class Stand:
         """The sites whose server takes writes, as the servers say."""
         return [s for s in SITES if self.pg.role(s) == "primary"]
 
+    def skip_events(self):
+        """What happened so far is not shown."""
+        self.events_shown = len(self.cluster.events())
+
     def show_events(self):
         """Hand the events that are new to whoever wants to show them."""
         if self.on_event:
@@ -172,6 +176,7 @@ class Run:
         usage = measure.Usage(stand.cluster.pids())
         stand.start_writers()
         time.sleep(1.0)
+        stand.skip_events()
         stand.say(f"fault: {self.fault.name} (leader in {stand.leader_site})")
         self.fault.inject(stand)
         rejoined = self._move() if self.fault.moves else self._steady(stand.fault)
