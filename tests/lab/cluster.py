@@ -166,9 +166,10 @@ class Cluster:
                               [self.bin["drcoord-guard"], "--config", config], env=env)
 
     def logs(self):
-        """The logs to look at when something goes wrong."""
+        """The logs to look at when something goes wrong; a server started by its agent logs beside its data."""
         names = [f"{kind}-{letter(s)}" for kind in ("c", "guard") for s in SITES]
-        return [self.lab.path("log", f"{n}.log") for n in names]
+        servers = [self.pg.data[s] + ".log" for s in SITES if os.path.exists(self.pg.data[s] + ".log")]
+        return [self.lab.path("log", f"{n}.log") for n in names] + servers
 
     def pids(self):
         """Our processes that run now, by name: c-a, guard-a, agent-a, ..."""
