@@ -166,7 +166,7 @@ class Cluster:
                               [self.bin["drcoord-guard"], "--config", config], env=env)
 
     def logs(self):
-        """The logs to look at when something goes wrong; a server started by its agent logs beside its data."""
+        """The logs to look at when something goes wrong; one started by its agent is beside its data."""
         names = [f"{kind}-{letter(s)}" for kind in ("c", "guard") for s in SITES]
         servers = [self.pg.data[s] + ".log" for s in SITES if os.path.exists(self.pg.data[s] + ".log")]
         return [self.lab.path("log", f"{n}.log") for n in names] + servers

@@ -196,7 +196,8 @@ class Run:
         stand.say(f"first row acknowledged by {member_of(self.new_site)} after {after:.3f} s")
         if self.new_site == PRIMARY_SITE:
             return self._steady(self.first_ack)
-        self._heal_at(self.first_ack)
+        if self.fault.heal:
+            self._heal_at(self.first_ack)
         rejoined = stand.wait_rejoined(PRIMARY_SITE, self.new_site)
         stand.say(f"{member_of(PRIMARY_SITE)} has rejoined as a standby")
         return rejoined
