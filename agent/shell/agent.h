@@ -49,11 +49,13 @@ struct dr_member_op {
 	struct dr_order_result result;
 	struct dr_pg_job job;
 	bool job_running, adapter_running, stop_waits;
+	uint64_t started_ms;     /* when the server was last started by this op; 0: not yet */
 };
 
 struct dr_member {
 	struct dr_agent *agent;
 	const struct dr_conf_agent_service *conf;
+	bool open;               /* events may come in */
 	struct dr_agent_core core;
 	char journal_path[DR_PATH_MAX];
 	bool journal_damaged;    /* what it knew is lost: takes no order until somebody decides */

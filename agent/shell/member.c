@@ -27,6 +27,8 @@ static const char *name_of(const struct dr_member *m)
 void dr_member_event(struct dr_member *m, struct dr_agent_event *ev)
 {
 	struct dr_agent_decision d;
+	if (!m->open)
+		return; /* it is told at its opening */
 	ev->now_ms = dr_clock_boot_ms();
 	dr_agent_core_step(&m->core, ev, &d);
 	carry_out(m, &d);
@@ -256,7 +258,7 @@ static void probed(struct dr_op *op, const struct dr_error *e)
 void dr_member_probe_now(struct dr_member *m)
 {
 	struct dr_error e;
-	if (m->agent->stopping)
+	if (!m->open || m->agent->stopping)
 		return;
 	if (m->probing) {
 		m->probe_again = true;
@@ -348,6 +350,9 @@ static enum dr_err open_supervisor(struct dr_member *m, struct dr_error *e)
 	int n = snprintf(sc.log_path, sizeof(sc.log_path), "%s.log", pg->data);
 	if (n < 0 || (size_t)n >= sizeof(sc.log_path))
 		return dr_fail(e, DR_E_RANGE, "the data path %s is too long", pg->data);
+	(void)dr_copy_text(sc.listen_host, sizeof(sc.listen_host), pg->listen.host);
+	sc.listen_port = pg->listen.port;
+	(void)dr_copy_text(sc.socket_dir, sizeof(sc.socket_dir), pg->socket_dir);
 	return dr_supervisor_init(&m->super, m->agent->loop, &m->agent->cgroups, &sc, on_super, m, e);
 }
 
@@ -415,6 +420,7 @@ enum dr_err dr_member_open(struct dr_member *m, struct dr_agent *a, const struct
 		a->timing = j.timing;
 	m->core.guard_alive = dr_guard_link_alive(&a->guard);
 	start_timers(m);
+	m->open = true;
 	adopt_if_there(m);
 	if (m->core.journal.managed && m->super.seen.phase == DR_SUPER_STOPPED)
 		dr_member_server(m, DR_SERVER_STOPPED, m->core.journal.role == DR_ROLE_PRIMARY);

@@ -44,7 +44,7 @@ static const uint8_t sequence[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
 	[DR_ORDER_PREPARED] = { AD_CHECKPOINTED },
 };
 
-enum { POLL_MS = 20, STOP_FAST_MS = 10000, STOP_IMMEDIATE_MS = 2000 };
+enum { POLL_MS = 20, STOP_FAST_MS = 10000, STOP_IMMEDIATE_MS = 2000, START_AGAIN_MS = 2000 };
 
 static void run_stage(struct dr_member *m);
 
@@ -271,11 +271,16 @@ static void stage_REWOUND(struct dr_member *m)
 static void stage_UP(struct dr_member *m)
 {
 	struct dr_error e;
-	if (m->super.seen.phase == DR_SUPER_STOPPED) {
-		if (dr_supervisor_start(&m->super, true, &e) != DR_OK) {
+	uint64_t now = dr_clock_boot_ms();
+	bool again = m->op.started_ms == 0 || now >= m->op.started_ms + START_AGAIN_MS;
+	if (m->super.seen.phase == DR_SUPER_STOPPED && again) {
+		enum dr_err rv = dr_supervisor_start(&m->super, true, &e);
+		if (rv != DR_OK && rv != DR_E_BUSY) { /* busy: the one before is not quite gone */
 			fail(m, &e);
 			return;
 		}
+		if (rv == DR_OK)
+			m->op.started_ms = now;
 		m->probed_ms = 0;
 	}
 	bool answers = m->probed_ms != 0 && m->super.seen.phase == DR_SUPER_RUNNING &&
@@ -414,6 +419,7 @@ void dr_member_op_start(struct dr_member *m)
 	m->op.order = *o;
 	m->op.stages = sequence[o->core.kind];
 	m->op.at = 0;
+	m->op.started_ms = 0;
 	m->op.until_ms = dr_clock_boot_ms() + dr_order_limit_ms(o->core.kind);
 	memset(&m->op.result, 0, sizeof(m->op.result));
 	if (!m->op.job_running)

@@ -280,6 +280,25 @@ static enum dr_err open_log(struct dr_supervisor *s, int *fd, struct dr_error *e
 			: dr_fail_errno(e, errno, "cannot open the server's log %s", s->conf.log_path);
 }
 
+/* Up to three "-c name=value" behind the other arguments; the rest of argv stays NULL. */
+static void listen_options(const struct dr_supervisor_conf *conf, const char **argv, char where[3][DR_PATH_MAX + 40])
+{
+	size_t n = 0;
+	if (conf->listen_host[0] != '\0') {
+		(void)snprintf(where[0], sizeof(where[0]), "listen_addresses=%s", conf->listen_host);
+		(void)snprintf(where[1], sizeof(where[1]), "port=%u", conf->listen_port);
+		argv[n++] = "-c";
+		argv[n++] = where[0];
+		argv[n++] = "-c";
+		argv[n++] = where[1];
+	}
+	if (conf->socket_dir[0] != '\0') {
+		(void)snprintf(where[2], sizeof(where[2]), "unix_socket_directories=%s", conf->socket_dir);
+		argv[n++] = "-c";
+		argv[n++] = where[2];
+	}
+}
+
 static enum dr_err spawn_server(struct dr_supervisor *s, struct dr_proc_id *id, int *pidfd,
 				struct dr_error *e)
 {
@@ -288,7 +307,9 @@ static enum dr_err spawn_server(struct dr_supervisor *s, struct dr_proc_id *id, 
 	(void)snprintf(program, sizeof(program), "%s/postgres", s->conf.bin_dir);
 	(void)snprintf(path, sizeof(path), "PATH=%s:/usr/local/bin:/usr/bin:/bin", s->conf.bin_dir);
 	(void)snprintf(home, sizeof(home), "HOME=%s", s->has_user ? s->user.home : "/");
-	const char *argv[] = { program, "-D", s->conf.data_dir, NULL };
+	char where[3][DR_PATH_MAX + 40];
+	const char *argv[12] = { program, "-D", s->conf.data_dir };
+	listen_options(&s->conf, argv + 3, where);
 	/* If the kernel runs out of memory, it shall take a backend, not the postmaster's whole family. */
 	const char *env[] = { path, home, "LANG=C.UTF-8", "PG_OOM_ADJUST_FILE=/proc/self/oom_score_adj",
 			      NULL };

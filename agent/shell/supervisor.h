@@ -23,8 +23,12 @@ struct dr_supervisor_conf {
 	char data_dir[DR_PATH_MAX];
 	char bin_dir[DR_PATH_MAX];
 	char os_user[DR_NAME_MAX]; /* "": as we are */
-	char log_path
-	    [DR_PATH_MAX]; /* the server's stdout and stderr, appended; moved to .1 beyond 16 MiB at start */
+	/* Where it listens, whatever its own files say: a rewind or clone brings another member's files. */
+	char listen_host[DR_HOST_MAX]; /* "": as its files say */
+	uint16_t listen_port;
+	char socket_dir[DR_PATH_MAX]; /* "": as its files say */
+	/* The server's stdout and stderr, appended; moved to .1 beyond 16 MiB at start. */
+	char log_path[DR_PATH_MAX];
 };
 
 enum dr_super_phase { DR_SUPER_STOPPED, DR_SUPER_RUNNING, DR_SUPER_STOPPING, DR_SUPER_LEFTOVERS };

@@ -19,7 +19,8 @@ void dr_core_init(struct dr_core *c, const struct dr_name *self, uint64_t now_ms
 
 void dr_wake_at(struct dr_decision *out, uint64_t at_ms)
 {
-	if (out->wake_at_ms == 0 || at_ms < out->wake_at_ms)
+	/* What is due was just looked at; being woken for it again would only spin. */
+	if (at_ms > out->now_ms && (out->wake_at_ms == 0 || at_ms < out->wake_at_ms))
 		out->wake_at_ms = at_ms;
 }
 
@@ -96,7 +97,7 @@ static void release_think(struct dr_think *t)
 }
 
 /* An order that no longer serves anything (its plan is gone) is not sent any more. */
-static bool order_is_current(const struct dr_service *s, const struct dr_order_core *o)
+bool dr_order_is_current(const struct dr_service *s, const struct dr_order_core *o)
 {
 	if (o->number == 0 || o->epoch != s->epoch)
 		return false;
@@ -116,7 +117,7 @@ static void want_orders(const struct dr_think *t)
 			continue;
 		struct dr_order_wanted *w = &t->out->order[t->out->orders++];
 		*w = (struct dr_order_wanted){ .service = t->ix, .member = m };
-		if (t->c->view.leading && order_is_current(t->s, &t->s->member[m].order))
+		if (t->c->view.leading && dr_order_is_current(t->s, &t->s->member[m].order))
 			w->core = t->s->member[m].order;
 	}
 }
@@ -330,6 +331,7 @@ void dr_core_step(struct dr_core *c, const struct dr_core_event *ev, struct dr_d
 	out->proposals = out->orders = out->grants = out->routes = 0;
 	out->answer = (struct dr_answer){ 0 };
 	out->wake_at_ms = 0;
+	out->now_ms = ev->now_ms;
 	take_in(c, ev, out);
 	if (c->all) {
 		for (uint32_t i = 0; i < c->repl.services; i++)

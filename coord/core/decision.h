@@ -56,7 +56,8 @@ struct dr_decision {
 	uint32_t routes;
 	struct dr_route_wanted route[DR_ROUTES_WANTED_MAX];
 	struct dr_answer answer;
-	uint64_t wake_at_ms;   /* 0: no wake-up wanted */
+	uint64_t now_ms;       /* of the event */
+	uint64_t wake_at_ms;   /* later than now; 0: no wake-up wanted */
 };
 
 #endif

@@ -30,6 +30,18 @@ static void follow_step(struct dr_think *t)
 	v->step_since_ms = t->c->view.now_ms;
 }
 
+/* One order per member: the main plan's present step goes before anything else, all else waits its turn. */
+static bool must_wait(const struct dr_think *t, const struct dr_plan *p, const struct dr_order_core *open,
+		      const struct dr_order_core *wanted)
+{
+	const struct dr_plan *main_plan = &t->s->plan;
+	if (open->number == 0 || !dr_order_is_current(t->s, open))
+		return false;
+	if (p != main_plan)
+		return true;
+	return open->plan == main_plan->id && open->step == wanted->step;
+}
+
 struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p, dr_member_ix m,
 				     struct dr_order_core o)
 {
@@ -41,6 +53,8 @@ struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p
 	o.step = p != NULL ? (uint32_t)p->step[p->at] : 0;
 	if (mr->order.number != 0 && mr->order.kind == o.kind && mr->order.plan == o.plan &&
 	    mr->order.sync == o.sync && mr->order.k == o.k && mr->order.target == o.target)
+		return waits;
+	if (must_wait(t, p, &mr->order, &o))
 		return waits;
 	if (mr->fails >= FAILS_MAX)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_ORDER_FAILED, m, mr->fails };

@@ -20,6 +20,8 @@ struct dr_think {
 /* core.c: at most one proposal per service is in flight; false when one is already. */
 bool dr_propose(struct dr_think *t, const struct dr_cmd *cmd);
 struct dr_cmd dr_cmd_for(const struct dr_think *t, enum dr_cmd_kind kind);
+/* Whether the order still serves something: an open plan, or upkeep of the present epoch. */
+bool dr_order_is_current(const struct dr_service *s, const struct dr_order_core *o);
 /* Ask to be woken at this moment at the latest. */
 void dr_wake_at(struct dr_decision *out, uint64_t at_ms);
 

@@ -386,7 +386,8 @@ static void take_request(struct dr_in *in, const struct dr_client_request *q)
 		respond_error(in, q->id, DR_E_DENIED, why);
 	} else if (verbs[v].leader && !dr_coord_leads(in->coord)) {
 		respond_leader(in, q->id);
-	} else if (verbs[v].least > DR_PEER_VIEWER && q->reason[0] == '\0' && v != VERB_NODE_TRANSFER) {
+	} else if (verbs[v].least > DR_PEER_VIEWER && q->reason[0] == '\0' && v != VERB_NODE_TRANSFER &&
+		   v != VERB_APPLY) {
 		respond_error(in, q->id, DR_E_INVALID, "a reason is recorded with each such step: --reason TEXT");
 	} else {
 		dispatch(in, v, q);

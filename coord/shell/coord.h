@@ -5,7 +5,7 @@
  *   fsm.c       Raft's side: entries to events, snapshots, the ledger's chain
  *   server.c    listening; the first frame says who somebody is: raft, agent, coordinator or client
  *   agents.c    agents' sessions: reports and renewals in; orders, grants, who leads out
- *   peers.c     connections to the other coordinators: observations to the leader
+ *   peers.c     connections to the other coordinators: observations to all
  *   probe.c     own probes of every server
  *   routes.c    routes that ought to point elsewhere
  *   clients.c   what people ask; watch streams
@@ -149,7 +149,7 @@ void dr_agents_lead(struct dr_coord *c, struct dr_in *only);
 
 /* peers.c */
 void dr_peers_sync(struct dr_coord *c);
-void dr_peers_send_leader(struct dr_coord *c, uint16_t frame, const struct dr_buf *b);
+void dr_peers_send_all(struct dr_coord *c, uint16_t frame, const struct dr_buf *b);
 bool dr_peers_reachable(const struct dr_coord *c, const struct dr_name *name);
 
 /* probe.c */

@@ -1,4 +1,6 @@
-/* peers.c -- a connection to every other coordinator, for what each tells the leader. */
+/* peers.c -- a connection to every other coordinator, for what each tells the others.
+ *
+ * All are told, not only the leader: a new leader then knows at once what everybody saw. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,14 +148,10 @@ bool dr_peers_reachable(const struct dr_coord *c, const struct dr_name *name)
 	return dr_name_eq(name, &c->conf.name);
 }
 
-void dr_peers_send_leader(struct dr_coord *c, uint16_t frame, const struct dr_buf *b)
+void dr_peers_send_all(struct dr_coord *c, uint16_t frame, const struct dr_buf *b)
 {
-	struct dr_name leader;
-	struct dr_address at;
-	if (!dr_coord_leader(c, &leader, &at))
-		return;
 	for (uint32_t i = 0; i < DR_COORDINATORS_MAX; i++) {
-		if (c->out[i].open && dr_name_eq(&c->out[i].name, &leader))
+		if (c->out[i].open)
 			dr_best_effort(dr_conn_send(&c->out[i].conn, frame, b->data, b->len));
 	}
 }

@@ -1,6 +1,6 @@
 /* probe.c -- what this coordinator sees of every member by itself: fresh connections, and on the primary a write.
  *
- * What it saw is told to the leader once a beat, as ages, so that clocks are not compared.  A stall of our own
+ * What it saw is told to all coordinators once a beat, as ages, so that clocks are not compared.  A stall of our own
  * is no silence of theirs: it is added to all ages' starting points (design.md 5). */
 #include <string.h>
 
@@ -151,19 +151,14 @@ static uint32_t collect(struct dr_coord *c, struct dr_observation *o, uint64_t s
 void dr_probe_beat(struct dr_coord *c, uint64_t stalled_ms)
 {
 	static struct dr_observation o[OBSERVATIONS_MAX];
-	uint32_t n = collect(c, o, stalled_ms);
-	if (n == 0)
-		return;
-	if (dr_coord_leads(c)) {
-		struct dr_core_event ev = { .kind = DR_EV_OBSERVED, .observer = c->conf.name, .observations = n,
-					    .observation = o };
-		dr_coord_event(c, &ev);
-		return;
-	}
+	uint32_t n = collect(c, o, stalled_ms); /* none is told too: it keeps the connection alive */
+	struct dr_core_event ev = { .kind = DR_EV_OBSERVED, .observer = c->conf.name, .observations = n,
+				    .observation = o };
+	dr_coord_event(c, &ev);
 	struct dr_buf b;
 	dr_buf_init(&b, DR_FRAME_MAX);
 	dr_observations_encode(&b, o, n);
 	if (dr_buf_ok(&b))
-		dr_peers_send_leader(c, DR_FRAME_OBSERVATIONS, &b);
+		dr_peers_send_all(c, DR_FRAME_OBSERVATIONS, &b);
 	dr_buf_close(&b);
 }

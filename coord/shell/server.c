@@ -53,7 +53,9 @@ static void greet_raft(struct dr_in *in, const uint8_t *p, size_t n)
 static const char *wrong_greeting(const struct dr_in *in, const struct dr_greet *g)
 {
 	enum dr_peer_kind kind = in->conn.peer.kind;
-	if (!dr_name_eq(&g->cluster, &in->coord->conf.cluster))
+	/* People need not say which cluster they mean: their certificate is of its CA. */
+	bool unsaid = g->kind == DR_GREET_CLIENT && g->cluster.s[0] == '\0';
+	if (!unsaid && !dr_name_eq(&g->cluster, &in->coord->conf.cluster))
 		return "it belongs to another cluster";
 	if (g->kind == DR_GREET_AGENT && (kind != DR_PEER_AGENT || !dr_name_eq(&g->name, &in->conn.peer.name)))
 		return "an agent needs the certificate of that agent";

@@ -12,6 +12,14 @@ static void put_u64(json_t *o, const char *key, uint64_t v)
 	(void)json_object_set_new(o, key, json_integer((json_int_t)v));
 }
 
+/* Raft ids use all 64 bits, so they are text. */
+static void put_id(json_t *o, const char *key, uint64_t v)
+{
+	char text[24];
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+	(void)json_object_set_new(o, key, json_string(text));
+}
+
 static void put_text(json_t *o, const char *key, const char *v)
 {
 	json_t *s = json_string(v);
@@ -63,7 +71,9 @@ json_t *dr_event_json(const struct dr_event_record *e)
 		put_text(o, "plan_kind", dr_plan_name((enum dr_plan_kind)e->plan_kind));
 	if (e->step != 0)
 		put_text(o, "step", dr_step_name((enum dr_step)e->step));
-	if (e->number != 0)
+	if (e->kind == DR_EVENT_COORDINATOR)
+		put_id(o, "id", e->number);
+	else if (e->number != 0)
 		put_u64(o, "number", e->number);
 	if (e->order != DR_ORDER_NONE)
 		put_text(o, "order", dr_order_name(e->order));
@@ -97,7 +107,6 @@ static json_t *node_json(struct dr_coord *c, const struct dr_raft_status *st, ui
 	const struct dr_raft_member *m = &st->member[i];
 	json_t *o = json_object();
 	char at[DR_HOST_MAX + 8];
-	char id[24];
 	put_text(o, "name", m->name.s);
 	const char *site = "";
 	for (uint32_t k = 0; k < c->core->repl.coordinators; k++) {
@@ -107,8 +116,7 @@ static json_t *node_json(struct dr_coord *c, const struct dr_raft_status *st, ui
 	put_text_or_null(o, "site", site);
 	(void)snprintf(at, sizeof(at), "%s:%u", m->address.host, m->address.port);
 	put_text(o, "address", at);
-	(void)snprintf(id, sizeof(id), "%llu", (unsigned long long)m->id);
-	put_text(o, "id", id);
+	put_id(o, "id", m->id);
 	put_text(o, "role", m->id == st->leader_id ? "leader" : (m->voter ? "follower" : "spare"));
 	put_bool(o, "reachable", dr_peers_reachable(c, &m->name));
 	if (st->role == DR_RAFT_LEADER)
@@ -355,10 +363,11 @@ json_t *dr_spec_json(struct dr_coord *c)
 			spec->service[spec->services++] = r->service[i].spec;
 	}
 	dr_buf_init(&b, DR_ENTRY_MAX);
-	dr_conf_spec_print(spec, &b);
+	if (r->spec_version != 0)
+		dr_conf_spec_print(spec, &b);
 	json_t *o = json_object();
 	put_u64(o, "version", r->spec_version);
-	json_t *text = json_stringn((const char *)b.data, b.len);
+	json_t *text = b.len > 0 ? json_stringn((const char *)b.data, b.len) : NULL;
 	(void)json_object_set_new(o, "yaml", text != NULL ? text : json_string(""));
 	dr_buf_close(&b);
 	dr_spec_free(spec);
