@@ -76,8 +76,8 @@ static void set_options(const struct pg_own *o, char *options, size_t cap)
 	uint64_t spent = uv_now(o->session->loop) - r->op->started_ms;
 	uint64_t left = spent < r->op->deadline_ms ? r->op->deadline_ms - spent : 0;
 
-	/* A little later than our own deadline: it only clears up behind us.  But it doesn't end a commit's wait
-	 * for standbys, nor does a closed connection: one probe a second that waited there would use up all
+	/* A little later than our own deadline: it only clears up behind us.  But it doesn't end a commit's
+	 * wait for standbys, nor does a closed connection: one probe a second that waited there would use up all
 	 * connections.  So nothing of ours ever waits there (PROBE_WRITE looks at the standbys instead). */
 	(void)snprintf(options, cap,
 		       "-c statement_timeout=%llu -c client_min_messages=warning -c search_path=pg_catalog "
@@ -115,12 +115,22 @@ enum dr_err pg_link_open(struct pg_own *o, struct dr_error *e)
 	set_options(o, options, sizeof(options));
 	(void)snprintf(port, sizeof(port), "%u", t->address.port);
 	(void)snprintf(patience, sizeof(patience), "%u", o->run.op->deadline_ms);
-	const char *const keys[] = { local ? "host" : "hostaddr", "port", "user", "dbname", "password",
-				     "application_name", "options", "sslmode", "gssencmode",
-				     "tcp_user_timeout", "target_session_attrs", NULL };
-	const char *const values[] = { local ? t->unix_socket_dir : t->address.host, port, t->user,
-				       t->database[0] != '\0' ? t->database : "postgres", o->secret, "drcoord",
-				       options, local ? "disable" : "prefer", "disable", patience, "any",
+	const char *const keys[] = {
+		local ? "host" : "hostaddr", "port",    "user",    "dbname",     "password",
+		"application_name",          "options", "sslmode", "gssencmode", "tcp_user_timeout",
+		"target_session_attrs",      NULL
+	};
+	const char *const values[] = { local ? t->unix_socket_dir : t->address.host,
+				       port,
+				       t->user,
+				       t->database[0] != '\0' ? t->database : "postgres",
+				       o->secret,
+				       "drcoord",
+				       options,
+				       local ? "disable" : "prefer",
+				       "disable",
+				       patience,
+				       "any",
 				       NULL };
 	o->link.conn = PQconnectStartParams(keys, values, 0);
 	if (o->link.conn == NULL)

@@ -21,99 +21,100 @@ struct pg_own;
 struct pg_run;
 
 enum pg_next {
-	PG_NEXT,   /* the next wanted step; after the last one the op is done */
-	PG_AGAIN,  /* this step once more, after run->pause_ms */
-	PG_DONE,   /* the state holds already: skip the rest */
-	PG_FAILED  /* the reader has filled the error */
+	PG_NEXT,  /* the next wanted step; after the last one the op is done */
+	PG_AGAIN, /* this step once more, after run->pause_ms */
+	PG_DONE,  /* the state holds already: skip the rest */
+	PG_FAILED /* the reader has filled the error */
 };
 
 struct pg_step {
-	const char *what;        /* "reading the state", for messages */
-	const char *sql;         /* the statement, or NULL: build makes it */
+	const char *what; /* "reading the state", for messages */
+	const char *sql;  /* the statement, or NULL: build makes it */
 	enum dr_err (*build)(struct pg_run *r, struct dr_buf *sql, struct dr_error *e);
-	bool (*wanted)(const struct pg_run *r); /* NULL: always */
+	bool (*wanted)(const struct pg_run *r);                                          /* NULL: always */
 	enum pg_next (*read)(struct pg_run *r, const PGresult *res, struct dr_error *e); /* NULL: PG_NEXT */
-	bool fresh;              /* on a new connection */
-	bool may_fail;           /* an SQL error is read too (res is then an error result) */
-	bool role_may_change;    /* an answer of 55000 means that the role changed meanwhile: asked once more */
+	bool fresh;           /* on a new connection */
+	bool may_fail;        /* an SQL error is read too (res is then an error result) */
+	bool role_may_change; /* an answer of 55000 means that the role changed meanwhile: asked once more */
 };
 
 struct pg_plan {
 	const struct pg_step *step;
 	size_t steps;
-	enum dr_err (*check)(struct pg_run *r, struct dr_error *e); /* of the arguments, before any I/O; or NULL */
+	enum dr_err (*check)(struct pg_run *r,
+			     struct dr_error *e); /* of the arguments, before any I/O; or NULL */
 };
 
 /* One reading of PG_STATE_SQL. */
 struct pg_state {
 	bool in_recovery;
 	bool paused;
-	bool never_received;      /* standby: has not streamed since its start */
+	bool never_received; /* standby: has not streamed since its start */
 	uint64_t started_ms;
 	uint64_t system_id;
 	uint32_t version;
 	uint32_t timeline;
-	uint64_t received;        /* primary: flushed; standby: the greater of received and replayed */
+	uint64_t received; /* primary: flushed; standby: the greater of received and replayed */
 	uint64_t replayed;
-	uint32_t receiver_pid;    /* 0: no walreceiver process */
+	uint32_t receiver_pid; /* 0: no walreceiver process */
 	bool streaming;
 	struct dr_address sender; /* of the receiver */
 	char conninfo[PG_SETTING_MAX];
 	char slot[PG_SLOT_NAME_MAX];
 	char sync_names[PG_SETTING_MAX];
 	char retry_interval[16];
-	char checkpointer[32];    /* wait events; "" none or not visible */
+	char checkpointer[32]; /* wait events; "" none or not visible */
 	char startup[32];
 	bool target_latest;
 };
 
 struct pg_link {
-	PGconn *conn;      /* NULL: closed */
-	uv_poll_t *poll;   /* NULL: not watching; on the heap, as it outlives the connection by its close */
-	PGresult *result;  /* the first error, else the last answer, until all of it has come */
+	PGconn *conn;     /* NULL: closed */
+	uv_poll_t *poll;  /* NULL: not watching; on the heap, as it outlives the connection by its close */
+	PGresult *result; /* the first error, else the last answer, until all of it has come */
 	bool connecting;
 };
 
 struct pg_run {
 	struct pg_own *own;
-	struct dr_op *op;               /* NULL: no run */
+	struct dr_op *op; /* NULL: no run */
 	const struct pg_plan *plan;
-	size_t at;                      /* the step */
-	bool opened_for_step;           /* a fresh step has its connection */
-	uint32_t tries;                 /* of this step */
-	uint64_t pause_ms;              /* before PG_AGAIN */
+	size_t at;            /* the step */
+	bool opened_for_step; /* a fresh step has its connection */
+	uint32_t tries;       /* of this step */
+	uint64_t pause_ms;    /* before PG_AGAIN */
 	/* what steps tell each other */
 	struct pg_state before, now;
 	char want_sync[PG_SETTING_MAX];
 	char want_conninfo[PG_SETTING_MAX];
 	char want_slot[PG_SLOT_NAME_MAX];
-	uint64_t mark;                  /* a position or a counter to compare with */
-	uint32_t steady;                /* equal readings in a row */
+	uint64_t mark;   /* a position or a counter to compare with */
+	uint32_t steady; /* equal readings in a row */
 	bool has_mark;
-	bool no_table;                  /* drcoord.heartbeat has to be made */
-	uint32_t made, dropped;         /* SLOTS */
+	bool no_table;          /* drcoord.heartbeat has to be made */
+	uint32_t made, dropped; /* SLOTS */
 };
 
 struct pg_own {
 	struct dr_session *session;
 	uv_timer_t again;
-	uint32_t handles;               /* not closed yet, `again` included */
+	uint32_t handles; /* not closed yet, `again` included */
 	struct pg_link link;
 	struct pg_run run;
-	char secret[PG_SECRET_MAX];     /* the two passwords while a run needs them, for redaction too */
+	char secret[PG_SECRET_MAX]; /* the two passwords while a run needs them, for redaction too */
 	char replication_secret[PG_SECRET_MAX];
 };
 
 /* ---- link.c: the connection; it calls pg_run_* of run.c, at most one per event, last. */
 DR_MUST_USE enum dr_err pg_link_open(struct pg_own *o, struct dr_error *e);
 DR_MUST_USE enum dr_err pg_link_send(struct pg_own *o, const char *sql, struct dr_error *e);
-void pg_link_close(struct pg_own *o);      /* at once; may be closed already */
-void pg_handle_closed(struct pg_own *o);   /* one handle fewer; tells the host when it was the last */
+void pg_link_close(struct pg_own *o);    /* at once; may be closed already */
+void pg_handle_closed(struct pg_own *o); /* one handle fewer; tells the host when it was the last */
 
 /* ---- run.c */
 DR_MUST_USE enum dr_err pg_run_start(struct pg_own *o, struct dr_op *op, const struct pg_plan *plan,
 				     struct dr_error *e);
-void pg_run_stop(struct pg_own *o);                       /* forget the op and close what it holds */
+void pg_run_stop(struct pg_own *o); /* forget the op and close what it holds */
 void pg_run_connected(struct pg_own *o);
 void pg_run_answer(struct pg_own *o, const PGresult *res); /* borrowed */
 void pg_run_broken(struct pg_own *o, struct dr_error *e);  /* the connection is of no use any more */

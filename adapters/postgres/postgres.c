@@ -18,7 +18,8 @@ static enum dr_err pg_open(struct dr_session *s, struct dr_error *e)
 	if (t->address.port == 0)
 		return dr_fail(e, DR_E_INVALID, "%s: no port", t->member.s);
 	if (t->unix_socket_dir[0] != '\0' ? t->unix_socket_dir[0] != '/' : !is_literal(t->address.host))
-		return dr_fail(e, DR_E_INVALID, "%s: %s is no address literal or absolute socket folder", t->member.s,
+		return dr_fail(e, DR_E_INVALID, "%s: %s is no address literal or absolute socket folder",
+			       t->member.s,
 			       t->unix_socket_dir[0] != '\0' ? t->unix_socket_dir : t->address.host);
 	if (t->user[0] == '\0')
 		return dr_fail(e, DR_E_INVALID, "%s: no user", t->member.s);

@@ -11,8 +11,8 @@
 #include "adapters/postgres/pg.h"
 
 enum {
-	STEADY_READINGS = 2,    /* equal readings that settle something */
-	CATCH_UP_TRIES = 10     /* SYNC_SET: readings in which the standbys may still pass the point of joining */
+	STEADY_READINGS = 2, /* equal readings that settle something */
+	CATCH_UP_TRIES = 10 /* SYNC_SET: readings in which the standbys may still pass the point of joining */
 };
 
 bool pg_checkpointer_idle(const struct pg_state *st)
@@ -39,11 +39,19 @@ static enum pg_next primary_only(struct pg_run *r, const PGresult *res, struct d
 /* ---- PROBE, POSITIONS */
 
 static const struct pg_step probe_steps[] = {
-	{ .what = "reading the state", .sql = PG_STATE_SQL, .read = pg_state_step, .fresh = true, .role_may_change = true },
+	{ .what = "reading the state",
+	  .sql = PG_STATE_SQL,
+	  .read = pg_state_step,
+	  .fresh = true,
+	  .role_may_change = true },
 };
 
 static const struct pg_step positions_steps[] = {
-	{ .what = "reading the state", .sql = PG_STATE_SQL, .read = pg_state_step, .fresh = true, .role_may_change = true },
+	{ .what = "reading the state",
+	  .sql = PG_STATE_SQL,
+	  .read = pg_state_step,
+	  .fresh = true,
+	  .role_may_change = true },
 	{ .what = "reading who streams from it", .sql = PG_PEERS_SQL, .read = pg_peers_step },
 };
 
@@ -55,11 +63,11 @@ static const struct pg_step positions_steps[] = {
  * that nothing but a cancel ends, see link.c.) */
 
 const char PG_TABLE_SQL[] =
-	"CREATE SCHEMA IF NOT EXISTS drcoord;"
-	"CREATE TABLE IF NOT EXISTS drcoord.heartbeat (place int PRIMARY KEY CHECK (place BETWEEN 0 AND 63),"
-	" member text NOT NULL, epoch bigint NOT NULL, beats bigint NOT NULL DEFAULT 1, at timestamptz NOT NULL);"
-	"GRANT USAGE ON SCHEMA drcoord TO pg_monitor;"
-	"GRANT SELECT, INSERT, UPDATE ON drcoord.heartbeat TO pg_monitor";
+    "CREATE SCHEMA IF NOT EXISTS drcoord;"
+    "CREATE TABLE IF NOT EXISTS drcoord.heartbeat (place int PRIMARY KEY CHECK (place BETWEEN 0 AND 63),"
+    " member text NOT NULL, epoch bigint NOT NULL, beats bigint NOT NULL DEFAULT 1, at timestamptz NOT NULL);"
+    "GRANT USAGE ON SCHEMA drcoord TO pg_monitor;"
+    "GRANT SELECT, INSERT, UPDATE ON drcoord.heartbeat TO pg_monitor";
 
 enum dr_err pg_build_write(struct pg_run *r, struct dr_buf *sql, struct dr_error *e)
 {
@@ -67,8 +75,9 @@ enum dr_err pg_build_write(struct pg_run *r, struct dr_buf *sql, struct dr_error
 			   " VALUES (pg_backend_pid() %% 64, ");
 	if (pg_put_literal(r, sql, r->own->session->target.member.s, e) != DR_OK)
 		return e->code;
-	dr_buf_printf(sql, ", %llu, clock_timestamp()) ON CONFLICT (place) DO UPDATE SET member = EXCLUDED.member,"
-			   " epoch = EXCLUDED.epoch, at = EXCLUDED.at, beats = h.beats + 1",
+	dr_buf_printf(sql,
+		      ", %llu, clock_timestamp()) ON CONFLICT (place) DO UPDATE SET member = EXCLUDED.member,"
+		      " epoch = EXCLUDED.epoch, at = EXCLUDED.at, beats = h.beats + 1",
 		      (unsigned long long)(r->op->args.epoch & INT64_MAX));
 	return DR_OK;
 }
@@ -106,9 +115,10 @@ static bool wants_confirmation(const struct pg_run *r)
 static enum dr_err build_confirmed(struct pg_run *r, struct dr_buf *sql, struct dr_error *e)
 {
 	(void)e;
-	dr_buf_printf(sql, "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0'), count(*) FILTER (WHERE"
-			   " sync_state IN ('sync', 'quorum') AND state = 'streaming'"
-			   " AND pg_wal_lsn_diff(flush_lsn, '0/0') >= %llu) FROM pg_stat_replication",
+	dr_buf_printf(sql,
+		      "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0'), count(*) FILTER (WHERE"
+		      " sync_state IN ('sync', 'quorum') AND state = 'streaming'"
+		      " AND pg_wal_lsn_diff(flush_lsn, '0/0') >= %llu) FROM pg_stat_replication",
 		      (unsigned long long)r->mark);
 	return DR_OK;
 }
@@ -139,11 +149,18 @@ static enum pg_next confirmed(struct pg_run *r, const PGresult *res, struct dr_e
 }
 
 static const struct pg_step write_steps[] = {
-	{ .what = "reading the state", .sql = PG_STATE_SQL, .read = primary_only, .fresh = true, .role_may_change = true },
+	{ .what = "reading the state",
+	  .sql = PG_STATE_SQL,
+	  .read = primary_only,
+	  .fresh = true,
+	  .role_may_change = true },
 	{ .what = "writing", .build = pg_build_write, .read = pg_write_step, .may_fail = true },
 	{ .what = "making drcoord.heartbeat", .sql = PG_TABLE_SQL, .wanted = pg_wants_table },
 	{ .what = "writing", .build = pg_build_write, .read = pg_rewrite_step, .wanted = pg_wants_table },
-	{ .what = "looking at the standbys", .build = build_confirmed, .read = confirmed, .wanted = wants_confirmation },
+	{ .what = "looking at the standbys",
+	  .build = build_confirmed,
+	  .read = confirmed,
+	  .wanted = wants_confirmation },
 };
 
 /* ---- SYNC_SET: args.peer, peers, k */
@@ -172,7 +189,9 @@ static enum pg_next sync_in_force(struct pg_run *r, const PGresult *res, struct 
 	if (next != PG_NEXT)
 		return next;
 	if (strcmp(r->now.sync_names, r->want_sync) != 0) {
-		pg_say(r, "synchronous_standby_names is not yet what was set (is it given on the command line?)");
+		pg_say(
+		    r,
+		    "synchronous_standby_names is not yet what was set (is it given on the command line?)");
 		r->steady = 0;
 		return PG_AGAIN;
 	}
@@ -218,13 +237,17 @@ static enum pg_next sync_shown(struct pg_run *r, const PGresult *res, struct dr_
 	}
 	if (behind && r->tries < CATCH_UP_TRIES)
 		return PG_AGAIN;
-	pg_say(r, "waits for %u of %u standbys, %u of them streaming%s", r->op->args.k, r->op->args.peers, counted,
-	       behind ? ", one still behind" : "");
+	pg_say(r, "waits for %u of %u standbys, %u of them streaming%s", r->op->args.k, r->op->args.peers,
+	       counted, behind ? ", one still behind" : "");
 	return PG_NEXT;
 }
 
 static const struct pg_step sync_steps[] = {
-	{ .what = "reading the state", .sql = PG_STATE_SQL, .read = primary_only, .fresh = true, .role_may_change = true },
+	{ .what = "reading the state",
+	  .sql = PG_STATE_SQL,
+	  .read = primary_only,
+	  .fresh = true,
+	  .role_may_change = true },
 	{ .what = "setting synchronous_standby_names", .build = pg_build_sync, .wanted = sync_differs },
 	{ .what = "reloading", .sql = "SELECT pg_reload_conf()", .wanted = sync_differs },
 	{ .what = "reading the setting back", .sql = PG_STATE_SQL, .read = sync_in_force, .fresh = true },
@@ -264,8 +287,9 @@ static enum dr_err put_slot_array(struct pg_run *r, struct dr_buf *sql, struct d
 
 static enum dr_err build_drop(struct pg_run *r, struct dr_buf *sql, struct dr_error *e)
 {
-	dr_buf_printf(sql, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE " OURS
-			   " AND NOT active AND (coalesce(wal_status = 'lost', false) OR NOT slot_name = ANY (");
+	dr_buf_printf(sql,
+		      "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE " OURS
+		      " AND NOT active AND (coalesce(wal_status = 'lost', false) OR NOT slot_name = ANY (");
 	if (put_slot_array(r, sql, e) != DR_OK)
 		return e->code;
 	dr_buf_printf(sql, "))");
@@ -274,20 +298,22 @@ static enum dr_err build_drop(struct pg_run *r, struct dr_buf *sql, struct dr_er
 
 static enum dr_err build_create(struct pg_run *r, struct dr_buf *sql, struct dr_error *e)
 {
-	dr_buf_printf(sql, "SELECT pg_create_physical_replication_slot(n, true) FROM (SELECT DISTINCT unnest(");
+	dr_buf_printf(sql,
+		      "SELECT pg_create_physical_replication_slot(n, true) FROM (SELECT DISTINCT unnest(");
 	if (put_slot_array(r, sql, e) != DR_OK)
 		return e->code;
-	dr_buf_printf(sql, ") AS n) w WHERE NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.slot_name = w.n)");
+	dr_buf_printf(
+	    sql, ") AS n) w WHERE NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.slot_name = w.n)");
 	return DR_OK;
 }
 
 /* Nobody streams from a standby's slots, so nothing but us moves them on and the WAL would pile up.  They
  * follow its last restartpoint: a lagging sibling then still finds what the server keeps anyhow. */
 static const char ADVANCE_SQL[] =
-	"SELECT pg_replication_slot_advance(s.slot_name, p.upto) FROM pg_replication_slots s,"
-	" (SELECT LEAST(redo_lsn, pg_last_wal_replay_lsn()) AS upto FROM pg_control_checkpoint()) p"
-	" WHERE s.slot_name LIKE 'drcoord\\_%' AND s.slot_type = 'physical' AND NOT s.active"
-	" AND s.restart_lsn < p.upto AND pg_is_in_recovery()";
+    "SELECT pg_replication_slot_advance(s.slot_name, p.upto) FROM pg_replication_slots s,"
+    " (SELECT LEAST(redo_lsn, pg_last_wal_replay_lsn()) AS upto FROM pg_control_checkpoint()) p"
+    " WHERE s.slot_name LIKE 'drcoord\\_%' AND s.slot_type = 'physical' AND NOT s.active"
+    " AND s.restart_lsn < p.upto AND pg_is_in_recovery()";
 
 static enum dr_err build_slots_check(struct pg_run *r, struct dr_buf *sql, struct dr_error *e)
 {
@@ -340,7 +366,11 @@ static bool is_standby(const struct pg_run *r)
 }
 
 static const struct pg_step slots_steps[] = {
-	{ .what = "reading the state", .sql = PG_STATE_SQL, .read = pg_state_step, .fresh = true, .role_may_change = true },
+	{ .what = "reading the state",
+	  .sql = PG_STATE_SQL,
+	  .read = pg_state_step,
+	  .fresh = true,
+	  .role_may_change = true },
 	{ .what = "dropping slots", .build = build_drop, .read = count_dropped },
 	{ .what = "making slots", .build = build_create, .read = count_made },
 	/* Best effort: a standby that connects meanwhile makes its slot active and moves it on by itself. */
@@ -351,7 +381,7 @@ static const struct pg_step slots_steps[] = {
 /* ---- CHECKPOINTED */
 
 static const char CHECKPOINT_AT_SQL[] =
-	"SELECT pg_wal_lsn_diff(checkpoint_lsn, '0/0'), timeline_id FROM pg_control_checkpoint()";
+    "SELECT pg_wal_lsn_diff(checkpoint_lsn, '0/0'), timeline_id FROM pg_control_checkpoint()";
 
 /* A standby's restartpoint may find nothing new to do; on a primary the record must be a new one. */
 static enum pg_next checkpoint_at(struct pg_run *r, const PGresult *res, struct dr_error *e)
@@ -373,13 +403,23 @@ static enum pg_next checkpoint_at(struct pg_run *r, const PGresult *res, struct 
 }
 
 static const struct pg_step checkpoint_steps[] = {
-	{ .what = "reading the last checkpoint", .sql = CHECKPOINT_AT_SQL, .read = checkpoint_at, .fresh = true },
+	{ .what = "reading the last checkpoint",
+	  .sql = CHECKPOINT_AT_SQL,
+	  .read = checkpoint_at,
+	  .fresh = true },
 	{ .what = "checkpointing", .sql = "CHECKPOINT" },
-	{ .what = "reading the state", .sql = PG_STATE_SQL, .read = pg_state_step, .fresh = true, .role_may_change = true },
+	{ .what = "reading the state",
+	  .sql = PG_STATE_SQL,
+	  .read = pg_state_step,
+	  .fresh = true,
+	  .role_may_change = true },
 	{ .what = "reading the checkpoint back", .sql = CHECKPOINT_AT_SQL, .read = checkpoint_at },
 };
 
-#define PLAN(rows, ...) { .step = (rows), .steps = sizeof(rows) / sizeof((rows)[0]), __VA_ARGS__ }
+#define PLAN(rows, ...)                                                                                      \
+	{                                                                                                    \
+		.step = (rows), .steps = sizeof(rows) / sizeof((rows)[0]), __VA_ARGS__                       \
+	}
 
 const struct pg_plan *pg_primary_plan(enum dr_op_kind kind)
 {

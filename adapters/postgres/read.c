@@ -12,48 +12,64 @@
 /* pg_is_in_recovery() is asked once, in a subquery that its volatility keeps apart: a promotion between
  * two calls would call a function of the wrong role.
  * Streaming: a walreceiver calls itself streaming before the upstream has accepted it (the slot may be
- * missing); until a message has come the times of the last one are all equal.  One that lives is accepted too:
- * the upstream may have nothing to say.
+ * missing); until a message has come the times of the last one are all equal.  One that lives is
+ * accepted too: the upstream may have nothing to say.
  * Timeline: received_tli ends with the receiver, the control file's lags until a checkpoint: the greatest
  * of what is known. */
 const char PG_STATE_SQL[] =
-	"SELECT s.standby,"
-	" (extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint,"
-	" (SELECT system_identifier FROM pg_control_system()),"
-	" current_setting('server_version_num'),"
-	" GREATEST(w.received_tli, c.timeline_id, r.min_recovery_end_timeline, CASE WHEN NOT s.standby THEN"
-	"  ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int END),"
-	" pg_wal_lsn_diff(CASE WHEN s.standby THEN pg_last_wal_receive_lsn()"
-	"  ELSE pg_current_wal_flush_lsn() END, '0/0'),"
-	" pg_wal_lsn_diff(CASE WHEN s.standby THEN pg_last_wal_replay_lsn() END, '0/0'),"
-	" CASE WHEN s.standby THEN pg_is_wal_replay_paused() ELSE false END,"
-	" a.receiver_pid, coalesce(w.status = 'streaming' AND (w.last_msg_send_time <> w.last_msg_receipt_time"
-	"  OR clock_timestamp() - a.receiver_start > interval '200 ms'), false), w.sender_host, w.sender_port,"
-	" CASE WHEN p.may THEN current_setting('primary_conninfo') END,"
-	" CASE WHEN p.may THEN current_setting('primary_slot_name') END,"
-	" current_setting('synchronous_standby_names'), current_setting('wal_retrieve_retry_interval'),"
-	" a.checkpointer, a.startup,"
-	" CASE WHEN p.may THEN current_setting('recovery_target_timeline') = 'latest' END"
-	" FROM (SELECT pg_is_in_recovery() AS standby OFFSET 0) s,"
-	" (SELECT pg_has_role('pg_read_all_settings', 'USAGE') AS may OFFSET 0) p,"
-	" pg_control_checkpoint() c, pg_control_recovery() r,"
-	" (SELECT max(pid) FILTER (WHERE backend_type = 'walreceiver') AS receiver_pid,"
-	"   max(backend_start) FILTER (WHERE backend_type = 'walreceiver') AS receiver_start,"
-	"   max(wait_event) FILTER (WHERE backend_type = 'checkpointer') AS checkpointer,"
-	"   max(wait_event) FILTER (WHERE backend_type = 'startup') AS startup"
-	"  FROM pg_stat_get_activity(NULL)) a"
-	" LEFT JOIN pg_stat_wal_receiver w ON true";
+    "SELECT s.standby,"
+    " (extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint,"
+    " (SELECT system_identifier FROM pg_control_system()),"
+    " current_setting('server_version_num'),"
+    " GREATEST(w.received_tli, c.timeline_id, r.min_recovery_end_timeline, CASE WHEN NOT s.standby THEN"
+    "  ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int END),"
+    " pg_wal_lsn_diff(CASE WHEN s.standby THEN pg_last_wal_receive_lsn()"
+    "  ELSE pg_current_wal_flush_lsn() END, '0/0'),"
+    " pg_wal_lsn_diff(CASE WHEN s.standby THEN pg_last_wal_replay_lsn() END, '0/0'),"
+    " CASE WHEN s.standby THEN pg_is_wal_replay_paused() ELSE false END,"
+    " a.receiver_pid, coalesce(w.status = 'streaming' AND (w.last_msg_send_time <> w.last_msg_receipt_time"
+    "  OR clock_timestamp() - a.receiver_start > interval '200 ms'), false), w.sender_host, w.sender_port,"
+    " CASE WHEN p.may THEN current_setting('primary_conninfo') END,"
+    " CASE WHEN p.may THEN current_setting('primary_slot_name') END,"
+    " current_setting('synchronous_standby_names'), current_setting('wal_retrieve_retry_interval'),"
+    " a.checkpointer, a.startup,"
+    " CASE WHEN p.may THEN current_setting('recovery_target_timeline') = 'latest' END"
+    " FROM (SELECT pg_is_in_recovery() AS standby OFFSET 0) s,"
+    " (SELECT pg_has_role('pg_read_all_settings', 'USAGE') AS may OFFSET 0) p,"
+    " pg_control_checkpoint() c, pg_control_recovery() r,"
+    " (SELECT max(pid) FILTER (WHERE backend_type = 'walreceiver') AS receiver_pid,"
+    "   max(backend_start) FILTER (WHERE backend_type = 'walreceiver') AS receiver_start,"
+    "   max(wait_event) FILTER (WHERE backend_type = 'checkpointer') AS checkpointer,"
+    "   max(wait_event) FILTER (WHERE backend_type = 'startup') AS startup"
+    "  FROM pg_stat_get_activity(NULL)) a"
+    " LEFT JOIN pg_stat_wal_receiver w ON true";
 
 enum {
-	COL_STANDBY, COL_STARTED, COL_SYSTEM, COL_VERSION, COL_TIMELINE, COL_RECEIVED, COL_REPLAYED, COL_PAUSED,
-	COL_RECEIVER, COL_STREAMING, COL_SENDER_HOST, COL_SENDER_PORT, COL_CONNINFO, COL_SLOT, COL_SYNC,
-	COL_RETRY, COL_CHECKPOINTER, COL_STARTUP, COL_LATEST, COLS
+	COL_STANDBY,
+	COL_STARTED,
+	COL_SYSTEM,
+	COL_VERSION,
+	COL_TIMELINE,
+	COL_RECEIVED,
+	COL_REPLAYED,
+	COL_PAUSED,
+	COL_RECEIVER,
+	COL_STREAMING,
+	COL_SENDER_HOST,
+	COL_SENDER_PORT,
+	COL_CONNINFO,
+	COL_SLOT,
+	COL_SYNC,
+	COL_RETRY,
+	COL_CHECKPOINTER,
+	COL_STARTUP,
+	COL_LATEST,
+	COLS
 };
 
-const char PG_PEERS_SQL[] =
-	"SELECT application_name, state = 'streaming', sync_state IN ('sync', 'quorum'),"
-	" pg_wal_lsn_diff(flush_lsn, '0/0'), pg_wal_lsn_diff(replay_lsn, '0/0')"
-	" FROM pg_stat_replication ORDER BY 2, 4 NULLS FIRST LIMIT 256";
+const char PG_PEERS_SQL[] = "SELECT application_name, state = 'streaming', sync_state IN ('sync', 'quorum'),"
+			    " pg_wal_lsn_diff(flush_lsn, '0/0'), pg_wal_lsn_diff(replay_lsn, '0/0')"
+			    " FROM pg_stat_replication ORDER BY 2, 4 NULLS FIRST LIMIT 256";
 
 enum { PEER_NAME, PEER_STREAMING, PEER_SYNC, PEER_FLUSHED, PEER_REPLAYED, PEER_COLS };
 
@@ -175,7 +191,8 @@ enum pg_next pg_state_step(struct pg_run *r, const PGresult *res, struct dr_erro
 		read_upstream(st, ev);
 	ev->sync_k = !st->in_recovery && pg_parse_sync(st->sync_names, &sync) ? sync.k : 0;
 	if (st->in_recovery)
-		pg_say(r, "standby, timeline %u%s%s", st->timeline, st->streaming ? ", streaming" : ", not receiving",
+		pg_say(r, "standby, timeline %u%s%s", st->timeline,
+		       st->streaming ? ", streaming" : ", not receiving",
 		       st->paused ? ", replay paused" : "");
 	else
 		pg_say(r, "primary, timeline %u", st->timeline);

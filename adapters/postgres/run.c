@@ -9,10 +9,10 @@
 
 enum {
 	SQL_MAX = 16384,
-	ROLE_CHANGES_MAX = 3,    /* answers of 55000 in a row before it counts as an error */
+	ROLE_CHANGES_MAX = 3, /* answers of 55000 in a row before it counts as an error */
 	PAUSE_FIRST_MS = 5,
 	PAUSE_MAX_MS = 100,
-	PAUSES_FIRST = 60        /* so many short pauses (0.3 s) before they grow */
+	PAUSES_FIRST = 60 /* so many short pauses (0.3 s) before they grow */
 };
 
 static void send_step(struct pg_own *o);
@@ -177,8 +177,8 @@ static enum dr_err answer_error(struct pg_own *o, const PGresult *res, struct dr
 	if (state == NULL)
 		return dr_fail(e, PQstatus(o->link.conn) == CONNECTION_BAD ? DR_E_CLOSED : DR_E_PROTOCOL,
 			       "the answer broke off");
-	return dr_fail(e, pg_sqlstate_err(state), "%s%s%s (%s)", text != NULL ? text : "", detail != NULL ? ": " : "",
-		       detail != NULL ? detail : "", state);
+	return dr_fail(e, pg_sqlstate_err(state), "%s%s%s (%s)", text != NULL ? text : "",
+		       detail != NULL ? ": " : "", detail != NULL ? detail : "", state);
 }
 
 void pg_run_answer(struct pg_own *o, const PGresult *res)
@@ -193,7 +193,8 @@ void pg_run_answer(struct pg_own *o, const PGresult *res)
 	dr_error_clear(&e);
 	if (!good && !s->may_fail) {
 		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-		if (s->role_may_change && state != NULL && strcmp(state, "55000") == 0 && r->tries < ROLE_CHANGES_MAX) {
+		if (s->role_may_change && state != NULL && strcmp(state, "55000") == 0 &&
+		    r->tries < ROLE_CHANGES_MAX) {
 			pause_step(o);
 			return;
 		}

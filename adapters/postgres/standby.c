@@ -12,8 +12,8 @@
 #include "sys/file.h"
 
 enum {
-	KILL_AFTER_TRIES = 4,   /* FROZEN: readings before the receiver is ended by a signal */
-	STEADY_READINGS = 2     /* equal readings that make a position final */
+	KILL_AFTER_TRIES = 4, /* FROZEN: readings before the receiver is ended by a signal */
+	STEADY_READINGS = 2   /* equal readings that make a position final */
 };
 
 static const char RELOAD_SQL[] = "SELECT pg_reload_conf()";
@@ -104,7 +104,8 @@ static enum pg_next frozen(struct pg_run *r, const PGresult *res, struct dr_erro
 		r->steady = 1;
 	r->mark = st->received;
 	r->has_mark = true;
-	pg_say(r, "frozen at %X/%X, timeline %u", (unsigned)(st->received >> 32), (unsigned)st->received, st->timeline);
+	pg_say(r, "frozen at %X/%X, timeline %u", (unsigned)(st->received >> 32), (unsigned)st->received,
+	       st->timeline);
 	return r->steady >= STEADY_READINGS ? PG_NEXT : PG_AGAIN;
 }
 
@@ -126,8 +127,14 @@ static bool had_conninfo(const struct pg_run *r)
 }
 
 static const struct pg_step frozen_steps[] = {
-	{ .what = "reading the state", .sql = PG_STATE_SQL, .read = frozen_already, .fresh = true, .role_may_change = true },
-	{ .what = "emptying primary_conninfo", .sql = "ALTER SYSTEM SET primary_conninfo = ''", .wanted = had_conninfo },
+	{ .what = "reading the state",
+	  .sql = PG_STATE_SQL,
+	  .read = frozen_already,
+	  .fresh = true,
+	  .role_may_change = true },
+	{ .what = "emptying primary_conninfo",
+	  .sql = "ALTER SYSTEM SET primary_conninfo = ''",
+	  .wanted = had_conninfo },
 	{ .what = "reloading", .sql = RELOAD_SQL, .wanted = had_conninfo },
 	{ .what = "resuming replay", .sql = "SELECT pg_wal_replay_resume()", .wanted = was_paused },
 	{ .what = "reading the position back", .sql = PG_STATE_SQL, .read = frozen, .fresh = true },
@@ -181,8 +188,9 @@ static bool follows(const struct pg_run *r)
 {
 	const struct pg_state *st = &r->now;
 	const struct dr_address *to = &r->op->args.primary_at;
-	return st->streaming && strcmp(st->conninfo, r->want_conninfo) == 0 && strcmp(st->slot, r->want_slot) == 0 &&
-	       strcmp(st->sender.host, to->host) == 0 && st->sender.port == to->port;
+	return st->streaming && strcmp(st->conninfo, r->want_conninfo) == 0 &&
+	       strcmp(st->slot, r->want_slot) == 0 && strcmp(st->sender.host, to->host) == 0 &&
+	       st->sender.port == to->port;
 }
 
 static enum pg_next following_already(struct pg_run *r, const PGresult *res, struct dr_error *e)
@@ -245,18 +253,24 @@ static enum dr_err build_slot(struct pg_run *r, struct dr_buf *sql, struct dr_er
 
 /* Keeps the password out of the server's log, as far as the account may say so. */
 static const char QUIET_SQL[] =
-	"SELECT set_config('log_statement', 'none', false), set_config('log_min_duration_statement', '-1', false),"
-	" set_config('log_min_error_statement', 'panic', false)";
+    "SELECT set_config('log_statement', 'none', false), set_config('log_min_duration_statement', '-1', false),"
+    " set_config('log_min_error_statement', 'panic', false)";
 
 static const struct pg_step following_steps[] = {
-	{ .what = "reading the state", .sql = PG_STATE_SQL, .read = following_already, .fresh = true, .role_may_change = true },
+	{ .what = "reading the state",
+	  .sql = PG_STATE_SQL,
+	  .read = following_already,
+	  .fresh = true,
+	  .role_may_change = true },
 	{ .what = "keeping the log quiet", .sql = QUIET_SQL, .wanted = has_secret, .may_fail = true },
 	{ .what = "setting primary_conninfo", .build = build_conninfo, .wanted = conninfo_differs },
 	{ .what = "setting primary_slot_name", .build = build_slot, .wanted = slot_differs },
-	{ .what = "setting wal_retrieve_retry_interval", .sql = "ALTER SYSTEM SET wal_retrieve_retry_interval = '50ms'",
+	{ .what = "setting wal_retrieve_retry_interval",
+	  .sql = "ALTER SYSTEM SET wal_retrieve_retry_interval = '50ms'",
 	  .wanted = retry_differs },
-	/* Takes effect at the next start only, but a standby set up otherwise is at least right from then on. */
-	{ .what = "setting recovery_target_timeline", .sql = "ALTER SYSTEM SET recovery_target_timeline = 'latest'",
+	/* Takes effect at the next start only, but then a standby set up otherwise is right. */
+	{ .what = "setting recovery_target_timeline",
+	  .sql = "ALTER SYSTEM SET recovery_target_timeline = 'latest'",
 	  .wanted = target_differs },
 	{ .what = "reloading", .sql = RELOAD_SQL },
 	{ .what = "waiting for the stream", .sql = PG_STATE_SQL, .read = following, .fresh = true },
@@ -291,7 +305,9 @@ static enum pg_next names_in_force(struct pg_run *r, const PGresult *res, struct
 	if (next != PG_NEXT)
 		return next;
 	if (strcmp(r->now.sync_names, r->want_sync) != 0) {
-		pg_say(r, "synchronous_standby_names is not yet what was set (is it given on the command line?)");
+		pg_say(
+		    r,
+		    "synchronous_standby_names is not yet what was set (is it given on the command line?)");
 		return PG_AGAIN;
 	}
 	if (r->want_sync[0] != '\0' && !pg_checkpointer_idle(&r->now)) {
@@ -341,29 +357,49 @@ static bool has_either(const struct pg_run *r)
 }
 
 static const struct pg_step writable_steps[] = {
-	{ .what = "reading the state", .sql = PG_STATE_SQL, .read = writable_before, .fresh = true, .role_may_change = true },
+	{ .what = "reading the state",
+	  .sql = PG_STATE_SQL,
+	  .read = writable_before,
+	  .fresh = true,
+	  .role_may_change = true },
 	{ .what = "resuming replay", .sql = "SELECT pg_wal_replay_resume()", .wanted = was_paused },
 	{ .what = "setting synchronous_standby_names", .build = pg_build_sync, .wanted = names_differ },
 	{ .what = "reloading", .sql = RELOAD_SQL, .wanted = names_differ },
-	{ .what = "reading the setting back", .sql = PG_STATE_SQL, .read = names_in_force, .wanted = names_differ,
+	{ .what = "reading the setting back",
+	  .sql = PG_STATE_SQL,
+	  .read = names_in_force,
+	  .wanted = names_differ,
 	  .role_may_change = true },
 	{ .what = "promoting", .sql = "SELECT pg_promote(false)", .wanted = to_promote },
-	{ .what = "waiting for the end of recovery", .sql = "SELECT pg_is_in_recovery()", .read = recovery_over,
+	{ .what = "waiting for the end of recovery",
+	  .sql = "SELECT pg_is_in_recovery()",
+	  .read = recovery_over,
 	  .wanted = to_promote },
-	{ .what = "reading the new timeline", .sql = PG_STATE_SQL, .read = promoted, .wanted = to_promote, .fresh = true,
+	{ .what = "reading the new timeline",
+	  .sql = PG_STATE_SQL,
+	  .read = promoted,
+	  .wanted = to_promote,
+	  .fresh = true,
 	  .role_may_change = true },
 	{ .what = "writing", .build = pg_build_write, .read = pg_write_step, .may_fail = true },
 	{ .what = "making drcoord.heartbeat", .sql = PG_TABLE_SQL, .wanted = pg_wants_table },
 	{ .what = "writing", .build = pg_build_write, .read = pg_rewrite_step, .wanted = pg_wants_table },
-	/* What it followed means nothing to a primary; postgresql.auto.conf would bring it back after a demotion. */
-	{ .what = "clearing primary_conninfo", .sql = "ALTER SYSTEM RESET primary_conninfo", .wanted = has_conninfo,
+	/* What it followed means nothing to a primary, and would come back with a demotion. */
+	{ .what = "clearing primary_conninfo",
+	  .sql = "ALTER SYSTEM RESET primary_conninfo",
+	  .wanted = has_conninfo,
 	  .may_fail = true },
-	{ .what = "clearing primary_slot_name", .sql = "ALTER SYSTEM RESET primary_slot_name", .wanted = has_slot,
+	{ .what = "clearing primary_slot_name",
+	  .sql = "ALTER SYSTEM RESET primary_slot_name",
+	  .wanted = has_slot,
 	  .may_fail = true },
 	{ .what = "reloading", .sql = RELOAD_SQL, .wanted = has_either, .may_fail = true },
 };
 
-#define PLAN(rows, ...) { .step = (rows), .steps = sizeof(rows) / sizeof((rows)[0]), __VA_ARGS__ }
+#define PLAN(rows, ...)                                                                                      \
+	{                                                                                                    \
+		.step = (rows), .steps = sizeof(rows) / sizeof((rows)[0]), __VA_ARGS__                       \
+	}
 
 const struct pg_plan *pg_standby_plan(enum dr_op_kind kind)
 {

@@ -172,22 +172,21 @@ enum dr_err pg_sqlstate_err(const char *sqlstate)
 		const char *code;
 		enum dr_err err;
 	} rows[] = {
-		{ "57P03", DR_E_BUSY },     /* starting up, shutting down, in recovery mode */
-		{ "57P", DR_E_CLOSED },     /* terminated by the administrator, crash of another backend */
-		{ "57014", DR_E_TIMEOUT },  /* statement_timeout */
-		{ "53300", DR_E_FULL },     /* too many connections */
-		{ "53400", DR_E_FULL },     /* a configured limit: all slots in use */
-		{ "53100", DR_E_NO_SPACE }, /* disk full */
-		{ "28", DR_E_AUTH },        /* password or pg_hba.conf */
-		{ "3D000", DR_E_NOT_FOUND },/* no such database */
-		{ "42501", DR_E_DENIED },   /* privilege missing */
-		{ "25006", DR_E_REFUSED },  /* read only */
-		{ "58030", DR_E_IO },       /* read or write failed */
-		{ "XX001", DR_E_IO },       /* damaged page */
-		{ "XX002", DR_E_IO },       /* damaged index */
-		{ "55006", DR_E_BUSY },     /* object in use */
-		{ "08P01", DR_E_PROTOCOL },
-		{ "08", DR_E_CLOSED },
+		{ "57P03", DR_E_BUSY },      /* starting up, shutting down, in recovery mode */
+		{ "57P", DR_E_CLOSED },      /* terminated by the administrator, crash of another backend */
+		{ "57014", DR_E_TIMEOUT },   /* statement_timeout */
+		{ "53300", DR_E_FULL },      /* too many connections */
+		{ "53400", DR_E_FULL },      /* a configured limit: all slots in use */
+		{ "53100", DR_E_NO_SPACE },  /* disk full */
+		{ "28", DR_E_AUTH },         /* password or pg_hba.conf */
+		{ "3D000", DR_E_NOT_FOUND }, /* no such database */
+		{ "42501", DR_E_DENIED },    /* privilege missing */
+		{ "25006", DR_E_REFUSED },   /* read only */
+		{ "58030", DR_E_IO },        /* read or write failed */
+		{ "XX001", DR_E_IO },        /* damaged page */
+		{ "XX002", DR_E_IO },        /* damaged index */
+		{ "55006", DR_E_BUSY },      /* object in use */
+		{ "08P01", DR_E_PROTOCOL },  { "08", DR_E_CLOSED },
 	};
 	if (sqlstate == NULL || strlen(sqlstate) != 5)
 		return DR_E_FAILED;
@@ -204,8 +203,8 @@ static const char *find_sqlstate(const char *message)
 {
 	for (const char *p = strstr(message, ": "); p != NULL; p = strstr(p + 1, ": ")) {
 		const char *code = p + 1 + strspn(p + 1, " ");
-		if (strspn(code, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && strcspn(code, "0123456789") < 5 &&
-		    strncmp(code + 5, ": ", 2) == 0)
+		if (strspn(code, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
+		    strcspn(code, "0123456789") < 5 && strncmp(code + 5, ": ", 2) == 0)
 			return code;
 	}
 	return NULL;

@@ -32,7 +32,7 @@ struct pg_sync {
 	uint32_t k;     /* 0: nobody */
 	uint32_t names; /* how many of: */
 	struct dr_name name[DR_OP_PEERS_MAX];
-	bool others;    /* it names more, or ones that are no members' names ("*") */
+	bool others; /* it names more, or ones that are no members' names ("*") */
 };
 
 /* Read synchronous_standby_names in every form that PostgreSQL takes: "", a list, "k (list)",

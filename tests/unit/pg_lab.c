@@ -53,15 +53,16 @@ void pg_lab_init(struct pg_server *s, const char *name)
 	prepare(s, name);
 	program("initdb", initdb);
 	path_in(s, "data", data, sizeof(data));
-	must_run(s, (char *const[]){ initdb, "-D", data, "-U", "postgres", "-A", "trust", "-N", "--data-checksums",
-				     "--no-instructions", NULL });
-	rig_file(&s->dir, "data/postgresql.conf",
-		 "listen_addresses = '127.0.0.1'\nmax_connections = 20\nsuperuser_reserved_connections = 2\n"
-		 "shared_buffers = 16MB\ndynamic_shared_memory_type = mmap\n"
-		 "wal_level = replica\nmax_wal_senders = 6\nmax_replication_slots = 5\n"
-		 "wal_log_hints = on\nmax_wal_size = 64MB\nmin_wal_size = 32MB\nwal_receiver_status_interval = 1s\n"
-		 "autovacuum = off\nlog_min_messages = info\nlog_statement = 'ddl'\nfull_page_writes = on\n"
-		 "password_encryption = 'scram-sha-256'\n");
+	must_run(s, (char *const[]){ initdb, "-D", data, "-U", "postgres", "-A", "trust", "-N",
+				     "--data-checksums", "--no-instructions", NULL });
+	rig_file(
+	    &s->dir, "data/postgresql.conf",
+	    "listen_addresses = '127.0.0.1'\nmax_connections = 20\nsuperuser_reserved_connections = 2\n"
+	    "shared_buffers = 16MB\ndynamic_shared_memory_type = mmap\n"
+	    "wal_level = replica\nmax_wal_senders = 6\nmax_replication_slots = 5\n"
+	    "wal_log_hints = on\nmax_wal_size = 64MB\nmin_wal_size = 32MB\nwal_receiver_status_interval = 1s\n"
+	    "autovacuum = off\nlog_min_messages = info\nlog_statement = 'ddl'\nfull_page_writes = on\n"
+	    "password_encryption = 'scram-sha-256'\n");
 	rig_file(&s->dir, "data/pg_hba.conf",
 		 "local all all trust\n"
 		 "host replication repl_pw 127.0.0.1/32 scram-sha-256\n"
@@ -78,8 +79,8 @@ void pg_lab_clone(struct pg_server *s, const char *name, const struct pg_server 
 	program("pg_basebackup", basebackup);
 	path_in(s, "data", data, sizeof(data));
 	(void)snprintf(port, sizeof(port), "%u", primary->port);
-	must_run(s, (char *const[]){ basebackup, "-D", data, "-h", "127.0.0.1", "-p", port, "-U", "postgres", "-X",
-				     "stream", "--checkpoint=fast", "--no-sync", NULL });
+	must_run(s, (char *const[]){ basebackup, "-D", data, "-h", "127.0.0.1", "-p", port, "-U", "postgres",
+				     "-X", "stream", "--checkpoint=fast", "--no-sync", NULL });
 	rig_file(&s->dir, "data/standby.signal", "%s", "");
 }
 
@@ -113,9 +114,9 @@ static pid_t start_psql(const struct pg_server *s, const char *log, const char *
 	program("psql", psql);
 	(void)snprintf(port, sizeof(port), "%u", s->port);
 	return rig_spawn(&s->dir, log, OS_USER,
-			 (char *const[]){ psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", (char *)s->dir.path, "-p",
-					  port, "-U", "postgres", "-d", "postgres", (char *)option, (char *)sql,
-					  NULL });
+			 (char *const[]){ psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", (char *)s->dir.path,
+					  "-p", port, "-U", "postgres", "-d", "postgres", (char *)option,
+					  (char *)sql, NULL });
 }
 
 static void read_line(const struct pg_server *s, const char *log, char *out, size_t cap)

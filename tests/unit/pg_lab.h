@@ -10,9 +10,9 @@
 enum { PG_LAB_SQL_MAX = 256 };
 
 struct pg_server {
-	struct rig_dir dir;       /* data/ and the socket stand in it */
+	struct rig_dir dir; /* data/ and the socket stand in it */
 	uint16_t port;
-	pid_t pid;                /* the postmaster; 0: not running */
+	pid_t pid; /* the postmaster; 0: not running */
 	char name[16];
 };
 
@@ -22,13 +22,13 @@ void pg_lab_init(struct pg_server *s, const char *name);
 void pg_lab_clone(struct pg_server *s, const char *name, const struct pg_server *primary);
 /* Start it and wait until it answers queries. */
 void pg_lab_start(struct pg_server *s);
-void pg_lab_stop(struct pg_server *s);      /* immediate */
-void pg_lab_remove(struct pg_server *s);    /* also when the init failed halfway */
+void pg_lab_stop(struct pg_server *s);   /* immediate */
+void pg_lab_remove(struct pg_server *s); /* also when the init failed halfway */
 
 /* Run SQL by psql as superuser, give up after `limit_ms` (0: 20 s); the first line of output into out (may
  * be NULL).  false: an error or no end in time. */
 bool pg_lab_sql(const struct pg_server *s, uint32_t limit_ms, char *out, size_t cap, const char *fmt, ...)
-	DR_PRINTF(5, 6);
+    DR_PRINTF(5, 6);
 /* Run a file of SQL by psql; it must be readable to user postgres. */
 bool pg_lab_file(const struct pg_server *s, const char *path);
 /* Start a psql that runs on; its process. */

@@ -32,8 +32,9 @@ static struct dr_name name(const char *s)
 }
 
 /* Run the op in a session of its own; a failed check when it does not end with `want`. */
-static struct dr_evidence run_as(const struct dr_target *t, enum dr_op_kind kind, const struct dr_op_args *args,
-				 enum dr_err want, uint32_t deadline_ms, uint64_t *took_ms)
+static struct dr_evidence run_as(const struct dr_target *t, enum dr_op_kind kind,
+				 const struct dr_op_args *args, enum dr_err want, uint32_t deadline_ms,
+				 uint64_t *took_ms)
 {
 	static const struct dr_op_args none;
 	struct dr_session s;
@@ -88,7 +89,8 @@ static void add_standby(struct pg_server *s, const char *n, struct pg_server *pr
 }
 
 /* Begin the op and cut it off after so many turns of the loop, as a lost leader does. */
-static void cut_off(const struct pg_server *s, enum dr_op_kind kind, const struct dr_op_args *args, unsigned turns)
+static void cut_off(const struct pg_server *s, enum dr_op_kind kind, const struct dr_op_args *args,
+		    unsigned turns)
 {
 	struct dr_target t = pg_lab_target(s, true);
 	struct dr_session session;
@@ -118,7 +120,8 @@ static void test_probe_primary(void **state)
 	assert_int_equal(ev.sync_k, 0);
 	/* The position is the server's own idea of it. */
 	char lsn[64];
-	assert_true(pg_lab_sql(&a, 0, lsn, sizeof(lsn), "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')"));
+	assert_true(
+	    pg_lab_sql(&a, 0, lsn, sizeof(lsn), "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')"));
 	ev = run(&a, DR_OP_PROBE, NULL, DR_OK);
 	uint64_t seen = 0;
 	assert_int_equal(dr_parse_u64(lsn, 1, UINT64_MAX, &seen), DR_OK);
@@ -160,7 +163,8 @@ static void test_slots_and_following(void **state)
 	rig_op_start(&o, &s, DR_OP_FOLLOWING, &follow, DEADLINE_MS);
 	rig_for(&rig, 300);
 	if (o.done != 0)
-		fail_msg("FOLLOWING ended without a slot: %s", o.code != DR_OK ? o.e.msg : o.op.evidence.text);
+		fail_msg("FOLLOWING ended without a slot: %s",
+			 o.code != DR_OK ? o.e.msg : o.op.evidence.text);
 	(void)run(&a, DR_OP_SLOTS, &slots, DR_OK);
 	rig_until(&rig, &o.done);
 	rig_session_close(&rig, &s, NULL);
@@ -232,8 +236,7 @@ static void test_sync_set(void **state)
 	assert_false(run_as(&t, DR_OP_PROBE_WRITE, &waiting, DR_E_TIMEOUT, 300, NULL).wrote);
 	assert_true(run(&a, DR_OP_PROBE_WRITE, &local, DR_OK).wrote);
 	/* Nothing of ours stays behind in a commit's wait. */
-	pg_lab_until(&a, "0",
-		     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'drcoord'");
+	pg_lab_until(&a, "0", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'drcoord'");
 	assert_int_equal(waitpid(hanging, &status, WNOHANG), 0);
 	ev = run(&a, DR_OP_SYNC_SET, &none, DR_OK);
 	assert_int_equal(ev.sync_k, 0);
@@ -249,8 +252,10 @@ static void test_frozen(void **state)
 {
 	(void)state;
 	assert_int_equal(passed, 5);
-	pid_t writer = pg_lab_background(&a, "DO $$ BEGIN LOOP INSERT INTO t VALUES (3); COMMIT; END LOOP; END $$");
-	pg_lab_until(&a, "1", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'");
+	pid_t writer =
+	    pg_lab_background(&a, "DO $$ BEGIN LOOP INSERT INTO t VALUES (3); COMMIT; END LOOP; END $$");
+	pg_lab_until(&a, "1",
+		     "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'");
 	assert_true(pg_lab_sql(&b, 0, NULL, 0, "SELECT pg_wal_replay_pause()"));
 	pg_lab_until(&b, "paused", "SELECT pg_get_wal_replay_pause_state()");
 	struct dr_target t = pg_lab_target(&b, true);
@@ -268,8 +273,9 @@ static void test_frozen(void **state)
 	assert_int_equal(later.received, ev.received);
 	assert_true(kill(writer, SIGKILL) == 0);
 	(void)waitpid(writer, NULL, 0);
-	assert_true(pg_lab_sql(&a, 0, NULL, 0,
-			       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO %%'"));
+	assert_true(
+	    pg_lab_sql(&a, 0, NULL, 0,
+		       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO %%'"));
 	(void)run(&a, DR_OP_FROZEN, NULL, DR_E_REFUSED);
 	struct dr_op_args follow = follow_args(&b, &a);
 	(void)run(&b, DR_OP_FOLLOWING, &follow, DR_OK);
@@ -308,7 +314,9 @@ static void test_frozen_while_replay_hangs(void **state)
 	pid_t reader = pg_lab_background(&b, "BEGIN; SELECT count(*) FROM t; SELECT pg_sleep(60)");
 	pg_lab_until(&b, "1", "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
 	assert_true(pg_lab_sql(&a, 0, NULL, 0, "DROP TABLE t; CREATE TABLE t (n bigint)"));
-	pg_lab_until(&b, "1", "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'startup' AND wait_event_type = 'Lock'");
+	pg_lab_until(
+	    &b, "1",
+	    "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'startup' AND wait_event_type = 'Lock'");
 	struct dr_target t = pg_lab_target(&b, true);
 	uint64_t took = 0;
 	struct dr_evidence ev = run_as(&t, DR_OP_FROZEN, NULL, DR_OK, DEADLINE_MS, &took);
@@ -318,8 +326,9 @@ static void test_frozen_while_replay_hangs(void **state)
 	assert_int_equal(run(&b, DR_OP_FROZEN, NULL, DR_OK).received, ev.received);
 	assert_true(kill(reader, SIGKILL) == 0);
 	(void)waitpid(reader, NULL, 0);
-	assert_true(pg_lab_sql(&b, 0, NULL, 0,
-			       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"));
+	assert_true(pg_lab_sql(
+	    &b, 0, NULL, 0,
+	    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"));
 	pg_lab_until(&b, "t", "SELECT pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()");
 	assert_int_equal(run(&b, DR_OP_FROZEN, NULL, DR_OK).received, ev.received);
 	(void)run(&b, DR_OP_FOLLOWING, &follow, DR_OK);
@@ -339,9 +348,11 @@ static void test_lost_slot_and_standby_slots(void **state)
 		assert_true(pg_lab_sql(&a, 0, NULL, 0, "INSERT INTO t VALUES (4); SELECT pg_switch_wal()"));
 	pg_lab_caught_up(&a, &b);
 	(void)run(&a, DR_OP_CHECKPOINTED, NULL, DR_OK);
-	pg_lab_until(&a, "lost", "SELECT wal_status FROM pg_replication_slots WHERE slot_name = 'drcoord_pg_x'");
+	pg_lab_until(&a, "lost",
+		     "SELECT wal_status FROM pg_replication_slots WHERE slot_name = 'drcoord_pg_x'");
 	(void)run(&a, DR_OP_SLOTS, &slots, DR_OK);
-	pg_lab_until(&a, "reserved", "SELECT wal_status FROM pg_replication_slots WHERE slot_name = 'drcoord_pg_x'");
+	pg_lab_until(&a, "reserved",
+		     "SELECT wal_status FROM pg_replication_slots WHERE slot_name = 'drcoord_pg_x'");
 
 	/* On the standby they are made too, and move on with its restartpoints. */
 	on_b.self = name("pg-b");
@@ -354,8 +365,9 @@ static void test_lost_slot_and_standby_slots(void **state)
 	pg_lab_caught_up(&a, &b);
 	(void)run(&b, DR_OP_CHECKPOINTED, NULL, DR_OK);
 	(void)run(&b, DR_OP_SLOTS, &on_b, DR_OK);
-	pg_lab_until(&b, "2",
-		     "SELECT count(*) FROM pg_replication_slots, pg_control_checkpoint() WHERE restart_lsn = redo_lsn");
+	pg_lab_until(
+	    &b, "2",
+	    "SELECT count(*) FROM pg_replication_slots, pg_control_checkpoint() WHERE restart_lsn = redo_lsn");
 	passed++;
 }
 
@@ -370,7 +382,8 @@ static void test_writable(void **state)
 	pg_lab_caught_up(&a, &b);
 	pg_lab_caught_up(&a, &c);
 	/* Inherited from some earlier life: a standby that does not exist. */
-	assert_true(pg_lab_sql(&b, 0, NULL, 0, "ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (\"ghost\")'"));
+	assert_true(
+	    pg_lab_sql(&b, 0, NULL, 0, "ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (\"ghost\")'"));
 	assert_true(pg_lab_sql(&b, 0, NULL, 0, "SELECT pg_reload_conf()"));
 	pg_lab_stop(&a);
 	struct dr_evidence fb = run(&b, DR_OP_FROZEN, NULL, DR_OK), fc = run(&c, DR_OP_FROZEN, NULL, DR_OK);
@@ -378,13 +391,15 @@ static void test_writable(void **state)
 	assert_true(pg_lab_sql(&b, 0, NULL, 0, "SELECT pg_wal_replay_pause()"));
 
 	struct dr_evidence ev = run_as(&t, DR_OP_WRITABLE, &lead, DR_OK, DEADLINE_MS, &took);
-	print_message("WRITABLE (names inherited, replay paused, first heartbeat): %llu ms\n", (unsigned long long)took);
+	print_message("WRITABLE (names inherited, replay paused, first heartbeat): %llu ms\n",
+		      (unsigned long long)took);
 	assert_false(ev.in_recovery);
 	assert_true(ev.wrote);
 	assert_int_equal(ev.timeline, 2);
 	assert_true(pg_lab_sql(&b, 3000, NULL, 0, "INSERT INTO t VALUES (6)"));
-	pg_lab_until(&b, "||", "SELECT current_setting('synchronous_standby_names'),"
-			       " current_setting('primary_conninfo'), current_setting('primary_slot_name')");
+	pg_lab_until(&b, "||",
+		     "SELECT current_setting('synchronous_standby_names'),"
+		     " current_setting('primary_conninfo'), current_setting('primary_slot_name')");
 	ev = run_as(&t, DR_OP_WRITABLE, &lead, DR_OK, DEADLINE_MS, &took);
 	print_message("WRITABLE when it is so already: %llu ms\n", (unsigned long long)took);
 	assert_true(ev.wrote);

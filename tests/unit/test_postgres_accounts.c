@@ -32,7 +32,8 @@ static enum dr_err run(const struct pg_server *s, const char *user, enum dr_op_k
 
 	(void)dr_copy_text(t.user, sizeof(t.user), user);
 	(void)dr_copy_text(t.replication_user, sizeof(t.replication_user), "repl_pw");
-	(void)snprintf(t.replication_password_file, sizeof(t.replication_password_file), "%s/repl", a.dir.path);
+	(void)snprintf(t.replication_password_file, sizeof(t.replication_password_file), "%s/repl",
+		       a.dir.path);
 	rig_session_open(&rig, &session, &dr_postgres_adapter, &t);
 	enum dr_err err = rig_op_run(&rig, o, &session, kind, args, 10000);
 	rig_session_close(&rig, &session, NULL);
@@ -41,8 +42,8 @@ static enum dr_err run(const struct pg_server *s, const char *user, enum dr_op_k
 	return err;
 }
 
-static void may(const struct pg_server *s, const char *user, enum dr_op_kind kind, const struct dr_op_args *args,
-		bool yes)
+static void may(const struct pg_server *s, const char *user, enum dr_op_kind kind,
+		const struct dr_op_args *args, bool yes)
 {
 	struct rig_op o;
 	enum dr_err err = run(s, user, kind, args, &o);
@@ -131,7 +132,8 @@ static int setup(void **state)
 		assert_true(pg_lab_file(&a, path));
 	rig_file(&a.dir, "repl", "%s\n", SECRET);
 	rig_file(&a.dir, "role.sql",
-		 "SET log_statement = 'none';\nCREATE ROLE repl_pw LOGIN REPLICATION PASSWORD $q$%s$q$;\n", SECRET);
+		 "SET log_statement = 'none';\nCREATE ROLE repl_pw LOGIN REPLICATION PASSWORD $q$%s$q$;\n",
+		 SECRET);
 	(void)snprintf(path, sizeof(path), "%s/role.sql", a.dir.path);
 	assert_true(pg_lab_file(&a, path));
 	pg_lab_clone(&b, "pg-b", &a);

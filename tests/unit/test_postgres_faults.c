@@ -41,8 +41,8 @@ static void expect(const struct dr_target *t, enum dr_op_kind kind, uint32_t dea
 	struct rig_op o;
 	enum dr_err err = attempt(t, kind, &none, deadline_ms, &o);
 	if (err != want || (err != DR_OK && strstr(o.e.msg, part) == NULL))
-		fail_msg("%s (%s), wanted %s (%s)", dr_err_name(err), err != DR_OK ? o.e.msg : "", dr_err_name(want),
-			 part);
+		fail_msg("%s (%s), wanted %s (%s)", dr_err_name(err), err != DR_OK ? o.e.msg : "",
+			 dr_err_name(want), part);
 	assert_true(o.took_ms < deadline_ms + 500u);
 }
 
@@ -122,8 +122,9 @@ static void test_slow_statement(void **state)
 	pg_lab_until(&a, "0", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'drcoord'");
 	assert_int_equal(kill(locker, SIGKILL), 0);
 	(void)waitpid(locker, NULL, 0);
-	assert_true(pg_lab_sql(&a, 0, NULL, 0,
-			       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"));
+	assert_true(pg_lab_sql(
+	    &a, 0, NULL, 0,
+	    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"));
 }
 
 static void test_not_let_in(void **state)
@@ -246,7 +247,7 @@ struct lie {
 	const char *what;
 	const char *bytes;
 	size_t len;
-	bool at_once;      /* sent in place of any log-in */
+	bool at_once; /* sent in place of any log-in */
 	enum dr_err want;
 };
 
@@ -260,19 +261,22 @@ static const struct lie lies[] = {
 	{ "unknown authentication", BYTES("R\0\0\0\10\0\0\0\77"), true, DR_E_AUTH },
 	{ "a huge message", BYTES("R\177\377\377\377aaaa"), true, DR_E_PROTOCOL },
 	{ "no rows", BYTES("T\0\0\0\6\0\0C\0\0\0\15SELECT 0\0" READY), false, DR_E_PROTOCOL },
-	{ "one odd column", BYTES("T\0\0\0\32\0\1x\0\0\0\0\0\0\0\0\0\0\31\377\377\0\0\0\0\0\0"
-				  "D\0\0\0\13\0\1\0\0\0\1tC\0\0\0\15SELECT 1\0" READY), false, DR_E_PROTOCOL },
+	{ "one odd column",
+	  BYTES("T\0\0\0\32\0\1x\0\0\0\0\0\0\0\0\0\0\31\377\377\0\0\0\0\0\0"
+		"D\0\0\0\13\0\1\0\0\0\1tC\0\0\0\15SELECT 1\0" READY),
+	  false, DR_E_PROTOCOL },
 	{ "COPY in", BYTES("G\0\0\0\7\0\0\0" READY), false, DR_E_PROTOCOL },
 	{ "COPY out", BYTES("H\0\0\0\7\0\0\0d\0\0\0\10abcdc\0\0\0\4" READY), false, DR_E_PROTOCOL },
 	{ "COPY both", BYTES("W\0\0\0\7\0\0\0" READY), false, DR_E_PROTOCOL },
 	{ "an empty answer", BYTES(READY), false, DR_E_PROTOCOL },
 	{ "an error without fields", BYTES("E\0\0\0\5\0" READY), false, DR_E_PROTOCOL },
-	{ "an error with control characters",
-	  BYTES("E\0\0\0\33SFATAL\0C53100\0Mno\n\1x\r\0\0" READY), false, DR_E_NO_SPACE },
+	{ "an error with control characters", BYTES("E\0\0\0\33SFATAL\0C53100\0Mno\n\1x\r\0\0" READY), false,
+	  DR_E_NO_SPACE },
 	{ "an unknown message", BYTES("?\0\0\0\4" READY), false, DR_E_PROTOCOL },
 	{ "a negative length", BYTES("T\377\377\377\377\0\0"), false, DR_E_CLOSED },
 	{ "half a row", BYTES("T\0\0\0\32\0\1x\0\0\0\0\0"), false, DR_E_CLOSED },
-	{ "rows without columns", BYTES("D\0\0\0\13\0\1\0\0\0\1tC\0\0\0\15SELECT 1\0" READY), false, DR_E_PROTOCOL },
+	{ "rows without columns", BYTES("D\0\0\0\13\0\1\0\0\0\1tC\0\0\0\15SELECT 1\0" READY), false,
+	  DR_E_PROTOCOL },
 };
 
 static bool read_all(int fd, void *p, size_t n)
@@ -399,11 +403,16 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_open),           cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_mute),           cmocka_unit_test(test_stopped),
-		cmocka_unit_test(test_slow_statement), cmocka_unit_test(test_not_let_in),
-		cmocka_unit_test(test_too_many_connections), cmocka_unit_test(test_bad_arguments),
-		cmocka_unit_test(test_cancel_anywhere), cmocka_unit_test(test_liars),
+		cmocka_unit_test(test_open),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_mute),
+		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_slow_statement),
+		cmocka_unit_test(test_not_let_in),
+		cmocka_unit_test(test_too_many_connections),
+		cmocka_unit_test(test_bad_arguments),
+		cmocka_unit_test(test_cancel_anywhere),
+		cmocka_unit_test(test_liars),
 		cmocka_unit_test(test_shutting_down),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

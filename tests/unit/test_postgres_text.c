@@ -120,7 +120,8 @@ static void test_conninfo_quoting(void **state)
 	pg_put_conninfo(&b, "host", "10.0.0.1");
 	pg_put_conninfo(&b, "password", "it's a \\ secret=x host=evil");
 	dr_buf_put_u8(&b, 0);
-	assert_string_equal((const char *)b.data, "host='10.0.0.1' password='it\\'s a \\\\ secret=x host=evil'");
+	assert_string_equal((const char *)b.data,
+			    "host='10.0.0.1' password='it\\'s a \\\\ secret=x host=evil'");
 	dr_buf_close(&b);
 }
 
@@ -158,7 +159,8 @@ static void test_connect_errors(void **state)
 		{ "connection to server on socket \"/x/.s.PGSQL.1\" failed: No such file or directory\n",
 		  DR_E_UNREACHABLE, "no such socket" },
 		{ "connection to server at \"h\", port 1 failed: FATAL:  53300: sorry, too many clients already\n"
-		  "LOCATION:  x\n", DR_E_FULL, "too many clients" },
+		  "LOCATION:  x\n",
+		  DR_E_FULL, "too many clients" },
 		{ "connection to server at \"h\", port 1 failed: FATAL:  57P03: the database system is starting up\n",
 		  DR_E_BUSY, "starting up" },
 		{ "connection to server at \"h\", port 1 failed: FATAL:  57P03: the database system is shutting down\n",
@@ -168,10 +170,11 @@ static void test_connect_errors(void **state)
 		  DR_E_AUTH, "Passwort" },
 		{ "connection to server at \"h\", port 1 failed: FATAL:  3D000: database \"x\" does not exist\n",
 		  DR_E_NOT_FOUND, "does not exist" },
-		{ "connection to server at \"h\", port 1 failed: fe_sendauth: no password supplied\n", DR_E_AUTH,
-		  "password" },
+		{ "connection to server at \"h\", port 1 failed: fe_sendauth: no password supplied\n",
+		  DR_E_AUTH, "password" },
 		{ "connection to server at \"h\", port 1 failed: expected authentication request from server, but "
-		  "received H\n", DR_E_PROTOCOL, "no PostgreSQL" },
+		  "received H\n",
+		  DR_E_PROTOCOL, "no PostgreSQL" },
 		{ "connection to server at \"h\", port 1 failed: server closed the connection unexpectedly\n\tThis",
 		  DR_E_CLOSED, "closed" },
 		{ "", DR_E_UNREACHABLE, "" },
@@ -203,10 +206,10 @@ static void test_sqlstates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slot_names),   cmocka_unit_test(test_sync_names),
-		cmocka_unit_test(test_parse_sync),   cmocka_unit_test(test_parse_sync_damaged),
+		cmocka_unit_test(test_slot_names),       cmocka_unit_test(test_sync_names),
+		cmocka_unit_test(test_parse_sync),       cmocka_unit_test(test_parse_sync_damaged),
 		cmocka_unit_test(test_conninfo_quoting), cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_redact),       cmocka_unit_test(test_connect_errors),
+		cmocka_unit_test(test_redact),           cmocka_unit_test(test_connect_errors),
 		cmocka_unit_test(test_sqlstates),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
