@@ -1,0 +1,260 @@
+/* agents.c -- agents of the world: what agent/shell/member.c does around the core, and the guard beside it. */
+#include "tests/golden/world.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+static void wake(struct world *w, struct w_timer *t)
+{
+	struct w_member *m = &w->m[t->a];
+	if (!m->alive || m->life != t->b || m->wake_at != t->at)
+		return;
+	m->wake_at = 0;
+	struct dr_agent_event ev = { .kind = DR_AG_TICK };
+	w_agent_event(w, t->a, &ev);
+}
+
+static bool leader_of(const struct world *w, const struct w_member *m)
+{
+	return m->leader >= 0 && w->c[m->leader].core != NULL;
+}
+
+static void renewal_arrives(struct world *w, struct w_timer *t)
+{
+	struct w_coordinator *c = &w->c[t->b];
+	const struct dr_agent_decision *d = t->data;
+	if (c->core == NULL)
+		return;
+	c->agent_ms[t->a] = w->now;
+	struct dr_core_event ev = { .kind = DR_EV_RENEW, .service = w->service.name, .epoch = d->renew_epoch,
+				    .renewal = d->renew_id, .member = w->service.member[t->a].name };
+	w_coord_event(w, t->b, &ev);
+}
+
+static void result_arrives(struct world *w, struct w_timer *t)
+{
+	struct w_coordinator *c = &w->c[t->b];
+	if (c->core == NULL)
+		return;
+	c->agent_ms[t->a] = w->now;
+	struct dr_core_event ev = { .kind = DR_EV_RESULT, .service = w->service.name, .result = t->data,
+				    .member = w->service.member[t->a].name };
+	w_coord_event(w, t->b, &ev);
+}
+
+static void report_arrives(struct world *w, struct w_timer *t)
+{
+	struct w_coordinator *c = &w->c[t->b];
+	if (c->core == NULL)
+		return;
+	c->agent_ms[t->a] = w->now;
+	struct dr_core_event ev = { .kind = DR_EV_REPORT, .report = t->data };
+	w_coord_event(w, t->b, &ev);
+}
+
+static struct w_timer *tell(struct world *w, uint32_t m, uint32_t c,
+			    void (*arrives)(struct world *, struct w_timer *), const void *data, size_t n)
+{
+	struct w_timer *t = w_send(w, w->m[m].site, w->c[c].site, arrives);
+	t->a = m;
+	t->b = c;
+	t->data = dr_xcalloc(n);
+	memcpy(t->data, data, n);
+	return t;
+}
+
+static void send_report(struct world *w, uint32_t mi)
+{
+	struct dr_report r;
+	w_fill_report(w, mi, &r);
+	for (uint32_t i = 0; i < w->coords; i++) {
+		if (w->c[i].core != NULL)
+			(void)tell(w, mi, i, report_arrives, &r, sizeof(r));
+	}
+}
+
+void w_fill_report(struct world *w, uint32_t mi, struct dr_report *r)
+{
+	const struct w_member *m = &w->m[mi];
+	const struct dr_agent_journal *j = &m->core.journal;
+	*r = m->seen;
+	r->service = w->service.name;
+	r->member = w->service.member[mi].name;
+	r->incarnation = m->life;
+	r->managed = j->managed;
+	r->role = j->role;
+	r->epoch = j->epoch;
+	r->order_seen = j->order_seen;
+	r->server = m->core.server;
+	r->crashed = m->core.crashed;
+	r->guard_alive = m->guard;
+	r->lease_left_ms = (uint32_t)dr_agent_lease_left_ms(&m->core);
+	r->last = j->done;
+}
+
+static void guard_deadline(struct world *w, struct w_timer *t)
+{
+	struct w_member *m = &w->m[t->a];
+	if (!m->guard || m->armed_until != t->u || m->server.state == DR_SERVER_STOPPED)
+		return;
+	w_say(w, "%s guard kills", w_member_name(w, t->a));
+	w_server_set(w, t->a, DR_SERVER_STOPPED, true);
+}
+
+static void arm(struct world *w, uint32_t mi)
+{
+	struct w_member *m = &w->m[mi];
+	uint32_t margin = w->spec.timing.guard_margin_ms;
+	m->armed_until = m->core.lease_until_ms;
+	m->armed_epoch = m->core.lease_epoch;
+	uint64_t at = m->armed_until > margin ? m->armed_until - margin : 0;
+	struct w_timer *t = w_after(w, at > w->now ? at - w->now : 0, guard_deadline);
+	t->a = mi;
+	t->u = m->armed_until;
+}
+
+static void print_decision(struct world *w, uint32_t mi, const struct dr_agent_event *ev,
+			   const struct dr_agent_decision *d)
+{
+	const char *name = w_member_name(w, mi);
+	const struct dr_agent_journal *j = &w->m[mi].core.journal;
+	if (d->fence != DR_FENCE_NONE && w->m[mi].server.state != DR_SERVER_STOPPED)
+		w_say(w, "%s fences itself: %s", name, d->fence == DR_FENCE_KILL ? "kill" : "stop");
+	if (d->cancel_op)
+		w_say(w, "%s drops its op", name);
+	if (d->start_op)
+		w_say(w, "%s begins #%llu %s", name, (unsigned long long)j->order_seen,
+		      dr_order_name(j->order.core.kind));
+	if (d->start_standby)
+		w_say(w, "%s starts its standby", name);
+	bool told = d->answer && d->answer_result.outcome != DR_OUTCOME_ACCEPTED && d->answer_result.number != 0;
+	if (told)
+		w_say(w, "%s answers #%llu %s%s%s position=%llu", name, (unsigned long long)d->answer_result.number,
+		      dr_outcome_name(d->answer_result.outcome), d->answer_result.code != DR_OK ? " " : "",
+		      d->answer_result.code != DR_OK ? dr_err_name(d->answer_result.code) : "",
+		      (unsigned long long)d->answer_result.position);
+	(void)ev;
+}
+
+static void carry_out(struct world *w, uint32_t mi, const struct dr_agent_decision *d)
+{
+	struct w_member *m = &w->m[mi];
+	if (d->journal)
+		m->journal = m->core.journal;
+	if (d->disarm)
+		m->armed_until = m->armed_epoch = 0;
+	if (d->arm)
+		arm(w, mi);
+	if (d->cancel_op)
+		w_op_cancel(w, mi);
+	if (d->fence != DR_FENCE_NONE)
+		w_server_stop(w, mi, d->fence == DR_FENCE_STOP);
+	if (d->renew && leader_of(w, m))
+		(void)tell(w, mi, (uint32_t)m->leader, renewal_arrives, d, sizeof(*d));
+	if (d->answer && d->answer_result.number != 0 && leader_of(w, m))
+		(void)tell(w, mi, (uint32_t)m->leader, result_arrives, &d->answer_result, sizeof(d->answer_result));
+	if (d->report)
+		send_report(w, mi);
+	if (d->start_standby)
+		w_server_start_standby(w, mi);
+	if (d->start_op)
+		w_op_start(w, mi);
+	uint64_t at = d->wake_at_ms > w->now ? d->wake_at_ms : w->now + (d->wake_at_ms == 0 ? 1000 : 1);
+	struct w_timer *t = w_after(w, at - w->now, wake);
+	t->a = mi;
+	t->b = m->life;
+	m->wake_at = t->at;
+}
+
+void w_agent_event(struct world *w, uint32_t mi, struct dr_agent_event *ev)
+{
+	struct dr_agent_decision d;
+	ev->now_ms = w->now;
+	dr_agent_core_step(&w->m[mi].core, ev, &d);
+	print_decision(w, mi, ev, &d);
+	carry_out(w, mi, &d);
+}
+
+/* A fresh look at the server, and the report that follows from it. */
+void w_agent_probe(struct world *w, uint32_t mi)
+{
+	struct w_member *m = &w->m[mi];
+	if (!m->alive)
+		return;
+	memset(&m->seen, 0, sizeof(m->seen));
+	w_server_see(w, mi, &m->seen);
+	struct dr_agent_event ev = { .kind = DR_AG_SERVER, .server = m->server.state,
+				     .crashed = m->server.crashed && m->server.state == DR_SERVER_STOPPED };
+	if (m->server.starting)
+		ev.server = DR_SERVER_STARTING;
+	w_agent_event(w, mi, &ev);
+	send_report(w, mi);
+}
+
+static void probe(struct world *w, struct w_timer *t)
+{
+	struct w_member *m = &w->m[t->a];
+	if (!m->alive || m->life != t->b)
+		return;
+	w_agent_probe(w, t->a);
+	struct w_timer *next = w_after(w, w->spec.timing.probe_ms, probe);
+	next->a = t->a;
+	next->b = t->b;
+}
+
+void w_agent_start(struct world *w, uint32_t mi)
+{
+	struct w_member *m = &w->m[mi];
+	if (m->alive)
+		return;
+	m->alive = true;
+	m->life++;
+	m->leader = -1;
+	m->op = 0;
+	m->wake_at = 0;
+	bool armed = m->armed_until != 0 && m->server.state != DR_SERVER_STOPPED;
+	dr_agent_core_init(&m->core, &w->service.member[mi].name, &m->journal, &w->spec.timing,
+			   1000 * (uint64_t)m->life + 1000000 * (uint64_t)mi + 1, armed ? m->armed_epoch : 0,
+			   armed ? m->armed_until : 0, w->now);
+	m->core.guard_alive = m->guard;
+	struct dr_agent_event ev = { .kind = DR_AG_SERVER, .server = m->server.state };
+	ev.crashed = m->server.state == DR_SERVER_STOPPED && m->journal.role == DR_ROLE_PRIMARY;
+	w_agent_event(w, mi, &ev);
+	struct w_timer *t = w_after(w, 10 + mi, probe);
+	t->a = mi;
+	t->b = m->life;
+}
+
+static void guard_restarts(struct world *w, struct w_timer *t)
+{
+	if (w->m[t->a].guard && w->m[t->a].life == t->b)
+		w_agent_start(w, t->a);
+}
+
+void w_agent_kill(struct world *w, uint32_t mi)
+{
+	struct w_member *m = &w->m[mi];
+	if (!m->alive)
+		return;
+	m->alive = false;
+	m->life++;
+	m->op = 0;
+	m->server.change++; /* what it had under way with the server is not carried on */
+	m->server.starting = false;
+	if (!m->guard)
+		return;
+	struct w_timer *t = w_after(w, 30, guard_restarts);
+	t->a = mi;
+	t->b = m->life;
+}
+
+void w_guard_kill(struct world *w, uint32_t mi)
+{
+	w->m[mi].guard = false;
+	if (!w->m[mi].alive)
+		return;
+	struct dr_agent_event ev = { .kind = DR_AG_GUARD, .alive = false };
+	w_agent_event(w, mi, &ev);
+}

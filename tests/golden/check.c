@@ -1,0 +1,176 @@
+/* check.c -- what must hold at every moment, seen from outside. */
+#include "tests/golden/world.h"
+
+#include <string.h>
+
+void w_violation(struct world *w, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	char text[256];
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	w->violations++;
+	(void)fprintf(w->out != NULL ? w->out : stderr, "\t%6llu VIOLATION %s\n", (unsigned long long)w->now, text);
+}
+
+static bool rises(struct world *w, uint64_t *high, uint64_t now, const char *what, uint32_t m)
+{
+	if (now < *high) {
+		w_violation(w, "%s of %s fell from %llu to %llu", what, w_member_name(w, m),
+			    (unsigned long long)*high, (unsigned long long)now);
+		return false;
+	}
+	*high = now;
+	return true;
+}
+
+/* At most one server of ours is out of recovery, whatever anybody believes. */
+static void check_primaries(struct world *w)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < w->members; i++)
+		count += w->m[i].server.state == DR_SERVER_PRIMARY && w->m[i].journal.managed ? 1u : 0u;
+	if (count > 1)
+		w_violation(w, "%u servers take writes", count);
+}
+
+static void check_agents(struct world *w)
+{
+	for (uint32_t i = 0; i < w->members; i++) {
+		(void)rises(w, &w->high_seen[i], w->m[i].journal.order_seen, "journaled order number", i);
+		(void)rises(w, &w->high_agent_epoch[i], w->m[i].journal.epoch, "journaled epoch", i);
+	}
+}
+
+void w_check(struct world *w)
+{
+	check_primaries(w);
+	check_agents(w);
+}
+
+static void plain_sync(struct dr_sync *s)
+{
+	struct dr_sync was = *s;
+	memset(s, 0, sizeof(*s));
+	s->set = was.set;
+	s->k = was.k;
+}
+
+/* Alike, but for the bytes between fields. */
+static bool same_service(const struct dr_service *x, const struct dr_service *y)
+{
+	struct dr_service a;
+	struct dr_service b;
+	memcpy(&a, x, sizeof(a));
+	memcpy(&b, y, sizeof(b));
+	plain_sync(&a.sync);
+	plain_sync(&a.next);
+	plain_sync(&b.sync);
+	plain_sync(&b.next);
+	return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+/* Equal state at the same log index; only places in use are looked at. */
+static void check_equal(struct world *w, uint32_t c)
+{
+	const struct dr_repl *a = &w->c[c].core->repl;
+	for (uint32_t i = 0; i < w->coords; i++) {
+		if (i == c || w->c[i].core == NULL || w->c[i].core->repl.applied != a->applied)
+			continue;
+		const struct dr_repl *b = &w->c[i].core->repl;
+		size_t head = offsetof(struct dr_repl, event);
+		const void *ea = dr_repl_event(a, a->event_last);
+		const void *eb = dr_repl_event(b, b->event_last);
+		bool same = memcmp(a, b, head) == 0 &&
+			    (a->services == 0 || same_service(&a->service[0], &b->service[0])) &&
+			    (ea == NULL) == (eb == NULL) &&
+			    (ea == NULL || memcmp(ea, eb, sizeof(struct dr_event_record)) == 0);
+		if (!same)
+			w_violation(w, "%s and %s differ at index %llu", w->c[c].name, w->c[i].name,
+				    (unsigned long long)a->applied);
+	}
+}
+
+/* Nothing is made writable before everybody who may have been is proved fenced. */
+static void check_promotion(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->kind != DR_CMD_ORDER || cmd->order.kind != DR_ORDER_WRITABLE)
+		return;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (m != s->holder && s->member[m].unproved_epoch != 0)
+			w_violation(w, "%s is promoted while %s is not proved fenced", w_member_name(w, s->holder),
+				    w_member_name(w, m));
+	}
+}
+
+void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd)
+{
+	const struct dr_repl *r = &w->c[c].core->repl;
+	check_equal(w, c);
+	if (r->services == 0 || w->c[c].applied < w->committed)
+		return;
+	const struct dr_service *s = &r->service[0];
+	(void)rises(w, &w->high_epoch, s->epoch, "epoch", DR_MEMBER_NONE);
+	for (uint32_t i = 0; i < w->members; i++)
+		(void)rises(w, &w->high_order[i], s->member[i].order_last, "order number", i);
+	check_promotion(w, s, cmd);
+}
+
+/* A new primary has every write that was ever acknowledged (under sync, unless a person accepted the loss). */
+void w_promoted(struct world *w, uint32_t mi)
+{
+	static uint8_t has[W_WAL_MAX];
+	const struct w_server *s = &w->m[mi].server;
+	uint32_t lost = 0;
+	memset(has, 0, sizeof(has));
+	for (uint32_t i = 0; i < s->n; i++)
+		has[s->wal[i]] = 1;
+	for (uint32_t id = 0; id < w->next_write; id++) {
+		if (w->acked[id] != 0 && !has[id]) {
+			lost++;
+			w->acked[id] = 0; /* counted once */
+		}
+	}
+	w_say(w, "%s takes writes: lost %u of the acknowledged", w_member_name(w, mi), lost);
+	if (lost > 0 && w->service.durability == DR_DURABILITY_SYNC && !w->loss_allowed)
+		w_violation(w, "%u acknowledged writes are lost", lost);
+}
+
+static bool member_well(struct world *w, const struct dr_service *s, uint32_t m, char *why, size_t cap)
+{
+	const struct w_server *v = &w->m[m].server;
+	if (!w->m[m].alive || m == s->holder)
+		return true;
+	bool well = v->state == DR_SERVER_STANDBY && v->connected && v->upstream == s->holder &&
+		    s->member[m].joined_epoch == s->epoch && s->rejoin[m].id == 0;
+	if (!well)
+		(void)snprintf(why, cap, "%s does not follow", w_member_name(w, m));
+	return well;
+}
+
+bool w_healthy(struct world *w, char *why, size_t cap)
+{
+	const struct dr_service *s = w_repl(w);
+	why[0] = '\0';
+	if (s == NULL || w->leader < 0)
+		(void)snprintf(why, cap, "nobody leads");
+	else if (s->plan.id != 0)
+		(void)snprintf(why, cap, "plan %llu is open at %s", (unsigned long long)s->plan.id,
+			       dr_step_name(s->plan.step[s->plan.at]));
+	else if (s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch)
+		(void)snprintf(why, cap, "epoch %llu has no primary", (unsigned long long)s->epoch);
+	else if (w->m[s->holder].server.state != DR_SERVER_PRIMARY)
+		(void)snprintf(why, cap, "the holder's server is %s",
+			       dr_server_state_name(w->m[s->holder].server.state));
+	else if (s->sync_joint)
+		(void)snprintf(why, cap, "the sync set is not settled");
+	else if (w->acked_at + 200 < w->now)
+		(void)snprintf(why, cap, "nothing was acknowledged for %llu ms",
+			       (unsigned long long)(w->now - w->acked_at));
+	for (uint32_t m = 0; why[0] == '\0' && m < w->members; m++) {
+		if (!member_well(w, s, m, why, cap))
+			break;
+	}
+	return why[0] == '\0';
+}

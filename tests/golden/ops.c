@@ -1,0 +1,223 @@
+/* ops.c -- what an agent's orders do to the simulated server, each looked at every few milliseconds. */
+#include "tests/golden/world.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+enum { POLL_MS = 10, BATCH = 64 };
+enum progress { GOES_ON, DONE, FAILED };
+
+struct op {
+	struct world *w;
+	uint32_t mi, target;
+	struct w_server *s, *to;   /* to: the target's server; NULL */
+	const struct dr_order_core *o;
+	uint64_t age;              /* since it began */
+	struct dr_order_result *r;
+};
+
+static bool target_up(const struct op *op)
+{
+	if (op->to == NULL)
+		return false;
+	uint32_t a = op->w->m[op->mi].site;
+	uint32_t b = op->w->m[op->target].site;
+	return (op->to->state == DR_SERVER_PRIMARY || op->to->state == DR_SERVER_STANDBY) &&
+	       w_reaches(op->w, a, b) && w_reaches(op->w, b, a);
+}
+
+static bool is_standby(struct op *op)
+{
+	if (op->s->state == DR_SERVER_STOPPED)
+		w_server_start_standby(op->w, op->mi);
+	return op->s->state == DR_SERVER_STANDBY;
+}
+
+static void seen(struct op *op)
+{
+	op->r->position = w_position(op->s);
+	op->r->timeline = op->s->timeline;
+}
+
+static enum progress fenced(struct op *op)
+{
+	if (op->s->state == DR_SERVER_STOPPED && !op->s->starting) {
+		if (op->o->clean && !op->s->crashed)
+			seen(op);
+		return DONE;
+	}
+	w_server_stop(op->w, op->mi, op->o->clean);
+	return GOES_ON;
+}
+
+static enum progress frozen(struct op *op)
+{
+	if (op->s->state == DR_SERVER_PRIMARY)
+		return FAILED;
+	op->s->upstream = DR_MEMBER_NONE;
+	op->s->connected = false;
+	if (!is_standby(op))
+		return GOES_ON;
+	seen(op);
+	return DONE;
+}
+
+static enum progress caught_up(struct op *op)
+{
+	if (!target_up(op) || !is_standby(op) || w_common(op->s, op->to) != op->s->n)
+		return GOES_ON;
+	for (uint32_t i = 0; i < BATCH && op->s->n < op->to->n; i++, op->s->n++)
+		op->s->wal[op->s->n] = op->to->wal[op->s->n];
+	if (w_position(op->s) < op->o->position)
+		return GOES_ON;
+	seen(op);
+	return DONE;
+}
+
+static void set_sync(struct op *op)
+{
+	const struct dr_order *o = &op->w->m[op->mi].core.journal.order;
+	op->s->set = 0;
+	op->s->k = o->core.k;
+	for (uint32_t i = 0; i < o->sync_members; i++) {
+		uint32_t m = w_member_find(op->w, o->sync_member[i].s);
+		if (m < op->w->members)
+			op->s->set = dr_set_with(op->s->set, (dr_member_ix)m);
+	}
+}
+
+static enum progress writable(struct op *op)
+{
+	if (op->s->state != DR_SERVER_PRIMARY) {
+		if (!is_standby(op) || op->age < 30)
+			return GOES_ON;
+		op->s->upstream = DR_MEMBER_NONE;
+		op->s->connected = false;
+		op->s->timeline++;
+		op->s->acked = op->s->n;
+		op->s->epoch = op->o->epoch;
+		set_sync(op);
+		w_server_set(op->w, op->mi, DR_SERVER_PRIMARY, false);
+		w_promoted(op->w, op->mi);
+	}
+	op->s->epoch = op->o->epoch;
+	set_sync(op);
+	seen(op);
+	return DONE;
+}
+
+static enum progress following(struct op *op)
+{
+	if (op->s->state == DR_SERVER_PRIMARY)
+		return FAILED;
+	op->s->upstream = (uint8_t)op->target;
+	if (!is_standby(op))
+		return GOES_ON;
+	if (op->s->connected)
+		return DONE;
+	bool left = target_up(op) && w_common(op->s, op->to) != op->s->n;
+	return left && op->age > 200 ? FAILED : GOES_ON;
+}
+
+static enum progress compared(struct op *op)
+{
+	if (!target_up(op))
+		return GOES_ON;
+	bool prefix = w_common(op->s, op->to) == op->s->n;
+	op->r->divergence = prefix ? DR_DIVERGENCE_NONE : (enum dr_divergence)op->w->m[op->mi].divergence;
+	return DONE;
+}
+
+static enum progress rewound(struct op *op)
+{
+	w_server_stop(op->w, op->mi, true);
+	if (op->s->state != DR_SERVER_STOPPED || !target_up(op) || op->age < 60)
+		return GOES_ON;
+	op->s->n = w_common(op->s, op->to);
+	op->s->timeline = op->to->timeline;
+	if (op->w->m[op->mi].divergence == DR_DIVERGENCE_CLONE) {
+		memcpy(op->s->wal, op->to->wal, op->to->n * sizeof(op->s->wal[0]));
+		op->s->n = op->to->n;
+	}
+	return DONE;
+}
+
+static enum progress look(struct op *op)
+{
+	switch (op->o->kind) {
+	case DR_ORDER_ADOPTED:
+		op->s->epoch = op->o->epoch;
+		return op->s->state == DR_SERVER_STOPPED ? FAILED : DONE;
+	case DR_ORDER_FENCED: return fenced(op);
+	case DR_ORDER_FROZEN: return frozen(op);
+	case DR_ORDER_CAUGHT_UP: return caught_up(op);
+	case DR_ORDER_WRITABLE: return writable(op);
+	case DR_ORDER_FOLLOWING: return following(op);
+	case DR_ORDER_SYNC_SET:
+		if (op->s->state != DR_SERVER_PRIMARY)
+			return FAILED;
+		set_sync(op);
+		return DONE;
+	case DR_ORDER_COMPARED: return compared(op);
+	case DR_ORDER_SALVAGED: return op->age < 20 ? GOES_ON : DONE;
+	case DR_ORDER_REWOUND: return rewound(op);
+	case DR_ORDER_RELEASED: return DONE;
+	case DR_ORDER_PREPARED: return op->age < 30 ? GOES_ON : DONE;
+	default: return FAILED;
+	}
+}
+
+static void poll(struct world *w, struct w_timer *t)
+{
+	struct w_member *m = &w->m[t->a];
+	if (!m->alive || m->op != t->b)
+		return;
+	const struct dr_order_core *o = &m->core.journal.order.core;
+	struct dr_order_result r = { .number = o->number, .epoch = o->epoch };
+	struct op op = { .w = w, .mi = t->a, .target = o->target, .s = &m->server, .o = o, .r = &r,
+			 .age = w->now - m->op_began };
+	if (o->target < w->members)
+		op.to = &w->m[o->target].server;
+	enum progress p = GOES_ON;
+	if (m->fail[o->kind] > 0) {
+		m->fail[o->kind]--;
+		p = FAILED;
+	} else if (!m->mute[o->kind]) {
+		p = look(&op);
+	}
+	if (p == GOES_ON && op.age >= dr_order_limit_ms(o->kind)) {
+		p = FAILED;
+		r.code = DR_E_TIMEOUT;
+	}
+	if (p == GOES_ON) {
+		struct w_timer *again = w_after(w, POLL_MS, poll);
+		again->a = t->a;
+		again->b = t->b;
+		return;
+	}
+	m->op = 0;
+	r.outcome = p == DONE ? DR_OUTCOME_DONE : DR_OUTCOME_FAILED;
+	if (p == FAILED && r.code == DR_OK)
+		r.code = DR_E_FAILED;
+	memset(&m->seen, 0, sizeof(m->seen));
+	w_server_see(w, t->a, &m->seen);
+	struct dr_agent_event ev = { .kind = DR_AG_OP_ENDED, .result = &r };
+	w_agent_event(w, t->a, &ev);
+}
+
+void w_op_start(struct world *w, uint32_t mi)
+{
+	static uint32_t last;
+	struct w_member *m = &w->m[mi];
+	m->op = ++last;
+	m->op_began = w->now;
+	struct w_timer *t = w_after(w, 5, poll);
+	t->a = mi;
+	t->b = m->op;
+}
+
+void w_op_cancel(struct world *w, uint32_t mi)
+{
+	w->m[mi].op = 0;
+}

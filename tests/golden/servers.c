@@ -1,0 +1,193 @@
+/* servers.c -- the simulated database servers: lists of numbered writes, copied from upstream, acknowledged. */
+#include "tests/golden/world.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+enum { STOP_MS = 15, KILL_MS = 3, START_MS = 40 };
+
+uint64_t w_position(const struct w_server *s)
+{
+	return ((uint64_t)s->n + 1) * W_POSITION;
+}
+
+/* How many writes from the first on both have alike. */
+uint32_t w_common(const struct w_server *a, const struct w_server *b)
+{
+	uint32_t n = a->n < b->n ? a->n : b->n;
+	uint32_t i = 0;
+	/* Histories that part stay parted: look from the end when the last common one is alike. */
+	if (n > 0 && a->wal[n - 1] == b->wal[n - 1])
+		return n;
+	while (i < n && a->wal[i] == b->wal[i])
+		i++;
+	return i;
+}
+
+void w_server_init(struct world *w, uint32_t mi, bool primary)
+{
+	struct w_server *s = &w->m[mi].server;
+	s->wal = dr_xcalloc(W_WAL_MAX * sizeof(s->wal[0]));
+	s->state = primary ? DR_SERVER_PRIMARY : DR_SERVER_STANDBY;
+	s->timeline = 1;
+	s->upstream = primary ? DR_MEMBER_NONE : 0;
+}
+
+static void tell_agent(struct world *w, struct w_timer *t)
+{
+	if (w->m[t->a].alive)
+		w_agent_probe(w, t->a);
+}
+
+void w_server_set(struct world *w, uint32_t mi, enum dr_server_state state, bool crashed)
+{
+	struct w_server *s = &w->m[mi].server;
+	w_say(w, "%s server %s -> %s%s", w_member_name(w, mi), dr_server_state_name(s->state),
+	      dr_server_state_name(state), crashed ? " (crashed)" : "");
+	s->change++;
+	s->stop_at = 0;
+	s->starting = false;
+	s->state = state;
+	s->crashed = crashed;
+	if (state == DR_SERVER_STOPPED)
+		s->connected = false;
+	w_after(w, 2, tell_agent)->a = mi;
+}
+
+static void stopped(struct world *w, struct w_timer *t)
+{
+	struct w_server *s = &w->m[t->a].server;
+	if (s->stop_at == t->at)
+		w_server_set(w, t->a, DR_SERVER_STOPPED, false);
+}
+
+void w_server_stop(struct world *w, uint32_t mi, bool in_order)
+{
+	struct w_server *s = &w->m[mi].server;
+	uint64_t at = w->now + (in_order ? STOP_MS : KILL_MS);
+	if (s->state == DR_SERVER_STOPPED && !s->starting)
+		return;
+	if (s->stop_at != 0 && s->stop_at <= at)
+		return;
+	s->starting = false;
+	s->change++;
+	s->stop_at = at;
+	w_after(w, at - w->now, stopped)->a = mi;
+}
+
+static void started(struct world *w, struct w_timer *t)
+{
+	struct w_server *s = &w->m[t->a].server;
+	if (s->starting && s->change == t->b)
+		w_server_set(w, t->a, DR_SERVER_STANDBY, false);
+}
+
+/* A server that was stopped by us comes up as a standby of whom it followed last. */
+void w_server_start_standby(struct world *w, uint32_t mi)
+{
+	struct w_server *s = &w->m[mi].server;
+	if (s->state != DR_SERVER_STOPPED || s->starting)
+		return;
+	s->starting = true;
+	struct w_timer *t = w_after(w, START_MS, started);
+	t->a = mi;
+	t->b = s->change;
+}
+
+static bool both_ways(const struct world *w, uint32_t a, uint32_t b)
+{
+	return w_reaches(w, w->m[a].site, w->m[b].site) && w_reaches(w, w->m[b].site, w->m[a].site);
+}
+
+static bool up(const struct w_server *s)
+{
+	return s->state == DR_SERVER_PRIMARY || s->state == DR_SERVER_STANDBY;
+}
+
+static void receive(struct world *w, uint32_t mi)
+{
+	struct w_server *s = &w->m[mi].server;
+	struct w_server *from = s->upstream < w->members ? &w->m[s->upstream].server : NULL;
+	if (s->state != DR_SERVER_STANDBY || from == NULL || !up(from) || !both_ways(w, mi, s->upstream)) {
+		s->connected = false;
+		return;
+	}
+	if (!s->connected || from->n < s->n)
+		s->connected = from->timeline >= s->timeline && w_common(s, from) == s->n;
+	if (!s->connected || s->held)
+		return;
+	memcpy(s->wal + s->n, from->wal + s->n, (from->n - s->n) * sizeof(s->wal[0]));
+	s->n = from->n;
+	s->timeline = from->timeline;
+}
+
+static bool acknowledged(const struct world *w, uint32_t mi, uint32_t at)
+{
+	const struct w_server *s = &w->m[mi].server;
+	uint32_t have = 0;
+	for (uint32_t i = 0; i < w->members; i++) {
+		const struct w_server *o = &w->m[i].server;
+		if (dr_set_has(s->set, (dr_member_ix)i) && o->connected && o->upstream == mi && o->n > at)
+			have++;
+	}
+	return have >= s->k;
+}
+
+static void acknowledge(struct world *w, uint32_t mi)
+{
+	struct w_server *s = &w->m[mi].server;
+	while (s->acked < s->n && acknowledged(w, mi, s->acked)) {
+		uint32_t id = s->wal[s->acked++];
+		w->acked[id] = (uint8_t)(mi + 1);
+		w->acked_total++;
+		if (s->epoch < w->acked_epoch)
+			w_violation(w, "%s acknowledges at epoch %llu after epoch %llu did", w_member_name(w, mi),
+				    (unsigned long long)s->epoch, (unsigned long long)w->acked_epoch);
+		w->acked_epoch = s->epoch;
+		if (w->acked_at != 0 && w->now - w->acked_at > w->acked_gap)
+			w->acked_gap = w->now - w->acked_at;
+		w->acked_at = w->now;
+	}
+}
+
+void w_replicate(struct world *w)
+{
+	for (uint32_t i = 0; i < w->members; i++) {
+		struct w_server *s = &w->m[i].server;
+		if (s->state != DR_SERVER_PRIMARY || w->now % W_WRITE_MS != 0 || s->acks_blocked)
+			continue;
+		dr_assert(s->n < W_WAL_MAX && w->next_write < W_WAL_MAX);
+		s->wal[s->n++] = w->next_write++;
+	}
+	for (uint32_t i = 0; i < w->members; i++)
+		receive(w, i);
+	for (uint32_t i = 0; i < w->members; i++) {
+		if (w->m[i].server.state == DR_SERVER_PRIMARY)
+			acknowledge(w, i);
+	}
+}
+
+void w_server_see(struct world *w, uint32_t mi, struct dr_report *r)
+{
+	const struct w_server *s = &w->m[mi].server;
+	if (!up(s))
+		return;
+	r->system_id = 7;
+	r->timeline = s->timeline;
+	r->received = r->replayed = w_position(s);
+	r->receiving = s->connected;
+	if (s->connected)
+		r->upstream_at = w->service.member[s->upstream].address;
+	r->sync_k = s->k;
+	for (uint32_t i = 0; i < w->members; i++) {
+		const struct w_server *o = &w->m[i].server;
+		if (o->upstream != mi || !o->connected)
+			continue;
+		r->peer[r->peers].member = w->service.member[i].name;
+		r->peer[r->peers].streaming = true;
+		r->peer[r->peers].counts_for_sync = dr_set_has(s->set, (dr_member_ix)i);
+		r->peer[r->peers++].flushed = w_position(o);
+	}
+}

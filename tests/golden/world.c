@@ -1,0 +1,278 @@
+/* world.c -- time, network and the making of a cluster (world.h). */
+#include "tests/golden/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/parse.h"
+
+static const char site_letter[] = "abcdefgh";
+
+void w_say(struct world *w, const char *fmt, ...)
+{
+	if (w->out == NULL)
+		return;
+	va_list ap;
+	va_start(ap, fmt);
+	(void)fprintf(w->out, "\t%6llu ", (unsigned long long)w->now);
+	(void)vfprintf(w->out, fmt, ap);
+	(void)fputc('\n', w->out);
+	va_end(ap);
+}
+
+struct w_timer *w_after(struct world *w, uint64_t ms, void (*run)(struct world *, struct w_timer *))
+{
+	dr_assert(w->timers < W_TIMERS_MAX);
+	struct w_timer *t = &w->timer[w->timers++];
+	*t = (struct w_timer){ .at = w->now + ms, .seq = ++w->seq, .run = run, .from = -1, .to = -1 };
+	return t;
+}
+
+bool w_reaches(const struct world *w, uint32_t from, uint32_t to)
+{
+	return from == to || !w->cut[from][to];
+}
+
+/* A message: lost when the way is cut now or when it would arrive. */
+struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to, void (*run)(struct world *, struct w_timer *))
+{
+	struct w_timer *t = w_after(w, W_HOP_MS, run);
+	t->from = (int)from;
+	t->to = (int)to;
+	if (!w_reaches(w, from, to))
+		t->run = NULL;
+	return t;
+}
+
+static uint32_t next_timer(const struct world *w)
+{
+	uint32_t best = 0;
+	for (uint32_t i = 1; i < w->timers; i++) {
+		const struct w_timer *t = &w->timer[i];
+		const struct w_timer *b = &w->timer[best];
+		if (t->at < b->at || (t->at == b->at && t->seq < b->seq))
+			best = i;
+	}
+	return best;
+}
+
+void w_run(struct world *w, uint64_t ms)
+{
+	uint64_t until = w->now + ms;
+	while (w->timers > 0) {
+		uint32_t i = next_timer(w);
+		struct w_timer t = w->timer[i];
+		if (t.at > until)
+			break;
+		w->timer[i] = w->timer[--w->timers];
+		w->now = t.at;
+		bool lost = t.run == NULL ||
+			    (t.from >= 0 && !w_reaches(w, (uint32_t)t.from, (uint32_t)t.to));
+		if (!lost) {
+			t.run(w, &t);
+			w_check(w);
+		}
+		dr_free(t.data);
+	}
+	w->now = until;
+}
+
+uint32_t w_site_find(const struct world *w, const char *name)
+{
+	for (uint32_t i = 0; i < w->sites; i++) {
+		if (dr_name_is(&w->spec.site[i].name, name))
+			return i;
+	}
+	return UINT32_MAX;
+}
+
+const char *w_member_name(const struct world *w, uint32_t m)
+{
+	return m < w->members ? w->service.member[m].name.s : "-";
+}
+
+uint32_t w_member_find(const struct world *w, const char *name)
+{
+	for (uint32_t i = 0; i < w->members; i++) {
+		if (strcmp(w_member_name(w, i), name) == 0)
+			return i;
+	}
+	return UINT32_MAX;
+}
+
+uint32_t w_coord_find(const struct world *w, const char *name)
+{
+	for (uint32_t i = 0; i < w->coords; i++) {
+		if (strcmp(w->c[i].name, name) == 0)
+			return i;
+	}
+	return UINT32_MAX;
+}
+
+void w_cut(struct world *w, uint32_t site, bool on)
+{
+	for (uint32_t i = 0; i < w->sites; i++) {
+		if (i != site)
+			w->cut[site][i] = w->cut[i][site] = on;
+	}
+}
+
+static void name_set(struct dr_name *n, const char *prefix, uint32_t i)
+{
+	char text[16];
+	(void)snprintf(text, sizeof(text), "%s%c", prefix, site_letter[i]);
+	dr_assert(dr_name_set(n, text));
+}
+
+struct w_options w_defaults(void)
+{
+	return (struct w_options){ .coordinators = 3, .members = 3, .profile = "metro",
+				   .durability = DR_DURABILITY_SYNC, .k = 1, .set_max = 1, .route = true,
+				   .rpo = 16 << 20, .cooldown_ms = 30000, .restart_within_ms = 10000,
+				   .alone_after_ms = 5000 };
+}
+
+static void make_service(struct world *w, const struct w_options *o)
+{
+	struct dr_spec_service *s = &w->service;
+	dr_assert(dr_name_set(&s->name, "orders"));
+	s->kind = DR_KIND_POSTGRES;
+	s->auto_failover = !o->manual;
+	s->durability = o->durability;
+	s->sync_k = o->k;
+	s->sync_set_max = o->set_max;
+	s->when_alone = o->when_alone;
+	s->alone_after_ms = o->alone_after_ms;
+	s->rpo_bytes = o->rpo;
+	s->cooldown_ms = o->cooldown_ms;
+	s->restart_within_ms = o->restart_within_ms;
+	for (uint32_t i = 0; i < o->members; i++) {
+		struct dr_spec_member *m = &s->member[i];
+		name_set(&m->name, "pg-", i);
+		m->site = w->spec.site[i % w->sites].name;
+		name_set(&m->agent, "agent-", i);
+		(void)snprintf(m->address.host, sizeof(m->address.host), "10.%u.0.20", i + 1);
+		m->address.port = 5432;
+		m->priority = i + 1;
+	}
+	if (o->route) {
+		s->route[0].kind = DR_ROUTE_DNS_RFC2136;
+		dr_assert(dr_name_set(&s->route[0].name, "dns"));
+		s->route[0].servers = 2;
+	}
+}
+
+struct world *w_new(const struct w_options *o, FILE *out)
+{
+	struct world *w = dr_xcalloc(sizeof(*w));
+	dr_assert(o->coordinators <= W_COORDS_MAX && o->members <= W_MEMBERS_MAX);
+	w->out = out;
+	w->now = 1000;
+	w->wall0 = 1800000000000u;
+	w->coords = o->coordinators;
+	w->members = o->members;
+	w->sites = o->coordinators;
+	w->leader = w->prefer = -1;
+	w->elect_ms = 450;
+	w->step_down_ms = 700;
+	w->log = dr_xcalloc(W_LOG_MAX * sizeof(*w->log));
+	w->acked = dr_xcalloc(W_WAL_MAX);
+	w->decision = dr_xcalloc(sizeof(*w->decision));
+	dr_assert(dr_name_set(&w->spec.cluster, "demo"));
+	dr_assert(dr_timing_profile(o->profile) != NULL);
+	w->spec.timing = *dr_timing_profile(o->profile);
+	w->spec.sites = w->sites;
+	w->spec.services = 1;
+	w->spec.service = &w->service;
+	for (uint32_t i = 0; i < w->sites; i++) {
+		name_set(&w->spec.site[i].name, "az-", i);
+		dr_assert(dr_name_set(&w->spec.site[i].region, "north"));
+	}
+	make_service(w, o);
+	return w;
+}
+
+const struct dr_spec *w_spec_copy(struct world *w)
+{
+	struct {
+		struct dr_spec spec;
+		struct dr_spec_service service;
+	} *copy = dr_xcalloc(sizeof(*copy));
+	dr_assert(w->specs < W_SPECS_MAX);
+	copy->spec = w->spec;
+	copy->service = w->service;
+	copy->spec.service = &copy->service;
+	w->applied[w->specs++] = &copy->spec;
+	return &copy->spec;
+}
+
+void w_free(struct world *w)
+{
+	for (uint32_t i = 0; i < w->specs; i++)
+		dr_free(w->applied[i]);
+	for (uint32_t i = 0; i < w->coords; i++)
+		w_coord_kill(w, i);
+	for (uint32_t i = 0; i < w->members; i++)
+		dr_free(w->m[i].server.wal);
+	for (uint32_t i = 0; i < w->timers; i++)
+		dr_free(w->timer[i].data);
+	dr_free(w->log);
+	dr_free(w->acked);
+	dr_free(w->decision);
+	dr_free(w);
+}
+
+static void write_tick(struct world *w, struct w_timer *t)
+{
+	(void)t;
+	w_replicate(w);
+	w_after(w, 5, write_tick);
+}
+
+void w_start(struct world *w)
+{
+	for (uint32_t i = 0; i < w->coords; i++) {
+		(void)snprintf(w->c[i].name, sizeof(w->c[i].name), "c-%c", site_letter[i]);
+		w->c[i].site = i;
+		w_coord_start(w, i);
+	}
+	for (uint32_t i = 0; i < w->members; i++) {
+		w->m[i].site = i % w->sites;
+		w->m[i].guard = true;
+		w->m[i].divergence = DR_DIVERGENCE_REWIND;
+		w_server_init(w, i, i == 0);
+		w_agent_start(w, i);
+	}
+	w_after(w, 5, write_tick);
+	w_elect(w);
+	for (uint32_t i = 0; i < w->coords; i++) {
+		struct dr_cmd cmd = { .kind = DR_CMD_COORDINATOR, .service = DR_SERVICE_NONE, .id = i + 1,
+				      .wall_ms = w->wall0 + w->now };
+		dr_assert(dr_name_set(&cmd.name, w->c[i].name));
+		cmd.site = w->spec.site[i].name;
+		w_propose(w, (uint32_t)w->leader, &cmd, 0);
+	}
+	w_run(w, 10);
+	struct dr_request q = { .kind = DR_REQ_APPLY, .spec = w_spec_copy(w) };
+	dr_assert(dr_name_set(&q.actor, "anna"));
+	dr_assert(w_request(w, &q) == DR_REASON_NONE);
+	w_run(w, 1000);
+}
+
+bool w_adopt(struct world *w)
+{
+	struct dr_request q = { .kind = DR_REQ_ADOPT };
+	dr_assert(dr_name_set(&q.actor, "anna"));
+	dr_assert(dr_name_set(&q.service, "orders"));
+	if (w_request(w, &q) != DR_REASON_NONE)
+		return false;
+	for (uint32_t i = 0; i < 20; i++) {
+		char why[200];
+		w_run(w, 1000);
+		if (w_healthy(w, why, sizeof(why)))
+			return true;
+	}
+	return false;
+}

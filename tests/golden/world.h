@@ -1,0 +1,233 @@
+/* world.h -- a cluster in one process and in virtual time: real coordinator cores, real agent cores, and around
+ * them the simplest network, log, servers and guards that can hurt them.
+ *
+ *   log      perfect: what is appended by a leader that reaches a majority is committed in order a moment later
+ *   network  one-way cuts between sites; what is under way when a cut begins is lost
+ *   server   a list of numbered writes, copied by whoever receives from it; acknowledged by ANY k of the set
+ *   guard    kills the server at its deadline, starts a dead agent again
+ *
+ * The same script always gives the same transcript.  After every event check.c looks at the whole from outside.
+ * Times are milliseconds.  One service; a member's agent lives on the member's host. */
+#ifndef DR_TESTS_GOLDEN_WORLD_H
+#define DR_TESTS_GOLDEN_WORLD_H
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "agent/core/agent_core.h"
+#include "coord/core/core.h"
+
+enum {
+	W_COORDS_MAX = 5,
+	W_MEMBERS_MAX = 6,
+	W_SITES_MAX = 8,
+	W_TIMERS_MAX = 8192,
+	W_LOG_MAX = 16384,
+	W_WAL_MAX = 65536,
+	W_SPECS_MAX = 16,
+	W_WRITE_MS = 20,    /* between two writes on a primary */
+	W_HOP_MS = 1,       /* one way over the network */
+	W_COMMIT_MS = 2,    /* append to commit */
+	W_POSITION = 1000   /* bytes that one write takes */
+};
+
+/* What a test wants to be told of, see hook. */
+enum w_moment {
+	W_PROPOSES,   /* a leader has just proposed cmd: it is in no other log yet */
+	W_COMMITTED,  /* cmd is committed: the leader has not applied it yet */
+	W_APPLIED,    /* the leader has applied cmd, and nothing that follows from it is carried out yet */
+	W_CARRIED_OUT /* ... and its decision was carried out */
+};
+
+struct w_coordinator {
+	char name[8];
+	uint32_t site;
+	struct dr_core *core;      /* NULL: dead */
+	bool raft_leads;
+	uint64_t term;
+	uint32_t applied;          /* log entries */
+	uint32_t life;
+	uint64_t wake_at;
+	uint64_t agent_ms[W_MEMBERS_MAX], server_ms[W_MEMBERS_MAX], write_ms[W_MEMBERS_MAX];
+	bool in_recovery[W_MEMBERS_MAX];
+	struct {                   /* what the shell has sent, as coord/shell/agents.c does */
+		uint64_t number, at_ms;
+		uint32_t life;
+	} sent[W_MEMBERS_MAX];
+	struct dr_order_core wanted[W_MEMBERS_MAX]; /* for the transcript */
+	uint64_t granted_epoch[W_MEMBERS_MAX];
+	uint64_t route_epoch[DR_ROUTES_MAX];
+};
+
+struct w_server {
+	enum dr_server_state state;
+	bool starting, crashed;
+	uint64_t stop_at;          /* a stop under way ends then; 0: none */
+	uint64_t epoch;            /* that it was promoted or adopted for */
+	uint32_t change;           /* counts changes: a late timer sees that it is late */
+	uint32_t n;                /* writes that it has ... */
+	uint32_t *wal;             /* ... W_WAL_MAX numbers */
+	uint32_t timeline;
+	uint8_t upstream;          /* member; DR_MEMBER_NONE */
+	bool connected;            /* receives from upstream */
+	bool held;                 /* script: connected, but nothing comes */
+	dr_member_set set;         /* whom it waits for as primary ... */
+	uint32_t k;                /* ... any k of them */
+	uint32_t acked;            /* writes acknowledged */
+	bool acks_blocked;         /* script: does not take writes */
+};
+
+struct w_member {
+	struct w_server server;
+	uint32_t site;
+	bool alive;                /* the agent */
+	bool guard;
+	uint32_t life;
+	struct dr_agent_core core;
+	struct dr_agent_journal journal; /* as on disk */
+	int leader;                /* coordinator, -1 */
+	uint64_t wake_at;
+	uint64_t armed_until, armed_epoch;
+	uint32_t op;               /* token of the op in flight; 0: none */
+	uint64_t op_began;
+	struct dr_report seen;     /* the server as last looked at */
+	uint32_t fail[DR_ORDER_MAX]; /* script: so many of these orders fail */
+	bool mute[DR_ORDER_MAX];   /* script: these orders never end */
+	uint32_t divergence;       /* script: compare says this when the copy has left the history */
+};
+
+struct w_entry {
+	struct dr_cmd cmd;
+	uint64_t term, tag;
+	uint32_t by, life;
+};
+
+struct world;
+struct w_timer {
+	uint64_t at, seq;
+	void (*run)(struct world *w, struct w_timer *t);
+	int from, to;              /* sites; -1: no network in between */
+	uint32_t a, b;
+	uint64_t u;
+	void *data;                /* freed afterwards */
+};
+
+struct world {
+	uint64_t now, wall0;
+	uint32_t coords, members, sites;
+	struct w_coordinator c[W_COORDS_MAX];
+	struct w_member m[W_MEMBERS_MAX];
+	bool cut[W_SITES_MAX][W_SITES_MAX];
+	struct dr_spec spec;
+	struct dr_spec_service service;
+	struct w_timer timer[W_TIMERS_MAX];
+	uint32_t timers;
+	uint64_t seq;
+	struct w_entry *log;       /* W_LOG_MAX */
+	uint32_t appended, committed;
+	int leader;                /* by raft, -1 */
+	int prefer;                /* who is elected next if it can be; -1: the lowest */
+	uint64_t term;
+	uint32_t elect_ms, step_down_ms;
+	bool routes_stuck, no_election;
+	uint32_t next_write;
+	uint8_t *acked;            /* W_WAL_MAX: by whom + 1 */
+	uint32_t acked_total;
+	uint64_t acked_epoch;      /* the highest that ever acknowledged */
+	uint64_t acked_at, acked_gap; /* the longest time without an acknowledgement */
+	uint64_t request_last;
+	uint64_t events_printed;
+	FILE *out;                 /* the transcript; NULL: muted */
+	bool verbose;
+	bool loss_allowed;         /* the script accepted it */
+	uint32_t violations;
+	void (*hook)(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd);
+	void *hook_arg;
+	/* check.c: what must not fall */
+	uint64_t high_epoch, high_order[W_MEMBERS_MAX], high_seen[W_MEMBERS_MAX], high_agent_epoch[W_MEMBERS_MAX];
+	struct dr_decision *decision;
+	struct dr_spec *applied[W_SPECS_MAX]; /* the log borrows them */
+	uint32_t specs;
+};
+
+/* world.c */
+struct w_options {
+	uint32_t coordinators, members;
+	const char *profile;
+	enum dr_durability durability;
+	uint32_t k, set_max;
+	enum dr_when_alone when_alone;
+	bool manual, route;
+	uint64_t rpo;
+	uint32_t cooldown_ms, restart_within_ms, alone_after_ms;
+};
+struct w_options w_defaults(void);
+struct world *w_new(const struct w_options *o, FILE *out);
+void w_free(struct world *w);
+void w_run(struct world *w, uint64_t ms);
+/* A copy of the spec as it is now, which lives as long as the world. */
+const struct dr_spec *w_spec_copy(struct world *w);
+/* Boot: elect, introduce the coordinators, apply the spec; then, when asked, adopt and settle. */
+void w_start(struct world *w);
+bool w_adopt(struct world *w);
+struct w_timer *w_after(struct world *w, uint64_t ms, void (*run)(struct world *, struct w_timer *));
+struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to, void (*run)(struct world *, struct w_timer *));
+bool w_reaches(const struct world *w, uint32_t from, uint32_t to);
+void w_say(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void w_cut(struct world *w, uint32_t site, bool on);
+void w_healed(struct world *w);
+uint32_t w_site_find(const struct world *w, const char *name);
+uint32_t w_member_find(const struct world *w, const char *name);
+uint32_t w_coord_find(const struct world *w, const char *name);
+const char *w_member_name(const struct world *w, uint32_t m);
+
+/* coords.c */
+void w_coord_start(struct world *w, uint32_t c);
+void w_coord_kill(struct world *w, uint32_t c);
+void w_coord_event(struct world *w, uint32_t c, struct dr_core_event *ev);
+void w_elect(struct world *w);
+void w_leader_lost(struct world *w);
+void w_catch_up(struct world *w);
+void w_propose(struct world *w, uint32_t c, const struct dr_cmd *cmd, uint64_t tag);
+void w_coord_beat(struct world *w, uint32_t c);
+/* Ask the leader; the refusal when it is said at once, else NONE. */
+enum dr_reason w_request(struct world *w, struct dr_request *q);
+struct dr_service *w_repl(struct world *w); /* the service, as the most advanced living coordinator has it */
+
+/* agents.c */
+void w_agent_start(struct world *w, uint32_t m);
+void w_agent_kill(struct world *w, uint32_t m);
+void w_agent_event(struct world *w, uint32_t m, struct dr_agent_event *ev);
+void w_agent_probe(struct world *w, uint32_t m);
+void w_guard_kill(struct world *w, uint32_t m);
+void w_fill_report(struct world *w, uint32_t m, struct dr_report *r);
+void w_op_start(struct world *w, uint32_t m);   /* ops.c */
+void w_op_cancel(struct world *w, uint32_t m);
+
+/* servers.c */
+void w_server_init(struct world *w, uint32_t m, bool primary);
+void w_server_set(struct world *w, uint32_t m, enum dr_server_state s, bool crashed);
+void w_server_stop(struct world *w, uint32_t m, bool in_order); /* takes a moment */
+void w_server_start_standby(struct world *w, uint32_t m);
+void w_server_see(struct world *w, uint32_t m, struct dr_report *r);
+void w_replicate(struct world *w);
+uint64_t w_position(const struct w_server *s);
+uint32_t w_common(const struct w_server *a, const struct w_server *b);
+void w_promoted(struct world *w, uint32_t m);   /* check.c */
+
+/* check.c */
+void w_check(struct world *w);
+void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd);
+void w_violation(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whether all is well again: a primary that takes writes, no plan, every living member follows. */
+bool w_healthy(struct world *w, char *why, size_t cap);
+
+/* print.c */
+void w_print_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd);
+void w_print_wanted(struct world *w, uint32_t c, const struct dr_decision *d);
+void w_print_events(struct world *w, uint32_t c);
+
+/* script.c: false when it could not be understood or something in it did not hold. */
+bool w_script(const char *path, FILE *out);
+
+#endif
