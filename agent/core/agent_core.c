@@ -53,11 +53,23 @@ static void wake(struct dr_agent_decision *out, uint64_t at_ms)
 		out->wake_at_ms = at_ms;
 }
 
+/* A fence order stops the server in order, for as long as the lease that it had still runs. */
+static bool stopping_in_order(const struct dr_agent_core *c)
+{
+	const struct dr_order_core *o = &c->journal.order.core;
+	return o->kind == DR_ORDER_FENCED && o->clean && (c->op_wanted || c->op_running) &&
+	       c->lease_until_ms > c->now_ms + c->timing.fence_budget_ms;
+}
+
 /* A server out of recovery without right to be so is stopped; one with a lease, in time before it ends. */
 static void watch_server(struct dr_agent_core *c, struct dr_agent_decision *out)
 {
 	if (!c->journal.managed || c->server != DR_SERVER_PRIMARY)
 		return;
+	if (stopping_in_order(c)) {
+		wake(out, c->lease_until_ms - c->timing.fence_budget_ms);
+		return;
+	}
 	if (!is_primary_role(c)) {
 		fence(c, out, DR_FENCE_KILL);
 		return;

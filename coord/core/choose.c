@@ -53,7 +53,7 @@ bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struc
 	*out = (struct dr_choice){ .candidate = best,
 				   .source = fetch ? furthest : DR_MEMBER_NONE,
 				   .position = t->s->member[furthest].frozen_position,
-				   .next = dr_sync_desired(t, best, true) };
+				   .next = dr_sync_of_new(t, best) };
 	return true;
 }
 
@@ -84,7 +84,7 @@ bool dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, str
 	}
 	if (best == DR_MEMBER_NONE)
 		return false;
-	*out = (struct dr_choice){ .candidate = best, .source = DR_MEMBER_NONE,
-				   .next = dr_sync_desired(t, best, false) };
+	/* Its set is chosen when the old primary has stopped. */
+	*out = (struct dr_choice){ .candidate = best, .source = DR_MEMBER_NONE };
 	return true;
 }

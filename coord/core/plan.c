@@ -117,9 +117,9 @@ static void end_step(struct dr_think *t, const struct dr_plan *p, bool done, enu
 	cmd.reason = reason;
 	if (p->step[p->at] == DR_STEP_FINAL_POSITION) {
 		/* The planned switch's holder: its set is chosen with what is known now. */
-		struct dr_sync next = dr_sync_desired(t, p->candidate, false);
-		cmd.set = dr_set_without(next.set, p->old);
-		cmd.k = dr_set_count(cmd.set) < next.k ? dr_set_count(cmd.set) : next.k;
+		struct dr_sync next = dr_sync_of_new(t, p->candidate);
+		cmd.set = next.set;
+		cmd.k = next.k;
 	}
 	(void)dr_propose(t, &cmd);
 }

@@ -23,15 +23,15 @@ static bool streams(const struct dr_think *t, dr_member_ix m)
 }
 
 /* Fit to be waited for: follows the holder, by its own word and by the holder's. */
-static bool fit(const struct dr_think *t, dr_member_ix m, dr_member_ix holder, bool frozen_count)
+static bool fit(const struct dr_think *t, dr_member_ix m, dr_member_ix holder, bool to_come)
 {
 	const struct dr_service *s = t->s;
 	if (m == holder || s->spec.member[m].name.s[0] == '\0' || !dr_heard(t, m))
 		return false;
-	if (frozen_count) /* a new primary's set: those that were frozen and can be repointed at once */
-		return s->member[m].frozen_epoch == s->epoch;
-	if (holder != s->holder) /* a planned switch: those that follow now can follow the next one */
-		return s->member[m].joined_epoch == s->epoch && dr_follows(t, m);
+	bool standby = t->v->member[m].report.server == DR_SERVER_STANDBY;
+	if (to_come) /* can be repointed at once: frozen, or followed the primary that was stopped in order */
+		return s->member[m].frozen_epoch == s->epoch ||
+		       (s->member[m].joined_epoch + 1 == s->epoch && standby && m != s->plan.old);
 	return s->member[m].joined_epoch == s->epoch && dr_follows(t, m) && streams(t, m);
 }
 
@@ -56,14 +56,14 @@ static dr_member_ix next_best(const struct dr_think *t, dr_member_set from, dr_m
 	return best;
 }
 
-struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bool frozen_count)
+struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bool to_come)
 {
 	struct dr_sync want = { 0 };
 	if (t->s->spec.durability == DR_DURABILITY_ASYNC)
 		return want;
 	dr_member_set able = 0;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (fit(t, m, holder, frozen_count))
+		if (fit(t, m, holder, to_come))
 			able = dr_set_with(able, m);
 	}
 	while (able != 0 && dr_set_count(want.set) < t->s->spec.sync_set_max) {
@@ -71,6 +71,19 @@ struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bo
 		able = dr_set_without(able, m);
 		want.set = dr_set_with(want.set, m);
 	}
+	unsigned n = dr_set_count(want.set);
+	want.k = t->s->spec.sync_k < n ? t->s->spec.sync_k : n;
+	return want;
+}
+
+/* A new primary's set.  With no standby at hand it waits for any of those that may come back, and
+ * dr_sync_think gives them up after alone_after, or never. */
+struct dr_sync dr_sync_of_new(const struct dr_think *t, dr_member_ix holder)
+{
+	struct dr_sync want = dr_sync_desired(t, holder, true);
+	if (t->s->spec.durability == DR_DURABILITY_ASYNC || want.k > 0)
+		return want;
+	want.set = dr_set_without(dr_service_members(t->s), holder);
 	unsigned n = dr_set_count(want.set);
 	want.k = t->s->spec.sync_k < n ? t->s->spec.sync_k : n;
 	return want;

@@ -64,7 +64,9 @@ bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struc
 bool dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
 
 /* sync.c */
-struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bool frozen_count);
+/* Fit standbys, up to the spec's k and set_max; to_come: for a holder that is to be promoted. */
+struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bool to_come);
+struct dr_sync dr_sync_of_new(const struct dr_think *t, dr_member_ix holder);
 void dr_sync_think(struct dr_think *t);
 
 /* rejoin.c */
