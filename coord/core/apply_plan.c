@@ -50,6 +50,8 @@ static void advance(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, 
 	(void)dr_emit_plan(r, done ? DR_EVENT_STEP_DONE : DR_EVENT_STEP_SKIPPED, cmd, s, p);
 	p->at++;
 	p->tries = 0;
+	p->state = DR_PLAN_RUNNING; /* a question that answered itself is not asked of the next step */
+	p->ask = DR_REASON_NONE;
 	if (p->at < p->steps) {
 		start_step(r, s, p, cmd);
 	} else {

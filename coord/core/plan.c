@@ -10,7 +10,7 @@
  * where the old one was. */
 #include "coord/core/think.h"
 
-enum { RETRY_MS = 200, FAILS_MAX = 5 };
+enum { RETRY_MS = 200, FAILS_MAX = 5, FAILS_KNOWN = 25 };
 
 /* How long the present step (and try) of the main plan has been looked at by this leader. */
 uint64_t dr_step_age(const struct dr_think *t)
@@ -56,12 +56,13 @@ struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p
 		return waits;
 	if (must_wait(t, p, &mr->order, &o))
 		return waits;
-	if (mr->fails >= FAILS_MAX)
+	/* Upkeep outside any plan has nobody to ask: it is tried again and again, ever more rarely. */
+	if (p != NULL && mr->fails >= FAILS_MAX)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_ORDER_FAILED, m, mr->fails };
 	if (mr->fails > 0 && mr->order.number == 0) {
 		if (mv->retry_for != mr->order_last) {
 			mv->retry_for = mr->order_last;
-			mv->retry_at_ms = t->c->view.now_ms + (uint64_t)RETRY_MS * mr->fails;
+			mv->retry_at_ms = t->c->view.now_ms + (uint64_t)RETRY_MS * (mr->fails < FAILS_KNOWN ? mr->fails : FAILS_KNOWN);
 		}
 		if (t->c->view.now_ms < mv->retry_at_ms) {
 			dr_wake_at(t->out, mv->retry_at_ms);
@@ -147,7 +148,11 @@ static void close_failed(struct dr_think *t, const struct dr_plan *p, enum dr_re
 static void stuck(struct dr_think *t, const struct dr_plan *p, enum dr_reason reason, uint64_t a, uint64_t b)
 {
 	const struct dr_step_row *row = dr_step_row(p->step[p->at]);
-	switch (row != NULL ? row->if_stuck : DR_STUCK_HOLD) {
+	enum dr_if_stuck then = row != NULL ? row->if_stuck : DR_STUCK_HOLD;
+	/* A switch without its old primary is over; what remains is a failover, which needs no person. */
+	if (reason == DR_REASON_OLD_VANISHED)
+		then = DR_STUCK_ABORT;
+	switch (then) {
 	case DR_STUCK_ABORT:
 		close_failed(t, p, reason, a);
 		break;
@@ -160,12 +165,15 @@ static void stuck(struct dr_think *t, const struct dr_plan *p, enum dr_reason re
 	}
 }
 
-/* Right of the bar there is no way back: if the new holder dies, another plan moves on from it. */
+/* If the new holder dies there is nothing to wait for, and if the old one does there is nothing to hand over: the
+ * plan is given up, and a failover moves on from there. */
 static bool holder_died(struct dr_think *t, const struct dr_plan *p)
 {
 	uint64_t a = 0;
-	if (p->bar >= p->steps || p->at < p->bar || t->s->holder == DR_MEMBER_NONE)
+	if (p->bar >= p->steps || t->s->holder == DR_MEMBER_NONE)
 		return false;
+	if (p->kind == DR_PLAN_FAILOVER && t->s->epoch == p->epoch_opened)
+		return false; /* the old holder's death is why it was opened */
 	enum dr_reason why = dr_incident(t, &a);
 	/* A server that is down while it is being promoted is the step's own business. */
 	if (why == DR_REASON_SERVER_FAILED && p->step[p->at] == DR_STEP_PROMOTE)

@@ -52,9 +52,9 @@ static struct dr_step_outcome step_FENCE_OLD(struct dr_think *t, const struct dr
 		uint64_t left = dr_core_lease_left_ms(t->c, t->ix, m);
 		if (p->assert_fenced)
 			return prove(t, p, m, DR_PROOF_OPERATOR);
-		if (left == 0 && p->kind == DR_PLAN_SWITCHOVER)
+		if (left == 0 && p->kind == DR_PLAN_SWITCHOVER && !dr_heard(t, m))
 			return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_OLD_VANISHED, p->id, 0 };
-		if (left == 0)
+		if (left == 0 && p->kind != DR_PLAN_SWITCHOVER)
 			return prove(t, p, m, DR_PROOF_LEASE);
 		dr_wake_at(t->out, t->c->view.now_ms + left);
 		bool clean = p->kind != DR_PLAN_FAILOVER || p->reason == DR_REASON_OPERATOR;
