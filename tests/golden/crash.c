@@ -1,0 +1,288 @@
+/* crash.c -- golden_crash [STORY [COMMAND MOMENT MANNER]]: the leader is lost around every command of every plan.
+ *
+ * Each story (a fault or a request) is played once undisturbed to count the commands that its plans put into the
+ * log; then once for each command, moment and manner of losing the leader: before the command is in any other
+ * log, when it is committed and the leader does not know, when the leader has applied it but has done nothing yet,
+ * and when all that follows was sent out.  Every time the plans must end, all members must be well, and nothing
+ * that check.c looks at may break.  Commands start and end steps, so this is before and after every step; and at
+ * the end every step of every plan must have been met.  With four arguments: that one run, with its transcript. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "tests/golden/world.h"
+
+enum manner { KILL, CUT, MANNERS };
+static const char *const manner_names[] = { "kill", "cut" };
+static const char *const moment_names[] = { "proposes", "committed", "applied", "carried_out" };
+
+struct story {
+	const char *name;
+	void (*begin)(struct world *w);
+	void (*later)(struct world *w);   /* 3 s after the beginning; NULL */
+	enum dr_request_kind request;     /* made (again and again until it is in the log) when asks */
+	bool asks, adopted;
+	const char *to;
+	bool unfence;                     /* once the service is held fenced */
+};
+
+struct crash {
+	uint32_t at;                /* the n-th command; 0: none */
+	enum w_moment moment;
+	enum manner manner;
+	uint32_t seen[W_CARRIED_OUT + 1]; /* commands met, by moment */
+	bool begun;
+	int victim;
+	uint64_t back_at;
+	char what[64];
+};
+
+static bool met[DR_PLAN_KIND_MAX][DR_STEPS_MAX]; /* the leader was lost when this step began */
+static uint32_t runs, failures;
+
+static void lose(struct world *w, uint32_t c, struct crash *x)
+{
+	x->victim = (int)c;
+	x->back_at = w->now + 4000;
+	w_say(w, "the leader %s is lost (%s)", w->c[c].name, manner_names[x->manner]);
+	if (x->manner == KILL) {
+		w_coord_kill(w, c);
+	} else {
+		w_cut(w, w->c[c].site, true);
+		w_leader_lost(w);
+	}
+}
+
+static void note_step(const struct world *w, const struct dr_cmd *cmd)
+{
+	for (uint32_t i = 0; i < w->coords; i++) {
+		if (w->c[i].core == NULL)
+			continue;
+		const struct dr_service *s = &w->c[i].core->repl.service[0];
+		const struct dr_plan *p = s->plan.id == cmd->plan ? &s->plan : NULL;
+		for (dr_member_ix m = 0; p == NULL && m < DR_MEMBERS_MAX; m++)
+			p = s->rejoin[m].id == cmd->plan ? &s->rejoin[m] : NULL;
+		if (cmd->kind == DR_CMD_PLAN_OPEN)
+			met[cmd->plan_kind][0] = true;
+		else if (p != NULL && p->id != 0)
+			met[p->kind][p->at] = true;
+	}
+}
+
+static void on_moment(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd)
+{
+	struct crash *x = w->hook_arg;
+	if (!x->begun || cmd->kind == DR_CMD_TICK)
+		return;
+	x->seen[at]++;
+	if (x->at == 0 || at != x->moment || x->seen[at] != x->at || x->victim >= 0)
+		return;
+	(void)snprintf(x->what, sizeof(x->what), "%s", dr_cmd_name(cmd->kind));
+	note_step(w, cmd);
+	lose(w, c, x);
+}
+
+static void bring_back(struct world *w, struct crash *x)
+{
+	uint32_t c = (uint32_t)x->victim;
+	x->back_at = 0;
+	if (x->manner == KILL) {
+		w_coord_start(w, c);
+		return;
+	}
+	w_cut(w, w->c[c].site, false);
+	w_healed(w);
+}
+
+static bool asked(struct world *w, const struct story *s, uint64_t id, enum dr_request_kind kind, const char *to)
+{
+	if (w->leader < 0 || dr_repl_request_find(&w->c[w->leader].core->repl, id) != NULL)
+		return w->leader >= 0;
+	struct dr_request q = { .kind = kind, .id = id };
+	(void)s;
+	dr_assert(dr_name_set(&q.actor, "anna"));
+	dr_assert(dr_name_set(&q.service, "orders"));
+	if (to != NULL)
+		dr_assert(dr_name_set(&q.member, to));
+	(void)w_request(w, &q);
+	return false;
+}
+
+static bool settle(struct world *w, const struct story *s, struct crash *x, char *why, size_t cap)
+{
+	for (uint32_t i = 0; i < 90; i++) {
+		bool done = !s->asks || asked(w, s, 5000, s->request, s->to);
+		const struct dr_service *v = w_repl(w);
+		if (s->unfence && v != NULL && v->held_fenced && v->plan.id == 0)
+			(void)asked(w, s, 5001, DR_REQ_UNFENCE, NULL);
+		w_run(w, 500);
+		if (i == 6 && s->later != NULL)
+			s->later(w);
+		if (x->back_at != 0 && w->now >= x->back_at)
+			bring_back(w, x);
+		if (i > 14 && done && x->back_at == 0 && w_healthy(w, why, cap))
+			return true;
+	}
+	return false;
+}
+
+/* Whatever was acknowledged is with the primary now. */
+static void check_kept(struct world *w)
+{
+	static uint8_t has[W_WAL_MAX];
+	const struct w_server *p = &w->m[w_repl(w)->holder].server;
+	uint32_t lost = 0;
+	memset(has, 0, sizeof(has));
+	for (uint32_t i = 0; i < p->n; i++)
+		has[p->wal[i]] = 1;
+	for (uint32_t i = 0; i < w->next_write; i++)
+		lost += w->acked[i] != 0 && !has[i] ? 1u : 0u;
+	if (lost != 0)
+		w_violation(w, "%u acknowledged writes are not with the primary at the end", lost);
+}
+
+/* Play once; how many commands were met at most. */
+static uint32_t play(const struct story *s, struct crash *x, FILE *out)
+{
+	char why[256] = "";
+	struct w_options o = w_defaults();
+	o.cooldown_ms = 0;
+	o.restart_within_ms = 0;
+	struct world *w = w_new(&o, NULL);
+	x->victim = -1;
+	w->hook = on_moment;
+	w->hook_arg = x;
+	w_start(w);
+	if (s->adopted && !w_adopt(w))
+		w_violation(w, "not adopted");
+	w->out = out;
+	x->begun = true;
+	if (s->begin != NULL)
+		s->begin(w);
+	bool well = settle(w, s, x, why, sizeof(why));
+	if (well)
+		check_kept(w);
+	runs++;
+	if (!well || w->violations > 0) {
+		failures++;
+		(void)printf("golden_crash %s %u %s %s: around %s: %s, %u violation(s)\n", s->name, x->at,
+			     moment_names[x->moment], manner_names[x->manner], x->what,
+			     well ? "well" : why, w->violations);
+	}
+	uint32_t seen = x->seen[W_COMMITTED];
+	w_free(w);
+	return seen;
+}
+
+static void kill_server(struct world *w)
+{
+	w_server_set(w, 0, DR_SERVER_STOPPED, true);
+}
+
+static void kill_node(struct world *w)
+{
+	w_guard_kill(w, 0);
+	w_agent_kill(w, 0);
+	w_server_set(w, 0, DR_SERVER_STOPPED, true);
+}
+
+static void start_node(struct world *w)
+{
+	w->m[0].guard = true;
+	w_agent_start(w, 0);
+}
+
+/* Site a is cut off with writes in its server that nobody else has, and comes back with them. */
+static void cut_a(struct world *w)
+{
+	w_cut(w, 0, true);
+	w_leader_lost(w);
+}
+
+static void heal_a(struct world *w)
+{
+	w_cut(w, 0, false);
+	w_healed(w);
+}
+
+static void hold_c(struct world *w)
+{
+	w->m[1].server.held = true; /* the set member lags at first, so that catch_up and positions matter */
+	w_run(w, 100);
+	w->m[1].server.held = false;
+	kill_server(w);
+}
+
+static const struct story stories[] = {
+	{ .name = "adopt", .asks = true, .request = DR_REQ_ADOPT },
+	{ .name = "db-kill", .adopted = true, .begin = kill_server },
+	{ .name = "lagging", .adopted = true, .begin = hold_c },
+	{ .name = "node-kill", .adopted = true, .begin = kill_node, .later = start_node },
+	{ .name = "partition", .adopted = true, .begin = cut_a, .later = heal_a },
+	{ .name = "switchover", .adopted = true, .asks = true, .request = DR_REQ_SWITCHOVER, .to = "pg-b" },
+	{ .name = "fence", .adopted = true, .asks = true, .request = DR_REQ_FENCE, .unfence = true },
+};
+enum { STORIES = sizeof(stories) / sizeof(stories[0]) };
+
+static void all_of(const struct story *s)
+{
+	struct crash none = { 0 };
+	uint32_t n = play(s, &none, NULL);
+	uint32_t before = failures;
+	for (uint32_t at = 1; at <= n; at++) {
+		for (int moment = W_PROPOSES; moment <= W_CARRIED_OUT; moment++) {
+			for (int manner = KILL; manner < MANNERS; manner++) {
+				if (manner == CUT && (moment == W_COMMITTED || moment == W_CARRIED_OUT))
+					continue;
+				struct crash x = { .at = at, .moment = (enum w_moment)moment,
+						   .manner = (enum manner)manner };
+				(void)play(s, &x, NULL);
+			}
+		}
+	}
+	(void)printf("%s: %u commands, %u failed\n", s->name, n, failures - before);
+}
+
+/* Every step of every plan began at least once in a run that lost its leader just then. */
+static void check_met(void)
+{
+	for (int k = 1; k < DR_PLAN_KIND_MAX; k++) {
+		const struct dr_plan_row *row = dr_plan_row((enum dr_plan_kind)k);
+		for (uint32_t i = 0; row != NULL && i < row->steps; i++) {
+			if (met[k][i])
+				continue;
+			(void)printf("%s/%s was never met\n", row->name, dr_step_name(row->step[i]));
+			failures++;
+		}
+	}
+}
+
+static int find(const char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++) {
+		if (strcmp(names[i], name) == 0)
+			return i;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	for (uint32_t i = 0; i < STORIES; i++) {
+		if (argc > 1 && strcmp(argv[1], stories[i].name) != 0)
+			continue;
+		if (argc < 5) {
+			all_of(&stories[i]);
+			continue;
+		}
+		struct crash x = { .at = (uint32_t)strtoul(argv[2], NULL, 10),
+				   .moment = (enum w_moment)find(moment_names, 4, argv[3]),
+				   .manner = (enum manner)find(manner_names, 2, argv[4]) };
+		(void)play(&stories[i], &x, stdout);
+	}
+	if (argc < 2)
+		check_met();
+	(void)printf("%u runs, %u failed\n", runs, failures);
+	return failures == 0 ? 0 : 1;
+}
