@@ -52,8 +52,13 @@ static enum dr_exit ask_spec(struct dr_cli *c, const struct dr_client_request *r
 	return rv;
 }
 
-static size_t show_diff(const struct dr_cli *c, const struct dr_spec *now, const struct dr_client_request *r)
+static size_t show_diff(const struct dr_cli *c, struct dr_spec *now, const struct dr_client_request *r)
 {
+	if (r->version == 0) {
+		/* Against nothing, only what is in the file is news. */
+		now->cluster = r->spec->cluster;
+		now->timing = r->spec->timing;
+	}
 	json_t *list = dr_files_changes(now, r->spec);
 	size_t n = json_array_size(list);
 	if (c->json) {

@@ -62,6 +62,39 @@ static void judge(struct judged *j)
 		j->rv = dr_conf_read_spec(j->file, j->spec, j->problems);
 }
 
+/* The first spec among the files that is right: what the node files are judged against as well. */
+static struct dr_spec *spec_among(const struct dr_cli *c, enum dr_conf_kind kind,
+				  struct dr_conf_problems *ignored)
+{
+	struct dr_spec *s = dr_conf_spec_new();
+	for (unsigned i = 0; i < c->arguments; i++) {
+		struct dr_buf text;
+		struct dr_error e;
+		dr_buf_init(&text, DR_CONF_FILE_MAX);
+		bool is_spec =
+		    dr_file_read(c->argument[i], &text, &e) == DR_OK &&
+		    (kind == DR_CONF_SPEC || dr_conf_detect(text.data, text.len) == DR_CONF_SPEC) &&
+		    dr_conf_parse_spec(c->argument[i], text.data, text.len, s, ignored) == DR_OK;
+		dr_buf_close(&text);
+		if (is_spec)
+			return s;
+	}
+	dr_conf_spec_free(s);
+	return NULL;
+}
+
+static void judge_together(struct judged *j, const struct dr_spec *spec)
+{
+	if (j->rv != DR_OK || spec == NULL)
+		return;
+	if (j->kind == DR_CONF_COORDINATOR)
+		dr_conf_cross_coordinator(spec, j->coordinator, j->problems);
+	if (j->kind == DR_CONF_AGENT)
+		dr_conf_cross_agent(spec, j->agent, j->problems);
+	if (j->problems->errors > 0)
+		j->rv = DR_E_INVALID;
+}
+
 static void drop_warnings(struct dr_conf_problems *p)
 {
 	uint32_t kept = 0;
@@ -157,10 +190,12 @@ enum dr_exit dr_verb_validate(struct dr_cli *c)
 		.agent = dr_xcalloc(sizeof(*j.agent)),
 	};
 	json_t *all = json_array();
+	struct dr_spec *against = c->arguments > 1 ? spec_among(c, kind, j.problems) : NULL;
 	for (unsigned i = 0; i < c->arguments; i++) {
 		j.file = c->argument[i];
 		j.kind = kind;
 		judge(&j);
+		judge_together(&j, against);
 		if (c->option[DR_OPTION_NO_WARNINGS] != NULL)
 			drop_warnings(j.problems);
 		if (j.rv != DR_OK && rv != DR_EXIT_INVALID)
@@ -173,6 +208,7 @@ enum dr_exit dr_verb_validate(struct dr_cli *c)
 	if (c->json && json_dumpf(all, stdout, JSON_COMPACT) == 0)
 		(void)printf("\n");
 	json_decref(all);
+	dr_conf_spec_free(against);
 	dr_free(j.problems);
 	dr_conf_spec_free(j.spec);
 	dr_free(j.coordinator);
@@ -182,26 +218,25 @@ enum dr_exit dr_verb_validate(struct dr_cli *c)
 
 /* ---- diff of two files ---- */
 
+static void print_change(const json_t *one, FILE *to)
+{
+	const char *change = dr_json_text(one, "change");
+	const char *before = dr_json_text(one, "before"), *after = dr_json_text(one, "after");
+	bool added = strcmp(change, "added") == 0, removed = strcmp(change, "removed") == 0;
+	(void)fprintf(to, "%s", dr_out_code(added ? DR_GREEN : removed ? DR_RED : DR_YELLOW));
+	dr_out_text(dr_json_text(one, "path"), to);
+	(void)fprintf(to, ": %s%s", added || removed ? change : "", before[0] != '\0' && removed ? " " : "");
+	dr_out_text(before, to);
+	(void)fprintf(to, "%s", !added && !removed ? " -> " : after[0] != '\0' ? " " : "");
+	dr_out_text(after, to);
+	(void)fprintf(to, "%s\n", dr_out_code(DR_PLAIN));
+}
+
 size_t dr_files_print_changes(const json_t *changes, FILE *to)
 {
 	size_t i;
 	const json_t *one;
-	json_array_foreach(changes, i, one)
-	{
-		const char *change = dr_json_text(one, "change");
-		const char *before = dr_json_text(one, "before"), *after = dr_json_text(one, "after");
-		bool added = strcmp(change, "added") == 0, removed = strcmp(change, "removed") == 0;
-		const char *code = dr_out_code(added ? DR_GREEN : removed ? DR_RED : DR_YELLOW);
-		(void)fprintf(to, "%s", code);
-		dr_out_text(dr_json_text(one, "path"), to);
-		(void)fprintf(to, added || removed ? ": %s%s" : ":", change,
-			      before[0] != '\0' || after[0] != '\0' ? " " : "");
-		if (!added && !removed)
-			(void)fprintf(to, " %s -> %s", before, after);
-		else
-			(void)fprintf(to, "%s", added ? after : before);
-		(void)fprintf(to, "%s\n", dr_out_code(DR_PLAIN));
-	}
+	json_array_foreach(changes, i, one) print_change(one, to);
 	return json_array_size(changes);
 }
 

@@ -119,7 +119,9 @@ static void print_members(const json_t *v, const char *only)
 
 static void say(const char *name, const char *what, const char *text)
 {
-	(void)printf("%s%s: %s%s", dr_out_code(DR_YELLOW), name, what, dr_out_code(DR_PLAIN));
+	(void)printf("%s", dr_out_code(DR_YELLOW));
+	dr_out_text(name, stdout);
+	(void)printf(": %s%s", what, dr_out_code(DR_PLAIN));
 	dr_out_text(text, stdout);
 	(void)printf("\n");
 }
@@ -160,7 +162,9 @@ static void print_rest(json_t *v)
 		if (json_is_array(one) || json_is_object(one))
 			continue;
 		dr_out_text(key, stdout);
-		(void)printf(": %s\n", json_is_null(one) ? "none" : dr_json_text(v, key));
+		(void)printf(": ");
+		dr_out_text(json_is_null(one) ? "none" : dr_json_text(v, key), stdout);
+		(void)printf("\n");
 	}
 }
 

@@ -30,9 +30,9 @@ static void print_time(uint64_t wall_ms)
 
 static void print_event(const json_t *v)
 {
-	static const char *const known[] = {
-		"index", "wall_ms", "event", "service", "member", "text", "level"
-	};
+	/* The values that `why` says in words, and what stands in front. */
+	static const char *const known[] = { "index", "wall_ms", "event", "service", "member",
+					     "text",  "why",     "a",     "b",       "log_index" };
 	json_t *wall = json_object_get(v, "wall_ms");
 	(void)printf("%s%-6s ", dr_out_code(DR_GREY), dr_json_text(v, "index"));
 	print_time(json_is_integer(wall) ? (uint64_t)json_integer_value(wall) : 0);
@@ -43,9 +43,11 @@ static void print_event(const json_t *v)
 	(void)printf("%s", ill ? dr_out_code(DR_YELLOW) : dr_out_code(DR_BOLD));
 	dr_out_text(event, stdout);
 	(void)printf("%s", dr_out_code(DR_PLAIN));
-	const char *service = dr_json_text(v, "service"), *member = dr_json_text(v, "member");
-	(void)printf("%*s %s%s%s", (int)(strlen(event) < 18 ? 18 - strlen(event) : 0), "", service,
-		     member[0] != '\0' ? "/" : "", member);
+	(void)printf("%*s ", (int)(strlen(event) < 18 ? 18 - strlen(event) : 0), "");
+	bool both = json_object_get(v, "service") != NULL && json_object_get(v, "member") != NULL;
+	dr_out_text(dr_json_text(v, "service"), stdout);
+	(void)printf("%s", both ? "/" : "");
+	dr_out_text(dr_json_text(v, "member"), stdout);
 	const char *key;
 	json_t *one;
 	json_object_foreach((json_t *)(uintptr_t)v, key, one)
@@ -55,7 +57,9 @@ static void print_event(const json_t *v)
 			said = said || strcmp(known[i], key) == 0;
 		if (said || json_is_null(one))
 			continue;
-		(void)printf(" %s=", key);
+		(void)printf(" ");
+		dr_out_text(key, stdout);
+		(void)printf("=");
 		dr_out_text(dr_json_text(v, key), stdout);
 	}
 	const char *text =

@@ -68,6 +68,13 @@ DR_MUST_USE enum dr_err dr_conf_parse_agent(const char *file, const void *text, 
 DR_MUST_USE enum dr_err dr_conf_parse_spec(const char *file, const void *text, size_t len,
 					   struct dr_spec *out, struct dr_conf_problems *problems);
 
+/* A node file against the spec of its cluster: names, sites, members, addresses, and the inequalities with the
+ * node's own election timeout.  Adds to *problems, which the read of the node file filled. */
+void dr_conf_cross_coordinator(const struct dr_spec *spec, const struct dr_conf_coordinator *c,
+			       struct dr_conf_problems *problems);
+void dr_conf_cross_agent(const struct dr_spec *spec, const struct dr_conf_agent *a,
+			 struct dr_conf_problems *problems);
+
 /* Which of the three a text is, by its top-level keys; UNKNOWN when it fits none or several. */
 enum dr_conf_kind dr_conf_detect(const void *text, size_t len);
 

@@ -50,6 +50,15 @@ expect 0 'hmac-sha256' help config
 # validate: kinds told by their keys, the worst file decides.
 expect 0 'RTO about' validate "$here/deploy/examples/cluster.yaml" "$here/deploy/examples/agent.yaml"
 expect 3 'alias-bomb.yaml:' validate "$here/deploy/examples/cluster.yaml" "$here/tests/bad/alias-bomb.yaml"
+# A spec and node files together are judged together.
+expect 0 'node file of coordinator' validate "$here"/deploy/examples/{cluster,coordinator,agent}.yaml
+sed -e 's/300ms, heartbeat/900ms, heartbeat/' -e 's/site: az-a/site: az-x/' "$here/deploy/examples/coordinator.yaml" >"$dir/c.yaml"
+expect 3 'Emax + (L + C + L) does not hold' validate "$here/deploy/examples/cluster.yaml" "$dir/c.yaml"
+expect 3 'the spec has no site "az-x"' validate "$dir/c.yaml" "$here/deploy/examples/cluster.yaml"
+expect 0 'ok, node file' validate "$dir/c.yaml"
+sed -e 's/member: pg-a/member: pg-b/' "$here/deploy/examples/agent.yaml" >"$dir/a.yaml"
+expect 3 'agent "agent-b" speaks for pg-b' validate "$dir/a.yaml" "$here/deploy/examples/cluster.yaml"
+expect 3 'has pg-b at 10.2.0.20:5432' validate "$dir/a.yaml" "$here/deploy/examples/cluster.yaml"
 expect 8 'cannot' validate "$dir/none.yaml"
 expect 2 'expected coordinator' validate --as nothing "$here/deploy/examples/agent.yaml"
 expect 3 'no key here' validate --as spec "$here/deploy/examples/agent.yaml"
