@@ -4,6 +4,7 @@
  *   coords.c   connections to the coordinators: who leads, reports to all, orders from the leader
  *   member.c   one local server: core, guard slot, supervisor, probes; carries decisions out
  *   ops.c      orders as sequences of stages (the table is there)
+ *   upkeep.c   what is done between orders
  *   journal_codec.c  the journal's bytes
  *
  * One thread, one libuv loop; struct dr_agent lives as long as the program. */
@@ -65,6 +66,9 @@ struct dr_member {
 	struct dr_op probe_op, work_op, slots_op;
 	bool probing, slots_running, slots_due;
 	uint64_t slots_next_ms;
+	bool discard_due;        /* old copies may stand beside the data: to be removed once the member follows */
+	struct dr_pg_job discard;
+	bool discard_running;
 	uint64_t checkpoint_epoch; /* the epoch after whose promotion a checkpoint was asked for */
 	bool probe_again;        /* something changed meanwhile */
 	uint64_t probed_ms;      /* when the newest answer came; 0: never */
@@ -120,8 +124,11 @@ void dr_member_op_start(struct dr_member *m);
 void dr_member_op_cancel(struct dr_member *m);
 /* The supervisor or a probe saw something: whoever waits for it looks again. */
 void dr_member_op_poke(struct dr_member *m);
-/* Keep replication slots for the other members (on every candidate). */
-void dr_member_slots_think(struct dr_member *m);
+/* A job of this kind for this member's server, with the order's target as source. */
+void dr_member_job_fill(struct dr_member *m, struct dr_pg_job *j, enum dr_pg_job_kind kind);
+/* Upkeep between orders: replication slots for the other members (on every candidate), the checkpoint after a
+ * promotion, removal of old copies. */
+void dr_member_upkeep(struct dr_member *m);
 
 /* journal_codec.c */
 void dr_agent_journal_encode(struct dr_buf *out, const struct dr_agent_journal *j);

@@ -1,5 +1,6 @@
 /* main.c -- drcoord-agent: arguments, configuration, loop, signals. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -90,11 +91,29 @@ static enum dr_err start_signals(struct dr_agent *a, struct dr_error *e)
 	return DR_OK;
 }
 
+/* Two agents on one folder would tear the journal and the lease apart; the kernel lets go when we end. */
+static enum dr_err lock_data_dir(const char *dir, struct dr_error *e)
+{
+	char path[DR_PATH_MAX + 8];
+	(void)snprintf(path, sizeof(path), "%s/lock", dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return dr_fail_errno(e, errno, "cannot open %s", path);
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	if (fcntl(fd, F_OFD_SETLK, &whole) != 0) {
+		(void)close(fd);
+		return dr_fail(e, DR_E_CONFLICT, "another agent runs with data_dir %s; each needs its own", dir);
+	}
+	return DR_OK;
+}
+
 static enum dr_err open_all(struct dr_agent *a, struct dr_error *e)
 {
 	struct dr_guard_link_conf gc = { .config_path = a->config_path };
 	struct dr_tls_files files = { a->conf.tls.ca, a->conf.tls.cert, a->conf.tls.key };
 	enum dr_err rv = dr_dir_make(a->conf.data_dir, e);
+	if (rv == DR_OK)
+		rv = lock_data_dir(a->conf.data_dir, e);
 	if (rv == DR_OK)
 		rv = dr_tls_open(&a->tls, &files, e);
 	if (rv != DR_OK)

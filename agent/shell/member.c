@@ -248,7 +248,7 @@ static void probed(struct dr_op *op, const struct dr_error *e)
 	dr_member_server(m, state, m->core.crashed && state == DR_SERVER_STOPPED);
 	send_report(m);
 	dr_member_op_poke(m);
-	dr_member_slots_think(m);
+	dr_member_upkeep(m);
 	if (m->probe_again) {
 		m->probe_again = false;
 		dr_member_probe_now(m);
@@ -421,6 +421,7 @@ enum dr_err dr_member_open(struct dr_member *m, struct dr_agent *a, const struct
 	m->core.guard_alive = dr_guard_link_alive(&a->guard);
 	start_timers(m);
 	m->open = true;
+	m->discard_due = true; /* an earlier agent may have left some */
 	adopt_if_there(m);
 	if (m->core.journal.managed && m->super.seen.phase == DR_SUPER_STOPPED)
 		dr_member_server(m, DR_SERVER_STOPPED, m->core.journal.role == DR_ROLE_PRIMARY);

@@ -58,6 +58,7 @@ static void finish(struct dr_member *m, enum dr_outcome outcome, enum dr_err cod
 	(void)uv_timer_stop(&m->poll);
 	m->op.running = false;
 	m->slots_due = true;
+	m->discard_due = m->discard_due || m->op.order.core.kind == DR_ORDER_REWOUND;
 	r.number = m->op.number;
 	r.epoch = m->op.order.core.epoch;
 	r.outcome = outcome;
@@ -167,11 +168,10 @@ static void stage_ALONE(struct dr_member *m)
 		next(m);
 }
 
-static void fill_job(struct dr_member *m, enum dr_pg_job_kind kind)
+void dr_member_job_fill(struct dr_member *m, struct dr_pg_job *j, enum dr_pg_job_kind kind)
 {
 	const struct dr_conf_postgres *pg = &m->conf->postgres;
-	struct dr_pg_compare kept = m->op.job.compare;
-	struct dr_pg_job *j = &m->op.job;
+	struct dr_pg_compare kept = j->compare;
 	memset(j, 0, sizeof(*j));
 	j->kind = kind;
 	j->compare = kept;
@@ -223,7 +223,7 @@ static void start_job(struct dr_member *m, enum dr_pg_job_kind kind)
 	if (m->op.job_running)
 		return;
 	uint64_t now = dr_clock_boot_ms();
-	fill_job(m, kind);
+	dr_member_job_fill(m, &m->op.job, kind);
 	m->op.job.deadline_ms = (uint32_t)(m->op.until_ms > now + 1000 ? m->op.until_ms - now : 1000);
 	m->op.job.done = job_done;
 	m->op.job.ctx = m;
@@ -453,43 +453,4 @@ void dr_member_op_poke(struct dr_member *m)
 	enum stage at = (enum stage)m->op.stages[m->op.at];
 	if (at == STOP || at == UP || at == REACHED || !uv_is_active((uv_handle_t *)&m->poll))
 		run_stage(m);
-}
-
-/* ---- slots and the checkpoint after a promotion: upkeep between orders */
-
-static void slots_done(struct dr_op *op, const struct dr_error *e)
-{
-	struct dr_member *m = op->ctx;
-	m->slots_running = false;
-	if (e != NULL && e->code != DR_E_CANCELLED)
-		dr_log(DR_LOG_WARN, "upkeep.failed", "member=%s op=%s why=\"%s\"", m->conf->member.s,
-		       dr_op_name(op->kind), e->msg);
-	dr_member_op_poke(m);
-}
-
-void dr_member_slots_think(struct dr_member *m)
-{
-	struct dr_error e;
-	uint64_t now = dr_clock_boot_ms();
-	bool up = m->server == DR_SERVER_PRIMARY || m->server == DR_SERVER_STANDBY;
-	if (!m->core.journal.managed || !up || m->op.running || m->slots_running || m->peers == 0)
-		return;
-	if (!m->slots_due && now < m->slots_next_ms)
-		return;
-	bool checkpoint = m->checkpoint_epoch != m->core.journal.epoch && m->server == DR_SERVER_PRIMARY &&
-			  m->core.journal.order.core.kind == DR_ORDER_WRITABLE;
-	m->slots_op = (struct dr_op){ .kind = checkpoint ? DR_OP_CHECKPOINTED : DR_OP_SLOTS, .deadline_ms = 60000,
-				      .done = slots_done, .ctx = m };
-	m->slots_op.args.self = m->conf->member;
-	m->slots_op.args.peers = m->peers;
-	memcpy(m->slots_op.args.peer, m->peer, sizeof(m->peer));
-	if (dr_session_start(&m->work, &m->slots_op, &e) != DR_OK)
-		return;
-	m->slots_running = true;
-	if (checkpoint) {
-		m->checkpoint_epoch = m->core.journal.epoch;
-		return;
-	}
-	m->slots_due = false;
-	m->slots_next_ms = now + 10000;
 }

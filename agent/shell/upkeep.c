@@ -1,0 +1,75 @@
+/* upkeep.c -- what an agent does for its member between orders, one thing at a time and never urgently. */
+#include <string.h>
+
+#include "agent/shell/agent.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+enum { SLOTS_EVERY_MS = 10000, OP_MS = 60000, DISCARD_MS = 600000 };
+
+static void op_done(struct dr_op *op, const struct dr_error *e)
+{
+	struct dr_member *m = op->ctx;
+	m->slots_running = false;
+	if (e != NULL && e->code != DR_E_CANCELLED)
+		dr_log(DR_LOG_WARN, "upkeep.failed", "member=%s op=%s why=\"%s\"", m->conf->member.s,
+		       dr_op_name(op->kind), e->msg);
+	dr_member_op_poke(m);
+}
+
+static bool start_op(struct dr_member *m, enum dr_op_kind kind)
+{
+	struct dr_error e;
+	m->slots_op = (struct dr_op){ .kind = kind, .deadline_ms = OP_MS, .done = op_done, .ctx = m };
+	m->slots_op.args.self = m->conf->member;
+	m->slots_op.args.peers = m->peers;
+	memcpy(m->slots_op.args.peer, m->peer, sizeof(m->peer));
+	m->slots_running = dr_session_start(&m->work, &m->slots_op, &e) == DR_OK;
+	return m->slots_running;
+}
+
+static void discard_done(struct dr_pg_job *j, const struct dr_error *e)
+{
+	struct dr_member *m = j->ctx;
+	m->discard_running = false;
+	if (e != NULL)
+		dr_log(DR_LOG_WARN, "upkeep.failed", "member=%s op=discard why=\"%s\"", m->conf->member.s, e->msg);
+}
+
+/* The copy that a clone replaced is kept until its successor follows. */
+static void discard(struct dr_member *m)
+{
+	struct dr_error e;
+	dr_member_job_fill(m, &m->discard, DR_PG_JOB_DISCARD);
+	m->discard.deadline_ms = DISCARD_MS;
+	m->discard.done = discard_done;
+	m->discard.ctx = m;
+	m->discard_due = false;
+	m->discard_running = dr_pg_job_start(&m->discard, m->agent->loop, &m->agent->cgroups, &e) == DR_OK;
+}
+
+void dr_member_upkeep(struct dr_member *m)
+{
+	uint64_t now = dr_clock_boot_ms();
+	bool primary = m->server == DR_SERVER_PRIMARY;
+	bool follows = m->server == DR_SERVER_STANDBY && m->seen.receiving;
+	if (!m->core.journal.managed || m->op.running || m->op.job_running || m->slots_running || m->discard_running)
+		return;
+	if (m->discard_due && follows) {
+		discard(m);
+		return;
+	}
+	if (m->peers == 0 || (!primary && m->server != DR_SERVER_STANDBY))
+		return;
+	/* Rewinding others against this server needs a checkpoint on the new timeline. */
+	bool promoted = primary && m->core.journal.order.core.kind == DR_ORDER_WRITABLE;
+	if (promoted && m->checkpoint_epoch != m->core.journal.epoch) {
+		if (start_op(m, DR_OP_CHECKPOINTED))
+			m->checkpoint_epoch = m->core.journal.epoch;
+		return;
+	}
+	if ((m->slots_due || now >= m->slots_next_ms) && start_op(m, DR_OP_SLOTS)) {
+		m->slots_due = false;
+		m->slots_next_ms = now + SLOTS_EVERY_MS;
+	}
+}
