@@ -35,8 +35,19 @@ def guard_stop_agent(scenes):
 
 @case("guard-stop-both")
 def guard_stop_both(scenes):
-    """Agent and guard paused: nothing kills the server, frozen standbys leave it nobody to acknowledge."""
-    return paused_programs(scenes, [f"agent-{letter(A)}", f"guard-{letter(A)}"])
+    """Agent and guard paused, so nobody can fence: no failover while the server is reached, one on waking."""
+    names = [f"agent-{letter(A)}", f"guard-{letter(A)}"]
+    stand = scenes.up()
+    stop_go_on(stand, names, go_on=False)
+    time.sleep(4)  # several leases
+    expect(stand.cluster.service().get("primary") == "pg-a", "no other holder while it is reached",
+           stand.cluster.service())
+    new_acks(stand, A)
+    stand.fault_at()
+    stop_go_on(stand, names, go_on=True)
+    new = moved_off_a(stand)
+    all_joined(stand)
+    return verdict(stand, [A, new])
 
 
 @case("zombie-acks")
