@@ -13,6 +13,7 @@ enum dr_frame {
 	DR_FRAME_ORDER = 22,        /* Order: leader -> agent */
 	DR_FRAME_CANCEL = 23,       /* Cancel: leader -> agent, the order serves nothing any more */
 	DR_FRAME_OBSERVATIONS = 30, /* Observations: coordinator -> leader */
+	DR_FRAME_MEMBER_ID = 31,    /* u64 big endian: leader -> coordinator, its raft id; 0: it is no member */
 	DR_FRAME_REQUEST = 40,      /* ClientRequest */
 	DR_FRAME_RESPONSE = 41      /* ClientResponse */
 };

@@ -165,20 +165,53 @@ static void apply_mode(struct dr_repl *r, struct dr_service *s, const struct dr_
 	dr_request_remember(r, cmd, DR_REASON_NONE, 0);
 }
 
-/* After `node recover`: everything that an agent may have seen beyond this log is out of date from now on. */
+static void forget_plan(struct dr_repl *r, const struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd)
+{
+	if (p->id == 0)
+		return;
+	dr_emit_plan(r, DR_EVENT_PLAN_CLOSED, cmd, s, p)->outcome = DR_OUTCOME_FAILED;
+	memset(p, 0, sizeof(*p));
+}
+
+/* Async promises nothing about who has the newest rows, so nothing automatic may choose among those left. */
+static void pause_recovered(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+{
+	struct dr_cmd why = { .wall_ms = cmd->wall_ms, .reason = DR_REASON_RECOVERED_BLIND };
+	s->paused = true;
+	s->pause_until_wall_ms = 0;
+	s->pause_text[0] = '\0';
+	(void)dr_name_set(&s->pause_actor, "recover");
+	why.actor = s->pause_actor;
+	(void)dr_emit(r, DR_EVENT_PAUSED, &why, s);
+}
+
+/* After `node recover`: everything that an agent may have seen beyond this log is out of date from now on, and
+ * what this log believed about holders and sets is no base for any promise (recover.c). */
 static void apply_recover(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
-	if (cmd->epoch > s->epoch) {
-		s->epoch = cmd->epoch;
-		s->holder = DR_MEMBER_NONE;
-	}
+	if (cmd->epoch <= s->epoch)
+		return;
+	forget_plan(r, s, &s->plan, cmd);
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (s->member[m].order_last < cmd->a)
-			s->member[m].order_last = cmd->a;
-		memset(&s->member[m].order, 0, sizeof(s->member[m].order));
+		struct dr_member_repl *mr = &s->member[m];
+		forget_plan(r, s, &s->rejoin[m], cmd);
+		mr->order_last = mr->order_last < cmd->a ? cmd->a : mr->order_last;
+		memset(&mr->order, 0, sizeof(mr->order));
+		mr->fails = 0;
+		mr->unproved_epoch = s->spec.member[m].name.s[0] != '\0' && cmd->flag ? cmd->epoch - 1 : 0;
 	}
-	memset(&s->plan, 0, sizeof(s->plan));
-	(void)dr_emit(r, DR_EVENT_RECOVERED, cmd, s);
+	s->epoch = cmd->epoch;
+	s->holder = DR_MEMBER_NONE;
+	s->managed = cmd->flag;
+	s->last_holder = cmd->member;
+	s->sync = (struct dr_sync){ .set = dr_service_members(s), .k = 1 };
+	s->next = (struct dr_sync){ 0 };
+	s->next_version++;
+	s->sync_joint = true;
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_RECOVERED, cmd, s);
+	dr_emit_member(e, s, cmd->member);
+	if (cmd->flag && cmd->flag2 && s->spec.durability == DR_DURABILITY_ASYNC)
+		pause_recovered(r, s, cmd);
 }
 
 static void apply_to_service(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)

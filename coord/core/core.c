@@ -117,7 +117,8 @@ static void want_orders(const struct dr_think *t)
 			continue;
 		struct dr_order_wanted *w = &t->out->order[t->out->orders++];
 		*w = (struct dr_order_wanted){ .service = t->ix, .member = m };
-		if (t->c->view.leading && dr_order_is_current(t->s, &t->s->member[m].order))
+		if (t->c->view.leading && !t->c->view.recovering &&
+		    dr_order_is_current(t->s, &t->s->member[m].order))
 			w->core = t->s->member[m].order;
 	}
 }
@@ -130,8 +131,8 @@ static void want_routes(const struct dr_think *t)
 			continue;
 		uint32_t all = (1u << s->spec.route[i].servers) - 1u;
 		bool there = s->route_epoch[i] == s->epoch && (s->route_servers[i] & all) == all;
-		bool ready = t->c->view.leading && s->managed && s->holder != DR_MEMBER_NONE &&
-			     s->primary_epoch == s->epoch;
+		bool ready = t->c->view.leading && !t->c->view.recovering && s->managed &&
+			     s->holder != DR_MEMBER_NONE && s->primary_epoch == s->epoch;
 		t->out->route[t->out->routes++] = (struct dr_route_wanted){
 			.service = t->ix, .route = i, .wanted = ready && !there, .epoch = s->epoch,
 			.holder = s->holder };
@@ -161,7 +162,7 @@ static void look(struct dr_core *c, uint32_t ix, struct dr_decision *out)
 		return;
 	if (t.v->proposing != 0 && c->view.now_ms - t.v->proposing_since_ms > PROPOSAL_LOST_MS)
 		t.v->proposing = 0;
-	if (c->view.leading && t.v->proposing == 0)
+	if (c->view.leading && !c->view.recovering && t.v->proposing == 0)
 		think(&t);
 	want_orders(&t);
 	want_routes(&t);
@@ -282,7 +283,8 @@ static void observed(struct dr_core *c, const struct dr_core_event *ev)
 static void routed(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
 {
 	uint32_t ix = dr_repl_service_find(&c->repl, ev->service.s);
-	if (ix == DR_SERVICE_NONE || ev->route >= DR_ROUTES_MAX || !c->view.leading)
+	if (ix == DR_SERVICE_NONE || ev->route >= DR_ROUTES_MAX || !c->view.leading ||
+	    c->view.recovering)
 		return;
 	const struct dr_service *s = &c->repl.service[ix];
 	if (ev->epoch != s->epoch ||

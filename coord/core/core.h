@@ -46,6 +46,12 @@ enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_m
 /* Why an automatic failover would not start now (NONE: it would). */
 enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64_t *a);
 
+/* After `node recover`, while view.recovering (the caller sets and clears it) keeps the core from acting: whether
+ * the agent of every member of every managed service was heard since the start ... */
+bool dr_core_recover_heard(const struct dr_core *c);
+/* ... and the entry that raises one service above all that was seen of it.  wall_ms is the caller's to fill. */
+void dr_core_recover_cmd(const struct dr_core *c, uint32_t service, struct dr_cmd *out);
+
 /* How long, from now on, the member's lease may still run as far as this leader knows; 0: expired. */
 uint64_t dr_core_lease_left_ms(const struct dr_core *c, uint32_t service, dr_member_ix m);
 

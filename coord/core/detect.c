@@ -118,6 +118,8 @@ enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64
 {
 	const struct dr_service *s = &c->repl.service[service];
 	*a = 0;
+	if (c->view.recovering)
+		return DR_REASON_RECOVERING;
 	if (!s->managed)
 		return DR_REASON_NOT_MANAGED;
 	if (s->held_fenced)

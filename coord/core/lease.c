@@ -42,7 +42,7 @@ uint64_t dr_core_lease_left_ms(const struct dr_core *c, uint32_t service, dr_mem
 
 void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
 {
-	if (!c->view.leading)
+	if (!c->view.leading || c->view.recovering)
 		return;
 	uint32_t ix = dr_repl_service_find(&c->repl, ev->service.s);
 	if (ix == DR_SERVICE_NONE)

@@ -55,6 +55,7 @@ struct dr_service_view {
 
 struct dr_core_view {
 	bool leading;
+	bool recovering;            /* after `node recover`: listens, and does nothing else (recover.c) */
 	uint64_t term;
 	uint64_t led_since_ms;
 	uint64_t tick_received_ms;  /* when a lease tick last entered this log; at start: the start */

@@ -209,6 +209,11 @@ struct node_change {
 static struct node_change node_change;
 static bool node_change_used;
 
+bool dr_clients_changing(void)
+{
+	return node_change_used;
+}
+
 static bool still_here(const struct dr_coord *c, const struct dr_in *who)
 {
 	for (const struct dr_in *in = c->in; in != NULL; in = in->next) {
@@ -222,11 +227,13 @@ static void node_changed(void *arg, const struct dr_error *e)
 {
 	struct node_change *n = arg;
 	node_change_used = false;
-	if (e == NULL && n->cmd.kind != DR_CMD_NONE)
+	if (e->code == DR_OK && n->cmd.kind != DR_CMD_NONE)
 		dr_coord_submit(n->coord, &n->cmd);
+	else if (e->code != DR_OK)
+		dr_nodes_name(n->coord); /* a name may be in the log of one that is no member */
 	if (!still_here(n->coord, n->client))
 		return;
-	if (e != NULL)
+	if (e->code != DR_OK)
 		respond_error(n->client, n->request, e->code, e->msg);
 	else
 		respond_json(n->client, n->request, dr_nodes_json(n->coord));
@@ -275,6 +282,12 @@ static void node_add(struct dr_in *in, const struct dr_client_request *q)
 	if (q->raft_id == 0 || q->name.s[0] == '\0' || q->address.port == 0) {
 		respond_error(in, q->id, DR_E_INVALID, "node add needs name, address, site and the id that "
 			      "`drcoordd --join` printed");
+		return;
+	}
+	struct dr_raft_member known;
+	if (node_find(in->coord, &q->name, &known) && known.id != q->raft_id) {
+		respond_error(in, q->id, DR_E_EXISTS, "a coordinator of that name is a member under another id: "
+			      "`drcoordctl node remove` it first");
 		return;
 	}
 	if (!begin_change(in, q, DR_CMD_COORDINATOR))
@@ -386,6 +399,9 @@ static void take_request(struct dr_in *in, const struct dr_client_request *q)
 		respond_error(in, q->id, DR_E_DENIED, why);
 	} else if (verbs[v].leader && !dr_coord_leads(in->coord)) {
 		respond_leader(in, q->id);
+	} else if (verbs[v].least > DR_PEER_VIEWER && in->coord->recovering) {
+		respond_error(in, q->id, DR_E_BUSY, "this coordinator was recovered and listens to the agents before "
+			      "anything is done; `status` says when it is over");
 	} else if (verbs[v].least > DR_PEER_VIEWER && q->reason[0] == '\0' && v != VERB_NODE_TRANSFER &&
 		   v != VERB_APPLY) {
 		respond_error(in, q->id, DR_E_INVALID, "a reason is recorded with each such step: --reason TEXT");

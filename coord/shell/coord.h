@@ -10,12 +10,15 @@
  *   routes.c    routes that ought to point elsewhere
  *   clients.c   what people ask; watch streams
  *   status.c    the JSON of status, explain and events
+ *   recover.c   a majority is gone for good: one goes on alone
+ *   nodes.c     coordinators' names kept equal to Raft's members; leaving when removed
  *
  * One thread, one libuv loop; struct dr_coord lives as long as the program. */
 #ifndef DR_COORD_SHELL_COORD_H
 #define DR_COORD_SHELL_COORD_H
 
 #include <jansson.h>
+#include <stdio.h>
 #include <uv.h>
 
 #include "adapters/adapter.h"
@@ -120,9 +123,37 @@ struct dr_coord {
 	struct dr_waiter waiter[DR_CLIENTS_MAX];
 	uv_signal_t on_term, on_int, on_hup;
 	bool stopping;
-	bool recovering;              /* after `--recover`: raise epochs and numbers first */
-	uint64_t recover_until_ms;
+	bool recovering;              /* after `--recover`: listen, raise epochs and numbers, then act */
+	uint64_t recover_until_ms;    /* listens until then at least; 0: not begun */
 };
+
+/* main.c: leave in order; the loop ends once Raft is closed. */
+void dr_coord_leave(struct dr_coord *c);
+
+/* recover.c */
+/* Offline, before Raft is opened: makes this node the only voter when asked, or when a start before this one was
+ * asked and did not get to its end. */
+DR_MUST_USE enum dr_err dr_recover_offline(struct dr_coord *c, bool asked, struct dr_error *e);
+/* Say to *to what --recover does and what it costs. */
+void dr_recover_explain(const struct dr_coord *c, FILE *to);
+/* Once the core is there: whether this start has a recovery to end. */
+DR_MUST_USE enum dr_err dr_recover_resume(struct dr_coord *c, struct dr_error *e);
+void dr_recover_beat(struct dr_coord *c);
+
+/* nodes.c */
+/* The leader: make the log's names and ids of coordinators those of Raft's members. */
+void dr_nodes_name(struct dr_coord *c);
+/* The leader: tell each coordinator the id under which it is a member (0: none), so that a removed one leaves. */
+void dr_nodes_tell(struct dr_coord *c);
+/* Told so by another one. */
+void dr_nodes_told(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n);
+/* Raft's side changed: leave if it says that this node was removed. */
+void dr_nodes_watch(struct dr_coord *c, const struct dr_raft_status *st);
+/* This node is no member any more: say so and leave. */
+void dr_nodes_removed(struct dr_coord *c, const char *how);
+bool dr_nodes_is_member(const struct dr_coord *c, uint64_t id);
+/* Where this coordinator is reached, as its own line under `peers` says. */
+struct dr_address dr_nodes_own_address(const struct dr_coord *c);
 
 /* loop.c */
 void dr_coord_event(struct dr_coord *c, struct dr_core_event *ev);
@@ -165,6 +196,8 @@ void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t 
 void dr_clients_closed(struct dr_in *in);
 void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome);
 void dr_clients_stream(struct dr_coord *c);
+/* A change of the membership is under way. */
+bool dr_clients_changing(void);
 
 /* status.c: the caller frees what they return with json_decref. */
 json_t *dr_status_json(struct dr_coord *c);

@@ -111,27 +111,6 @@ static enum dr_err restore(void *ctx, const uint8_t *data, size_t len, uint64_t 
 	return rv;
 }
 
-static void name_coordinators(struct dr_coord *c, const struct dr_raft_status *st)
-{
-	for (uint32_t i = 0; i < st->members; i++) {
-		const struct dr_raft_member *m = &st->member[i];
-		bool known = false;
-		for (uint32_t k = 0; k < c->core->repl.coordinators; k++) {
-			const struct dr_coordinator *at = &c->core->repl.coordinator[k];
-			known = known || (dr_name_eq(&at->name, &m->name) && at->id == m->id);
-		}
-		for (uint32_t k = 0; !known && k < c->conf.peers; k++) {
-			if (!dr_name_eq(&c->conf.peer[k].name, &m->name))
-				continue;
-			struct dr_cmd cmd = { .kind = DR_CMD_COORDINATOR, .service = DR_SERVICE_NONE,
-					      .member = DR_MEMBER_NONE, .target = DR_MEMBER_NONE,
-					      .wall_ms = dr_clock_wall_ms(), .name = m->name,
-					      .site = c->conf.peer[k].site, .address = m->address, .id = m->id };
-			dr_coord_submit(c, &cmd);
-		}
-	}
-}
-
 static void role(void *ctx, const struct dr_raft_status *st)
 {
 	struct dr_coord *c = ctx;
@@ -142,9 +121,10 @@ static void role(void *ctx, const struct dr_raft_status *st)
 		struct dr_core_event ev = { .kind = DR_EV_ROLE, .leading = leads, .term = st->term };
 		dr_coord_event(c, &ev);
 		if (leads)
-			name_coordinators(c, st);
+			dr_nodes_name(c);
 	}
 	dr_agents_lead(c, NULL);
+	dr_nodes_watch(c, st);
 }
 
 static void fatal(void *ctx, const struct dr_error *e)

@@ -91,7 +91,7 @@ static void carry_out(struct dr_coord *c, const struct dr_decision *d)
 	dr_agents_orders(c, d);
 	dr_routes_carry_out(c, d);
 	uint64_t now = dr_clock_boot_ms();
-	if (d->wake_at_ms != 0) {
+	if (d->wake_at_ms != 0 && !c->stopping) {
 		uint64_t in = d->wake_at_ms > now ? d->wake_at_ms - now : 0;
 		uint64_t due = uv_is_active((uv_handle_t *)&c->wake) ? uv_timer_get_due_in(&c->wake) : UINT64_MAX;
 		if (in < due)
@@ -150,9 +150,12 @@ static void on_beat(uv_timer_t *t)
 	dr_probe_sync(c);
 	dr_probe_beat(c, late);
 	dr_agents_lead(c, NULL);
+	dr_nodes_tell(c);
+	dr_recover_beat(c);
 	struct dr_core_event ev = { .kind = DR_EV_TICK };
 	dr_coord_event(c, &ev);
-	(void)uv_timer_start(t, on_beat, period, 0);
+	if (!c->stopping)
+		(void)uv_timer_start(t, on_beat, period, 0);
 }
 
 void dr_coord_beat_start(struct dr_coord *c)

@@ -1,4 +1,6 @@
 /* main.c -- drcoordd: arguments, node file, first start, loop, signals. */
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,11 +15,13 @@
 #include "sys/file.h"
 #include "sys/log.h"
 
-enum { EXIT_USAGE = 64, EXIT_CONFIG = 78, CLOSE_MS = 3000 };
+enum { EXIT_USAGE = 64, EXIT_CONFIG = 78, LEAVE_MS = 2000 };
+enum { OPTION_YES = 1000, OPTION_OFFLINE };
 
 struct arguments {
 	const char *config;
 	bool bootstrap, join, recover;
+	bool yes, offline; /* with recover: a majority is gone; leave after the offline part */
 };
 
 static int usage(FILE *to, int code)
@@ -25,7 +29,9 @@ static int usage(FILE *to, int code)
 	(void)fputs("usage: drcoordd --config FILE [--bootstrap | --join | --recover]\n"
 		    "  --bootstrap  first start of a new cluster: every coordinator under `peers` starts so once\n"
 		    "  --join       first start of one that joins: prints its id for `drcoordctl node add`\n"
-		    "  --recover    a majority is gone for good: this one goes on alone (see docs/recover.md)\n"
+		    "  --recover    a majority is gone for good: this one goes on alone (docs/recover.md); says what\n"
+		    "               it costs, and does it only with --yes-a-majority-is-gone; with --offline it\n"
+		    "               then leaves, and the next start goes on with it\n"
 		    "  SIGHUP reads the certificates again; SIGTERM leaves.\n",
 		    to);
 	return code;
@@ -73,10 +79,32 @@ static enum dr_err first_start(struct dr_coord *c, const struct arguments *args,
 	return dr_raft_bootstrap(c->conf.data_dir, &c->conf.name, members, c->conf.peers, e);
 }
 
+/* Nothing may run after Raft is gone, not even what the loop has at hand already: the process ends here. */
 static void on_closed(void *ctx)
 {
-	struct dr_coord *c = ctx;
-	uv_stop(c->loop);
+	(void)ctx;
+	exit(0);
+}
+
+static void on_leave_late(uv_timer_t *t)
+{
+	(void)t;
+	dr_log(DR_LOG_WARN, "coordinator.leaving", "why=\"the disk did not answer within %d ms; nothing that was "
+	       "acknowledged is lost\"", LEAVE_MS);
+	_exit(0);
+}
+
+void dr_coord_leave(struct dr_coord *c)
+{
+	static uv_timer_t late;
+	if (c->stopping)
+		return;
+	c->stopping = true;
+	(void)uv_timer_stop(&c->beat);
+	(void)uv_timer_stop(&c->wake);
+	(void)uv_timer_init(c->loop, &late);
+	(void)uv_timer_start(&late, on_leave_late, LEAVE_MS, 0);
+	dr_raft_close(c->raft, on_closed, c);
 }
 
 static void on_signal(uv_signal_t *s, int signum)
@@ -90,14 +118,10 @@ static void on_signal(uv_signal_t *s, int signum)
 			dr_log(DR_LOG_INFO, "tls.reload", "expires=%lld", (long long)dr_tls_expires(c->tls));
 		return;
 	}
-	if (c->stopping) {
-		uv_stop(c->loop);
-		return;
-	}
+	if (c->stopping)
+		_exit(0);
 	dr_log(DR_LOG_INFO, "coordinator.leaving", "signal=%d", signum);
-	c->stopping = true;
-	(void)uv_timer_stop(&c->beat);
-	dr_raft_close(c->raft, on_closed, c);
+	dr_coord_leave(c);
 }
 
 static enum dr_err start_signals(struct dr_coord *c, struct dr_error *e)
@@ -125,7 +149,26 @@ static enum dr_err check_identity(const struct dr_coord *c, struct dr_error *e)
 		       dr_peer_kind_name(self->kind), self->name.s, c->conf.name.s, c->conf.name.s);
 }
 
-static enum dr_err open_all(struct dr_coord *c, const struct arguments *args, struct dr_error *e)
+/* Two processes on one log would destroy it.  Held until the process ends. */
+static enum dr_err lock_data(const struct dr_coord *c, struct dr_error *e)
+{
+	char path[DR_PATH_MAX + 8];
+	(void)snprintf(path, sizeof(path), "%s/lock", c->conf.data_dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return dr_fail_errno(e, errno, "cannot open %s", path);
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+		return DR_OK;
+	int err = errno;
+	(void)close(fd);
+	if (err == EAGAIN || err == EACCES)
+		return dr_fail(e, DR_E_BUSY, "another drcoordd runs on %s", c->conf.data_dir);
+	return dr_fail_errno(e, err, "cannot lock %s", path);
+}
+
+/* What needs no loop: certificate, data folder, a first start or a recovery. */
+static enum dr_err prepare(struct dr_coord *c, const struct arguments *args, struct dr_error *e)
 {
 	struct dr_tls_files files = { c->conf.tls.ca, c->conf.tls.cert, c->conf.tls.key };
 	enum dr_err rv = dr_dir_make(c->conf.data_dir, e);
@@ -134,21 +177,27 @@ static enum dr_err open_all(struct dr_coord *c, const struct arguments *args, st
 	if (rv == DR_OK)
 		rv = check_identity(c, e);
 	if (rv == DR_OK)
+		rv = lock_data(c, e);
+	if (rv == DR_OK)
+		rv = dr_recover_offline(c, args->recover, e);
+	if (rv == DR_OK && !args->recover)
 		rv = first_start(c, args, e);
-	if (rv != DR_OK)
-		return rv;
+	return rv;
+}
+
+static enum dr_err open_all(struct dr_coord *c, struct dr_error *e)
+{
 	c->core = map_zeroed(sizeof(*c->core));
 	c->decision = map_zeroed(sizeof(*c->decision));
 	c->watch = map_zeroed(sizeof(*c->watch) * DR_SERVICES_MAX * DR_MEMBERS_MAX);
 	c->route = map_zeroed(sizeof(*c->route) * DR_ROUTE_JOBS_MAX);
 	dr_core_init(c->core, &c->conf.name, dr_clock_boot_ms());
-	struct dr_raft_config rc = { .dir = c->conf.data_dir, .name = c->conf.name, .address = c->conf.listen,
+	enum dr_err rv = dr_recover_resume(c, e);
+	if (rv != DR_OK)
+		return rv;
+	struct dr_raft_config rc = { .dir = c->conf.data_dir, .name = c->conf.name, .address = dr_nodes_own_address(c),
 				     .election_ms = c->conf.raft.election_ms, .heartbeat_ms = c->conf.raft.heartbeat_ms,
 				     .tls = c->tls, .cbs = &dr_coord_raft_cbs, .ctx = c };
-	for (uint32_t i = 0; i < c->conf.peers; i++) {
-		if (dr_name_eq(&c->conf.peer[i].name, &c->conf.name))
-			rc.address = c->conf.peer[i].address;
-	}
 	rv = dr_raft_open(&c->raft, c->loop, &rc, e);
 	if (rv == DR_OK)
 		rv = dr_coord_listen(c, e);
@@ -161,7 +210,11 @@ static int run(struct dr_coord *c, const struct arguments *args)
 {
 	struct dr_error e;
 	c->loop = uv_default_loop();
-	enum dr_err rv = open_all(c, args, &e);
+	enum dr_err rv = prepare(c, args, &e);
+	if (rv == DR_OK && args->offline)
+		return 0;
+	if (rv == DR_OK)
+		rv = open_all(c, &e);
 	if (rv != DR_OK) {
 		dr_log(DR_LOG_ERROR, "coordinator.not_started", "why=\"%s\"", e.msg);
 		(void)fprintf(stderr, "drcoordd: %s\n", e.msg);
@@ -179,7 +232,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' }, { "bootstrap", no_argument, NULL, 'b' },
 		{ "join", no_argument, NULL, 'j' },         { "recover", no_argument, NULL, 'r' },
-		{ "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 } };
+		{ "help", no_argument, NULL, 'h' },         { "yes-a-majority-is-gone", no_argument, NULL, OPTION_YES },
+		{ "offline", no_argument, NULL, OPTION_OFFLINE }, { NULL, 0, NULL, 0 } };
 	struct arguments args = { 0 };
 	for (int o; (o = getopt_long(argc, argv, "c:bjrh", options, NULL)) != -1;) {
 		switch (o) {
@@ -187,11 +241,14 @@ int main(int argc, char **argv)
 		case 'b': args.bootstrap = true; break;
 		case 'j': args.join = true; break;
 		case 'r': args.recover = true; break;
+		case OPTION_YES: args.yes = true; break;
+		case OPTION_OFFLINE: args.offline = true; break;
 		case 'h': return usage(stdout, 0);
 		default: return usage(stderr, EXIT_USAGE);
 		}
 	}
-	if (args.config == NULL || optind != argc || (int)args.bootstrap + args.join + args.recover > 1)
+	if (args.config == NULL || optind != argc || (int)args.bootstrap + args.join + args.recover > 1 ||
+	    (!args.recover && (args.yes || args.offline)))
 		return usage(stderr, EXIT_USAGE);
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* Raft needs libuv's pool for its disk work; nothing of ours may starve it (stack.md 4). */
@@ -205,5 +262,10 @@ int main(int argc, char **argv)
 		return EXIT_CONFIG;
 	}
 	dr_free(problems);
+	if (args.recover && !args.yes) {
+		dr_recover_explain(c, stderr);
+		(void)fputs("Not done: say --yes-a-majority-is-gone too.\n", stderr);
+		return EXIT_USAGE;
+	}
 	return run(c, &args);
 }

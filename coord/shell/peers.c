@@ -44,16 +44,15 @@ static void on_open(struct dr_conn *conn)
 
 static void on_frame(struct dr_conn *conn, uint16_t type, const uint8_t *payload, size_t len)
 {
-	(void)conn;
-	(void)type;
-	(void)payload;
-	(void)len;
+	struct dr_out *o = conn->ctx;
+	if (type == DR_FRAME_MEMBER_ID && !o->stale)
+		dr_nodes_told(o->coord, &o->name, payload, len);
 }
 
 static void on_closed(struct dr_conn *conn, const struct dr_error *why)
 {
 	struct dr_out *o = conn->ctx;
-	if (o->open)
+	if (o->open && !o->stale)
 		dr_log(DR_LOG_WARN, "coordinator.lost", "coordinator=%s why=\"%s\"", o->name.s, why->msg);
 	o->open = o->connecting = false;
 	if (o->stale)
@@ -79,12 +78,27 @@ static void connect_now(struct dr_out *o)
 	}
 }
 
-static bool is_wanted(const struct dr_coord *c, const struct dr_out *o)
+/* The others: as the log names them, and while it names nobody as the node file does. */
+static uint32_t others(const struct dr_coord *c, struct dr_coordinator out[DR_COORDINATORS_MAX])
 {
 	const struct dr_repl *r = &c->core->repl;
-	for (uint32_t i = 0; i < r->coordinators; i++) {
-		if (dr_name_eq(&r->coordinator[i].name, &o->name) && r->coordinator[i].address.port == o->address.port &&
-		    strcmp(r->coordinator[i].address.host, o->address.host) == 0)
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < r->coordinators; i++)
+		out[n++] = r->coordinator[i];
+	for (uint32_t i = 0; r->coordinators == 0 && i < c->conf.peers; i++)
+		out[n++] = (struct dr_coordinator){ .name = c->conf.peer[i].name, .address = c->conf.peer[i].address };
+	for (uint32_t i = 0; i < n; i++) {
+		if (dr_name_eq(&out[i].name, &c->conf.name))
+			memset(&out[i], 0, sizeof(out[i]));
+	}
+	return n;
+}
+
+static bool is_wanted(const struct dr_coordinator *k, uint32_t n, const struct dr_out *o)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (dr_name_eq(&k[i].name, &o->name) && k[i].address.port == o->address.port &&
+		    strcmp(k[i].address.host, o->address.host) == 0)
 			return true;
 	}
 	return false;
@@ -121,10 +135,11 @@ static void add(struct dr_coord *c, const struct dr_coordinator *k)
 
 void dr_peers_sync(struct dr_coord *c)
 {
-	const struct dr_repl *r = &c->core->repl;
+	struct dr_coordinator k[DR_COORDINATORS_MAX];
+	uint32_t n = others(c, k);
 	for (uint32_t i = 0; i < DR_COORDINATORS_MAX; i++) {
 		struct dr_out *o = &c->out[i];
-		if (o->name.s[0] == '\0' || is_wanted(c, o))
+		if (o->name.s[0] == '\0' || is_wanted(k, n, o))
 			continue;
 		o->stale = true;
 		(void)uv_timer_stop(&o->retry);
@@ -133,9 +148,9 @@ void dr_peers_sync(struct dr_coord *c)
 		else
 			memset(&o->name, 0, sizeof(o->name));
 	}
-	for (uint32_t i = 0; i < r->coordinators; i++) {
-		if (r->coordinator[i].name.s[0] != '\0' && !dr_name_eq(&r->coordinator[i].name, &c->conf.name))
-			add(c, &r->coordinator[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		if (k[i].name.s[0] != '\0')
+			add(c, &k[i]);
 	}
 }
 

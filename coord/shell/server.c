@@ -43,6 +43,11 @@ static void greet_raft(struct dr_in *in, const uint8_t *p, size_t n)
 		refuse(in, e.msg);
 		return;
 	}
+	/* A leader knows every member: who is none was removed, or given up by a recovery, and must not be let vote. */
+	if (dr_coord_leads(in->coord) && !dr_nodes_is_member(in->coord, h.from)) {
+		refuse(in, "its raft id is no member's; it was removed, or has yet to be added");
+		return;
+	}
 	in->role = DR_SESSION_RAFT;
 	dr_conn_idle_set(&in->conn, 0);
 	if (dr_raft_accept_hello(in->coord->raft, &in->conn, &h, &e) != DR_OK)

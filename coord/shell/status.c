@@ -307,6 +307,8 @@ json_t *dr_status_json(struct dr_coord *c)
 	put_u64(o, "event_last", r->event_last);
 	put_u64(o, "event_oldest", r->event_last > DR_EVENTS_KEPT ? r->event_last - DR_EVENTS_KEPT + 1 : 1);
 	put_hex(o, "ledger_head", c->ledger_head, sizeof(c->ledger_head));
+	if (c->recovering)
+		put_bool(o, "recovering", true);
 	(void)json_object_set_new(o, "coordinators", nodes_array(c, &st));
 	for (uint32_t i = 0; i < r->services; i++) {
 		if (r->service[i].used)

@@ -1,0 +1,118 @@
+/* recover.c -- after `node recover`: what the log must be raised to, and what can be known of who is primary.
+ *
+ * The log that is left may lack the newest entries: epochs, holders, orders and sets that only the lost majority
+ * had.  What agents journaled is the better witness, so they are listened to first; whoever was not heard may be
+ * anything.  From then on nothing rests on what this log believed: every member may have been a holder, and an
+ * acknowledged write may be with any single one of them. */
+#include "coord/core/core.h"
+
+#include "base/assert.h"
+
+/* An agent that was not heard may have seen some epochs and orders more than all that were; and should the lost
+ * majority live after all, agents refuse what it orders from then on. */
+enum { EPOCHS_AHEAD = 1000, NUMBERS_AHEAD = 1000 };
+
+static bool named(const struct dr_service *s, dr_member_ix m)
+{
+	return s->spec.member[m].name.s[0] != '\0';
+}
+
+static bool all_heard(const struct dr_core *c, uint32_t ix)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (named(&c->repl.service[ix], m) && c->view.service[ix].member[m].report_ms == 0)
+			return false;
+	}
+	return true;
+}
+
+bool dr_core_recover_heard(const struct dr_core *c)
+{
+	for (uint32_t i = 0; i < c->repl.services; i++) {
+		if (c->repl.service[i].used && c->repl.service[i].managed && !all_heard(c, i))
+			return false;
+	}
+	return true;
+}
+
+static uint64_t most(uint64_t x, uint64_t y)
+{
+	return x > y ? x : y;
+}
+
+static void raise_above(const struct dr_core *c, uint32_t ix, struct dr_cmd *cmd)
+{
+	const struct dr_service *s = &c->repl.service[ix];
+	cmd->epoch = s->epoch;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		const struct dr_member_view *mv = &c->view.service[ix].member[m];
+		cmd->a = most(cmd->a, s->member[m].order_last);
+		if (mv->report_ms == 0)
+			continue;
+		cmd->epoch = most(cmd->epoch, most(mv->report.epoch, mv->report.last.epoch));
+		cmd->a = most(cmd->a, most(mv->report.order_seen, mv->report.last.number));
+	}
+	cmd->b = cmd->epoch; /* the highest that was seen */
+	cmd->epoch += EPOCHS_AHEAD;
+	cmd->a += NUMBERS_AHEAD;
+}
+
+/* How likely the member has every acknowledged write: the primary of the newest epoch seen, else whoever was one
+ * (its position may not be known), else the furthest of all. */
+static unsigned rank(const struct dr_report *r, uint64_t newest)
+{
+	if (r->role == DR_ROLE_PRIMARY && r->epoch == newest)
+		return 2;
+	return r->role == DR_ROLE_PRIMARY || r->role == DR_ROLE_FENCED ? 1 : 0;
+}
+
+static bool better(const struct dr_report *x, const struct dr_report *than, uint64_t newest)
+{
+	unsigned rx = rank(x, newest);
+	unsigned ry = rank(than, newest);
+	if (rx != ry)
+		return rx > ry;
+	if (x->timeline != than->timeline)
+		return x->timeline > than->timeline;
+	return x->received > than->received;
+}
+
+/* Whose position a failover must not do without: a member that was not heard before all others, for it may be
+ * the newest holder. */
+static dr_member_ix last_holder(const struct dr_core *c, uint32_t ix, uint64_t newest)
+{
+	const struct dr_service_view *v = &c->view.service[ix];
+	dr_member_ix best = DR_MEMBER_NONE;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (!named(&c->repl.service[ix], m))
+			continue;
+		if (v->member[m].report_ms == 0)
+			return m;
+		if (best >= DR_MEMBERS_MAX || better(&v->member[m].report, &v->member[best].report, newest))
+			best = m;
+	}
+	return best;
+}
+
+/* Adopted, by the word of any agent; no longer, only by the word of all of them. */
+static bool is_managed(const struct dr_core *c, uint32_t ix)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		const struct dr_member_view *mv = &c->view.service[ix].member[m];
+		if (named(&c->repl.service[ix], m) && mv->report_ms != 0 && mv->report.managed)
+			return true;
+	}
+	return c->repl.service[ix].managed && !all_heard(c, ix);
+}
+
+void dr_core_recover_cmd(const struct dr_core *c, uint32_t service, struct dr_cmd *out)
+{
+	dr_assert(service < c->repl.services && c->repl.service[service].used);
+	*out = (struct dr_cmd){ .kind = DR_CMD_RECOVER, .service = service, .target = DR_MEMBER_NONE,
+				.reason = DR_REASON_RECOVERING };
+	raise_above(c, service, out);
+	out->member = last_holder(c, service, out->b);
+	out->flag = is_managed(c, service);
+	out->flag2 = !all_heard(c, service);
+	dr_assert(out->epoch > c->repl.service[service].epoch);
+}
