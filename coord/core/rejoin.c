@@ -153,12 +153,15 @@ void dr_rejoin_think(struct dr_think *t)
 	bool settled = s->managed && s->plan.id == 0 && s->holder != DR_MEMBER_NONE && s->primary_epoch == s->epoch;
 	if (!settled)
 		return;
+	/* Nobody can follow a primary that is down: that says nothing about the standbys. */
+	uint64_t a = 0;
+	bool ill = dr_incident(t, &a) != DR_REASON_NONE;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && !t->proposed; m++) {
 		if (!named(t, m) || m == s->holder)
 			continue;
 		if (s->rejoin[m].id != 0)
 			carry_on(t, m);
-		else if (s->member[m].unproved_epoch == 0)
+		else if (s->member[m].unproved_epoch == 0 && !ill)
 			watch_member(t, m);
 	}
 }

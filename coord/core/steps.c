@@ -57,7 +57,7 @@ static struct dr_step_outcome step_FENCE_OLD(struct dr_think *t, const struct dr
 		if (left == 0 && p->kind != DR_PLAN_SWITCHOVER)
 			return prove(t, p, m, DR_PROOF_LEASE);
 		dr_wake_at(t->out, t->c->view.now_ms + left);
-		bool clean = p->kind != DR_PLAN_FAILOVER || p->reason == DR_REASON_OPERATOR;
+		bool clean = p->kind != DR_PLAN_FAILOVER; /* a forced one stops it hard */
 		struct dr_order_core o = { .kind = DR_ORDER_FENCED, .target = DR_MEMBER_NONE, .clean = clean };
 		struct dr_step_outcome one = dr_order_want(t, p, m, o);
 		if (one.verdict == DR_STEP_PROPOSED)

@@ -109,6 +109,16 @@ static dr_member_set given_up(struct dr_think *t, uint64_t after_ms)
 	return gone;
 }
 
+static dr_member_set unfit(const struct dr_think *t)
+{
+	dr_member_set bad = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (dr_set_has(t->s->next.set, m) && !fit(t, m, t->s->holder, false))
+			bad = dr_set_with(bad, m);
+	}
+	return bad;
+}
+
 /* What the server ought to wait for: what it does, unless somebody in it is lost or more can be had. */
 static struct dr_sync target(struct dr_think *t)
 {
@@ -119,7 +129,7 @@ static struct dr_sync target(struct dr_think *t)
 	dr_member_set lost = given_up(t, t->c->repl.timing.detect_after_ms);
 	if (s->spec.durability == DR_DURABILITY_ASYNC)
 		return want;
-	if (dr_set_count(want.set) >= enough && dr_set_count(want.set) >= dr_set_count(s->next.set))
+	if (unfit(t) == 0)
 		return want;
 	if (lost == 0)
 		return s->next;
@@ -181,6 +191,11 @@ void dr_sync_think(struct dr_think *t)
 	const struct dr_service *s = t->s;
 	if (!s->managed || s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch ||
 	    s->last_holder != s->holder)
+		return;
+	/* A server that is down or not heard can't be told, and each change that it does not learn of makes the next
+	 * failover need one more position. */
+	uint64_t a = 0;
+	if (dr_incident(t, &a) != DR_REASON_NONE || !dr_heard(t, s->holder))
 		return;
 	struct dr_sync want = target(t);
 	if (want.set != s->next.set || want.k != s->next.k) {
