@@ -29,7 +29,7 @@ static void renewal_arrives(struct world *w, struct w_timer *t)
 		return;
 	c->agent_ms[t->a] = w->now;
 	struct dr_core_event ev = { .kind = DR_EV_RENEW, .service = w->service.name, .epoch = d->renew_epoch,
-				    .renewal = d->renew_id, .member = w->service.member[t->a].name };
+				    .renewal = d->renew_id, .member = w->name[t->a] };
 	w_coord_event(w, t->b, &ev);
 }
 
@@ -40,7 +40,7 @@ static void result_arrives(struct world *w, struct w_timer *t)
 		return;
 	c->agent_ms[t->a] = w->now;
 	struct dr_core_event ev = { .kind = DR_EV_RESULT, .service = w->service.name, .result = t->data,
-				    .member = w->service.member[t->a].name };
+				    .member = w->name[t->a] };
 	w_coord_event(w, t->b, &ev);
 }
 
@@ -81,7 +81,7 @@ void w_fill_report(struct world *w, uint32_t mi, struct dr_report *r)
 	const struct dr_agent_journal *j = &m->core.journal;
 	*r = m->seen;
 	r->service = w->service.name;
-	r->member = w->service.member[mi].name;
+	r->member = w->name[mi];
 	r->incarnation = m->life;
 	r->managed = j->managed;
 	r->role = j->role;
@@ -215,7 +215,7 @@ void w_agent_start(struct world *w, uint32_t mi)
 	m->op = 0;
 	m->wake_at = 0;
 	bool armed = m->armed_until != 0 && m->server.state != DR_SERVER_STOPPED;
-	dr_agent_core_init(&m->core, &w->service.member[mi].name, &m->journal, &w->spec.timing,
+	dr_agent_core_init(&m->core, &w->name[mi], &m->journal, &w->spec.timing,
 			   1000 * (uint64_t)m->life + 1000000 * (uint64_t)mi + 1, armed ? m->armed_epoch : 0,
 			   armed ? m->armed_until : 0, w->now);
 	m->core.guard_alive = m->guard;

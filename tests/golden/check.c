@@ -140,7 +140,7 @@ void w_promoted(struct world *w, uint32_t mi)
 static bool member_well(struct world *w, const struct dr_service *s, uint32_t m, char *why, size_t cap)
 {
 	const struct w_server *v = &w->m[m].server;
-	if (!w->m[m].alive || m == s->holder)
+	if (!w->m[m].alive || m == s->holder || w->service.member[m].name.s[0] == '\0')
 		return true;
 	bool well = v->state == DR_SERVER_STANDBY && v->connected && v->upstream == s->holder &&
 		    s->member[m].joined_epoch == s->epoch && s->rejoin[m].id == 0;

@@ -24,6 +24,7 @@ struct story {
 	enum dr_request_kind request;     /* made (again and again until it is in the log) when asks */
 	bool asks, adopted;
 	const char *to;
+	bool never_c;                     /* pg-c has priority 0 */
 	bool unfence;                     /* once the service is held fenced */
 };
 
@@ -150,6 +151,8 @@ static uint32_t play(const struct story *s, struct crash *x, FILE *out)
 	o.cooldown_ms = 0;
 	o.restart_within_ms = 0;
 	struct world *w = w_new(&o, NULL);
+	if (s->never_c)
+		w->service.member[2].priority = 0;
 	x->victim = -1;
 	w->hook = on_moment;
 	w->hook_arg = x;
@@ -206,18 +209,19 @@ static void heal_a(struct world *w)
 	w_healed(w);
 }
 
-static void hold_c(struct world *w)
+/* pg-c, which is never promoted, has more than pg-b: pg-b has to fetch it. */
+static void hold_b(struct world *w)
 {
-	w->m[1].server.held = true; /* the set member lags at first, so that catch_up and positions matter */
+	w->m[1].server.held = true;
 	w_run(w, 100);
-	w->m[1].server.held = false;
 	kill_server(w);
+	w->m[1].server.held = false;
 }
 
 static const struct story stories[] = {
 	{ .name = "adopt", .asks = true, .request = DR_REQ_ADOPT },
 	{ .name = "db-kill", .adopted = true, .begin = kill_server },
-	{ .name = "lagging", .adopted = true, .begin = hold_c },
+	{ .name = "lagging", .adopted = true, .begin = hold_b, .never_c = true },
 	{ .name = "node-kill", .adopted = true, .begin = kill_node, .later = start_node },
 	{ .name = "partition", .adopted = true, .begin = cut_a, .later = heal_a },
 	{ .name = "switchover", .adopted = true, .asks = true, .request = DR_REQ_SWITCHOVER, .to = "pg-b" },

@@ -6,7 +6,7 @@
  *   kill server|agent|guard|node|coordinator|site NAME         start agent|guard|node|coordinator|site NAME
  *   cut SITE | heal SITE | cut-way FROM TO | heal-way FROM TO
  *   request VERB [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
- *   spec add M SITE | spec remove M | spec KEY VALUE           (then: request apply)
+ *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
  *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off | diverge M rewind|clone
  *   routes on|off | jump M | elections on|off
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
@@ -291,6 +291,8 @@ static void add_member(struct script *s)
 	(void)snprintf(sm->address.host, sizeof(sm->address.host), "10.%u.0.20", m + 1);
 	sm->address.port = 5432;
 	sm->priority = m + 1;
+	w->name[m] = sm->name;
+	w->address[m] = sm->address;
 	w->members++;
 	w->m[m].site = at;
 	w->m[m].guard = true;
@@ -309,6 +311,8 @@ static void do_spec(struct script *s)
 		add_member(s);
 	else if (strcmp(key, "remove") == 0 && m < w->members)
 		memset(&w->service.member[m].name, 0, sizeof(w->service.member[m].name));
+	else if (strcmp(key, "restore") == 0 && m < w->members)
+		w->service.member[m].name = w->name[m];
 	else if (strcmp(key, "ttl") == 0)
 		w->spec.timing.ttl_ms = (uint32_t)number(word(s, 2));
 	else if (strcmp(key, "priority") == 0 && w_member_find(w, word(s, 2)) < w->members)
@@ -317,8 +321,6 @@ static void do_spec(struct script *s)
 		w->service.sync_set_max = (uint32_t)number(word(s, 2));
 	else if (strcmp(key, "k") == 0)
 		w->service.sync_k = (uint32_t)number(word(s, 2));
-	else if (strcmp(key, "rename") == 0 && m < w->members)
-		dr_assert(dr_name_set(&w->service.member[m].name, word(s, 3)));
 	else
 		wrong(s, "no such key");
 }

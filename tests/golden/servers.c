@@ -179,13 +179,13 @@ void w_server_see(struct world *w, uint32_t mi, struct dr_report *r)
 	r->received = r->replayed = w_position(s);
 	r->receiving = s->connected;
 	if (s->connected)
-		r->upstream_at = w->service.member[s->upstream].address;
+		r->upstream_at = w->address[s->upstream];
 	r->sync_k = s->k;
 	for (uint32_t i = 0; i < w->members; i++) {
 		const struct w_server *o = &w->m[i].server;
 		if (o->upstream != mi || !o->connected)
 			continue;
-		r->peer[r->peers].member = w->service.member[i].name;
+		r->peer[r->peers].member = w->name[i];
 		r->peer[r->peers].streaming = true;
 		r->peer[r->peers].counts_for_sync = dr_set_has(s->set, (dr_member_ix)i);
 		r->peer[r->peers++].flushed = w_position(o);

@@ -90,7 +90,7 @@ uint32_t w_site_find(const struct world *w, const char *name)
 
 const char *w_member_name(const struct world *w, uint32_t m)
 {
-	return m < w->members ? w->service.member[m].name.s : "-";
+	return m < w->members ? w->name[m].s : "-";
 }
 
 uint32_t w_member_find(const struct world *w, const char *name)
@@ -156,6 +156,8 @@ static void make_service(struct world *w, const struct w_options *o)
 		(void)snprintf(m->address.host, sizeof(m->address.host), "10.%u.0.20", i + 1);
 		m->address.port = 5432;
 		m->priority = i + 1;
+		w->name[i] = m->name;
+		w->address[i] = m->address;
 	}
 	if (o->route) {
 		s->route[0].kind = DR_ROUTE_DNS_RFC2136;

@@ -117,6 +117,8 @@ struct world {
 	uint32_t coords, members, sites;
 	struct w_coordinator c[W_COORDS_MAX];
 	struct w_member m[W_MEMBERS_MAX];
+	struct dr_name name[W_MEMBERS_MAX]; /* of the members, also when the spec has them no more */
+	struct dr_address address[W_MEMBERS_MAX];
 	bool cut[W_SITES_MAX][W_SITES_MAX];
 	struct dr_spec spec;
 	struct dr_spec_service service;
