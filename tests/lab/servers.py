@@ -62,13 +62,21 @@ options {{
     directory "{folder}";
     listen-on port {port} {{ {address}; }};
     listen-on-v6 {{ none; }};
-    pid-file none; session-keyfile none; lock-file none;
+    pid-file none; session-keyfile none; {lock}
     recursion no; notify no; dnssec-validation no; allow-transfer {{ none; }};
 }};
 controls {{ }};
 key "{key}" {{ algorithm hmac-sha256; secret "{secret}"; }};
 zone "{zone}" {{ type primary; file "zone"; update-policy {{ grant {key} zonesub ANY; }}; }};
 """
+
+
+def bind_lock_option():
+    """BIND before 9.20 wants to be told not to lock a file of the system; later ones do not know the option."""
+    version = subprocess.run(["/usr/sbin/named", "-v"], capture_output=True, text=True, check=True).stdout
+    number = re.search(r"(\d+)\.(\d+)", version)
+    return "lock-file none;" if number and (int(number[1]), int(number[2])) < (9, 20) else ""
+
 
 KNOT_CONF = """
 server:
@@ -273,7 +281,7 @@ class Dns:
             folder = self.lab.make_folder(f"dns-{site}", {"bind": "bind", "knot": "knot"}[kind])
             text = {"bind": BIND_CONF, "knot": KNOT_CONF}[kind]
             with open(folder + "/conf", "w") as f:
-                f.write(text.format(folder=folder, port=self.port, address=self.address(site),
+                f.write(text.format(folder=folder, port=self.port, address=self.address(site), lock=bind_lock_option(),
                                     key=TSIG_KEY, secret=self.secret, zone=ZONE))
             with open(folder + "/zone", "w") as f:
                 f.write(ZONE_TEXT.format(dns=self.address(site),
