@@ -75,6 +75,8 @@ static void watch_server(struct dr_agent_core *c, struct dr_agent_decision *out)
 		return;
 	}
 	uint64_t begin = c->lease_until_ms > c->timing.fence_budget_ms ? c->lease_until_ms - c->timing.fence_budget_ms : 0;
+	if (begin < c->grace_until_ms)
+		begin = c->grace_until_ms;
 	bool ours = c->lease_epoch == c->journal.epoch;
 	if (!ours || c->now_ms >= begin)
 		fence(c, out, DR_FENCE_STOP);
@@ -157,11 +159,17 @@ static void server_changed(struct dr_agent_core *c, const struct dr_agent_event 
 		out->disarm = true;
 }
 
+/* The machine may have slept while no clock of ours ran: what was asked before says nothing about now, and what is
+ * left of the lease is at most the fence budget.  Half of that is for an answer to what is asked at once, the rest
+ * for the stop; the guard kills at its margin anyway. */
 static void clock_jumped(struct dr_agent_core *c)
 {
 	uint64_t cut = c->now_ms + c->timing.fence_budget_ms;
-	if (c->lease_until_ms > cut)
+	dr_agent_renewals_void(c);
+	if (c->lease_until_ms > cut) {
 		c->lease_until_ms = cut;
+		c->grace_until_ms = c->now_ms + c->timing.fence_budget_ms / 2;
+	}
 	c->renewed_ms = 0; /* ask at once */
 }
 

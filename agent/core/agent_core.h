@@ -77,6 +77,7 @@ struct dr_agent_core {
 	uint32_t renewal_next;
 	uint64_t renewed_ms;         /* when the newest was sent */
 	uint64_t lease_epoch, lease_until_ms, lease_sent_ms;
+	uint64_t grace_until_ms;     /* a lease cut by a clock jump: no fence before this moment */
 	bool leader_known, guard_alive;
 	enum dr_server_state server;
 	bool crashed;

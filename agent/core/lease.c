@@ -3,14 +3,20 @@
 
 #include "base/assert.h"
 
+/* Answers to renewals that are still on their way count no more. */
+void dr_agent_renewals_void(struct dr_agent_core *c)
+{
+	for (uint32_t i = 0; i < DR_RENEWALS_KEPT; i++)
+		c->renewal[i].id = 0;
+}
+
 void dr_agent_lease_drop(struct dr_agent_core *c)
 {
 	c->lease_epoch = 0;
 	c->lease_until_ms = 0;
 	c->lease_sent_ms = 0;
-	/* Answers to renewals that are still on their way count no more. */
-	for (uint32_t i = 0; i < DR_RENEWALS_KEPT; i++)
-		c->renewal[i].id = 0;
+	c->grace_until_ms = 0;
+	dr_agent_renewals_void(c);
 }
 
 void dr_agent_renew(struct dr_agent_core *c, bool wanted, struct dr_agent_decision *out)

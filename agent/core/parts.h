@@ -14,5 +14,6 @@ void dr_agent_role_after(struct dr_agent_core *c, struct dr_agent_decision *out)
 void dr_agent_renew(struct dr_agent_core *c, bool wanted, struct dr_agent_decision *out);
 void dr_agent_grant(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out);
 void dr_agent_lease_drop(struct dr_agent_core *c);
+void dr_agent_renewals_void(struct dr_agent_core *c);
 
 #endif
