@@ -61,8 +61,9 @@ struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_ORDER_FAILED, m, mr->fails };
 	if (mr->fails > 0 && mr->order.number == 0) {
 		if (mv->retry_for != mr->order_last) {
+			uint64_t pauses = mr->fails < FAILS_KNOWN ? mr->fails : FAILS_KNOWN;
 			mv->retry_for = mr->order_last;
-			mv->retry_at_ms = t->c->view.now_ms + (uint64_t)RETRY_MS * (mr->fails < FAILS_KNOWN ? mr->fails : FAILS_KNOWN);
+			mv->retry_at_ms = t->c->view.now_ms + RETRY_MS * pauses;
 		}
 		if (t->c->view.now_ms < mv->retry_at_ms) {
 			dr_wake_at(t->out, mv->retry_at_ms);

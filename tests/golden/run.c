@@ -67,7 +67,8 @@ static bool play(const char *path, bool rewrite)
 		fine = false;
 	}
 	if (!fine) {
-		for (char *line = strtok(now, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+		char *rest = NULL;
+		for (char *line = strtok_r(now, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
 			if (strstr(line, "VIOLATION") != NULL || strstr(line, "WRONG") != NULL)
 				(void)printf("%s: %s\n", path, line);
 		}

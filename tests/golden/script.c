@@ -501,7 +501,8 @@ static void execute(struct script *s)
 static void run_line(struct script *s, char *line)
 {
 	s->words = 0;
-	for (char *t = strtok(line, " \n"); t != NULL && s->words < WORDS_MAX; t = strtok(NULL, " \n"))
+	char *rest = NULL;
+	for (char *t = strtok_r(line, " \n", &rest); t != NULL && s->words < WORDS_MAX; t = strtok_r(NULL, " \n", &rest))
 		s->word[s->words++] = t;
 	if (s->words == 0)
 		return;
