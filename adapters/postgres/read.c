@@ -14,7 +14,8 @@
  * Streaming: a walreceiver calls itself streaming before the upstream has accepted it (the slot may be
  * missing); until a message has come the times of the last one are all equal.  One that lives is
  * accepted too: the upstream may have nothing to say.
- * Timeline: received_tli ends with the receiver, the control file's lags until a checkpoint: the greatest
+ * Timeline: received_tli ends with the receiver, the control file's lags until a checkpoint, which on a
+ * standby may be minutes away; what it received lies in files that are named for their timeline.  The greatest
  * of what is known. */
 const char PG_STATE_SQL[] =
     "SELECT s.standby,"
@@ -22,7 +23,9 @@ const char PG_STATE_SQL[] =
     " (SELECT system_identifier FROM pg_control_system()),"
     " current_setting('server_version_num'),"
     " GREATEST(w.received_tli, c.timeline_id, r.min_recovery_end_timeline, CASE WHEN NOT s.standby THEN"
-    "  ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int END),"
+    "  ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int"
+    "  WHEN w.received_tli IS NULL AND p.lists THEN (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int)"
+    "  FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$') END),"
     " pg_wal_lsn_diff(CASE WHEN s.standby THEN pg_last_wal_receive_lsn()"
     "  ELSE pg_current_wal_flush_lsn() END, '0/0'),"
     " pg_wal_lsn_diff(CASE WHEN s.standby THEN pg_last_wal_replay_lsn() END, '0/0'),"
@@ -35,7 +38,8 @@ const char PG_STATE_SQL[] =
     " a.checkpointer, a.startup,"
     " CASE WHEN p.may THEN current_setting('recovery_target_timeline') = 'latest' END"
     " FROM (SELECT pg_is_in_recovery() AS standby OFFSET 0) s,"
-    " (SELECT pg_has_role('pg_read_all_settings', 'USAGE') AS may OFFSET 0) p,"
+    " (SELECT pg_has_role('pg_read_all_settings', 'USAGE') AS may,"
+    "  has_function_privilege('pg_ls_waldir()', 'EXECUTE') AS lists OFFSET 0) p,"
     " pg_control_checkpoint() c, pg_control_recovery() r,"
     " (SELECT max(pid) FILTER (WHERE backend_type = 'walreceiver') AS receiver_pid,"
     "   max(backend_start) FILTER (WHERE backend_type = 'walreceiver') AS receiver_start,"
