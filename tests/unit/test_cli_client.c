@@ -231,7 +231,8 @@ static void test_outcome_unknown(void **state)
 	expect(7, "", "it may have been carried out");
 	play(1, speaks_nonsense);
 	RUN(at(1), "-t", "700ms", "failover", "orders");
-	expect(7, "", "does not decode");
+	/* Which of the tries was the last when time ran out is not ours to say. */
+	expect(7, "", "it may have been carried out");
 }
 
 static void test_refused(void **state)
