@@ -12,17 +12,17 @@ static const struct row rows[DR_CMD_KIND_MAX] = {
 #undef COMMAND
 };
 
-static bool known(enum dr_cmd_kind k)
+bool dr_cmd_known(enum dr_cmd_kind k)
 {
 	return (unsigned)k < DR_CMD_KIND_MAX && rows[k].name != NULL;
 }
 
 const char *dr_cmd_name(enum dr_cmd_kind k)
 {
-	return known(k) ? rows[k].name : "NONE";
+	return dr_cmd_known(k) ? rows[k].name : "NONE";
 }
 
 bool dr_cmd_durable(enum dr_cmd_kind k)
 {
-	return known(k) && rows[k].durable;
+	return dr_cmd_known(k) && rows[k].durable;
 }

@@ -16,6 +16,7 @@ enum dr_cmd_kind {
 	DR_CMD_KIND_MAX = 64
 };
 const char *dr_cmd_name(enum dr_cmd_kind k);
+bool dr_cmd_known(enum dr_cmd_kind k);
 /* Whether the storage guard must be on disk before the append counts (design.md 4.11). */
 bool dr_cmd_durable(enum dr_cmd_kind k);
 

@@ -116,7 +116,7 @@ static enum dr_err take_route(struct dr_spec_service *s, const Drcoord__Pb__Rout
 {
 	uint32_t place = m->place != 0 ? m->place - 1 : at;
 	if (place >= DR_ROUTES_MAX || m->kind == DR_ROUTE_NONE || m->kind >= DR_ROUTE_KIND_COUNT ||
-	    m->n_server > DR_ROUTE_SERVERS_MAX || m->n_server == 0)
+	    m->n_server > DR_ROUTE_SERVERS_MAX || m->n_server == 0 || s->route[place].kind != DR_ROUTE_NONE)
 		return dr_fail(e, DR_E_PROTOCOL, "a route that cannot be");
 	struct dr_spec_route *x = &s->route[place];
 	x->kind = (enum dr_route_kind)m->kind;
