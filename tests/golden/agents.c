@@ -28,8 +28,11 @@ static void renewal_arrives(struct world *w, struct w_timer *t)
 	if (c->core == NULL)
 		return;
 	c->agent_ms[t->a] = w->now;
-	struct dr_core_event ev = { .kind = DR_EV_RENEW, .service = w->service.name, .epoch = d->renew_epoch,
-				    .renewal = d->renew_id, .member = w->name[t->a] };
+	struct dr_core_event ev = { .kind = DR_EV_RENEW,
+				    .service = w->service.name,
+				    .epoch = d->renew_epoch,
+				    .renewal = d->renew_id,
+				    .member = w->name[t->a] };
 	w_coord_event(w, t->b, &ev);
 }
 
@@ -39,8 +42,9 @@ static void result_arrives(struct world *w, struct w_timer *t)
 	if (c->core == NULL)
 		return;
 	c->agent_ms[t->a] = w->now;
-	struct dr_core_event ev = { .kind = DR_EV_RESULT, .service = w->service.name, .result = t->data,
-				    .member = w->name[t->a] };
+	struct dr_core_event ev = {
+		.kind = DR_EV_RESULT, .service = w->service.name, .result = t->data, .member = w->name[t->a]
+	};
 	w_coord_event(w, t->b, &ev);
 }
 
@@ -129,10 +133,12 @@ static void print_decision(struct world *w, uint32_t mi, const struct dr_agent_e
 		      dr_order_name(j->order.core.kind));
 	if (d->start_standby)
 		w_say(w, "%s starts its standby", name);
-	bool told = d->answer && d->answer_result.outcome != DR_OUTCOME_ACCEPTED && d->answer_result.number != 0;
+	bool told =
+	    d->answer && d->answer_result.outcome != DR_OUTCOME_ACCEPTED && d->answer_result.number != 0;
 	if (told)
-		w_say(w, "%s answers #%llu %s%s%s position=%llu", name, (unsigned long long)d->answer_result.number,
-		      dr_outcome_name(d->answer_result.outcome), d->answer_result.code != DR_OK ? " " : "",
+		w_say(w, "%s answers #%llu %s%s%s position=%llu", name,
+		      (unsigned long long)d->answer_result.number, dr_outcome_name(d->answer_result.outcome),
+		      d->answer_result.code != DR_OK ? " " : "",
 		      d->answer_result.code != DR_OK ? dr_err_name(d->answer_result.code) : "",
 		      (unsigned long long)d->answer_result.position);
 	(void)ev;
@@ -154,7 +160,8 @@ static void carry_out(struct world *w, uint32_t mi, const struct dr_agent_decisi
 	if (d->renew && leader_of(w, m))
 		(void)tell(w, mi, (uint32_t)m->leader, renewal_arrives, d, sizeof(*d));
 	if (d->answer && d->answer_result.number != 0 && leader_of(w, m))
-		(void)tell(w, mi, (uint32_t)m->leader, result_arrives, &d->answer_result, sizeof(d->answer_result));
+		(void)tell(w, mi, (uint32_t)m->leader, result_arrives, &d->answer_result,
+			   sizeof(d->answer_result));
 	if (d->report)
 		send_report(w, mi);
 	if (d->start_standby)
@@ -185,7 +192,8 @@ void w_agent_probe(struct world *w, uint32_t mi)
 		return;
 	memset(&m->seen, 0, sizeof(m->seen));
 	w_server_see(w, mi, &m->seen);
-	struct dr_agent_event ev = { .kind = DR_AG_SERVER, .server = m->server.state,
+	struct dr_agent_event ev = { .kind = DR_AG_SERVER,
+				     .server = m->server.state,
 				     .crashed = m->server.crashed && m->server.state == DR_SERVER_STOPPED };
 	if (m->server.starting)
 		ev.server = DR_SERVER_STARTING;

@@ -11,7 +11,8 @@ void w_violation(struct world *w, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	w->violations++;
-	(void)fprintf(w->out != NULL ? w->out : stderr, "\t%6llu VIOLATION %s\n", (unsigned long long)w->now, text);
+	(void)fprintf(w->out != NULL ? w->out : stderr, "\t%6llu VIOLATION %s\n", (unsigned long long)w->now,
+		      text);
 }
 
 static bool rises(struct world *w, uint64_t *high, uint64_t now, const char *what, uint32_t m)
@@ -99,8 +100,8 @@ static void check_promotion(struct world *w, const struct dr_service *s, const s
 		return;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (m != s->holder && s->member[m].unproved_epoch != 0)
-			w_violation(w, "%s is promoted while %s is not proved fenced", w_member_name(w, s->holder),
-				    w_member_name(w, m));
+			w_violation(w, "%s is promoted while %s is not proved fenced",
+				    w_member_name(w, s->holder), w_member_name(w, m));
 	}
 }
 

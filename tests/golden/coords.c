@@ -95,7 +95,9 @@ static void carry_orders(struct world *w, uint32_t ci, const struct dr_decision 
 static void grant_arrives(struct world *w, struct w_timer *t)
 {
 	const struct dr_grant *g = t->data;
-	struct dr_agent_event ev = { .kind = DR_AG_GRANT, .id = g->renewal, .epoch = g->epoch, .ttl_ms = g->ttl_ms };
+	struct dr_agent_event ev = {
+		.kind = DR_AG_GRANT, .id = g->renewal, .epoch = g->epoch, .ttl_ms = g->ttl_ms
+	};
 	if (w->m[t->a].alive && w->m[t->a].life == t->b)
 		w_agent_event(w, t->a, &ev);
 }
@@ -122,8 +124,9 @@ static void route_done(struct world *w, struct w_timer *t)
 	struct w_coordinator *c = &w->c[t->a];
 	if (c->core == NULL || c->life != t->b || w->routes_stuck)
 		return;
-	struct dr_core_event ev = { .kind = DR_EV_ROUTE, .epoch = t->u, .route = 0, .servers = 3,
-				    .service = w->service.name };
+	struct dr_core_event ev = {
+		.kind = DR_EV_ROUTE, .epoch = t->u, .route = 0, .servers = 3, .service = w->service.name
+	};
 	w_coord_event(w, t->a, &ev);
 }
 
@@ -208,7 +211,9 @@ static void apply_one(struct world *w, uint32_t ci)
 		struct dr_core_event tick = { .kind = DR_EV_APPENDED, .cmd = &e->cmd };
 		w_coord_event(w, ci, &tick);
 	}
-	struct dr_core_event ev = { .kind = DR_EV_COMMITTED, .cmd = &e->cmd, .index = c->applied, .term = e->term };
+	struct dr_core_event ev = {
+		.kind = DR_EV_COMMITTED, .cmd = &e->cmd, .index = c->applied, .term = e->term
+	};
 	w_coord_event(w, ci, &ev);
 	if (c->core == NULL || e->tag == 0 || e->by != ci || e->life != c->life)
 		return;
@@ -301,7 +306,8 @@ void w_propose(struct world *w, uint32_t ci, const struct dr_cmd *cmd, uint64_t 
 		return;
 	}
 	dr_assert(w->appended < W_LOG_MAX);
-	w->log[w->appended++] = (struct w_entry){ .cmd = *cmd, .term = w->term, .tag = tag, .by = ci, .life = c->life };
+	w->log[w->appended++] =
+	    (struct w_entry){ .cmd = *cmd, .term = w->term, .tag = tag, .by = ci, .life = c->life };
 	t = w_after(w, W_COMMIT_MS, commit);
 	t->a = ci;
 	t->b = c->life;
@@ -315,7 +321,8 @@ static void announce_arrives(struct world *w, struct w_timer *t)
 {
 	struct w_member *m = &w->m[t->a];
 	struct w_coordinator *c = &w->c[t->b];
-	if (!m->alive || c->core == NULL || !c->raft_leads || (m->leader >= 0 && w->c[m->leader].term > c->term))
+	if (!m->alive || c->core == NULL || !c->raft_leads ||
+	    (m->leader >= 0 && w->c[m->leader].term > c->term))
 		return;
 	struct dr_agent_event timing = { .kind = DR_AG_TIMING, .timing = &c->core->repl.timing };
 	if (c->core->repl.spec_version != 0)
@@ -420,7 +427,8 @@ static void healed(struct world *w, struct w_timer *t)
 	w_catch_up(w);
 	for (uint32_t i = 0; i < w->coords; i++) {
 		struct w_coordinator *c = &w->c[i];
-		if (c->core == NULL || !c->raft_leads || w->leader == (int)i || !w_reaches(w, w->c[w->leader].site, c->site))
+		if (c->core == NULL || !c->raft_leads || w->leader == (int)i ||
+		    !w_reaches(w, w->c[w->leader].site, c->site))
 			continue;
 		struct w_timer down = { .a = i, .b = c->life, .u = c->term };
 		step_down(w, &down);
@@ -441,7 +449,8 @@ void w_coord_start(struct world *w, uint32_t ci)
 	if (c->core != NULL)
 		return;
 	dr_assert(dr_name_set(&self, c->name));
-	c->core = mmap(NULL, sizeof(*c->core), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	c->core = mmap(NULL, sizeof(*c->core), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	dr_assert(c->core != MAP_FAILED);
 	c->life++;
 	c->applied = 0;
@@ -493,7 +502,9 @@ static void observations_arrive(struct world *w, struct w_timer *t)
 	struct w_coordinator *c = &w->c[t->a];
 	if (c->core == NULL)
 		return;
-	struct dr_core_event ev = { .kind = DR_EV_OBSERVED, .observations = w->members, .observation = t->data };
+	struct dr_core_event ev = { .kind = DR_EV_OBSERVED,
+				    .observations = w->members,
+				    .observation = t->data };
 	dr_assert(dr_name_set(&ev.observer, w->c[t->b].name));
 	w_coord_event(w, t->a, &ev);
 }
@@ -561,7 +572,8 @@ enum dr_reason w_request(struct world *w, struct dr_request *q)
 	struct dr_answer a = w->decision->answer;
 	if (!a.now)
 		return DR_REASON_NONE;
-	w_say(w, "answer %s a=%llu b=%llu", a.refused == DR_REASON_NONE ? "done before" : dr_reason_name(a.refused),
+	w_say(w, "answer %s a=%llu b=%llu",
+	      a.refused == DR_REASON_NONE ? "done before" : dr_reason_name(a.refused),
 	      (unsigned long long)a.a, (unsigned long long)a.b);
 	return a.refused;
 }

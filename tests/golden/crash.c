@@ -20,16 +20,16 @@ static const char *const moment_names[] = { "proposes", "committed", "applied", 
 struct story {
 	const char *name;
 	void (*begin)(struct world *w);
-	void (*later)(struct world *w);   /* 3 s after the beginning; NULL */
-	enum dr_request_kind request;     /* made (again and again until it is in the log) when asks */
+	void (*later)(struct world *w); /* 3 s after the beginning; NULL */
+	enum dr_request_kind request;   /* made (again and again until it is in the log) when asks */
 	bool asks, adopted;
 	const char *to;
-	bool never_c;                     /* pg-c has priority 0 */
-	bool unfence;                     /* once the service is held fenced */
+	bool never_c; /* pg-c has priority 0 */
+	bool unfence; /* once the service is held fenced */
 };
 
 struct crash {
-	uint32_t at;                /* the n-th command; 0: none */
+	uint32_t at; /* the n-th command; 0: none */
 	enum w_moment moment;
 	enum manner manner;
 	uint32_t seen[W_CARRIED_OUT + 1]; /* commands met, by moment */
@@ -96,7 +96,8 @@ static void bring_back(struct world *w, struct crash *x)
 	w_healed(w);
 }
 
-static bool asked(struct world *w, const struct story *s, uint64_t id, enum dr_request_kind kind, const char *to)
+static bool asked(struct world *w, const struct story *s, uint64_t id, enum dr_request_kind kind,
+		  const char *to)
 {
 	if (w->leader < 0 || dr_repl_request_find(&w->c[w->leader].core->repl, id) != NULL)
 		return w->leader >= 0;
@@ -170,8 +171,8 @@ static uint32_t play(const struct story *s, struct crash *x, FILE *out)
 	if (!well || w->violations > 0) {
 		failures++;
 		(void)printf("golden_crash %s %u %s %s: around %s: %s, %u violation(s)\n", s->name, x->at,
-			     moment_names[x->moment], manner_names[x->manner], x->what,
-			     well ? "well" : why, w->violations);
+			     moment_names[x->moment], manner_names[x->manner], x->what, well ? "well" : why,
+			     w->violations);
 	}
 	uint32_t seen = x->seen[W_COMMITTED];
 	w_free(w);
@@ -239,7 +240,8 @@ static void all_of(const struct story *s)
 			for (int manner = KILL; manner < MANNERS; manner++) {
 				if (manner == CUT && (moment == W_COMMITTED || moment == W_CARRIED_OUT))
 					continue;
-				struct crash x = { .at = at, .moment = (enum w_moment)moment,
+				struct crash x = { .at = at,
+						   .moment = (enum w_moment)moment,
 						   .manner = (enum manner)manner };
 				(void)play(s, &x, NULL);
 			}

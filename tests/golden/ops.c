@@ -11,9 +11,9 @@ enum progress { GOES_ON, DONE, FAILED };
 struct op {
 	struct world *w;
 	uint32_t mi, target;
-	struct w_server *s, *to;   /* to: the target's server; NULL */
+	struct w_server *s, *to; /* to: the target's server; NULL */
 	const struct dr_order_core *o;
-	uint64_t age;              /* since it began */
+	uint64_t age; /* since it began */
 	struct dr_order_result *r;
 };
 
@@ -149,22 +149,33 @@ static enum progress look(struct op *op)
 	case DR_ORDER_ADOPTED:
 		op->s->epoch = op->o->epoch;
 		return op->s->state == DR_SERVER_STOPPED ? FAILED : DONE;
-	case DR_ORDER_FENCED: return fenced(op);
-	case DR_ORDER_FROZEN: return frozen(op);
-	case DR_ORDER_CAUGHT_UP: return caught_up(op);
-	case DR_ORDER_WRITABLE: return writable(op);
-	case DR_ORDER_FOLLOWING: return following(op);
+	case DR_ORDER_FENCED:
+		return fenced(op);
+	case DR_ORDER_FROZEN:
+		return frozen(op);
+	case DR_ORDER_CAUGHT_UP:
+		return caught_up(op);
+	case DR_ORDER_WRITABLE:
+		return writable(op);
+	case DR_ORDER_FOLLOWING:
+		return following(op);
 	case DR_ORDER_SYNC_SET:
 		if (op->s->state != DR_SERVER_PRIMARY)
 			return FAILED;
 		set_sync(op);
 		return DONE;
-	case DR_ORDER_COMPARED: return compared(op);
-	case DR_ORDER_SALVAGED: return op->age < 20 ? GOES_ON : DONE;
-	case DR_ORDER_REWOUND: return rewound(op);
-	case DR_ORDER_RELEASED: return DONE;
-	case DR_ORDER_PREPARED: return op->age < 30 ? GOES_ON : DONE;
-	default: return FAILED;
+	case DR_ORDER_COMPARED:
+		return compared(op);
+	case DR_ORDER_SALVAGED:
+		return op->age < 20 ? GOES_ON : DONE;
+	case DR_ORDER_REWOUND:
+		return rewound(op);
+	case DR_ORDER_RELEASED:
+		return DONE;
+	case DR_ORDER_PREPARED:
+		return op->age < 30 ? GOES_ON : DONE;
+	default:
+		return FAILED;
 	}
 }
 
@@ -175,7 +186,12 @@ static void poll(struct world *w, struct w_timer *t)
 		return;
 	const struct dr_order_core *o = &m->core.journal.order.core;
 	struct dr_order_result r = { .number = o->number, .epoch = o->epoch };
-	struct op op = { .w = w, .mi = t->a, .target = o->target, .s = &m->server, .o = o, .r = &r,
+	struct op op = { .w = w,
+			 .mi = t->a,
+			 .target = o->target,
+			 .s = &m->server,
+			 .o = o,
+			 .r = &r,
 			 .age = w->now - m->op_began };
 	if (o->target < w->members)
 		op.to = &w->m[o->target].server;

@@ -60,8 +60,8 @@ void w_print_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 		(void)fprintf(f, " %s", w_member_name(w, cmd->member));
 	if (cmd->target < W_MEMBERS_MAX && cmd->kind == DR_CMD_CHOOSE)
 		(void)fprintf(f, " source=%s", w_member_name(w, cmd->target));
-	if (cmd->kind == DR_CMD_CHOOSE || cmd->kind == DR_CMD_SYNC_CHANGE || cmd->kind == DR_CMD_SYNC_CONFIRM ||
-	    cmd->set != 0)
+	if (cmd->kind == DR_CMD_CHOOSE || cmd->kind == DR_CMD_SYNC_CHANGE ||
+	    cmd->kind == DR_CMD_SYNC_CONFIRM || cmd->set != 0)
 		(void)fprintf(f, " sync=any %u of %s", cmd->k, set_text(w, cmd->set));
 	if (cmd->kind == DR_CMD_ORDER)
 		put_order(w, f, &cmd->order);
@@ -87,12 +87,14 @@ void w_print_wanted(struct world *w, uint32_t ci, const struct dr_decision *d)
 	struct w_coordinator *c = &w->c[ci];
 	for (uint32_t i = 0; i < d->orders; i++) {
 		const struct dr_order_wanted *o = &d->order[i];
-		if (o->service != 0 || o->member >= W_MEMBERS_MAX || c->wanted[o->member].number == o->core.number)
+		if (o->service != 0 || o->member >= W_MEMBERS_MAX ||
+		    c->wanted[o->member].number == o->core.number)
 			continue;
 		c->wanted[o->member] = o->core;
 		if (w->out == NULL || !c->core->view.leading)
 			continue;
-		(void)fprintf(w->out, "\t%6llu %s wants %s:", U(w->now), c->name, w_member_name(w, o->member));
+		(void)fprintf(w->out, "\t%6llu %s wants %s:", U(w->now), c->name,
+			      w_member_name(w, o->member));
 		if (o->core.number == 0) {
 			(void)fputs(" nothing\n", w->out);
 			continue;

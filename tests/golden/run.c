@@ -39,8 +39,9 @@ static void first_difference(const char *path, const char *was, const char *now)
 			start = i + 1;
 		}
 	}
-	(void)printf("%s:%u: differs\n  was: %.*s\n  now: %.*s\n", path, line, (int)strcspn(was + start, "\n"),
-		     was + start, (int)strcspn(now + start, "\n"), now + start);
+	(void)printf("%s:%u: differs\n  was: %.*s\n  now: %.*s\n", path, line,
+		     (int)strcspn(was + start, "\n"), was + start, (int)strcspn(now + start, "\n"),
+		     now + start);
 }
 
 static bool play(const char *path, bool rewrite)
@@ -68,7 +69,8 @@ static bool play(const char *path, bool rewrite)
 	}
 	if (!fine) {
 		char *rest = NULL;
-		for (char *line = strtok_r(now, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+		for (char *line = strtok_r(now, "\n", &rest); line != NULL;
+		     line = strtok_r(NULL, "\n", &rest)) {
 			if (strstr(line, "VIOLATION") != NULL || strstr(line, "WRONG") != NULL)
 				(void)printf("%s: %s\n", path, line);
 		}

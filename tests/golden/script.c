@@ -231,10 +231,12 @@ static enum dr_order_kind order_kind(const char *text)
 static const struct {
 	const char *word;
 	enum dr_request_kind kind;
-} verbs[] = { { "failover", DR_REQ_FAILOVER }, { "switchover", DR_REQ_SWITCHOVER }, { "approve", DR_REQ_APPROVE },
-	      { "abort", DR_REQ_ABORT }, { "pause", DR_REQ_PAUSE }, { "resume", DR_REQ_RESUME },
-	      { "fence", DR_REQ_FENCE }, { "unfence", DR_REQ_UNFENCE }, { "adopt", DR_REQ_ADOPT },
-	      { "observe", DR_REQ_OBSERVE }, { "apply", DR_REQ_APPLY } };
+} verbs[] = { { "failover", DR_REQ_FAILOVER }, { "switchover", DR_REQ_SWITCHOVER },
+	      { "approve", DR_REQ_APPROVE },   { "abort", DR_REQ_ABORT },
+	      { "pause", DR_REQ_PAUSE },       { "resume", DR_REQ_RESUME },
+	      { "fence", DR_REQ_FENCE },       { "unfence", DR_REQ_UNFENCE },
+	      { "adopt", DR_REQ_ADOPT },       { "observe", DR_REQ_OBSERVE },
+	      { "apply", DR_REQ_APPLY } };
 
 static uint64_t open_plan(const struct script *s)
 {
@@ -249,8 +251,10 @@ static uint64_t open_plan(const struct script *s)
 static void do_request(struct script *s)
 {
 	struct world *w = s->w;
-	struct dr_request q = { .id = number_or(s, "id", 0), .force = flag(s, "force"),
-				.accept_loss = flag(s, "accept-loss"), .assert_fenced = flag(s, "assert-fenced") };
+	struct dr_request q = { .id = number_or(s, "id", 0),
+				.force = flag(s, "force"),
+				.accept_loss = flag(s, "accept-loss"),
+				.assert_fenced = flag(s, "assert-fenced") };
 	size_t v = 0;
 	while (v < sizeof(verbs) / sizeof(verbs[0]) && strcmp(verbs[v].word, word(s, 1)) != 0)
 		v++;
@@ -268,7 +272,8 @@ static void do_request(struct script *s)
 		q.until_wall_ms = w->wall0 + w->now + number(value(s, "for"));
 	if (q.kind == DR_REQ_APPLY) {
 		q.spec = w_spec_copy(w);
-		q.version = number_or(s, "version", w->leader >= 0 ? w->c[w->leader].core->repl.spec_version : 0);
+		q.version =
+		    number_or(s, "version", w->leader >= 0 ? w->c[w->leader].core->repl.spec_version : 0);
 	}
 	enum dr_reason r = w_request(w, &q);
 	const char *want = value(s, "refused");
@@ -343,7 +348,8 @@ static void do_member(struct script *s)
 	else if (strcmp(what, "writes") == 0)
 		w->m[m].server.acks_blocked = !on(s, 2);
 	else if (strcmp(what, "diverge") == 0)
-		w->m[m].divergence = strcmp(word(s, 2), "clone") == 0 ? DR_DIVERGENCE_CLONE : DR_DIVERGENCE_REWIND;
+		w->m[m].divergence =
+		    strcmp(word(s, 2), "clone") == 0 ? DR_DIVERGENCE_CLONE : DR_DIVERGENCE_REWIND;
 	else if (strcmp(what, "jump") == 0) {
 		struct dr_agent_event ev = { .kind = DR_AG_CLOCK_JUMPED };
 		w_agent_event(w, m, &ev);
@@ -359,17 +365,21 @@ static void do_straight(struct script *s, bool order)
 		return;
 	}
 	struct dr_agent_core *core = &w->m[m].core;
-	struct dr_order o = { .core = { .kind = order_kind(word(s, 2)), .number = number_or(s, "number", 0),
+	struct dr_order o = { .core = { .kind = order_kind(word(s, 2)),
+					.number = number_or(s, "number", 0),
 					.epoch = number_or(s, "epoch", core->journal.epoch),
 					.target = DR_MEMBER_NONE } };
-	struct dr_agent_event ev = { .kind = order ? DR_AG_ORDER : DR_AG_GRANT, .order = &o,
+	struct dr_agent_event ev = { .kind = order ? DR_AG_ORDER : DR_AG_GRANT,
+				     .order = &o,
 				     .epoch = number_or(s, "epoch", core->journal.epoch),
-				     .id = value_is(s, "id", "last") ? core->renewal_last : number_or(s, "id", 0),
+				     .id = value_is(s, "id", "last") ? core->renewal_last
+								     : number_or(s, "id", 0),
 				     .ttl_ms = (uint32_t)number_or(s, "ttl", 1500) };
 	uint64_t before = core->lease_until_ms;
 	w_agent_event(w, m, &ev);
 	if (!order)
-		w_say(w, "%s lease %s", w_member_name(w, m), core->lease_until_ms != before ? "moved" : "as before");
+		w_say(w, "%s lease %s", w_member_name(w, m),
+		      core->lease_until_ms != before ? "moved" : "as before");
 }
 
 /* One KEY=VALUE that must hold now. */
@@ -379,7 +389,8 @@ static bool expect_one(struct script *s, const char *key, const char *want, char
 	const struct dr_service *v = w_repl(w);
 	uint32_t m = w_member_find(w, key);
 	if (strcmp(key, "primary") == 0)
-		(void)snprintf(got, cap, "%s", v->primary_epoch == v->epoch ? w_member_name(w, v->holder) : "-");
+		(void)snprintf(got, cap, "%s",
+			       v->primary_epoch == v->epoch ? w_member_name(w, v->holder) : "-");
 	else if (strcmp(key, "holder") == 0)
 		(void)snprintf(got, cap, "%s", w_member_name(w, v->holder));
 	else if (strcmp(key, "epoch") == 0)
@@ -387,15 +398,19 @@ static bool expect_one(struct script *s, const char *key, const char *want, char
 	else if (strcmp(key, "plan") == 0 && v->plan.id == 0)
 		(void)snprintf(got, cap, "none");
 	else if (strcmp(key, "plan") == 0)
-		(void)snprintf(got, cap, "%s/%s", dr_plan_name(v->plan.kind), dr_step_name(v->plan.step[v->plan.at]));
+		(void)snprintf(got, cap, "%s/%s", dr_plan_name(v->plan.kind),
+			       dr_step_name(v->plan.step[v->plan.at]));
 	else if (strcmp(key, "asks") == 0)
-		(void)snprintf(got, cap, "%s", v->plan.state == DR_PLAN_ASKING ? dr_reason_name(v->plan.ask) : "no");
+		(void)snprintf(got, cap, "%s",
+			       v->plan.state == DR_PLAN_ASKING ? dr_reason_name(v->plan.ask) : "no");
 	else if (strcmp(key, "set") == 0)
 		(void)snprintf(got, cap, "%u/%u", v->sync.k, v->sync.set);
 	else if (strcmp(key, "leader") == 0)
 		(void)snprintf(got, cap, "%s", w->leader >= 0 ? w->c[w->leader].name : "-");
 	else if (strcmp(key, "gap") == 0)
-		return w->acked_gap <= number(want) ? true : (snprintf(got, cap, "%llu", (unsigned long long)w->acked_gap), false);
+		return w->acked_gap <= number(want)
+			   ? true
+			   : (snprintf(got, cap, "%llu", (unsigned long long)w->acked_gap), false);
 	else if (strcmp(key, "acks") == 0)
 		(void)snprintf(got, cap, "%s", w->acked_at + 200 >= w->now ? "yes" : "no");
 	else if (m < w->members)
@@ -437,7 +452,8 @@ static void do_until(struct script *s)
 			for (uint32_t i = 0; i < w->coords; i++) {
 				if (w->c[i].core == NULL)
 					continue;
-				const struct dr_event_record *e = dr_repl_event(&w->c[i].core->repl, from + 1);
+				const struct dr_event_record *e =
+				    dr_repl_event(&w->c[i].core->repl, from + 1);
 				if (e != NULL && strcmp(dr_event_name(e->kind), word(s, 1)) == 0)
 					return;
 			}
@@ -453,13 +469,15 @@ static void do_show(struct script *s)
 	FILE *was = w->out;
 	w->out = s->out;
 	w_say(w, "epoch %llu holder %s last %s sync any %u of %u%s, %u acknowledged, longest gap %llu ms",
-	      (unsigned long long)v->epoch, w_member_name(w, v->holder), w_member_name(w, v->last_holder), v->sync.k,
-	      v->sync.set, v->sync_joint ? " (joint)" : "", w->acked_total, (unsigned long long)w->acked_gap);
+	      (unsigned long long)v->epoch, w_member_name(w, v->holder), w_member_name(w, v->last_holder),
+	      v->sync.k, v->sync.set, v->sync_joint ? " (joint)" : "", w->acked_total,
+	      (unsigned long long)w->acked_gap);
 	for (uint32_t m = 0; m < w->members; m++) {
 		const struct dr_agent_journal *j = &w->m[m].journal;
-		w_say(w, "%s %s tl=%u n=%u agent %s %s epoch=%llu seen=#%llu joined=%llu", w_member_name(w, m),
-		      dr_server_state_name(w->m[m].server.state), w->m[m].server.timeline, w->m[m].server.n,
-		      w->m[m].alive ? "up" : "down", dr_member_role_name(j->role), (unsigned long long)j->epoch,
+		w_say(w, "%s %s tl=%u n=%u agent %s %s epoch=%llu seen=#%llu joined=%llu",
+		      w_member_name(w, m), dr_server_state_name(w->m[m].server.state),
+		      w->m[m].server.timeline, w->m[m].server.n, w->m[m].alive ? "up" : "down",
+		      dr_member_role_name(j->role), (unsigned long long)j->epoch,
 		      (unsigned long long)j->order_seen, (unsigned long long)v->member[m].joined_epoch);
 	}
 	w->out = was;
@@ -469,40 +487,63 @@ static void execute(struct script *s)
 {
 	struct world *w = s->w;
 	const char *verb = word(s, 0);
-	if (strcmp(verb, "run") == 0) w_run(w, number(word(s, 1)));
-	else if (strcmp(verb, "start-cluster") == 0) w_start(w);
+	if (strcmp(verb, "run") == 0)
+		w_run(w, number(word(s, 1)));
+	else if (strcmp(verb, "start-cluster") == 0)
+		w_start(w);
 	else if (strcmp(verb, "adopt") == 0) {
 		if (!w_adopt(w))
 			wrong(s, "not adopted");
-	}
-	else if (strcmp(verb, "mute") == 0) w->out = NULL;
-	else if (strcmp(verb, "unmute") == 0) w->out = s->out;
-	else if (strcmp(verb, "verbose") == 0) w->verbose = true;
-	else if (strcmp(verb, "until") == 0) do_until(s);
-	else if (strcmp(verb, "leader") == 0) do_leader(s);
-	else if (strcmp(verb, "show") == 0) do_show(s);
-	else if (strcmp(verb, "kill") == 0) do_kill(s, true);
-	else if (strcmp(verb, "start") == 0) do_kill(s, false);
-	else if (strcmp(verb, "cut") == 0) do_cut(s, true, false);
-	else if (strcmp(verb, "heal") == 0) do_cut(s, false, false);
-	else if (strcmp(verb, "cut-way") == 0) do_cut(s, true, true);
-	else if (strcmp(verb, "heal-way") == 0) do_cut(s, false, true);
-	else if (strcmp(verb, "request") == 0) do_request(s);
-	else if (strcmp(verb, "spec") == 0) do_spec(s);
-	else if (strcmp(verb, "order") == 0) do_straight(s, true);
-	else if (strcmp(verb, "grant") == 0) do_straight(s, false);
-	else if (strcmp(verb, "expect") == 0) do_expect(s);
-	else if (strcmp(verb, "allow-loss") == 0) w->loss_allowed = true;
-	else if (strcmp(verb, "routes") == 0) w->routes_stuck = !on(s, 1);
-	else if (strcmp(verb, "elections") == 0) w->no_election = !on(s, 1);
-	else do_member(s);
+	} else if (strcmp(verb, "mute") == 0)
+		w->out = NULL;
+	else if (strcmp(verb, "unmute") == 0)
+		w->out = s->out;
+	else if (strcmp(verb, "verbose") == 0)
+		w->verbose = true;
+	else if (strcmp(verb, "until") == 0)
+		do_until(s);
+	else if (strcmp(verb, "leader") == 0)
+		do_leader(s);
+	else if (strcmp(verb, "show") == 0)
+		do_show(s);
+	else if (strcmp(verb, "kill") == 0)
+		do_kill(s, true);
+	else if (strcmp(verb, "start") == 0)
+		do_kill(s, false);
+	else if (strcmp(verb, "cut") == 0)
+		do_cut(s, true, false);
+	else if (strcmp(verb, "heal") == 0)
+		do_cut(s, false, false);
+	else if (strcmp(verb, "cut-way") == 0)
+		do_cut(s, true, true);
+	else if (strcmp(verb, "heal-way") == 0)
+		do_cut(s, false, true);
+	else if (strcmp(verb, "request") == 0)
+		do_request(s);
+	else if (strcmp(verb, "spec") == 0)
+		do_spec(s);
+	else if (strcmp(verb, "order") == 0)
+		do_straight(s, true);
+	else if (strcmp(verb, "grant") == 0)
+		do_straight(s, false);
+	else if (strcmp(verb, "expect") == 0)
+		do_expect(s);
+	else if (strcmp(verb, "allow-loss") == 0)
+		w->loss_allowed = true;
+	else if (strcmp(verb, "routes") == 0)
+		w->routes_stuck = !on(s, 1);
+	else if (strcmp(verb, "elections") == 0)
+		w->no_election = !on(s, 1);
+	else
+		do_member(s);
 }
 
 static void run_line(struct script *s, char *line)
 {
 	s->words = 0;
 	char *rest = NULL;
-	for (char *t = strtok_r(line, " \n", &rest); t != NULL && s->words < WORDS_MAX; t = strtok_r(NULL, " \n", &rest))
+	for (char *t = strtok_r(line, " \n", &rest); t != NULL && s->words < WORDS_MAX;
+	     t = strtok_r(NULL, " \n", &rest))
 		s->word[s->words++] = t;
 	if (s->words == 0)
 		return;

@@ -143,8 +143,9 @@ static void acknowledge(struct world *w, uint32_t mi)
 		w->acked[id] = (uint8_t)(mi + 1);
 		w->acked_total++;
 		if (s->epoch < w->acked_epoch)
-			w_violation(w, "%s acknowledges at epoch %llu after epoch %llu did", w_member_name(w, mi),
-				    (unsigned long long)s->epoch, (unsigned long long)w->acked_epoch);
+			w_violation(w, "%s acknowledges at epoch %llu after epoch %llu did",
+				    w_member_name(w, mi), (unsigned long long)s->epoch,
+				    (unsigned long long)w->acked_epoch);
 		w->acked_epoch = s->epoch;
 		if (w->acked_at != 0 && w->now - w->acked_at > w->acked_gap)
 			w->acked_gap = w->now - w->acked_at;

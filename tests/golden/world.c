@@ -36,7 +36,8 @@ bool w_reaches(const struct world *w, uint32_t from, uint32_t to)
 }
 
 /* A message: lost when the way is cut now or when it would arrive. */
-struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to, void (*run)(struct world *, struct w_timer *))
+struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to,
+		       void (*run)(struct world *, struct w_timer *))
 {
 	struct w_timer *t = w_after(w, W_HOP_MS, run);
 	t->from = (int)from;
@@ -68,8 +69,7 @@ void w_run(struct world *w, uint64_t ms)
 			break;
 		w->timer[i] = w->timer[--w->timers];
 		w->now = t.at;
-		bool lost = t.run == NULL ||
-			    (t.from >= 0 && !w_reaches(w, (uint32_t)t.from, (uint32_t)t.to));
+		bool lost = t.run == NULL || (t.from >= 0 && !w_reaches(w, (uint32_t)t.from, (uint32_t)t.to));
 		if (!lost) {
 			t.run(w, &t);
 			w_check(w);
@@ -128,9 +128,16 @@ static void name_set(struct dr_name *n, const char *prefix, uint32_t i)
 
 struct w_options w_defaults(void)
 {
-	return (struct w_options){ .coordinators = 3, .members = 3, .profile = "metro",
-				   .durability = DR_DURABILITY_SYNC, .k = 1, .set_max = 1, .route = true,
-				   .rpo = 16 << 20, .cooldown_ms = 30000, .restart_within_ms = 10000,
+	return (struct w_options){ .coordinators = 3,
+				   .members = 3,
+				   .profile = "metro",
+				   .durability = DR_DURABILITY_SYNC,
+				   .k = 1,
+				   .set_max = 1,
+				   .route = true,
+				   .rpo = 16 << 20,
+				   .cooldown_ms = 30000,
+				   .restart_within_ms = 10000,
 				   .alone_after_ms = 5000 };
 }
 
@@ -250,7 +257,9 @@ void w_start(struct world *w)
 	w_after(w, 5, write_tick);
 	w_elect(w);
 	for (uint32_t i = 0; i < w->coords; i++) {
-		struct dr_cmd cmd = { .kind = DR_CMD_COORDINATOR, .service = DR_SERVICE_NONE, .id = i + 1,
+		struct dr_cmd cmd = { .kind = DR_CMD_COORDINATOR,
+				      .service = DR_SERVICE_NONE,
+				      .id = i + 1,
 				      .wall_ms = w->wall0 + w->now };
 		dr_assert(dr_name_set(&cmd.name, w->c[i].name));
 		cmd.site = w->spec.site[i].name;

@@ -25,10 +25,10 @@ enum {
 	W_LOG_MAX = 16384,
 	W_WAL_MAX = 65536,
 	W_SPECS_MAX = 16,
-	W_WRITE_MS = 20,    /* between two writes on a primary */
-	W_HOP_MS = 1,       /* one way over the network */
-	W_COMMIT_MS = 2,    /* append to commit */
-	W_POSITION = 1000   /* bytes that one write takes */
+	W_WRITE_MS = 20,  /* between two writes on a primary */
+	W_HOP_MS = 1,     /* one way over the network */
+	W_COMMIT_MS = 2,  /* append to commit */
+	W_POSITION = 1000 /* bytes that one write takes */
 };
 
 /* What a test wants to be told of, see hook. */
@@ -42,15 +42,15 @@ enum w_moment {
 struct w_coordinator {
 	char name[8];
 	uint32_t site;
-	struct dr_core *core;      /* NULL: dead */
+	struct dr_core *core; /* NULL: dead */
 	bool raft_leads;
 	uint64_t term;
-	uint32_t applied;          /* log entries */
+	uint32_t applied; /* log entries */
 	uint32_t life;
 	uint64_t wake_at;
 	uint64_t agent_ms[W_MEMBERS_MAX], server_ms[W_MEMBERS_MAX], write_ms[W_MEMBERS_MAX];
 	bool in_recovery[W_MEMBERS_MAX];
-	struct {                   /* what the shell has sent, as coord/shell/agents.c does */
+	struct { /* what the shell has sent, as coord/shell/agents.c does */
 		uint64_t number, at_ms;
 		uint32_t life;
 	} sent[W_MEMBERS_MAX];
@@ -62,38 +62,38 @@ struct w_coordinator {
 struct w_server {
 	enum dr_server_state state;
 	bool starting, crashed;
-	uint64_t stop_at;          /* a stop under way ends then; 0: none */
-	uint64_t epoch;            /* that it was promoted or adopted for */
-	uint32_t change;           /* counts changes: a late timer sees that it is late */
-	uint32_t n;                /* writes that it has ... */
-	uint32_t *wal;             /* ... W_WAL_MAX numbers */
+	uint64_t stop_at; /* a stop under way ends then; 0: none */
+	uint64_t epoch;   /* that it was promoted or adopted for */
+	uint32_t change;  /* counts changes: a late timer sees that it is late */
+	uint32_t n;       /* writes that it has ... */
+	uint32_t *wal;    /* ... W_WAL_MAX numbers */
 	uint32_t timeline;
-	uint8_t upstream;          /* member; DR_MEMBER_NONE */
-	bool connected;            /* receives from upstream */
-	bool held;                 /* script: connected, but nothing comes */
-	dr_member_set set;         /* whom it waits for as primary ... */
-	uint32_t k;                /* ... any k of them */
-	uint32_t acked;            /* writes acknowledged */
-	bool acks_blocked;         /* script: does not take writes */
+	uint8_t upstream;  /* member; DR_MEMBER_NONE */
+	bool connected;    /* receives from upstream */
+	bool held;         /* script: connected, but nothing comes */
+	dr_member_set set; /* whom it waits for as primary ... */
+	uint32_t k;        /* ... any k of them */
+	uint32_t acked;    /* writes acknowledged */
+	bool acks_blocked; /* script: does not take writes */
 };
 
 struct w_member {
 	struct w_server server;
 	uint32_t site;
-	bool alive;                /* the agent */
+	bool alive; /* the agent */
 	bool guard;
 	uint32_t life;
 	struct dr_agent_core core;
 	struct dr_agent_journal journal; /* as on disk */
-	int leader;                /* coordinator, -1 */
+	int leader;                      /* coordinator, -1 */
 	uint64_t wake_at;
 	uint64_t armed_until, armed_epoch;
-	uint32_t op;               /* token of the op in flight; 0: none */
+	uint32_t op; /* token of the op in flight; 0: none */
 	uint64_t op_began;
-	struct dr_report seen;     /* the server as last looked at */
+	struct dr_report seen;       /* the server as last looked at */
 	uint32_t fail[DR_ORDER_MAX]; /* script: so many of these orders fail */
-	bool mute[DR_ORDER_MAX];   /* script: these orders never end */
-	uint32_t divergence;       /* script: compare says this when the copy has left the history */
+	bool mute[DR_ORDER_MAX];     /* script: these orders never end */
+	uint32_t divergence;         /* script: compare says this when the copy has left the history */
 };
 
 struct w_entry {
@@ -106,10 +106,10 @@ struct world;
 struct w_timer {
 	uint64_t at, seq;
 	void (*run)(struct world *w, struct w_timer *t);
-	int from, to;              /* sites; -1: no network in between */
+	int from, to; /* sites; -1: no network in between */
 	uint32_t a, b;
 	uint64_t u;
-	void *data;                /* freed afterwards */
+	void *data; /* freed afterwards */
 };
 
 struct world {
@@ -125,28 +125,29 @@ struct world {
 	struct w_timer timer[W_TIMERS_MAX];
 	uint32_t timers;
 	uint64_t seq;
-	struct w_entry *log;       /* W_LOG_MAX */
+	struct w_entry *log; /* W_LOG_MAX */
 	uint32_t appended, committed;
-	int leader;                /* by raft, -1 */
-	int prefer;                /* who is elected next if it can be; -1: the lowest */
+	int leader; /* by raft, -1 */
+	int prefer; /* who is elected next if it can be; -1: the lowest */
 	uint64_t term;
 	uint32_t elect_ms, step_down_ms;
 	bool routes_stuck, no_election;
 	uint32_t next_write;
-	uint8_t *acked;            /* W_WAL_MAX: by whom + 1 */
+	uint8_t *acked; /* W_WAL_MAX: by whom + 1 */
 	uint32_t acked_total;
-	uint64_t acked_epoch;      /* the highest that ever acknowledged */
+	uint64_t acked_epoch;         /* the highest that ever acknowledged */
 	uint64_t acked_at, acked_gap; /* the longest time without an acknowledgement */
 	uint64_t request_last;
 	uint64_t events_printed;
-	FILE *out;                 /* the transcript; NULL: muted */
+	FILE *out; /* the transcript; NULL: muted */
 	bool verbose;
-	bool loss_allowed;         /* the script accepted it */
+	bool loss_allowed; /* the script accepted it */
 	uint32_t violations;
 	void (*hook)(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd);
 	void *hook_arg;
 	/* check.c: what must not fall */
-	uint64_t high_epoch, high_order[W_MEMBERS_MAX], high_seen[W_MEMBERS_MAX], high_agent_epoch[W_MEMBERS_MAX];
+	uint64_t high_epoch, high_order[W_MEMBERS_MAX], high_seen[W_MEMBERS_MAX],
+	    high_agent_epoch[W_MEMBERS_MAX];
 	struct dr_decision *decision;
 	struct dr_spec *applied[W_SPECS_MAX]; /* the log borrows them */
 	uint32_t specs;
@@ -173,7 +174,8 @@ const struct dr_spec *w_spec_copy(struct world *w);
 void w_start(struct world *w);
 bool w_adopt(struct world *w);
 struct w_timer *w_after(struct world *w, uint64_t ms, void (*run)(struct world *, struct w_timer *));
-struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to, void (*run)(struct world *, struct w_timer *));
+struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to,
+		       void (*run)(struct world *, struct w_timer *));
 bool w_reaches(const struct world *w, uint32_t from, uint32_t to);
 void w_say(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void w_cut(struct world *w, uint32_t site, bool on);
@@ -203,7 +205,7 @@ void w_agent_event(struct world *w, uint32_t m, struct dr_agent_event *ev);
 void w_agent_probe(struct world *w, uint32_t m);
 void w_guard_kill(struct world *w, uint32_t m);
 void w_fill_report(struct world *w, uint32_t m, struct dr_report *r);
-void w_op_start(struct world *w, uint32_t m);   /* ops.c */
+void w_op_start(struct world *w, uint32_t m); /* ops.c */
 void w_op_cancel(struct world *w, uint32_t m);
 
 /* servers.c */
@@ -215,7 +217,7 @@ void w_server_see(struct world *w, uint32_t m, struct dr_report *r);
 void w_replicate(struct world *w);
 uint64_t w_position(const struct w_server *s);
 uint32_t w_common(const struct w_server *a, const struct w_server *b);
-void w_promoted(struct world *w, uint32_t m);   /* check.c */
+void w_promoted(struct world *w, uint32_t m); /* check.c */
 
 /* check.c */
 void w_check(struct world *w);

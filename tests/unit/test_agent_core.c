@@ -39,7 +39,9 @@ static void tick(uint64_t ms)
 
 static struct dr_order made(enum dr_order_kind kind, uint64_t number, uint64_t epoch)
 {
-	struct dr_order o = { .core = { .kind = kind, .number = number, .epoch = epoch, .target = DR_MEMBER_NONE } };
+	struct dr_order o = {
+		.core = { .kind = kind, .number = number, .epoch = epoch, .target = DR_MEMBER_NONE }
+	};
 	(void)dr_name_set(&o.target, "pg-b");
 	return o;
 }
@@ -77,7 +79,8 @@ static int primary(void **state)
 	journal.epoch = 3;
 	journal.order_seen = 10;
 	journal.order = made(DR_ORDER_WRITABLE, 10, 3);
-	journal.done = (struct dr_order_result){ .number = 10, .epoch = 3, .outcome = DR_OUTCOME_DONE, .position = 77 };
+	journal.done =
+	    (struct dr_order_result){ .number = 10, .epoch = 3, .outcome = DR_OUTCOME_DONE, .position = 77 };
 	begin(3, now + 400);
 	step((struct dr_agent_event){ .kind = DR_AG_GUARD, .alive = true });
 	server(DR_SERVER_PRIMARY);

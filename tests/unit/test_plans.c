@@ -47,7 +47,7 @@ static const struct listed commands[] = {
 /* The plans as written, with a bar as its own word, so that nothing that plan.c does hides a mistake. */
 static const char *const written[] = {
 #define S(name) #name " "
-#define BAR     "| "
+#define BAR "| "
 #define PLAN(id, name, word, steps) steps,
 #include "model/plans.def"
 #undef PLAN
