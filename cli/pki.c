@@ -84,7 +84,32 @@ enum dr_exit dr_verb_pki_issue(struct dr_cli *c)
 	return DR_EXIT_OK;
 }
 
-/* The storage is opened by drcoordd alone, so that only one program knows how; it is the one beside us. */
+/* drcoordd beside this program. */
+static bool daemon_path(char path[DR_PATH_MAX])
+{
+	static const char program[] = "drcoordd";
+	ssize_t n = readlink("/proc/self/exe", path, DR_PATH_MAX - 1);
+	path[n > 0 ? n : 0] = '\0';
+	char *slash = strrchr(path, '/');
+	if (slash == NULL || (size_t)(slash + 1 - path) + sizeof(program) > DR_PATH_MAX)
+		return false;
+	memcpy(slash + 1, program, sizeof(program));
+	return true;
+}
+
+#define RECOVER_TEXT                                                                                         \
+	"For the day on which a majority of the coordinators is gone for good: the one of\n"                 \
+	"this host becomes the only voter. Changes that only the others have are lost, and\n"                \
+	"if they still run, or come back with their data, there are two clusters. Each\n"                    \
+	"managed service loses its primary until its longest lease is over and its agents\n"                 \
+	"were heard. Choose the coordinator with the newest log, stop it, stop the others\n"                 \
+	"for good, and run on its host\n\n"                                                                  \
+	"  %s --config %s --recover --yes-a-majority-is-gone\n\n"                                            \
+	"which goes on running; or let `drcoordctl node recover --config %s --force`\n"                      \
+	"do the offline part, and start it as always.\n"
+
+/* Nobody can do it from afar: the storage is opened by drcoordd alone, on the host where it lies.  Without --force
+ * this only explains; with it, drcoordd does the offline part, and its next start goes on with it. */
 enum dr_exit dr_verb_recover(struct dr_cli *c)
 {
 	const char *config;
@@ -93,23 +118,20 @@ enum dr_exit dr_verb_recover(struct dr_cli *c)
 	enum dr_exit rv = need(c, DR_OPTION_CONFIG, &config);
 	if (rv != DR_EXIT_OK)
 		return rv;
-	if (c->option[DR_OPTION_FORCE] == NULL)
-		return dr_say_usage(
-		    c,
-		    "this makes the coordinator of %s the only voter. Writes of the log that only the others "
-		    "have are lost, and if they still run there are two clusters. Stop them for good, then say "
-		    "--force",
-		    config);
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	path[n > 0 ? n : 0] = '\0';
-	char *slash = strrchr(path, '/');
-	static const char program[] = "drcoordd";
-	if (slash == NULL || (size_t)(slash + 1 - path) + sizeof(program) > sizeof(path)) {
+	if (!daemon_path(path)) {
 		(void)dr_fail(&e, DR_E_NOT_FOUND, "cannot tell where this program stands");
 		return dr_say_error(c, &e);
 	}
-	memcpy(slash + 1, program, sizeof(program));
-	char *argv[] = { path, (char[]){ "--config" }, (char *)(uintptr_t)config, (char[]){ "--recover" },
+	if (c->option[DR_OPTION_FORCE] == NULL) {
+		(void)printf(RECOVER_TEXT, path, config, config);
+		return DR_EXIT_OK;
+	}
+	char *argv[] = { path,
+			 (char[]){ "--config" },
+			 (char *)(uintptr_t)config,
+			 (char[]){ "--recover" },
+			 (char[]){ "--yes-a-majority-is-gone" },
+			 (char[]){ "--offline" },
 			 NULL };
 	(void)fflush(stdout);
 	(void)execv(path, argv);

@@ -298,9 +298,14 @@ void dr_raft_status(const struct dr_raft *cr, struct dr_raft_status *out)
 {
 	struct dr_raft *r = (struct dr_raft *)(uintptr_t)cr; /* libraft's getters take no const */
 	const struct raft_configuration *c = &r->raft.configuration;
-	struct dr_raft_seen now = look(r);
+	struct dr_raft_seen now;
 	struct dr_error e;
 
+	if (r->closing) { /* libraft may have freed the membership already */
+		*out = (struct dr_raft_status){ .id = r->raft.id };
+		return;
+	}
+	now = look(r);
 	*out = (struct dr_raft_status){ .id = r->raft.id, .term = now.term, .leader_id = now.leader_id };
 	out->barrier_pending = now.role == DR_RAFT_LEADER && r->led_term != now.term;
 	out->role = now.role == DR_RAFT_LEADER && !out->barrier_pending ? DR_RAFT_LEADER : DR_RAFT_FOLLOWER;
@@ -382,6 +387,10 @@ static void on_trace(struct raft_tracer *t, int type, const void *info)
 	const struct raft_tracer_info *i = info;
 	struct dr_error e;
 
+	/* It waits, keeps what comes in memory, and goes on by itself once there is room. */
+	if (type == RAFT_TRACER_DIAGNOSTIC && strncmp(i->diagnostic.message, "retry creating segment", 22) == 0)
+		dr_log(DR_LOG_ERROR, "raft.no_space",
+		       "why=\"no new log segment can be made: is the disk full?\" next=\"tried again every 5 s\"");
 	if (type != RAFT_TRACER_DIAGNOSTIC || strncmp(i->diagnostic.message, "retry failed write", 18) != 0)
 		return;
 	(void)dr_fail(&e, DR_E_IO, "the log cannot be written: %s", i->diagnostic.message);

@@ -108,7 +108,9 @@ static bool is_managed(const struct dr_core *c, uint32_t ix)
 void dr_core_recover_cmd(const struct dr_core *c, uint32_t service, struct dr_cmd *out)
 {
 	dr_assert(service < c->repl.services && c->repl.service[service].used);
-	*out = (struct dr_cmd){ .kind = DR_CMD_RECOVER, .service = service, .target = DR_MEMBER_NONE,
+	*out = (struct dr_cmd){ .kind = DR_CMD_RECOVER,
+				.service = service,
+				.target = DR_MEMBER_NONE,
 				.reason = DR_REASON_RECOVERING };
 	raise_above(c, service, out);
 	out->member = last_holder(c, service, out->b);

@@ -57,11 +57,13 @@ static enum dr_err first_start(struct dr_coord *c, const struct arguments *args,
 		return rv;
 	if (args->join) {
 		rv = dr_raft_prepare_join(c->conf.data_dir, &c->conf.name, &id, e);
+		struct dr_address at = dr_nodes_own_address(c);
+		bool v6 = strchr(at.host, ':') != NULL;
 		if (rv == DR_OK)
-			(void)printf("drcoordd: this coordinator's id is %llu; let it in by\n  drcoordctl node add %s "
-				     "--address %s:%u --site %s --id %llu --reason TEXT\n", (unsigned long long)id,
-				     c->conf.name.s, c->conf.listen.host, c->conf.listen.port, c->conf.site.s,
-				     (unsigned long long)id);
+			(void)printf("drcoordd: this coordinator's id is %llu; let it in by\n"
+				     "  drcoordctl node add %s %s%s%s:%u --site %s --id %llu --reason TEXT\n",
+				     (unsigned long long)id, c->conf.name.s, v6 ? "[" : "", at.host, v6 ? "]" : "",
+				     at.port, c->conf.site.s, (unsigned long long)id);
 		(void)fflush(stdout);
 		return rv;
 	}
@@ -79,11 +81,13 @@ static enum dr_err first_start(struct dr_coord *c, const struct arguments *args,
 	return dr_raft_bootstrap(c->conf.data_dir, &c->conf.name, members, c->conf.peers, e);
 }
 
-/* Nothing may run after Raft is gone, not even what the loop has at hand already: the process ends here. */
+/* Nothing may run after Raft is gone, not even what the loop has at hand already: the process ends here.  What
+ * else is open (sessions, probes) needs no goodbye. */
 static void on_closed(void *ctx)
 {
 	(void)ctx;
-	exit(0);
+	(void)fflush(stdout);
+	_exit(0);
 }
 
 static void on_leave_late(uv_timer_t *t)
@@ -201,6 +205,8 @@ static enum dr_err open_all(struct dr_coord *c, struct dr_error *e)
 	rv = dr_raft_open(&c->raft, c->loop, &rc, e);
 	if (rv == DR_OK)
 		rv = dr_coord_listen(c, e);
+	if (rv == DR_E_EXISTS) /* who holds the port may be on its way out: to be started again */
+		rv = DR_E_BUSY;
 	if (rv == DR_OK)
 		rv = start_signals(c, e);
 	return rv;
@@ -255,13 +261,15 @@ int main(int argc, char **argv)
 	(void)setenv("UV_THREADPOOL_SIZE", "8", 0);
 	srandom((unsigned)dr_clock_boot_ns() ^ (unsigned)getpid());
 	dr_log_init("drcoordd", DR_LOG_INFO);
-	struct dr_coord *c = dr_xcalloc(sizeof(*c));
+	static struct dr_coord coordinator; /* as long as the process */
+	struct dr_coord *c = &coordinator;
 	struct dr_conf_problems *problems = dr_xcalloc(sizeof(*problems));
-	if (dr_conf_read_coordinator(args.config, &c->conf, problems) != DR_OK) {
+	enum dr_err rv = dr_conf_read_coordinator(args.config, &c->conf, problems);
+	if (rv != DR_OK)
 		dr_conf_problems_print(problems, stderr);
-		return EXIT_CONFIG;
-	}
 	dr_free(problems);
+	if (rv != DR_OK)
+		return EXIT_CONFIG;
 	if (args.recover && !args.yes) {
 		dr_recover_explain(c, stderr);
 		(void)fputs("Not done: say --yes-a-majority-is-gone too.\n", stderr);

@@ -34,8 +34,12 @@ static const struct dr_raft_member *member_named(const struct dr_raft_status *st
 static void say_name(struct dr_coord *c, const struct dr_name *name, const struct dr_name *site,
 		     const struct dr_raft_member *m)
 {
-	struct dr_cmd cmd = { .kind = DR_CMD_COORDINATOR, .service = DR_SERVICE_NONE, .member = DR_MEMBER_NONE,
-			      .target = DR_MEMBER_NONE, .wall_ms = dr_clock_wall_ms(), .name = *name };
+	struct dr_cmd cmd = { .kind = DR_CMD_COORDINATOR,
+			      .service = DR_SERVICE_NONE,
+			      .member = DR_MEMBER_NONE,
+			      .target = DR_MEMBER_NONE,
+			      .wall_ms = dr_clock_wall_ms(),
+			      .name = *name };
 	if (m != NULL) {
 		cmd.site = *site;
 		cmd.address = m->address;
@@ -142,9 +146,10 @@ void dr_nodes_told(struct dr_coord *c, const struct dr_name *by, const uint8_t *
 	struct dr_name leader = { "" };
 	struct dr_address at;
 	if (dr_coord_leader(c, &leader, &at) && !dr_name_eq(&leader, by)) {
-		dr_log(DR_LOG_ERROR, "node.disowned", "by=%s leader=%s why=\"%s says that this coordinator is no "
-		       "member, but %s leads it: two clusters, if somebody ran --recover on %s\"", by->s, leader.s, by->s,
-		       leader.s, by->s);
+		dr_log(DR_LOG_ERROR, "node.disowned",
+		       "by=%s leader=%s why=\"%s says that this coordinator is no "
+		       "member, but %s leads it: two clusters, if somebody ran --recover on %s\"",
+		       by->s, leader.s, by->s, leader.s, by->s);
 		return;
 	}
 	char how[DR_NAME_MAX + 32];
@@ -170,9 +175,10 @@ void dr_nodes_removed(struct dr_coord *c, const char *how)
 	dr_raft_status(c->raft, &st);
 	dr_log(DR_LOG_WARN, "node.removed", "name=%s id=%llu how=\"%s\"", c->conf.name.s,
 	       (unsigned long long)st.id, how);
-	(void)fprintf(stderr, "drcoordd: %s (id %llu) is no member of this cluster any more: %s. It leaves.\n"
+	(void)fprintf(stderr,
+		      "drcoordd: %s (id %llu) is no member of this cluster any more: %s. It leaves.\n"
 		      "To let it in again: empty %s, start it once with --join, and on any machine run the\n"
-		      "`drcoordctl node add` line that it prints.\n", c->conf.name.s, (unsigned long long)st.id, how,
-		      c->conf.data_dir);
+		      "`drcoordctl node add` line that it prints.\n",
+		      c->conf.name.s, (unsigned long long)st.id, how, c->conf.data_dir);
 	dr_coord_leave(c);
 }

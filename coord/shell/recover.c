@@ -75,24 +75,26 @@ static enum dr_err remove_file(const struct dr_coord *c, struct dr_error *e)
 
 void dr_recover_explain(const struct dr_coord *c, FILE *to)
 {
-	(void)fprintf(to,
-		      "drcoordd --recover makes %s the ONLY voter of cluster %s. It is for the day on which a\n"
-		      "majority of the coordinators is gone for good. What it costs:\n"
-		      "  - Changes that only the lost coordinators had are lost: specs, approvals, events.\n"
-		      "  - If they still run, or come back with their data, there are two clusters. Stop them\n"
-		      "    for good first and empty their data folders.\n"
-		      "  - Every managed service loses its primary for a moment: nothing is granted until the\n"
-		      "    longest lease is over and the agents were heard (up to %d s longer while some are not).\n"
-		      "  - Where a member is not heard, a failover asks: it may have newer rows.\n"
-		      "Choose the coordinator with the newest log (`commit` in the last `status`, or the newest\n"
-		      "events in its output). Afterwards let new coordinators join (docs/recover.md).\n",
-		      c->conf.name.s, c->conf.cluster.s, SILENT_MS / 1000);
+	(void)fprintf(
+	    to,
+	    "drcoordd --recover makes %s the ONLY voter of cluster %s. It is for the day on which a\n"
+	    "majority of the coordinators is gone for good. What it costs:\n"
+	    "  - Changes that only the lost coordinators had are lost: specs, approvals, events.\n"
+	    "  - If they still run, or come back with their data, there are two clusters. Stop them\n"
+	    "    for good first and empty their data folders.\n"
+	    "  - Every managed service loses its primary for a moment: nothing is granted until the\n"
+	    "    longest lease is over and the agents were heard (up to %d s longer while some are not).\n"
+	    "  - Where a member is not heard, a failover asks: it may have newer rows.\n"
+	    "Choose the coordinator with the newest log (`commit` in the last `status`, or the newest\n"
+	    "events in its output). Afterwards let new coordinators join (docs/recover.md).\n",
+	    c->conf.name.s, c->conf.cluster.s, SILENT_MS / 1000);
 }
 
 static enum dr_err make_only_voter(struct dr_coord *c, uint64_t id, struct dr_error *e)
 {
-	struct dr_raft_member self = { .id = id, .name = c->conf.name, .address = dr_nodes_own_address(c),
-				       .voter = true };
+	struct dr_raft_member self = {
+		.id = id, .name = c->conf.name, .address = dr_nodes_own_address(c), .voter = true
+	};
 	struct dr_error ignored;
 	enum dr_err rv = write_phase(c, "offline\n", e);
 	if (rv != DR_OK)
@@ -115,7 +117,8 @@ enum dr_err dr_recover_offline(struct dr_coord *c, bool asked, struct dr_error *
 	uint64_t id = 0;
 	enum dr_err rv = dr_raft_id(c->conf.data_dir, &id, e);
 	if (rv == DR_E_NOT_FOUND)
-		return asked ? dr_fail(e, rv, "%s holds no coordinator, so there is nothing to recover from", c->conf.data_dir)
+		return asked ? dr_fail(e, rv, "%s holds no coordinator, so there is nothing to recover from",
+				       c->conf.data_dir)
 			     : DR_OK;
 	if (rv == DR_OK)
 		rv = read_phase(c, &phase, e);
@@ -146,7 +149,8 @@ static void listen_first(struct dr_coord *c, uint64_t now)
 	uint32_t ttl = r->ttl_longest_ms > r->timing.ttl_ms ? r->ttl_longest_ms : r->timing.ttl_ms;
 	uint64_t wait = dr_lease_hold_ms(ttl, r->timing.drift_ppm) + r->timing.probe_ms + 1;
 	c->recover_until_ms = now + wait;
-	dr_log(DR_LOG_WARN, "recover.listening", "ms=%" PRIu64 " longer_ms=%d services=%u", wait, SILENT_MS, r->services);
+	dr_log(DR_LOG_WARN, "recover.listening", "ms=%" PRIu64 " longer_ms=%d services=%u", wait, SILENT_MS,
+	       r->services);
 }
 
 static void raise_more(struct dr_coord *c);
@@ -175,7 +179,8 @@ static enum dr_err raise_one(struct dr_coord *c, uint32_t service)
 	if (rv != DR_OK)
 		raising.outstanding--;
 	else
-		dr_log(DR_LOG_WARN, "recover.raised", "service=%s epoch=%" PRIu64 " number=%" PRIu64 " managed=%d unheard=%d",
+		dr_log(DR_LOG_WARN, "recover.raised",
+		       "service=%s epoch=%" PRIu64 " number=%" PRIu64 " managed=%d unheard=%d",
 		       c->core->repl.service[service].spec.name.s, cmd.epoch, cmd.a, cmd.flag, cmd.flag2);
 	return rv;
 }
@@ -194,8 +199,8 @@ static void go_on_normally(struct dr_coord *c)
 {
 	struct dr_error e;
 	if (remove_file(c, &e) != DR_OK) {
-		dr_log(DR_LOG_ERROR, "recover.marker", "why=\"%s\" next=\"tried again; a restart would recover again\"",
-		       e.msg);
+		dr_log(DR_LOG_ERROR, "recover.marker",
+		       "why=\"%s\" next=\"tried again; a restart would recover again\"", e.msg);
 		return;
 	}
 	c->recovering = false;
@@ -225,7 +230,8 @@ void dr_recover_beat(struct dr_coord *c)
 		return;
 	}
 	bool heard = dr_core_recover_heard(c->core);
-	if (!raising.begun && (now < c->recover_until_ms || (!heard && now < c->recover_until_ms + SILENT_MS)))
+	if (!raising.begun &&
+	    (now < c->recover_until_ms || (!heard && now < c->recover_until_ms + SILENT_MS)))
 		return;
 	raising.begun = true;
 	raise_more(c);

@@ -41,7 +41,7 @@ expect 3 '"code":"invalid"' status -o json
 expect 3 'is no address' status -e host:1 --ca a --cert b --key c
 expect 2 'is no name' failover Orders_1 -e 127.0.0.1:1 --ca a --cert b --key c
 expect 2 'is no whole number' approve x -e 127.0.0.1:1 --ca a --cert b --key c
-expect 2 'say --force' node recover --config x
+expect 0 'drcoordd --config x --recover --yes-a-majority-is-gone' node recover --config x
 expect 0 'promote a standby' failover --help
 expect 0 'Role: operator' help failover
 expect 2 'there is no help about' help nothing
