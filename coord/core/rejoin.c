@@ -55,6 +55,20 @@ static void joined(struct dr_think *t, dr_member_ix m, bool yes)
 	(void)dr_propose(t, &cmd);
 }
 
+/* It follows by itself.  It counts once its agent knows this epoch: one that was not there when the service was
+ * adopted is taken over now, one that was away while the epoch changed is told whom it follows. */
+static void welcome(struct dr_think *t, dr_member_ix m)
+{
+	const struct dr_report *rep = &t->v->member[m].report;
+	if (rep->managed && rep->epoch == t->s->epoch) {
+		joined(t, m, true);
+		return;
+	}
+	enum dr_order_kind kind = rep->managed ? DR_ORDER_FOLLOWING : DR_ORDER_ADOPTED;
+	struct dr_order_core o = { .kind = kind, .target = t->s->holder };
+	(void)dr_order_want(t, NULL, m, o);
+}
+
 /* A member outside any rejoin plan: does it follow, and since when not? */
 static void watch_member(struct dr_think *t, dr_member_ix m)
 {
@@ -63,8 +77,8 @@ static void watch_member(struct dr_think *t, dr_member_ix m)
 	uint64_t now = t->c->view.now_ms;
 	if (dr_follows(t, m)) {
 		mv->away_ms = 0;
-		if (mr->joined_epoch != t->s->epoch && mv->report.managed && mv->report.epoch == t->s->epoch)
-			joined(t, m, true);
+		if (mr->joined_epoch != t->s->epoch)
+			welcome(t, m);
 		return;
 	}
 	if (!dr_heard(t, m)) {
