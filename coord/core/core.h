@@ -47,7 +47,8 @@ enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_m
 enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64_t *a);
 
 /* After `node recover`, while view.recovering (the caller sets and clears it) keeps the core from acting: whether
- * the agent of every member of every managed service was heard since the start ... */
+ * the agent of every member of every managed service was heard since the start, and none says
+ * that its lease still runs ... */
 bool dr_core_recover_heard(const struct dr_core *c);
 /* ... and the entry that raises one service above all that was seen of it.  wall_ms is the caller's to fill. */
 void dr_core_recover_cmd(const struct dr_core *c, uint32_t service, struct dr_cmd *out);

@@ -26,10 +26,28 @@ static bool all_heard(const struct dr_core *c, uint32_t ix)
 	return true;
 }
 
+/* A TTL that only the lost majority knew may be longer than the one that was waited out. */
+static bool holds_lease(const struct dr_core *c, const struct dr_member_view *mv)
+{
+	uint64_t left = dr_lease_hold_ms(mv->report.lease_left_ms, c->repl.timing.drift_ppm);
+	return mv->report.lease_left_ms != 0 && c->view.now_ms <= mv->report_ms + left;
+}
+
+static bool any_lease(const struct dr_core *c, uint32_t ix)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		const struct dr_member_view *mv = &c->view.service[ix].member[m];
+		if (mv->report_ms != 0 && holds_lease(c, mv))
+			return true;
+	}
+	return false;
+}
+
 bool dr_core_recover_heard(const struct dr_core *c)
 {
 	for (uint32_t i = 0; i < c->repl.services; i++) {
-		if (c->repl.service[i].used && c->repl.service[i].managed && !all_heard(c, i))
+		if (c->repl.service[i].used && c->repl.service[i].managed &&
+		    (!all_heard(c, i) || any_lease(c, i)))
 			return false;
 	}
 	return true;

@@ -111,12 +111,35 @@ void dr_coord_leave(struct dr_coord *c)
 	dr_raft_close(c->raft, on_closed, c);
 }
 
+static enum dr_err check_identity(const struct dr_coord *c, const struct dr_tls *tls, struct dr_error *e)
+{
+	const struct dr_identity *self = dr_tls_self(tls);
+	if (self->kind == DR_PEER_COORDINATOR && dr_name_eq(&self->name, &c->conf.name))
+		return DR_OK;
+	return dr_fail(e, DR_E_CERT, "%s is the certificate of %s/%s, this file is of coordinator/%s; issue one by "
+		       "`drcoordctl pki issue --kind coordinator --name %s`", c->conf.tls.cert,
+		       dr_peer_kind_name(self->kind), self->name.s, c->conf.name.s, c->conf.name.s);
+}
+
+/* Certificates that would not do at a start do not replace those that do. */
+static enum dr_err reload(struct dr_coord *c, struct dr_error *e)
+{
+	struct dr_tls_files files = { c->conf.tls.ca, c->conf.tls.cert, c->conf.tls.key };
+	struct dr_tls *fresh = NULL;
+	enum dr_err rv = dr_tls_open(&fresh, &files, e);
+	if (rv != DR_OK)
+		return rv;
+	rv = check_identity(c, fresh, e);
+	dr_tls_close(fresh);
+	return rv == DR_OK ? dr_tls_reload(c->tls, e) : rv;
+}
+
 static void on_signal(uv_signal_t *s, int signum)
 {
 	struct dr_coord *c = s->data;
 	struct dr_error e;
 	if (signum == SIGHUP) {
-		if (dr_tls_reload(c->tls, &e) != DR_OK)
+		if (reload(c, &e) != DR_OK)
 			dr_log(DR_LOG_ERROR, "tls.reload", "why=\"%s\" kept=old", e.msg);
 		else
 			dr_log(DR_LOG_INFO, "tls.reload", "expires=%lld", (long long)dr_tls_expires(c->tls));
@@ -141,16 +164,6 @@ static enum dr_err start_signals(struct dr_coord *c, struct dr_error *e)
 			return dr_fail(e, DR_E_INTERNAL, "cannot watch signal %d", want[i].signum);
 	}
 	return DR_OK;
-}
-
-static enum dr_err check_identity(const struct dr_coord *c, struct dr_error *e)
-{
-	const struct dr_identity *self = dr_tls_self(c->tls);
-	if (self->kind == DR_PEER_COORDINATOR && dr_name_eq(&self->name, &c->conf.name))
-		return DR_OK;
-	return dr_fail(e, DR_E_CERT, "%s is the certificate of %s/%s, this file is of coordinator/%s; issue one by "
-		       "`drcoordctl pki issue --kind coordinator --name %s`", c->conf.tls.cert,
-		       dr_peer_kind_name(self->kind), self->name.s, c->conf.name.s, c->conf.name.s);
 }
 
 /* Two processes on one log would destroy it.  Held until the process ends. */
@@ -179,7 +192,7 @@ static enum dr_err prepare(struct dr_coord *c, const struct arguments *args, str
 	if (rv == DR_OK)
 		rv = dr_tls_open(&c->tls, &files, e);
 	if (rv == DR_OK)
-		rv = check_identity(c, e);
+		rv = check_identity(c, c->tls, e);
 	if (rv == DR_OK)
 		rv = lock_data(c, e);
 	if (rv == DR_OK)

@@ -284,6 +284,10 @@ def signals(cluster):
         f.write("garbage\n")
     daemon.process.send_signal(signal.SIGHUP)
     eventually("the refusal", lambda: "kept=old" in daemon.said())
+    for end in (".key", ".crt"):
+        shutil.copy(cluster.path("c-b" + end), cluster.path("c-a" + end))
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually("another name to be refused too", lambda: daemon.said().count("kept=old") == 2)
     eventually("it to go on", cluster.status)
     expect(daemon.is_running(), "it to run on")
     daemon.process.send_signal(signal.SIGTERM)

@@ -151,6 +151,11 @@ static void test_listens(void **state)
 		nothing_follows(&l);
 	}
 	assert_true(dr_core_recover_heard(l.c));
+	l.c->view.service[0].member[0].report.lease_left_ms = 9000;
+	assert_false(dr_core_recover_heard(l.c));
+	l.now += 9100;
+	tick(&l);
+	assert_true(dr_core_recover_heard(l.c));
 	struct dr_core_event ev = { .kind = DR_EV_RENEW,
 				    .service = name_of("orders"),
 				    .member = name_of("pg-a"),
