@@ -8,7 +8,7 @@ from cluster import member_of
 from faults import A
 from net import SITES
 from scene import (all_joined, case, eventually, events_of, expect, joined, kill_all, kill_node, kill_primary,
-                   new_acks, verdict)
+                   new_acks, settled_set, verdict)
 
 B, C = "az-b", "az-c"
 
@@ -16,12 +16,6 @@ B, C = "az-b", "az-c"
 def sync_members(stand, site=A):
     """The standbys that a site's server waits for."""
     return sorted(n for n, state in stand.pg.streaming(site).items() if state in ("sync", "quorum"))
-
-
-def settled_set(stand):
-    """The members of which an acknowledged row is sure to be with one; None while that changes."""
-    service = stand.cluster.service()
-    return service.get("sync", {}).get("set") if service.get("sync_settled") else None
 
 
 @case("sync-replace")
@@ -71,8 +65,9 @@ def promote_then_second_death(scenes):
         plan = stand.cluster.service().get("plan") or {}
         if plan.get("reason") == "too_few_positions":
             return "asked"
-        acks = [s for s in SITES if s != first and stand.writers.read().first_ack(stand.address(s), stand.fault)]
-        return "moved" if acks else None
+        log = stand.writers.read()
+        acks = [log.first_ack(stand.address(s), stand.fault) for s in SITES if s != first]
+        return "moved" if any(acks) else None
     how = eventually(stand, "a question, or a row acknowledged elsewhere", asked_or_moved, 40)
     stand.cluster.start_guard(first)
     end = all_joined(stand)
@@ -88,7 +83,7 @@ def checkpointed(stand, site):
 
 @case("furthest-wins")
 def furthest_wins(scenes):
-    """Two failovers in short succession: of the others the one with all rows takes over, not a rejoined one."""
+    """A second failover soon after the first: who has all rows takes over, not one that rejoined and lags."""
     stand = scenes.up(cooldown="1s")
     kill_primary(stand)
     first = stand.first_new_ack(20)[1]
@@ -98,7 +93,7 @@ def furthest_wins(scenes):
     eventually(stand, "the promise to rest on the third alone",
                lambda: settled_set(stand) == [member_of(third)])
     stand.pg.sql(first, "CHECKPOINT")
-    eventually(stand, "pg-a to know its timeline from a checkpoint", lambda: checkpointed(stand, A))
+    eventually(stand, "pg-a to know its timeline", lambda: checkpointed(stand, A))
     stand.lab.network.cut([(first, A)])
     new_acks(stand, first)
     time.sleep(0.5)
@@ -116,9 +111,31 @@ def member_from_nothing(scenes):
     """A standby whose data is gone is cloned while the clients write."""
     stand = scenes.up()
     kill_node(stand, C)
-    eventually(stand, "the server of c to be gone", lambda: not stand.pg.processes(C))
     shutil.rmtree(stand.pg.data[C])
     stand.cluster.start_guard(C)
     eventually(stand, "pg-c to be built anew", lambda: joined(stand, C), 90)
     all_joined(stand)
     return verdict(stand, [A])
+
+
+@case("standby-comes-late")
+def standby_comes_late(scenes):
+    """A host down during the adopt, and another during a change of epoch, count once they are back."""
+    stand = scenes.stand()
+    stand.up(adopt=False)
+    eventually(stand, "agent-c to run", lambda: {"agent-c", "guard-c"} <= stand.cluster.pids().keys())
+    kill_node(stand, C)
+    stand.adopt(sync={"k": 1, "set_max": 2}, cooldown="1s")
+    stand.start_writers()
+    expect(settled_set(stand) == ["pg-b"], "pg-b alone at first", settled_set(stand))
+    stand.cluster.start_guard(C)
+    both = ["pg-b", "pg-c"]
+    eventually(stand, "pg-c to count", lambda: settled_set(stand) == both, 60)
+    kill_node(stand, B)
+    kill_primary(stand)  # with one position of two known: the old server has to come back
+    end = stand.first_new_ack(30, in_place=True)[1]
+    stand.cluster.start_guard(B)
+    others = [member_of(site) for site in SITES if site != end]
+    eventually(stand, "both others to count", lambda: settled_set(stand) == others, 60)
+    all_joined(stand)
+    return verdict(stand, [A] if end == A else [A, end])

@@ -82,11 +82,13 @@ def eventually(stand, what, check, seconds=30, every=0.1):
 def kill_node(stand, site):
     """Kill guard, agent and server of a site's database host."""
     pids = stand.cluster.pids()
-    names = [n for n in (f"guard-{letter(site)}", f"agent-{letter(site)}") if n in pids]
-    victims = [pids[n] for n in names] + stand.pg.processes(site)
+    ours = [pids[n] for n in (f"agent-{letter(site)}", f"guard-{letter(site)}") if n in pids]
+    servers = stand.pg.processes(site)
     stand.fault_at()
-    kill_all(victims)
-    kill_all(stand.pg.processes(site))
+    kill_all(ours, signal.SIGSTOP)  # else one brings the other back in between
+    kill_all(ours + servers)
+    eventually(stand, f"the server in {site} to be gone", lambda: kill_all(stand.pg.processes(site)) or
+               not stand.pg.processes(site))
 
 
 def kill_primary(stand):
@@ -118,6 +120,12 @@ def joined(stand, member_site):
     service = stand.cluster.service()
     primary = service.get("primary")
     return bool(primary) and member_of(member_site) in stand.pg.streaming(site_of(primary))
+
+
+def settled_set(stand):
+    """The members of which an acknowledged row is sure to be with one; None while that changes."""
+    service = stand.cluster.service()
+    return service.get("sync", {}).get("set") if service.get("sync_settled") else None
 
 
 def all_joined(stand, seconds=90):

@@ -55,8 +55,8 @@ class Stand:
         self.dns.create()
         self.say("DNS: BIND in b, Knot in c, each primary of its own copy of the zone")
 
-    def up_drcoord(self):
-        """Certificates, files, coordinators, guards with agents."""
+    def up_drcoord(self, guard_env=None):
+        """Certificates, files, coordinators, guards with agents; guard_env: more environment, by site."""
         self.cluster.make_pki()
         for site in SITES:
             self.cluster.coordinator_file(site)
@@ -65,7 +65,7 @@ class Stand:
         leader = self.cluster.wait_leader()
         self.say(f"drcoordd: three coordinators, leader in {leader}")
         for site in SITES:
-            self.cluster.start_guard(site)
+            self.cluster.start_guard(site, (guard_env or {}).get(site))
 
     def adopt(self, **changes):
         """Apply the spec and take the service over; wait until it is at rest."""
