@@ -138,6 +138,20 @@ void w_promoted(struct world *w, uint32_t mi)
 		w_violation(w, "%u acknowledged writes are lost", lost);
 }
 
+void w_check_kept(struct world *w)
+{
+	static uint8_t has[W_WAL_MAX];
+	const struct w_server *p = &w->m[w_repl(w)->holder].server;
+	uint32_t lost = 0;
+	memset(has, 0, sizeof(has));
+	for (uint32_t i = 0; i < p->n; i++)
+		has[p->wal[i]] = 1;
+	for (uint32_t i = 0; i < w->next_write; i++)
+		lost += w->acked[i] != 0 && !has[i] ? 1u : 0u;
+	if (lost != 0 && w->service.durability == DR_DURABILITY_SYNC && !w->loss_allowed)
+		w_violation(w, "%u acknowledged writes are not with the primary at the end", lost);
+}
+
 static bool member_well(struct world *w, const struct dr_service *s, uint32_t m, char *why, size_t cap)
 {
 	const struct w_server *v = &w->m[m].server;

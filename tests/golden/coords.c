@@ -424,17 +424,18 @@ static void healed(struct world *w, struct w_timer *t)
 {
 	(void)t;
 	w_elect(w);
+	if (w->leader < 0)
+		return;
 	w_catch_up(w);
 	for (uint32_t i = 0; i < w->coords; i++) {
 		struct w_coordinator *c = &w->c[i];
-		if (c->core == NULL || !c->raft_leads || w->leader == (int)i ||
-		    !w_reaches(w, w->c[w->leader].site, c->site))
+		bool deposed = c->core != NULL && c->raft_leads && w->leader != (int)i;
+		if (!deposed || !w_reaches(w, w->c[w->leader].site, c->site))
 			continue;
 		struct w_timer down = { .a = i, .b = c->life, .u = c->term };
 		step_down(w, &down);
 	}
-	if (w->leader >= 0)
-		announce(w, (uint32_t)w->leader);
+	announce(w, (uint32_t)w->leader);
 }
 
 void w_healed(struct world *w)

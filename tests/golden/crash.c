@@ -129,21 +129,6 @@ static bool settle(struct world *w, const struct story *s, struct crash *x, char
 	return false;
 }
 
-/* Whatever was acknowledged is with the primary now. */
-static void check_kept(struct world *w)
-{
-	static uint8_t has[W_WAL_MAX];
-	const struct w_server *p = &w->m[w_repl(w)->holder].server;
-	uint32_t lost = 0;
-	memset(has, 0, sizeof(has));
-	for (uint32_t i = 0; i < p->n; i++)
-		has[p->wal[i]] = 1;
-	for (uint32_t i = 0; i < w->next_write; i++)
-		lost += w->acked[i] != 0 && !has[i] ? 1u : 0u;
-	if (lost != 0)
-		w_violation(w, "%u acknowledged writes are not with the primary at the end", lost);
-}
-
 /* Play once; how many commands were met at most. */
 static uint32_t play(const struct story *s, struct crash *x, FILE *out)
 {
@@ -166,7 +151,7 @@ static uint32_t play(const struct story *s, struct crash *x, FILE *out)
 		s->begin(w);
 	bool well = settle(w, s, x, why, sizeof(why));
 	if (well)
-		check_kept(w);
+		w_check_kept(w);
 	runs++;
 	if (!well || w->violations > 0) {
 		failures++;

@@ -106,26 +106,12 @@ static void do_cluster(struct script *s)
 	s->w = w_new(&o, s->out);
 }
 
-static void kill_node(struct world *w, uint32_t m)
-{
-	w_guard_kill(w, m);
-	w_agent_kill(w, m);
-	if (w->m[m].server.state != DR_SERVER_STOPPED)
-		w_server_set(w, m, DR_SERVER_STOPPED, true);
-}
-
-static void start_node(struct world *w, uint32_t m)
-{
-	w->m[m].guard = true;
-	w_agent_start(w, m);
-}
-
 static void site(struct world *w, uint32_t site_ix, bool up)
 {
 	w_cut(w, site_ix, !up);
 	for (uint32_t i = 0; i < w->members; i++) {
 		if (w->m[i].site == site_ix)
-			(up ? start_node : kill_node)(w, i);
+			w_node(w, i, up);
 	}
 	for (uint32_t i = 0; i < w->coords; i++) {
 		if (w->c[i].site == site_ix)
@@ -163,19 +149,9 @@ static void do_kill(struct script *s, bool kill)
 	else if (strcmp(what, "guard") == 0)
 		(kill ? w_guard_kill : guard_back)(w, m);
 	else if (strcmp(what, "node") == 0)
-		(kill ? kill_node : start_node)(w, m);
+		w_node(w, m, !kill);
 	else
 		wrong(s, "kill what?");
-}
-
-static void after_cut(struct world *w)
-{
-	for (uint32_t i = 0; i < w->coords; i++)
-		memset(w->c[i].sent, 0, sizeof(w->c[i].sent));
-	for (uint32_t i = 0; i < w->members; i++) {
-		if (w->m[i].leader >= 0 && !w_reaches(w, w->m[i].site, w->c[w->m[i].leader].site))
-			w->m[i].leader = -1;
-	}
 }
 
 static void do_cut(struct script *s, bool cut, bool one_way)
@@ -191,10 +167,8 @@ static void do_cut(struct script *s, bool cut, bool one_way)
 		w->cut[a][b] = cut;
 	else
 		w_cut(w, a, cut);
-	after_cut(w);
-	if (cut)
-		w_leader_lost(w);
-	else
+	w_cut_changed(w);
+	if (!cut)
 		w_healed(w);
 }
 

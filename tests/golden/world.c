@@ -119,6 +119,35 @@ void w_cut(struct world *w, uint32_t site, bool on)
 	}
 }
 
+void w_cut_changed(struct world *w)
+{
+	for (uint32_t i = 0; i < w->coords; i++)
+		memset(w->c[i].sent, 0, sizeof(w->c[i].sent));
+	for (uint32_t i = 0; i < w->members; i++) {
+		struct w_member *m = &w->m[i];
+		if (m->leader >= 0 && !w_reaches(w, m->site, w->c[m->leader].site))
+			m->leader = -1;
+	}
+	w_leader_lost(w);
+}
+
+void w_node(struct world *w, uint32_t m, bool up)
+{
+	if (up) {
+		w->m[m].guard = true;
+		if (w->m[m].alive) {
+			struct dr_agent_event ev = { .kind = DR_AG_GUARD, .alive = true };
+			w_agent_event(w, m, &ev);
+		}
+		w_agent_start(w, m);
+		return;
+	}
+	w_guard_kill(w, m);
+	w_agent_kill(w, m);
+	if (w->m[m].server.state != DR_SERVER_STOPPED)
+		w_server_set(w, m, DR_SERVER_STOPPED, true);
+}
+
 static void name_set(struct dr_name *n, const char *prefix, uint32_t i)
 {
 	char text[16];

@@ -180,6 +180,10 @@ bool w_reaches(const struct world *w, uint32_t from, uint32_t to);
 void w_say(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void w_cut(struct world *w, uint32_t site, bool on);
 void w_healed(struct world *w);
+/* After cuts were changed by hand: sessions end, leaders step down, others are elected. */
+void w_cut_changed(struct world *w);
+/* Server, agent and guard of a member die or are started. */
+void w_node(struct world *w, uint32_t m, bool up);
 uint32_t w_site_find(const struct world *w, const char *name);
 uint32_t w_member_find(const struct world *w, const char *name);
 uint32_t w_coord_find(const struct world *w, const char *name);
@@ -223,6 +227,8 @@ void w_promoted(struct world *w, uint32_t m); /* check.c */
 void w_check(struct world *w);
 void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 void w_violation(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whatever was acknowledged must be with the primary (under sync, unless the loss was accepted). */
+void w_check_kept(struct world *w);
 /* Whether all is well again: a primary that takes writes, no plan, every living member follows. */
 bool w_healthy(struct world *w, char *why, size_t cap);
 
