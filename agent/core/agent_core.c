@@ -106,19 +106,27 @@ static bool needs_lease(const struct dr_agent_core *c)
 	return dr_order_needs_lease(o->core.kind) || (adopting(c) && dr_name_eq(&o->target, &c->self));
 }
 
+static bool lease_is_fresh(const struct dr_agent_core *c)
+{
+	/* Asked for after the order came (rule 4): an older lease of a lower epoch says nothing. */
+	return c->lease_epoch == c->journal.epoch && c->lease_sent_ms >= c->accepted_ms &&
+	       c->lease_until_ms > c->now_ms + c->timing.fence_budget_ms;
+}
+
 /* The accepted order begins when what it rests on is there. */
 static void watch_order(struct dr_agent_core *c, struct dr_agent_decision *out)
 {
+	if (c->op_running && needs_lease(c) && !lease_is_fresh(c)) {
+		/* It may not go on without; what it has done so far is judged by the server's state. */
+		out->cancel_op = true;
+		c->op_running = false;
+		c->op_wanted = true;
+	}
 	if (!c->op_wanted || c->op_running)
 		return;
 	enum dr_order_kind kind = c->journal.order.core.kind;
-	if (needs_lease(c)) {
-		/* Asked for after the order came (rule 4): an older lease of a lower epoch says nothing. */
-		bool fresh = c->lease_epoch == c->journal.epoch && c->lease_sent_ms >= c->accepted_ms &&
-			     c->lease_until_ms > c->now_ms + c->timing.fence_budget_ms;
-		if (!fresh)
-			return;
-	}
+	if (needs_lease(c) && !lease_is_fresh(c))
+		return;
 	bool on_primary = kind == DR_ORDER_WRITABLE || kind == DR_ORDER_SYNC_SET || kind == DR_ORDER_PREPARED ||
 			  kind == DR_ORDER_ADOPTED || kind == DR_ORDER_RELEASED || kind == DR_ORDER_FENCED;
 	if (!on_primary && c->server == DR_SERVER_PRIMARY) {
@@ -138,6 +146,8 @@ static void op_ended(struct dr_agent_core *c, const struct dr_order_result *r, s
 	c->journal.done = *r;
 	if (r->outcome == DR_OUTCOME_DONE)
 		dr_agent_role_after(c, out);
+	else
+		dr_agent_not_adopted(c, out);
 	out->journal = true;
 	out->answer = true;
 	out->answer_result = *r;

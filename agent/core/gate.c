@@ -95,7 +95,16 @@ void dr_agent_gate_cancel(struct dr_agent_core *c, uint64_t number, struct dr_ag
 	c->op_wanted = false;
 	c->journal.done = (struct dr_order_result){ .number = number, .epoch = c->journal.epoch,
 						    .outcome = DR_OUTCOME_FAILED, .code = DR_E_CANCELLED };
+	dr_agent_not_adopted(c, out);
 	out->journal = true;
+}
+
+void dr_agent_not_adopted(struct dr_agent_core *c, struct dr_agent_decision *out)
+{
+	if (c->journal.managed || c->journal.order.core.kind != DR_ORDER_ADOPTED)
+		return;
+	dr_agent_lease_drop(c);
+	out->disarm = true;
 }
 
 void dr_agent_role_after(struct dr_agent_core *c, struct dr_agent_decision *out)

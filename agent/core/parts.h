@@ -9,6 +9,8 @@ void dr_agent_gate(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 void dr_agent_gate_cancel(struct dr_agent_core *c, uint64_t number, struct dr_agent_decision *out);
 /* The role that follows from an order that was done. */
 void dr_agent_role_after(struct dr_agent_core *c, struct dr_agent_decision *out);
+/* An adoption that came to nothing: the server is not ours, so nothing may end it. */
+void dr_agent_not_adopted(struct dr_agent_core *c, struct dr_agent_decision *out);
 
 /* lease.c */
 void dr_agent_renew(struct dr_agent_core *c, bool wanted, struct dr_agent_decision *out);

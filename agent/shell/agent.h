@@ -50,6 +50,7 @@ struct dr_member_op {
 	struct dr_order_result result;
 	struct dr_pg_job job;
 	bool job_running, adapter_running, stop_waits;
+	uint64_t job_number, adapter_number; /* the order that each was started for */
 	uint64_t started_ms;     /* when the server was last started by this op; 0: not yet */
 };
 

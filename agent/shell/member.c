@@ -22,24 +22,6 @@ static const char *name_of(const struct dr_member *m)
 	return m->conf->member.s;
 }
 
-/* ---- events in, decisions out */
-
-void dr_member_event(struct dr_member *m, struct dr_agent_event *ev)
-{
-	struct dr_agent_decision d;
-	if (!m->open)
-		return; /* it is told at its opening */
-	ev->now_ms = dr_clock_boot_ms();
-	dr_agent_core_step(&m->core, ev, &d);
-	carry_out(m, &d);
-}
-
-static void on_wake(uv_timer_t *t)
-{
-	struct dr_agent_event ev = { .kind = DR_AG_TICK };
-	dr_member_event(t->data, &ev);
-}
-
 static bool write_journal(struct dr_member *m)
 {
 	struct dr_buf b;
@@ -52,6 +34,34 @@ static bool write_journal(struct dr_member *m)
 		return true;
 	dr_log(DR_LOG_ERROR, "journal.failed", "member=%s why=\"%s\"", name_of(m), e.msg);
 	return false;
+}
+
+/* ---- events in, decisions out */
+
+void dr_member_event(struct dr_member *m, struct dr_agent_event *ev)
+{
+	struct dr_agent_decision d;
+	if (!m->open)
+		return; /* it is told at its opening */
+	struct dr_agent_core before = m->core;
+	ev->now_ms = dr_clock_boot_ms();
+	dr_agent_core_step(&m->core, ev, &d);
+	if (d.journal && !write_journal(m)) {
+		/* What could not be made to last has not happened; what protects the data happens all the same. */
+		enum dr_fence_how how = d.fence;
+		bool fencing = m->core.fencing;
+		m->core = before;
+		m->core.now_ms = ev->now_ms;
+		m->core.fencing = fencing;
+		d = (struct dr_agent_decision){ .fence = how };
+	}
+	carry_out(m, &d);
+}
+
+static void on_wake(uv_timer_t *t)
+{
+	struct dr_agent_event ev = { .kind = DR_AG_TICK };
+	dr_member_event(t->data, &ev);
 }
 
 static void send_result(struct dr_member *m, const struct dr_order_result *r)
@@ -94,8 +104,11 @@ static struct dr_report make_report(struct dr_member *m)
 			       .order_seen = j->order_seen, .server = m->server, .crashed = m->core.crashed,
 			       .guard_alive = dr_guard_link_alive(&m->agent->guard),
 			       .lease_left_ms = (uint32_t)dr_agent_lease_left_ms(&m->core), .last = j->done };
+	const struct dr_timing *tm = &m->agent->timing;
+	uint64_t look_ms = 2 * ((uint64_t)tm->probe_ms + tm->probe_deadline_ms);
 	bool up = m->server == DR_SERVER_PRIMARY || m->server == DR_SERVER_STANDBY;
-	if (up && m->probed_ms != 0) {
+	/* What was seen longer ago says nothing: the leader dates it by when the report came. */
+	if (up && m->probed_ms != 0 && dr_clock_boot_ms() <= m->probed_ms + look_ms) {
 		const struct dr_evidence *s = &m->seen;
 		r.system_id = s->system_id;
 		r.timeline = s->timeline;
@@ -168,11 +181,6 @@ static void start_standby(struct dr_member *m)
 
 static void carry_out(struct dr_member *m, const struct dr_agent_decision *d)
 {
-	if (d->journal && !write_journal(m)) {
-		/* What could not be made to last must not be acted on: the leader's order runs into its limit. */
-		m->core.op_wanted = false;
-		return;
-	}
 	if (d->disarm)
 		dr_guard_disarm(&m->agent->guard, m->slot);
 	if (d->arm)
@@ -414,7 +422,8 @@ enum dr_err dr_member_open(struct dr_member *m, struct dr_agent *a, const struct
 		rv = open_sessions(m, e);
 	if (rv != DR_OK)
 		return rv;
-	uint64_t until_ms = seen.armed && seen.kills == 0 ? seen.deadline_ns / 1000000u : 0;
+	bool killed = seen.kills != 0 && seen.kill_epoch == seen.epoch;
+	uint64_t until_ms = seen.armed && !killed ? seen.deadline_ns / 1000000u : 0;
 	dr_agent_core_init(&m->core, &conf->member, &j, &a->timing, random[1] | 1, seen.epoch, until_ms, dr_clock_boot_ms());
 	if (j.timing.ttl_ms != 0)
 		a->timing = j.timing;

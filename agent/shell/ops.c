@@ -103,6 +103,10 @@ static void stage_stopped(struct dr_supervisor *s, bool proved, const struct dr_
 	m->op.stop_waits = false;
 	if (!m->op.running)
 		return;
+	if ((enum stage)m->op.stages[m->op.at] != STOP) {
+		run_stage(m); /* asked for by an order before this one */
+		return;
+	}
 	if (!proved) {
 		if (e != NULL && e->code == DR_E_CANCELLED)
 			return; /* another stop took over; it pokes us */
@@ -201,8 +205,8 @@ static void job_done(struct dr_pg_job *j, const struct dr_error *e)
 {
 	struct dr_member *m = j->ctx;
 	m->op.job_running = false;
-	if (!m->op.running) {
-		/* Cancelled; a newer order may wait for the place. */
+	if (!m->op.running || m->op.job_number != m->op.number) {
+		/* Of another order; a newer one may wait for the place. */
 		dr_member_op_poke(m);
 		return;
 	}
@@ -227,10 +231,12 @@ static void start_job(struct dr_member *m, enum dr_pg_job_kind kind)
 	m->op.job.deadline_ms = (uint32_t)(m->op.until_ms > now + 1000 ? m->op.until_ms - now : 1000);
 	m->op.job.done = job_done;
 	m->op.job.ctx = m;
-	if (dr_pg_job_start(&m->op.job, m->agent->loop, &m->agent->cgroups, &e) == DR_OK)
+	if (dr_pg_job_start(&m->op.job, m->agent->loop, &m->agent->cgroups, &e) == DR_OK) {
 		m->op.job_running = true;
-	else
+		m->op.job_number = m->op.number;
+	} else {
 		fail(m, &e);
+	}
 }
 
 static void stage_TARGETED(struct dr_member *m)
@@ -318,7 +324,7 @@ static void adapter_done(struct dr_op *op, const struct dr_error *e)
 {
 	struct dr_member *m = op->ctx;
 	m->op.adapter_running = false;
-	if (!m->op.running) {
+	if (!m->op.running || m->op.adapter_number != m->op.number) {
 		dr_member_op_poke(m);
 		return;
 	}
@@ -352,6 +358,7 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 	memcpy(m->work_op.args.peer, o->sync_member, sizeof(o->sync_member));
 	if (dr_session_start(&m->work, &m->work_op, &e) == DR_OK) {
 		m->op.adapter_running = true;
+		m->op.adapter_number = m->op.number;
 	} else if (e.code == DR_E_BUSY) {
 		look_again(m);
 	} else {

@@ -94,6 +94,10 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 		m->frozen_epoch = s->epoch;
 		m->frozen_position = res->position;
 		m->frozen_timeline = res->timeline;
+		/* It has received all of the target's, so it is on the target's timeline, whatever its files say yet. */
+		if (o->kind == DR_ORDER_CAUGHT_UP && o->target < DR_MEMBERS_MAX &&
+		    s->member[o->target].frozen_timeline > m->frozen_timeline)
+			m->frozen_timeline = s->member[o->target].frozen_timeline;
 		m->joined_epoch = 0;
 		break;
 	case DR_ORDER_WRITABLE:
@@ -114,6 +118,8 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 	case DR_ORDER_ADOPTED:
 		if (cmd->member == s->holder)
 			m->joined_epoch = s->epoch;
+		else if (m->unproved_epoch != 0)
+			proved(r, s, cmd, DR_PROOF_AGENT); /* its agent runs it as a standby from now on */
 		break;
 	case DR_ORDER_COMPARED:
 		m->divergence = res->divergence;

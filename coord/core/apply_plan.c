@@ -16,6 +16,12 @@ struct dr_plan *dr_service_plan(struct dr_service *s, uint64_t id)
 	return NULL;
 }
 
+bool dr_plan_may_end(const struct dr_plan *p)
+{
+	bool left_of_bar = p->bar >= p->steps || p->at < p->bar;
+	return left_of_bar || (p->state == DR_PLAN_ASKING && p->step[p->at] == DR_STEP_PROMOTE);
+}
+
 static void close_plan(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd,
 		       bool success)
 {
@@ -284,11 +290,13 @@ void dr_apply_plan_close(struct dr_repl *r, struct dr_service *s, const struct d
 		return;
 	}
 	/* A person may give up only what can still be undone. */
-	if (cmd->request != 0 && p->kind != DR_PLAN_REJOIN && p->bar < p->steps && p->at >= p->bar) {
+	if (cmd->request != 0 && p->kind != DR_PLAN_REJOIN && !dr_plan_may_end(p)) {
 		dr_request_remember(r, cmd, DR_REASON_PAST_THE_BAR, p->id);
 		return;
 	}
 	uint64_t id = p->id;
+	if (p->kind == DR_PLAN_ADOPT && !cmd->flag)
+		s->managed = false; /* nothing was taken over; agents that hold something are told to let go */
 	if (p->kind == DR_PLAN_REJOIN)
 		memset(&s->member[p->member].order, 0, sizeof(s->member[p->member].order));
 	else

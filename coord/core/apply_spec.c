@@ -24,6 +24,9 @@ static dr_member_ix spec_member_find(const struct dr_spec_service *s, const stru
 /* A member may leave the spec only when nothing rests on it. */
 static bool member_may_go(const struct dr_service *s, dr_member_ix m)
 {
+	const struct dr_plan *p = &s->plan;
+	if (p->id != 0 && (p->candidate == m || p->source == m || p->wanted == m || p->old == m))
+		return false;
 	return s->holder != m && s->last_holder != m && s->member[m].unproved_epoch == 0 &&
 	       !dr_set_has(s->sync.set, m) && !dr_set_has(s->next.set, m);
 }
@@ -69,8 +72,10 @@ static void merge_members(struct dr_service *s, const struct dr_spec_service *wa
 					     : spec_member_find(want, &s->spec.member[m].name);
 		if (known != DR_MEMBER_NONE)
 			merged[m] = want->member[known];
-		else
+		else {
 			s->member[m] = (struct dr_member_repl){ .order_last = s->member[m].order_last };
+			memset(&s->rejoin[m], 0, sizeof(s->rejoin[m]));
+		}
 	}
 	for (dr_member_ix w = 0; w < DR_MEMBERS_MAX; w++) {
 		if (want->member[w].name.s[0] == '\0' ||

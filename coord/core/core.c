@@ -66,9 +66,6 @@ static void incident_think(struct dr_think *t)
 	if (!t->s->managed || t->proposed)
 		return;
 	enum dr_reason why = dr_incident(t, &a);
-	/* A holder that no plan promotes any more (given up after it was chosen) is no primary. */
-	if (why == DR_REASON_NONE && t->s->primary_epoch != t->s->epoch)
-		why = DR_REASON_NO_PRIMARY;
 	if (why == DR_REASON_NONE || automatic_failover(t, why) != DR_REASON_NONE)
 		return;
 	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_PLAN_OPEN);

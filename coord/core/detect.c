@@ -89,6 +89,9 @@ enum dr_reason dr_incident(const struct dr_think *t, uint64_t *a)
 	*a = 0;
 	if (t->s->holder == DR_MEMBER_NONE)
 		return DR_REASON_NO_PRIMARY;
+	/* A holder that no plan promotes any more (given up after it was chosen) is no primary. */
+	if (t->s->plan.id == 0 && t->s->primary_epoch != t->s->epoch)
+		return DR_REASON_NO_PRIMARY;
 	switch (dr_core_verdict(t->c, t->ix, t->s->holder, &silent)) {
 	case DR_VERDICT_FAILED:
 		return DR_REASON_SERVER_FAILED;

@@ -50,7 +50,7 @@ void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	const struct dr_service *s = &c->repl.service[ix];
 	struct dr_service_view *v = &c->view.service[ix];
 	dr_member_ix m = dr_service_member_find(s, ev->member.s);
-	if (m == DR_MEMBER_NONE || !s->managed || s->holder != m || s->epoch != ev->epoch || v->declaring)
+	if (m == DR_MEMBER_NONE || s->holder != m || s->epoch != ev->epoch || v->declaring)
 		return;
 	v->member[m].renewed_ms = ev->now_ms;
 	if (!v->renewal_waits)

@@ -54,7 +54,8 @@ struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p
 	if (mr->order.number != 0 && mr->order.kind == o.kind && mr->order.plan == o.plan &&
 	    mr->order.sync == o.sync && mr->order.k == o.k && mr->order.target == o.target)
 		return waits;
-	if (must_wait(t, p, &mr->order, &o))
+	/* Letting go of a server waits for no upkeep: its lease runs meanwhile. */
+	if (o.kind != DR_ORDER_RELEASED && must_wait(t, p, &mr->order, &o))
 		return waits;
 	/* Upkeep outside any plan has nobody to ask: it is tried again and again, ever more rarely. */
 	if (p != NULL && mr->fails >= FAILS_MAX)
@@ -151,7 +152,7 @@ static void stuck(struct dr_think *t, const struct dr_plan *p, enum dr_reason re
 	const struct dr_step_row *row = dr_step_row(p->step[p->at]);
 	enum dr_if_stuck then = row != NULL ? row->if_stuck : DR_STUCK_HOLD;
 	/* A switch without its old primary is over; what remains is a failover, which needs no person. */
-	if (reason == DR_REASON_OLD_VANISHED)
+	if (reason == DR_REASON_OLD_VANISHED || reason == DR_REASON_PRIMARY_HEALTHY)
 		then = DR_STUCK_ABORT;
 	switch (then) {
 	case DR_STUCK_ABORT:

@@ -19,21 +19,24 @@ void dr_follow_think(struct dr_think *t)
 	const struct dr_plan *p = &s->plan;
 	if (s->holder == DR_MEMBER_NONE || s->last_holder != s->holder)
 		return;
-	if (p->id != 0 && p->at < p->bar)
-		return;
+	if (p->id == 0 || p->at < p->bar)
+		return; /* without a plan, whoever does not follow rejoins by one of its own */
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && !t->proposed; m++) {
 		const struct dr_member_repl *mr = &s->member[m];
 		if (!named(t, m) || m == s->holder || mr->unproved_epoch != 0 || !dr_heard(t, m))
 			continue;
 		bool was_frozen = mr->frozen_epoch == s->epoch && m != p->old;
-		bool planned = p->id != 0 && p->kind == DR_PLAN_SWITCHOVER;
+		bool planned = p->kind == DR_PLAN_SWITCHOVER;
 		bool after_clean_stop = planned && m == p->old && s->primary_epoch == s->epoch &&
 					mr->frozen_epoch == s->epoch;
 		bool followed_old = planned && m != p->old && mr->joined_epoch + 1 == s->epoch;
 		if (!was_frozen && !after_clean_stop && !followed_old)
 			continue;
+		/* Whoever could not follow as it is needs a rejoin plan: this must not take its turn again and again. */
+		if (s->rejoin[m].id != 0 || (p->id == 0 && mr->fails > 0))
+			continue;
 		struct dr_order_core o = { .kind = DR_ORDER_FOLLOWING, .target = s->holder };
-		(void)dr_order_want(t, p->id != 0 ? p : NULL, m, o);
+		(void)dr_order_want(t, p, m, o);
 	}
 }
 

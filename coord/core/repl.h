@@ -134,6 +134,9 @@ dr_member_set dr_service_members(const struct dr_service *s);
 const struct dr_request_done *dr_repl_request_find(const struct dr_repl *r, uint64_t request);
 /* Event i, or NULL when it is not kept (any more, or yet). */
 const struct dr_event_record *dr_repl_event(const struct dr_repl *r, uint64_t index);
+/* Whether a person may give the plan up: left of the bar, or while nobody can be promoted by it (the next plan
+ * then fences its candidate first). */
+bool dr_plan_may_end(const struct dr_plan *p);
 /* How many positions of the sync set must be known so that no acknowledged write is missed: |set| - k + 1. */
 uint32_t dr_sync_positions_needed(const struct dr_sync *s);
 

@@ -185,7 +185,7 @@ static struct refusal about_plan(struct dr_core *c, const struct dr_request *q, 
 			continue;
 		if (q->kind == DR_REQ_APPROVE && p->state != DR_PLAN_ASKING)
 			return because(DR_REASON_NOTHING_TO_APPROVE, p->id, 0);
-		if (q->kind == DR_REQ_ABORT && p->bar < p->steps && p->at >= p->bar)
+		if (q->kind == DR_REQ_ABORT && !dr_plan_may_end(p))
 			return because(DR_REASON_PAST_THE_BAR, p->id, 0);
 		cmd->kind = q->kind == DR_REQ_APPROVE ? DR_CMD_APPROVE : DR_CMD_PLAN_CLOSE;
 		cmd->service = i;

@@ -20,8 +20,20 @@ static bool is_frozen(const struct dr_think *t, dr_member_ix m)
 	return t->s->member[m].frozen_epoch == t->s->epoch;
 }
 
+/* What the plan was opened for may be over: verdicts expire, and a person may have approved an old question. */
+static bool is_well_again(const struct dr_think *t, const struct dr_plan *p)
+{
+	bool by_verdict = p->reason == DR_REASON_SERVER_FAILED || p->reason == DR_REASON_MEMBER_LOST ||
+			  p->reason == DR_REASON_RESTART;
+	uint64_t silent = 0;
+	return by_verdict && t->s->holder != DR_MEMBER_NONE && t->s->primary_epoch == t->s->epoch &&
+	       dr_core_verdict(t->c, t->ix, t->s->holder, &silent) == DR_VERDICT_OK;
+}
+
 static struct dr_step_outcome step_DECLARE(struct dr_think *t, const struct dr_plan *p)
 {
+	if (p->kind == DR_PLAN_FAILOVER && is_well_again(t, p))
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_PRIMARY_HEALTHY, 0, 0 };
 	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_DECLARE);
 	cmd.plan = p->id;
 	cmd.step = p->at;
@@ -148,6 +160,9 @@ static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_pl
 	uint64_t known = t->v->primary_position;
 	uint64_t lost = known > position ? known - position : 0;
 	bool automatic = p->reason != DR_REASON_OPERATOR;
+	if (!planned && s->spec.durability == DR_DURABILITY_ASYNC && t->v->primary_position_ms == 0 && automatic &&
+	    s->was_primary && !p->accept_loss)
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_LOSS_UNKNOWN, s->spec.rpo_bytes, 0 };
 	if (!planned && s->spec.durability == DR_DURABILITY_ASYNC && lost > s->spec.rpo_bytes && automatic &&
 	    !p->accept_loss)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_MAY_LOSE, lost, s->spec.rpo_bytes };
@@ -182,11 +197,19 @@ static struct dr_step_outcome catch_up_planned(struct dr_think *t, const struct 
 	return holds;
 }
 
+/* A position counts only on the same or a later timeline. */
+static bool has_all_of(const struct dr_member_repl *m, const struct dr_member_repl *source)
+{
+	if (m->frozen_timeline != source->frozen_timeline)
+		return m->frozen_timeline > source->frozen_timeline;
+	return m->frozen_position >= source->frozen_position;
+}
+
 static struct dr_step_outcome step_CATCH_UP(struct dr_think *t, const struct dr_plan *p)
 {
 	if (p->kind == DR_PLAN_SWITCHOVER)
 		return catch_up_planned(t, p);
-	if (p->source == DR_MEMBER_NONE || t->s->member[p->candidate].frozen_position >= p->position)
+	if (p->source == DR_MEMBER_NONE || has_all_of(&t->s->member[p->candidate], &t->s->member[p->source]))
 		return holds;
 	struct dr_order_core o = { .kind = DR_ORDER_CAUGHT_UP, .target = p->source, .position = p->position };
 	return dr_order_want(t, p, p->candidate, o);

@@ -72,6 +72,10 @@ struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bo
 		want.set = dr_set_with(want.set, m);
 	}
 	unsigned n = dr_set_count(want.set);
+	if (n < t->s->spec.sync_k && t->s->spec.when_alone == DR_ALONE_BLOCK) {
+		want.set = dr_set_without(dr_service_members(t->s), holder);
+		n = dr_set_count(want.set);
+	}
 	want.k = t->s->spec.sync_k < n ? t->s->spec.sync_k : n;
 	return want;
 }
@@ -129,7 +133,7 @@ static struct dr_sync target(struct dr_think *t)
 	dr_member_set lost = given_up(t, t->c->repl.timing.detect_after_ms);
 	if (s->spec.durability == DR_DURABILITY_ASYNC)
 		return want;
-	if (unfit(t) == 0)
+	if (unfit(t) == 0 || (s->next.k == 0 && want.k > 0))
 		return want;
 	if (lost == 0)
 		return s->next;
@@ -171,7 +175,10 @@ static void confirm(struct dr_think *t)
 		t->v->join_since_ms = t->c->view.now_ms;
 	}
 	if (s->next.k > 0) {
-		uint64_t from = t->v->join_since_ms + SETTLE_MS + t->c->repl.timing.probe_ms;
+		/* A report's look at the server is at most two probes and their deadlines old (agent/shell/member.c). */
+		const struct dr_timing *tm = &t->c->repl.timing;
+		uint64_t look_ms = 2 * ((uint64_t)tm->probe_ms + tm->probe_deadline_ms);
+		uint64_t from = t->v->join_since_ms + SETTLE_MS + look_ms;
 		if (hv->report_ms < from || hv->report.epoch != s->epoch || !dr_heard(t, s->holder))
 			return;
 		if (t->v->join_point == 0)

@@ -96,11 +96,13 @@ static enum dr_err restore(void *ctx, const uint8_t *data, size_t len, uint64_t 
 	dr_repl_init(fresh);
 	enum dr_err rv = dr_snapshot_decode(fresh, head, data, len, e);
 	if (rv == DR_OK) {
-		/* Only what is used is copied, so unused places stay untouched. */
-		(void)madvise(&c->core->repl, sizeof(c->core->repl), MADV_DONTNEED);
-		size_t used = offsetof(struct dr_repl, service) + fresh->services * sizeof(fresh->service[0]);
-		memset(&c->core->repl, 0, used);
+		/* Only what is or was used is written, so that other places stay untouched. */
+		uint32_t before = c->core->repl.services;
+		size_t one = sizeof(fresh->service[0]);
+		size_t used = offsetof(struct dr_repl, service) + fresh->services * one;
 		memcpy(&c->core->repl, fresh, used);
+		if (before > fresh->services)
+			memset(&c->core->repl.service[fresh->services], 0, (before - fresh->services) * one);
 		c->core->repl.applied = index;
 		memcpy(c->ledger_head, head, sizeof(head));
 		c->events_seen = fresh->event_last;
