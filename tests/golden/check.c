@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { VIOLATIONS_SHOWN = 5 };
+
 void w_violation(struct world *w, const char *fmt, ...)
 {
 	va_list ap;
@@ -10,7 +12,8 @@ void w_violation(struct world *w, const char *fmt, ...)
 	char text[256];
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	w->violations++;
+	if (w->violations++ >= VIOLATIONS_SHOWN)
+		return;
 	(void)fprintf(w->out != NULL ? w->out : stderr, "\t%6llu VIOLATION %s\n", (unsigned long long)w->now,
 		      text);
 }

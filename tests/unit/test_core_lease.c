@@ -225,10 +225,10 @@ static void test_who_is_granted(void **state)
 	assert_true(dr_name_set(&ev.member, "pg-b"));
 	step(ev);
 	assert_false(ticks());
+	/* Back in mode observe: the agent keeps its lease until it has let go, or it would fence a server that runs. */
 	core->repl.service[0].managed = false;
 	renew(0, 1, 1);
-	assert_false(ticks());
-	core->repl.service[0].managed = true;
+	assert_true(ticks());
 	lead(false);
 	renew(0, 1, 1);
 	assert_false(ticks());
