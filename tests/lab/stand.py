@@ -7,7 +7,7 @@ from cluster import Cluster, busy, letter, member_of
 from lab import Lab, LabError, wait_for
 from net import SITES
 from servers import PRIMARY_SITE, Dns, Postgres
-from writers import NAMES, Writers, find_binary
+from writers import BY_NAME, NAMES, Writers, find_binary
 
 FENCED = "fence.proved"
 
@@ -200,7 +200,15 @@ class Run:
             self._heal_at(self.first_ack)
         rejoined = stand.wait_rejoined(PRIMARY_SITE, self.new_site)
         stand.say(f"{member_of(PRIMARY_SITE)} has rejoined as a standby")
+        self._wait_named(measure.now() + 10)
         return rejoined
+
+    def _wait_named(self, until):
+        """After a short run the client that goes by the name may not have moved yet."""
+        new = self.stand.address(self.new_site)
+        named = self.stand.writers.logs[BY_NAME]
+        while measure.now() < until and measure.first_from(named.read().acks, new, self.stand.fault) is None:
+            time.sleep(0.05)
 
     def _steady(self, since):
         self._heal_at(since)
