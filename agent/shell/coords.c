@@ -100,10 +100,12 @@ static void take_order(struct dr_coord_link *l, const uint8_t *p, size_t n)
 	struct dr_member *m = dr_agent_member_find(l->agent, &o.service, &o.member);
 	if (m == NULL || m->journal_damaged)
 		return;
-	m->peers = o.peers < DR_MEMBERS_MAX ? o.peers : DR_MEMBERS_MAX;
-	memcpy(m->peer, o.peer, sizeof(m->peer));
 	struct dr_agent_event ev = { .kind = DR_AG_ORDER, .order = &o };
 	dr_member_event(m, &ev);
+	if (m->core.journal.order_seen != o.core.number)
+		return; /* refused: it says nothing about who the other members are */
+	m->peers = o.peers < DR_MEMBERS_MAX ? o.peers : DR_MEMBERS_MAX;
+	memcpy(m->peer, o.peer, sizeof(m->peer));
 }
 
 static void take_member_msg(struct dr_coord_link *l, uint16_t type, const uint8_t *p, size_t n)

@@ -43,6 +43,9 @@ enum dr_verdict dr_core_verdict(const struct dr_core *c, uint32_t service, dr_me
 /* Whether the member could be promoted now, and why not (NONE: it could), with the reason's value. */
 enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *a);
 
+/* Whether a pause is in force: one with an end is over by itself. */
+bool dr_is_paused(const struct dr_service *s, uint64_t wall_ms);
+
 /* Why an automatic failover would not start now (NONE: it would). */
 enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64_t *a);
 

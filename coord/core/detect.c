@@ -117,6 +117,11 @@ bool dr_follows(const struct dr_think *t, dr_member_ix m)
 	       same_address(&mv->report.upstream_at, &t->s->spec.member[t->s->holder].address);
 }
 
+bool dr_is_paused(const struct dr_service *s, uint64_t wall_ms)
+{
+	return s->paused && (s->pause_until_wall_ms == 0 || wall_ms < s->pause_until_wall_ms);
+}
+
 enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64_t *a)
 {
 	const struct dr_service *s = &c->repl.service[service];
@@ -127,7 +132,7 @@ enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64
 		return DR_REASON_NOT_MANAGED;
 	if (s->held_fenced)
 		return DR_REASON_NO_PRIMARY;
-	if (s->paused && (s->pause_until_wall_ms == 0 || c->view.wall_ms < s->pause_until_wall_ms))
+	if (dr_is_paused(s, c->view.wall_ms))
 		return DR_REASON_PAUSED;
 	uint64_t over = s->last_failover_wall_ms + s->spec.cooldown_ms;
 	if (s->last_failover_wall_ms != 0 && c->view.wall_ms < over) {

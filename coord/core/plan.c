@@ -154,6 +154,10 @@ static void stuck(struct dr_think *t, const struct dr_plan *p, enum dr_reason re
 	/* A switch without its old primary is over; what remains is a failover, which needs no person. */
 	if (reason == DR_REASON_OLD_VANISHED || reason == DR_REASON_PRIMARY_HEALTHY)
 		then = DR_STUCK_ABORT;
+	/* Left of the bar a switch is undone, never asked about: open, it keeps standbys from rejoining, the wanted
+	 * one among them, and once the old primary was told to stop there is none until it ends. */
+	if (p->kind == DR_PLAN_SWITCHOVER && p->at < p->bar)
+		then = DR_STUCK_ABORT;
 	switch (then) {
 	case DR_STUCK_ABORT:
 		close_failed(t, p, reason, a);

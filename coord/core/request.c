@@ -22,7 +22,7 @@ static struct refusal may_open(const struct dr_think *t, bool force)
 		return because(DR_REASON_NOT_MANAGED, 0, 0);
 	if (t->s->plan.id != 0)
 		return because(DR_REASON_PLAN_IS_OPEN, t->s->plan.id, 0);
-	if (t->s->paused && !force)
+	if (dr_is_paused(t->s, t->c->view.wall_ms) && !force)
 		return because(DR_REASON_PAUSED, 0, 0);
 	return fine;
 }
@@ -202,6 +202,8 @@ static struct refusal judge(struct dr_core *c, const struct dr_request *q, struc
 {
 	*cmd = (struct dr_cmd){ .service = DR_SERVICE_NONE, .member = DR_MEMBER_NONE, .target = DR_MEMBER_NONE };
 	if (q->kind == DR_REQ_APPLY) {
+		if (c->repl.spec_version != 0 && !dr_name_eq(&q->spec->cluster, &c->repl.cluster))
+			return because(DR_REASON_OTHER_CLUSTER, 0, 0);
 		if (q->version != c->repl.spec_version)
 			return because(DR_REASON_VERSION_CHANGED, c->repl.spec_version, 0);
 		cmd->kind = DR_CMD_SPEC;

@@ -53,7 +53,10 @@ static void take_member_msg(struct dr_in *in, uint16_t type, const uint8_t *p, s
 		return;
 	struct dr_watch *w = dr_watch_of(in->coord, ix, m);
 	w->agent_ms = dr_clock_boot_ms();
-	w->agent = in;
+	if (w->agent != in) {
+		w->agent = in;
+		w->order_sent = 0;
+	}
 	struct dr_core_event ev = { .kind = type == DR_FRAME_RENEW ? DR_EV_RENEW : DR_EV_RESULT, .service = msg.service,
 				    .member = msg.member, .epoch = msg.epoch, .renewal = msg.id,
 				    .result = &msg.result };
@@ -70,8 +73,7 @@ void dr_agents_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n
 
 void dr_agents_closed(struct dr_in *in)
 {
-	const struct dr_repl *r = &in->coord->core->repl;
-	for (uint32_t i = 0; i < r->services; i++) {
+	for (uint32_t i = 0; i < in->coord->services_seen; i++) {
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 			struct dr_watch *w = dr_watch_of(in->coord, i, m);
 			if (w->agent == in) {

@@ -29,7 +29,9 @@ static const struct verb_row {
 #undef ASK_FOR
 };
 
-enum { WATCH_BATCH = 64, WATCH_QUEUED_MAX = 1 << 20 };
+enum { WATCH_BATCH = 2048, WATCH_QUEUED_MAX = 1 << 20 }; /* the rest follows at the next beat */
+
+static void respond_error(struct dr_in *in, uint64_t id, enum dr_err code, const char *message);
 
 static void respond(struct dr_in *in, const struct dr_client_response *r)
 {
@@ -38,8 +40,8 @@ static void respond(struct dr_in *in, const struct dr_client_response *r)
 	dr_client_response_encode(&b, r);
 	if (dr_buf_ok(&b))
 		dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_RESPONSE, b.data, b.len));
-	else
-		dr_log(DR_LOG_WARN, "response.too_long", "client=%s", in->conn.peer.name.s);
+	else if (r->json != NULL)
+		respond_error(in, r->id, DR_E_RANGE, "the answer is longer than one frame (1 MiB); ask for less");
 	dr_buf_close(&b);
 }
 
@@ -48,6 +50,12 @@ static void respond_error(struct dr_in *in, uint64_t id, enum dr_err code, const
 	struct dr_client_response r = { .id = id, .code = code };
 	(void)dr_copy_text(r.message, sizeof(r.message), message);
 	respond(in, &r);
+}
+
+void dr_clients_refuse(struct dr_in *in, const char *why)
+{
+	if (in->conn.peer.kind != DR_PEER_COORDINATOR)
+		respond_error(in, 0, DR_E_DENIED, why);
 }
 
 static void respond_json(struct dr_in *in, uint64_t id, json_t *json)
@@ -157,8 +165,11 @@ void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome)
 			continue;
 		if (outcome == DR_OK || outcome == DR_E_UNKNOWN)
 			answer_done(w->client, w->request);
-		else
+		else if (outcome == DR_E_NOT_LEADER)
 			respond_leader(w->client, w->request);
+		else
+			respond_error(w->client, w->request, outcome, outcome == DR_E_RANGE
+				      ? "it does not fit into one entry of the log (512 KiB)" : dr_err_text(outcome));
 	}
 }
 

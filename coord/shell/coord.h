@@ -118,11 +118,13 @@ struct dr_coord {
 	struct dr_in *in;             /* all accepted connections */
 	uint32_t ins, clients;
 	struct dr_out out[DR_COORDINATORS_MAX];
+	uint32_t services_seen;       /* the most that there ever were */
 	struct dr_watch *watch;       /* DR_SERVICES_MAX x DR_MEMBERS_MAX, mapped */
 	struct dr_route_job *route;   /* DR_ROUTE_JOBS_MAX */
 	struct dr_waiter waiter[DR_CLIENTS_MAX];
 	uv_signal_t on_term, on_int, on_hup;
 	bool stopping;
+	uint64_t started_wall_ms;     /* events older than that are not logged again */
 	bool recovering;              /* after `--recover`: listen, raise epochs and numbers, then act */
 	uint64_t recover_until_ms;    /* listens until then at least; 0: not begun */
 };
@@ -194,6 +196,8 @@ void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d);
 /* clients.c */
 void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n);
 void dr_clients_closed(struct dr_in *in);
+/* Tell whoever connected why it is sent away (a client shows it; others log it as garbled). */
+void dr_clients_refuse(struct dr_in *in, const char *why);
 void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome);
 void dr_clients_stream(struct dr_coord *c);
 /* A change of the membership is under way. */

@@ -12,6 +12,7 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
+enum { SAY_LATE_MS = 60000 };
 enum { EXIT_DAMAGED = 74 }; /* EX_IOERR: started again by whoever supervises, with a pause */
 
 static void appended(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len)
@@ -52,7 +53,8 @@ static void take_new_events(struct dr_coord *c)
 		if (e == NULL)
 			continue;
 		chain(c, e);
-		say(e);
+		if (e->wall_ms + SAY_LATE_MS >= c->started_wall_ms) /* not the whole past again at every start */
+			say(e);
 	}
 	dr_clients_stream(c);
 }

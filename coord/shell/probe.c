@@ -77,9 +77,11 @@ static void watch(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 void dr_probe_sync(struct dr_coord *c)
 {
 	const struct dr_repl *r = &c->core->repl;
-	for (uint32_t i = 0; i < r->services; i++) {
+	if (c->services_seen < r->services)
+		c->services_seen = r->services;
+	for (uint32_t i = 0; i < c->services_seen; i++) {
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-			bool named = r->service[i].used && r->service[i].spec.member[m].name.s[0] != '\0';
+			bool named = i < r->services && r->service[i].used && r->service[i].spec.member[m].name.s[0] != '\0';
 			struct dr_watch *w = dr_watch_of(c, i, m);
 			if (named)
 				watch(c, i, m);
@@ -125,6 +127,14 @@ static uint32_t age(uint64_t now, uint64_t at, uint64_t since)
 	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX - 1;
 }
 
+/* A moment moved on by our own stall, but never into the future; never (0) stays never. */
+static uint64_t later(uint64_t at, uint64_t by, uint64_t now)
+{
+	if (at == 0)
+		return 0;
+	return at + by < now ? at + by : now;
+}
+
 static uint32_t collect(struct dr_coord *c, struct dr_observation *o, uint64_t stalled_ms)
 {
 	uint64_t now = dr_clock_boot_ms();
@@ -134,9 +144,9 @@ static uint32_t collect(struct dr_coord *c, struct dr_observation *o, uint64_t s
 			struct dr_watch *w = dr_watch_of(c, i, m);
 			if (!w->used)
 				continue;
-			w->since_ms += stalled_ms;
-			w->agent_ms += w->agent_ms != 0 ? stalled_ms : 0;
-			w->server_ms += w->server_ms != 0 ? stalled_ms : 0;
+			w->since_ms = later(w->since_ms, stalled_ms, now);
+			w->agent_ms = later(w->agent_ms, stalled_ms, now);
+			w->server_ms = later(w->server_ms, stalled_ms, now);
 			o[n++] = (struct dr_observation){
 				.service = i, .member = m, .agent_age_ms = age(now, w->agent_ms, w->since_ms),
 				.server_age_ms = age(now, w->server_ms, w->since_ms),

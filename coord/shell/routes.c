@@ -82,6 +82,9 @@ static void routed(struct dr_op *op, const struct dr_error *e)
 				    .servers = servers_of(&s->spec.route[j->route], &op->evidence) };
 	j->running = false;
 	j->fails = e == NULL ? 0 : j->fails + 1;
+	/* What was seen of a route that the spec has changed since says nothing about the new one. */
+	if (memcmp(&j->session.target.route, &s->spec.route[j->route], sizeof(s->spec.route[0])) != 0)
+		ev.servers = 0;
 	if (e != NULL)
 		dr_log(DR_LOG_WARN, "route.failed", "service=%s route=%s epoch=%llu servers=%u/%u why=\"%s\"",
 		       s->spec.name.s, s->spec.route[j->route].name.s, (unsigned long long)j->epoch,
@@ -101,6 +104,10 @@ static void start(struct dr_route_job *j)
 	struct dr_error e;
 	if (!j->wanted || j->running || j->closing)
 		return;
+	if (!s->used || s->spec.route[j->route].kind == DR_ROUTE_NONE) {
+		j->wanted = j->used = false; /* the spec has no such route any more */
+		return;
+	}
 	memset(&t, 0, sizeof(t));
 	t.service = s->spec.name;
 	t.route = s->spec.route[j->route];

@@ -30,6 +30,7 @@ static void on_open(struct dr_conn *conn)
 
 static void refuse(struct dr_in *in, const char *why)
 {
+	dr_clients_refuse(in, why);
 	dr_log(DR_LOG_WARN, "session.refused", "peer=%s/%s from=%s why=\"%s\"", dr_peer_kind_name(in->conn.peer.kind),
 	       in->conn.peer.name.s, in->conn.remote.host, why);
 	dr_conn_close(&in->conn, 100);

@@ -271,7 +271,12 @@ static json_t *service_json(struct dr_coord *c, uint32_t ix)
 	(void)json_object_set_new(o, "sync", set_json(s, &s->sync));
 	(void)json_object_set_new(o, "sync_wanted", set_json(s, &s->next));
 	put_bool(o, "sync_settled", !s->sync_joint);
-	put_bool(o, "paused", s->paused);
+	put_bool(o, "paused", dr_is_paused(s, dr_clock_wall_ms()));
+	if (s->paused) {
+		put_text_or_null(o, "pause_owner", s->pause_actor.s);
+		put_text_or_null(o, "pause_reason", s->pause_text);
+		put_u64(o, "pause_until_wall_ms", s->pause_until_wall_ms);
+	}
 	put_bool(o, "held_fenced", s->held_fenced);
 	enum dr_reason blocked = dr_core_blocked(c->core, ix, &a);
 	if (blocked != DR_REASON_NONE)
