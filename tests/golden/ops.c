@@ -124,7 +124,7 @@ static enum progress compared(struct op *op)
 {
 	if (!target_up(op))
 		return GOES_ON;
-	bool prefix = w_common(op->s, op->to) == op->s->n;
+	bool prefix = w_common(op->s, op->to) == op->s->n && op->s->timeline <= op->to->timeline;
 	op->r->divergence = prefix ? DR_DIVERGENCE_NONE : (enum dr_divergence)op->w->m[op->mi].divergence;
 	return DONE;
 }
