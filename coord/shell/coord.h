@@ -66,6 +66,7 @@ struct dr_watch {
 	struct dr_op op;
 	uint64_t since_ms;       /* when watching began: before that nothing is known */
 	uint64_t agent_ms, server_ms, write_ms; /* last heard, reached, wrote; 0: never */
+	uint32_t beats;
 	bool in_recovery;
 	uint64_t position;
 	struct dr_in *agent;     /* its agent's session here; NULL */

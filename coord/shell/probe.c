@@ -127,6 +127,15 @@ static uint32_t age(uint64_t now, uint64_t at, uint64_t since)
 	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX - 1;
 }
 
+/* The holder at every beat.  Others, whose agents tell of them too, at every second one: a fresh connection is
+ * most of what an idle coordinator costs. */
+static bool due(struct dr_watch *w)
+{
+	w->beats++;
+	const struct dr_service *s = &w->coord->core->repl.service[w->service];
+	return s->holder == w->member || s->holder == DR_MEMBER_NONE || (w->beats + w->member) % 2 == 0;
+}
+
 /* A moment moved on by our own stall, but never into the future; never (0) stays never. */
 static uint64_t later(uint64_t at, uint64_t by, uint64_t now)
 {
@@ -152,7 +161,8 @@ static uint32_t collect(struct dr_coord *c, struct dr_observation *o, uint64_t s
 				.server_age_ms = age(now, w->server_ms, w->since_ms),
 				.write_age_ms = w->write_ms != 0 ? age(now, w->write_ms, w->write_ms) : UINT32_MAX,
 				.in_recovery = w->in_recovery, .position = w->position };
-			probe(w);
+			if (due(w))
+				probe(w);
 		}
 	}
 	return n;
