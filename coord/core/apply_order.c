@@ -98,10 +98,13 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 		if (o->kind == DR_ORDER_CAUGHT_UP && o->target < DR_MEMBERS_MAX &&
 		    s->member[o->target].frozen_timeline > m->frozen_timeline)
 			m->frozen_timeline = s->member[o->target].frozen_timeline;
+		if (o->kind == DR_ORDER_CAUGHT_UP && o->target < DR_MEMBERS_MAX &&
+		    s->member[o->target].lineage > m->lineage)
+			m->lineage = s->member[o->target].lineage;
 		m->joined_epoch = 0;
 		break;
 	case DR_ORDER_WRITABLE:
-		m->joined_epoch = s->epoch;
+		m->joined_epoch = m->lineage = s->epoch;
 		m->frozen_epoch = 0;
 		sync_was_set(s, m, o);
 		break;
@@ -111,7 +114,7 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 	case DR_ORDER_FOLLOWING:
 		if (o->target != s->holder)
 			break;
-		m->joined_epoch = s->epoch;
+		m->joined_epoch = m->lineage = s->epoch;
 		m->frozen_epoch = 0;
 		dr_emit_member(dr_emit(r, DR_EVENT_JOINED, cmd, s), s, cmd->member);
 		break;
@@ -193,7 +196,7 @@ void dr_apply_member_joined(struct dr_repl *r, struct dr_service *s, const struc
 {
 	if (cmd->epoch != s->epoch || cmd->member >= DR_MEMBERS_MAX || cmd->member == s->holder)
 		return;
-	s->member[cmd->member].joined_epoch = s->epoch;
+	s->member[cmd->member].joined_epoch = s->member[cmd->member].lineage = s->epoch;
 	s->member[cmd->member].frozen_epoch = 0;
 	dr_emit_member(dr_emit(r, DR_EVENT_JOINED, cmd, s), s, cmd->member);
 }

@@ -214,6 +214,7 @@ void dr_apply_claim(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	give_epoch(r, s, cmd, cmd->member);
 	rest_on_holder(r, s, cmd);
 	s->was_primary = true;
+	s->member[cmd->member].lineage = s->epoch;
 	advance(r, s, p, cmd, true);
 }
 

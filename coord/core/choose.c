@@ -11,6 +11,13 @@ static bool frozen(const struct dr_think *t, dr_member_ix m)
 	       t->s->member[m].unproved_epoch == 0;
 }
 
+bool dr_may_be_chosen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m)
+{
+	/* Under sync every position counts: a standby may have acknowledged before its joining was logged. */
+	bool any = t->s->spec.durability == DR_DURABILITY_SYNC || p->accept_loss;
+	return frozen(t, m) && (any || t->s->member[m].lineage >= t->s->primary_epoch);
+}
+
 /* Later timeline first, then further position. */
 static int by_position(const struct dr_think *t, dr_member_ix x, dr_member_ix y)
 {
@@ -36,7 +43,7 @@ bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struc
 	dr_member_ix best = DR_MEMBER_NONE;
 	dr_member_ix furthest = DR_MEMBER_NONE;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (!frozen(t, m))
+		if (!dr_may_be_chosen(t, p, m))
 			continue;
 		if (furthest == DR_MEMBER_NONE || by_position(t, m, furthest) > 0)
 			furthest = m;
@@ -44,7 +51,7 @@ bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struc
 		if (may && (best == DR_MEMBER_NONE || better(t, m, best)))
 			best = m;
 	}
-	if (p->wanted < DR_MEMBERS_MAX && frozen(t, p->wanted) && dr_heard(t, p->wanted))
+	if (p->wanted < DR_MEMBERS_MAX && dr_may_be_chosen(t, p, p->wanted) && dr_heard(t, p->wanted))
 		best = p->wanted;
 	if (best == DR_MEMBER_NONE)
 		return false;

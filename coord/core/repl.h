@@ -28,6 +28,7 @@ struct dr_member_repl {
 	uint64_t frozen_position;
 	uint32_t frozen_timeline;
 	uint64_t joined_epoch;         /* follows (or is) the holder of this epoch */
+	uint64_t lineage;              /* newest epoch whose holder it was or followed: up to there its history is theirs */
 	uint64_t sync_epoch;           /* SYNC_SET was done for this epoch ... */
 	uint32_t sync_version;         /* ... and this version of next */
 	enum dr_divergence divergence; /* rejoin: what compare found */

@@ -104,7 +104,16 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 static bool has_candidate(const struct dr_think *t, const struct dr_plan *p)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (named(t, m) && is_frozen(t, m) && (t->s->spec.member[m].priority != 0 || m == p->wanted))
+		if (named(t, m) && dr_may_be_chosen(t, p, m) && (t->s->spec.member[m].priority != 0 || m == p->wanted))
+			return true;
+	}
+	return false;
+}
+
+static bool have_any(const struct dr_think *t)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (named(t, m) && is_frozen(t, m) && t->s->spec.member[m].priority != 0)
 			return true;
 	}
 	return false;
@@ -144,8 +153,10 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 	dr_wake_at(t->out, t->v->step_since_ms + STRAGGLER_MS);
 	if (enough && patience != UINT64_MAX)
 		dr_wake_at(t->out, t->v->step_since_ms + patience);
-	return (struct dr_step_outcome){ DR_STEP_WAITS, need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE,
-					 have, need };
+	enum dr_reason why = need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE;
+	if (why == DR_REASON_NO_CANDIDATE && have_any(t))
+		why = DR_REASON_NO_STANDBY_LEFT; /* frozen ones there are, but of an older primary's history */
+	return (struct dr_step_outcome){ DR_STEP_WAITS, why, have, need };
 }
 
 static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_plan *p)

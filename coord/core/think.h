@@ -60,6 +60,9 @@ struct dr_choice {
 	uint64_t position;
 	struct dr_sync next;
 };
+/* Frozen and, under async, its history known to be the last primary's: two timelines may bear one number, so
+ * positions alone do not tell a fork that was given up. */
+bool dr_may_be_chosen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m);
 bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
 bool dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
 

@@ -101,6 +101,7 @@ static void put_member(struct member_tree *t, const struct dr_service *s, dr_mem
 	m->frozen_position = r->frozen_position;
 	m->frozen_timeline = r->frozen_timeline;
 	m->joined_epoch = r->joined_epoch;
+	m->lineage = r->lineage;
 	m->sync_epoch = r->sync_epoch;
 	m->sync_version = r->sync_version;
 	m->divergence = (uint32_t)r->divergence;
@@ -130,6 +131,7 @@ static enum dr_err take_member(struct dr_service *s, const Drcoord__Pb__MemberSt
 	r->frozen_position = m->frozen_position;
 	r->frozen_timeline = m->frozen_timeline;
 	r->joined_epoch = m->joined_epoch;
+	r->lineage = m->lineage;
 	r->sync_epoch = m->sync_epoch;
 	r->sync_version = m->sync_version;
 	r->divergence = (enum dr_divergence)m->divergence;
