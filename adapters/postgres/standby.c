@@ -226,7 +226,7 @@ static bool slot_differs(const struct pg_run *r)
 
 static bool retry_differs(const struct pg_run *r)
 {
-	return strcmp(r->before.retry_interval, "50ms") != 0;
+	return strcmp(r->before.retry_interval, "20ms") != 0;
 }
 
 static bool target_differs(const struct pg_run *r)
@@ -266,7 +266,7 @@ static const struct pg_step following_steps[] = {
 	{ .what = "setting primary_conninfo", .build = build_conninfo, .wanted = conninfo_differs },
 	{ .what = "setting primary_slot_name", .build = build_slot, .wanted = slot_differs },
 	{ .what = "setting wal_retrieve_retry_interval",
-	  .sql = "ALTER SYSTEM SET wal_retrieve_retry_interval = '50ms'",
+	  .sql = "ALTER SYSTEM SET wal_retrieve_retry_interval = '20ms'",
 	  .wanted = retry_differs },
 	/* Takes effect at the next start only, but then a standby set up otherwise is right. */
 	{ .what = "setting recovery_target_timeline",

@@ -53,7 +53,7 @@ enum dr_err pg_follow_write(struct dr_pg_job *job, const char *data_dir, bool wi
 	set[n++] = (struct dr_pg_setting){ "primary_slot_name", slot };
 	/* Inherited from the days as a primary, it would hang the first commits after the next promotion. */
 	set[n++] = (struct dr_pg_setting){ "synchronous_standby_names", "" };
-	set[n++] = (struct dr_pg_setting){ "wal_retrieve_retry_interval", "50ms" };
+	set[n++] = (struct dr_pg_setting){ "wal_retrieve_retry_interval", "20ms" };
 	set[n++] = (struct dr_pg_setting){ "recovery_target_timeline", "latest" };
 	if (with_listen && job->local.listen_host[0] != '\0') {
 		(void)snprintf(port, sizeof(port), "%u", job->local.listen_port);

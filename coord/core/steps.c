@@ -232,8 +232,14 @@ static struct dr_step_outcome step_FINAL_POSITION(struct dr_think *t, const stru
 	const struct dr_member_view *cv = &t->v->member[p->candidate];
 	if (old->frozen_epoch != t->s->epoch || old->frozen_position == 0)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_OLD_VANISHED, p->id, 0 };
-	if (dr_heard(t, p->candidate) && cv->report.received >= old->frozen_position)
+	const struct dr_member_repl *cr = &t->s->member[p->candidate];
+	bool by_order = cr->frozen_epoch == t->s->epoch && cr->frozen_position >= old->frozen_position;
+	if (by_order || (dr_heard(t, p->candidate) && cv->report.received >= old->frozen_position))
 		return holds;
+	/* Nothing more can come: asking for the final position is quicker than waiting for the next report. */
+	struct dr_order_core o = { .kind = DR_ORDER_FROZEN, .target = DR_MEMBER_NONE };
+	if (cr->frozen_epoch != t->s->epoch && dr_order_want(t, p, p->candidate, o).verdict == DR_STEP_PROPOSED)
+		return proposed;
 	return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_LAGS, old->frozen_position - cv->report.received, 0 };
 }
 
@@ -343,7 +349,9 @@ static struct dr_step_outcome step_TAKE_OVER(struct dr_think *t, const struct dr
 		bool ours = t->v->member[m].report.managed && t->v->member[m].report.epoch == t->s->epoch;
 		if (m == t->s->holder)
 			ours = ours && t->s->member[m].joined_epoch == t->s->epoch;
-		if (ours)
+		/* A standby that is down is no reason to wait: it is let in when it follows again. */
+		bool down = m != t->s->holder && t->v->member[m].report.server != DR_SERVER_STANDBY;
+		if (ours || down)
 			continue;
 		struct dr_order_core o = { .kind = DR_ORDER_ADOPTED, .target = t->s->holder };
 		struct dr_step_outcome one = dr_order_want(t, p, m, o);
