@@ -36,6 +36,13 @@ static struct refusal member_named(const struct dr_think *t, const struct dr_req
 	return *m == DR_MEMBER_NONE ? because(DR_REASON_NO_SUCH_MEMBER, 0, 0) : fine;
 }
 
+/* A plan may be opened, and the member that it names (in *m, NONE when it names none) exists. */
+static struct refusal may_open_for(const struct dr_think *t, const struct dr_request *q, dr_member_ix *m)
+{
+	struct refusal no = may_open(t, q->force);
+	return no.reason != DR_REASON_NONE ? no : member_named(t, q, m);
+}
+
 /* Somebody could take over: the named member, or any. */
 static struct refusal has_candidate(const struct dr_think *t, dr_member_ix wanted)
 {
@@ -67,9 +74,7 @@ static struct refusal ask_failover(struct dr_think *t, const struct dr_request *
 {
 	dr_member_ix m;
 	uint64_t a = 0;
-	struct refusal no = may_open(t, q->force);
-	if (no.reason == DR_REASON_NONE)
-		no = member_named(t, q, &m);
+	struct refusal no = may_open_for(t, q, &m);
 	if (no.reason != DR_REASON_NONE)
 		return no;
 	bool ill = dr_incident(t, &a) != DR_REASON_NONE;
@@ -85,9 +90,7 @@ static struct refusal ask_failover(struct dr_think *t, const struct dr_request *
 static struct refusal ask_switchover(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
 	dr_member_ix m;
-	struct refusal no = may_open(t, q->force);
-	if (no.reason == DR_REASON_NONE)
-		no = member_named(t, q, &m);
+	struct refusal no = may_open_for(t, q, &m);
 	if (no.reason != DR_REASON_NONE)
 		return no;
 	if (t->s->holder == DR_MEMBER_NONE)
@@ -116,9 +119,7 @@ static struct refusal ask_fence(struct dr_think *t, const struct dr_request *q, 
 static struct refusal ask_unfence(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
 	dr_member_ix m;
-	struct refusal no = may_open(t, q->force);
-	if (no.reason == DR_REASON_NONE)
-		no = member_named(t, q, &m);
+	struct refusal no = may_open_for(t, q, &m);
 	if (no.reason != DR_REASON_NONE)
 		return no;
 	if (t->s->holder != DR_MEMBER_NONE)
