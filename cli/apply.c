@@ -20,17 +20,22 @@ static enum dr_exit read_answer(const struct dr_cli *c, const char *json, struct
 	const char *yaml = json_string_value(json_object_get(v, "yaml"));
 	json_t *number = json_object_get(v, "version");
 	enum dr_exit rv = DR_EXIT_OK;
-	if (!json_is_integer(number)) {
-		(void)dr_fail(&e, DR_E_PROTOCOL, "the answer has no version");
+	if (!json_is_integer(number) || (json_integer_value(number) != 0 && yaml == NULL)) {
+		(void)dr_fail(&e, DR_E_PROTOCOL, "the answer has no version or no spec");
 		rv = dr_say_error(c, &e);
 	} else {
 		*version = (uint64_t)json_integer_value(number);
 	}
-	if (rv == DR_EXIT_OK && *version != 0 && yaml != NULL) {
+	if (rv == DR_EXIT_OK && *version != 0) {
 		struct dr_conf_problems *p = dr_xcalloc(sizeof(*p));
-		/* It was accepted once; what newer rules say of it does not keep it from being replaced. */
-		if (dr_conf_parse_spec("the spec in force", yaml, strlen(yaml), now, p) != DR_OK)
+		if (dr_conf_parse_spec("the spec in force", yaml, strlen(yaml), now, p) != DR_OK) {
+			/* What was understood of it is not what is in force: no difference to that is right. */
 			dr_conf_problems_print(p, stderr);
+			(void)dr_fail(&e, DR_E_INVALID, "the spec in force is not understood; nothing "
+				      "is compared and nothing changes. Is this drcoordctl as new as "
+				      "the coordinators?");
+			rv = dr_say_error(c, &e);
+		}
 		dr_free(p);
 	}
 	json_decref(v);
@@ -52,7 +57,9 @@ static enum dr_exit ask_spec(struct dr_cli *c, const struct dr_client_request *r
 	return rv;
 }
 
-static size_t show_diff(const struct dr_cli *c, struct dr_spec *now, const struct dr_client_request *r)
+/* How many changes there are; they are said if that is wanted. */
+static size_t compare(const struct dr_cli *c, struct dr_spec *now, const struct dr_client_request *r,
+		      bool say)
 {
 	if (r->version == 0) {
 		/* Against nothing, only what is in the file is news. */
@@ -61,10 +68,10 @@ static size_t show_diff(const struct dr_cli *c, struct dr_spec *now, const struc
 	}
 	json_t *list = dr_files_changes(now, r->spec);
 	size_t n = json_array_size(list);
-	if (c->json) {
+	if (say && c->json) {
 		(void)json_dumpf(list, stdout, JSON_COMPACT);
 		(void)printf("\n");
-	} else if (dr_files_print_changes(list, stdout) == 0) {
+	} else if (say && dr_files_print_changes(list, stdout) == 0) {
 		(void)printf("nothing changes (version %" PRIu64 ")\n", r->version);
 	}
 	json_decref(list);
@@ -86,22 +93,51 @@ enum dr_exit dr_verb_diff(struct dr_cli *c)
 	if (rv == DR_EXIT_OK)
 		rv = ask_spec(c, &r, &now, &r.version);
 	if (rv == DR_EXIT_OK)
-		rv = show_diff(c, now, &r) > 0 ? DR_EXIT_DIFFERS : DR_EXIT_OK;
+		rv = compare(c, now, &r, true) > 0 ? DR_EXIT_DIFFERS : DR_EXIT_OK;
 	dr_conf_spec_free(now);
 	dr_conf_spec_free(r.spec);
 	return rv;
+}
+
+/* The leader answers with the version that the spec has now, in the place of other changes' plan. */
+static void say_applied(const char *json)
+{
+	json_t *v = json_loads(json, 0, NULL);
+	json_t *version = json_object_get(v, "plan");
+	if (json_is_integer(version) && json_integer_value(version) > 0)
+		(void)printf("applied: version %" JSON_INTEGER_FORMAT "\n", json_integer_value(version));
+	else
+		(void)printf("applied\n");
+	json_decref(v);
 }
 
 static enum dr_exit apply_now(struct dr_cli *c, const struct dr_client_request *r)
 {
 	struct dr_client_response a = { 0 };
 	enum dr_exit rv = dr_client_ask(c, r, &a);
+	const char *json = a.json != NULL && a.json[0] != '\0' ? a.json : "{}";
 	if (rv == DR_EXIT_OK && c->json)
-		(void)printf("%s\n", a.json != NULL && a.json[0] != '\0' ? a.json : "{}");
+		(void)printf("%s\n", json);
 	else if (rv == DR_EXIT_OK)
-		(void)printf("applied on version %" PRIu64 "\n", r->version);
+		say_applied(json);
 	dr_free(a.json);
 	return rv;
+}
+
+/* Show what differs, and send it unless that is nothing; the very first spec is sent whatever is in it. */
+static enum dr_exit compare_and_apply(struct dr_cli *c, struct dr_spec *now,
+				      const struct dr_client_request *r)
+{
+	bool dry = c->option[DR_OPTION_DRY_RUN] != NULL;
+	bool same = compare(c, now, r, !c->json || dry) == 0 && r->version != 0;
+	if (dry)
+		return DR_EXIT_OK;
+	if (!same)
+		return apply_now(c, r);
+	/* The answer's form, so that who reads it finds the version in force in the same place. */
+	if (c->json)
+		(void)printf("{\"accepted\":true,\"plan\":%" PRIu64 ",\"unchanged\":true}\n", r->version);
+	return DR_EXIT_OK;
 }
 
 enum dr_exit dr_verb_apply(struct dr_cli *c)
@@ -109,7 +145,6 @@ enum dr_exit dr_verb_apply(struct dr_cli *c)
 	struct dr_client_request r;
 	struct dr_spec *now = NULL;
 	const char *file = c->option[DR_OPTION_FILE];
-	bool dry = c->option[DR_OPTION_DRY_RUN] != NULL;
 	if (file == NULL)
 		return dr_say_usage(c, "--file FILE is missing: the cluster spec to put into force");
 	enum dr_exit rv = dr_client_request_build(c, &r);
@@ -117,10 +152,8 @@ enum dr_exit dr_verb_apply(struct dr_cli *c)
 		rv = dr_files_spec(c, file, &r.spec);
 	if (rv == DR_EXIT_OK)
 		rv = ask_spec(c, &r, &now, &r.version);
-	if (rv == DR_EXIT_OK && (!c->json || dry))
-		(void)show_diff(c, now, &r);
-	if (rv == DR_EXIT_OK && !dry)
-		rv = apply_now(c, &r);
+	if (rv == DR_EXIT_OK)
+		rv = compare_and_apply(c, now, &r);
 	dr_conf_spec_free(now);
 	dr_conf_spec_free(r.spec);
 	return rv;

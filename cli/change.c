@@ -9,7 +9,7 @@
 #include "cli/out.h"
 #include "sys/clock.h"
 
-enum { PAUSE_MS = 3600 * 1000 };
+enum { PAUSE_MS = 3600 * 1000, PAUSE_MAX_HOURS = 30 * 24 };
 
 /* ---- the request ---- */
 
@@ -33,6 +33,10 @@ static enum dr_exit set_until(struct dr_cli *c, struct dr_client_request *r)
 	uint64_t ms = PAUSE_MS;
 	if (text != NULL && dr_parse_duration_ms(text, &ms) != DR_OK)
 		return dr_say_usage(c, "--for %s: expected a duration as in 30m, 2h", text);
+	/* A pause that never ends is one that somebody forgot. */
+	if (ms == 0 || ms > (uint64_t)PAUSE_MAX_HOURS * PAUSE_MS)
+		return dr_say_usage(c, "--for %s: expected more than 0s and at most %dh (30 days)", text,
+				    PAUSE_MAX_HOURS);
 	r->until_wall_ms = dr_clock_wall_ms() + ms;
 	return DR_EXIT_OK;
 }
@@ -50,6 +54,8 @@ enum dr_exit dr_client_request_build(struct dr_cli *c, struct dr_client_request 
 	r->force = c->option[DR_OPTION_FORCE] != NULL;
 	r->accept_loss = c->option[DR_OPTION_ACCEPT_LOSS] != NULL;
 	r->assert_fenced = c->option[DR_OPTION_ASSERT_FENCED] != NULL;
+	if (c->option[DR_OPTION_REASON] != NULL && !dr_out_is_utf8(c->option[DR_OPTION_REASON]))
+		return dr_say_usage(c, "--reason: expected text in UTF-8");
 	if (c->option[DR_OPTION_REASON] != NULL &&
 	    !dr_copy_text(r->reason, sizeof(r->reason), c->option[DR_OPTION_REASON]))
 		return dr_say_usage(c, "--reason: expected at most %d bytes", DR_REASON_MAX - 1);
@@ -82,8 +88,11 @@ enum dr_exit dr_client_refused(const struct dr_cli *c, const struct dr_client_re
 		dr_out_error(a->code, text, a->word, a->override);
 	(void)fprintf(stderr, "drcoordctl: %s: ", c->verb->words);
 	dr_out_text(text, stderr);
-	if (a->word[0] != '\0')
-		(void)fprintf(stderr, " (%s)", a->word);
+	if (a->word[0] != '\0') {
+		(void)fprintf(stderr, " (");
+		dr_out_text(a->word, stderr);
+		(void)fprintf(stderr, ")");
+	}
 	(void)fprintf(stderr, "\n");
 	if (a->override[0] != '\0') {
 		(void)fprintf(stderr, "What would go on nevertheless: ");

@@ -1,6 +1,7 @@
 /* client.c -- see client.h: one connection at a time, from one endpoint to the next. */
 #include "cli/client.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <uv.h>
@@ -30,10 +31,12 @@ struct dr_client {
 	struct dr_address endpoint[ENDPOINTS_MAX];
 	unsigned endpoints, next;
 	struct dr_address leader; /* port 0: not known */
+	struct dr_address to;     /* whom the last try went to */
 	struct dr_conn conn;
 	enum link link;
 	uint64_t deadline_ms;
 	struct dr_error why; /* why the last connection ended, or the last try failed */
+	char no_leader[DR_ERROR_MSG_MAX]; /* what the last answer said if it was NOT_LEADER, else "" */
 	unsigned rejected;   /* endpoints in a row that refused our certificate, or we theirs */
 	uint32_t call_ms;
 	uint64_t request_id; /* answers to others are not ours */
@@ -142,7 +145,8 @@ static void on_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, s
 static void on_closed(struct dr_conn *c, const struct dr_error *why)
 {
 	struct dr_client *cl = c->ctx;
-	if (cl->link == LINK_CONNECTING || !cl->bad_answer)
+	/* Without a reason it is we who closed, and why is known already. */
+	if (cl->link == LINK_CONNECTING || (!cl->bad_answer && why->code != DR_OK))
 		cl->why = *why;
 	if (cl->link == LINK_CONNECTING && (why->code == DR_E_CERT || why->code == DR_E_AUTH))
 		cl->rejected++;
@@ -170,6 +174,14 @@ static void disconnect(struct dr_client *cl)
 		run_until(cl, gone, 1000);
 }
 
+/* Put the endpoint in front of why a try failed. */
+static void name_endpoint(struct dr_client *cl)
+{
+	if (cl->why.code == DR_OK)
+		(void)dr_fail(&cl->why, DR_E_CLOSED, "%s", dr_err_text(DR_E_CLOSED));
+	(void)dr_wrap(&cl->why, "%s:%u", cl->to.host, (unsigned)cl->to.port);
+}
+
 /* One try: the leader if one was named, else the next endpoint.  What came of it is in cl->link and cl->why. */
 static void connect_once(struct dr_client *cl)
 {
@@ -178,6 +190,7 @@ static void connect_once(struct dr_client *cl)
 	if (to.port == 0)
 		to = cl->endpoint[cl->next++ % cl->endpoints];
 	cl->leader.port = 0;
+	cl->to = to;
 	memset(&cl->conn, 0, sizeof(cl->conn));
 	cl->conn.ctx = cl;
 	cl->bad_answer = false;
@@ -191,7 +204,7 @@ static void connect_once(struct dr_client *cl)
 	while (cl->link == LINK_CONNECTING)
 		run_until(cl, settled, CONNECT_MS);
 	if (cl->link == LINK_NONE)
-		(void)dr_wrap(&cl->why, "%s:%u", to.host, (unsigned)to.port);
+		name_endpoint(cl);
 }
 
 /* ---- asking ---- */
@@ -221,25 +234,52 @@ static bool asks_again(const struct dr_client_response *a)
 	       a->code == DR_E_UNKNOWN || a->code == DR_E_CLOSED;
 }
 
+/* What a coordinator says of the lead is kept apart: a dead endpoint that is tried next must not hide it. */
 static void drop_answer(struct dr_client *cl)
 {
-	if (cl->answer.message[0] != '\0')
-		(void)dr_fail(&cl->why, cl->answer.code, "%s", cl->answer.message);
+	bool elsewhere = cl->answer.code == DR_E_NOT_LEADER;
+	const char *text =
+	    cl->answer.message[0] != '\0' ? cl->answer.message : dr_err_text(cl->answer.code);
+	(void)dr_copy_text(cl->no_leader, sizeof(cl->no_leader), elsewhere ? text : "");
+	if (elsewhere)
+		dr_error_clear(&cl->why);
 	else
-		(void)dr_fail(&cl->why, cl->answer.code, "%s", dr_err_text(cl->answer.code));
-	cl->leader = cl->answer.code == DR_E_NOT_LEADER ? cl->answer.leader_at : (struct dr_address){ 0 };
+		(void)dr_fail(&cl->why, cl->answer.code, "%s", text);
+	cl->leader = elsewhere ? cl->answer.leader_at : (struct dr_address){ 0 };
 	dr_free(cl->answer.json);
 	memset(&cl->answer, 0, sizeof(cl->answer));
 	cl->answered = false;
+}
+
+/* Why nothing came of the tries, never empty: what was said of the lead, then of the last try. */
+static void why_not(const struct dr_client *cl, char text[DR_ERROR_MSG_MAX])
+{
+	const char *last = cl->why.msg;
+	if (last[0] == '\0')
+		last = cl->why.code != DR_OK ? dr_err_text(cl->why.code) : "deadline passed";
+	if (cl->no_leader[0] == '\0')
+		(void)snprintf(text, DR_ERROR_MSG_MAX, "no coordinator answered: %.400s", last);
+	else if (cl->why.code == DR_OK)
+		(void)snprintf(text, DR_ERROR_MSG_MAX, "%.500s", cl->no_leader);
+	else
+		(void)snprintf(text, DR_ERROR_MSG_MAX, "%.240s (%.240s)", cl->no_leader, last);
+}
+
+static void forget_tries(struct dr_client *cl)
+{
+	dr_error_clear(&cl->why);
+	cl->no_leader[0] = '\0';
 }
 
 /* A connection that can be used; CERT or AUTH at once when every endpoint says so, else the deadline. */
 static enum dr_err connect_any(struct dr_client *cl, struct dr_error *e)
 {
 	while (cl->link != LINK_OPEN) {
-		if (left_ms(cl) == 0)
-			return dr_fail(e, DR_E_UNREACHABLE, "no coordinator answered: %s",
-				       cl->why.code != DR_OK ? cl->why.msg : "deadline passed");
+		if (left_ms(cl) == 0) {
+			char text[DR_ERROR_MSG_MAX];
+			why_not(cl, text);
+			return dr_fail(e, DR_E_UNREACHABLE, "%s", text);
+		}
 		connect_once(cl);
 		if (cl->rejected >= cl->endpoints)
 			return dr_fail(e, cl->why.code, "%s", cl->why.msg);
@@ -249,44 +289,83 @@ static enum dr_err connect_any(struct dr_client *cl, struct dr_error *e)
 	return DR_OK;
 }
 
+/* Whether carrying the verb out changes nothing: viewers may ask for that, and for nothing else. */
+static bool changes_nothing(const char *verb)
+{
+	static const struct {
+		const char *word;
+		bool viewer;
+	} known[] = {
+#define ASK_FOR(id, word, least, leader) { word, DR_PEER_##least == DR_PEER_VIEWER },
+#include "proto/verbs.def"
+#undef ASK_FOR
+	};
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(known[i].word, verb) == 0)
+			return known[i].viewer;
+	}
+	return false;
+}
+
+/* Send and wait, on an open connection.  True: nobody can say whether this try was carried out. */
+static bool try_once(struct dr_client *cl, const struct dr_client_request *r, enum dr_err *rv)
+{
+	dr_error_clear(&cl->why);
+	*rv = send_request(cl, r);
+	if (*rv == DR_E_RANGE)
+		return false;
+	bool sent = *rv == DR_OK;
+	if (sent)
+		run_until(cl, answered_or_gone, left_ms(cl));
+	*rv = DR_OK;
+	if (cl->answered)
+		return cl->answer.code != DR_E_NOT_LEADER;
+	if (cl->link == LINK_OPEN)
+		(void)dr_fail(&cl->why, DR_E_TIMEOUT, "no answer came to what was sent");
+	name_endpoint(cl);
+	return sent;
+}
+
 enum dr_err dr_client_call(struct dr_client *cl, const struct dr_client_request *r,
 			   struct dr_client_response *answer, struct dr_error *e)
 {
-	bool sent = false;
+	bool doubtful = false; /* any try so far: that somebody else does not lead says nothing of it */
 	cl->deadline_ms = dr_clock_boot_ms() + cl->call_ms;
 	cl->each = NULL;
 	cl->ended = false;
+	forget_tries(cl);
 	memset(answer, 0, sizeof(*answer));
 	for (;;) {
 		enum dr_err rv = connect_any(cl, e);
-		if (rv != DR_OK && sent && rv == DR_E_UNREACHABLE)
-			return dr_fail(
-			    e, DR_E_UNKNOWN,
-			    "sent, but no answer came in time: it may have been carried out (%.300s)",
-			    cl->why.msg);
+		if (rv != DR_OK && doubtful) {
+			char text[DR_ERROR_MSG_MAX];
+			why_not(cl, text);
+			return dr_fail(e, DR_E_UNKNOWN, "sent, but its outcome is not known: "
+				       "it may have been carried out (%.300s)", text);
+		}
 		if (rv != DR_OK)
 			return rv;
-		rv = send_request(cl, r);
+		bool doubt = try_once(cl, r, &rv);
 		if (rv == DR_E_RANGE)
 			return dr_fail(e, DR_E_RANGE, "the request is larger than %d bytes", DR_FRAME_MAX);
-		sent = sent || rv == DR_OK;
-		if (rv == DR_OK)
-			run_until(cl, answered_or_gone, left_ms(cl));
 		if (cl->answered && !asks_again(&cl->answer)) {
 			*answer = cl->answer;
 			memset(&cl->answer, 0, sizeof(cl->answer));
 			return DR_OK;
 		}
-		if (cl->answered) {
-			sent = sent && cl->answer.code != DR_E_NOT_LEADER;
+		doubtful = doubtful || (doubt && !changes_nothing(r->verb));
+		if (cl->answered)
 			drop_answer(cl);
-		} else if (cl->link == LINK_OPEN) {
-			(void)dr_fail(&cl->why, DR_E_TIMEOUT, "no answer");
-		}
 		disconnect(cl);
 		if (cl->leader.port == 0)
 			wait_a_little(cl);
 	}
+}
+
+void dr_client_limit(struct dr_client *cl, uint32_t call_ms)
+{
+	if (call_ms < cl->call_ms)
+		cl->call_ms = call_ms;
 }
 
 /* A cut link tells nobody that it is cut.  Any answer does; a coordinator that does not know the verb says so. */
@@ -307,6 +386,7 @@ enum dr_err dr_client_stream(struct dr_client *cl, struct dr_client_request *r, 
 	cl->ctx = ctx;
 	cl->request = r;
 	cl->ended = false;
+	forget_tries(cl);
 	while (!cl->ended) {
 		cl->deadline_ms = dr_clock_boot_ms() + patience_ms;
 		enum dr_err rv = connect_any(cl, e);

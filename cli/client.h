@@ -16,9 +16,13 @@ DR_MUST_USE enum dr_err dr_client_open(struct dr_client **out, const struct dr_c
 void dr_client_close(struct dr_client *cl);
 
 /* Ask once.  OK: *answer is there (its code may be a refusal); free answer->json with dr_free().
- * UNREACHABLE: nobody answered in time and nothing was sent; UNKNOWN: it was sent, and may be carried out. */
+ * UNREACHABLE: nobody answered in time, and what was asked for changes nothing or went to nobody who could have
+ * carried it out; UNKNOWN: it was sent, and may be carried out. */
 DR_MUST_USE enum dr_err dr_client_call(struct dr_client *cl, const struct dr_client_request *r,
 				       struct dr_client_response *answer, struct dr_error *e);
+
+/* From now on calls give up after this long, if that is sooner than --timeout; streams are not touched. */
+void dr_client_limit(struct dr_client *cl, uint32_t call_ms);
 
 /* Ask for a stream.  `each` is called for every answer, in order; it may change r->from, which a new connection
  * then asks for, and returns false to end the stream.  Lost connections are replaced without a word; UNREACHABLE

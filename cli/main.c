@@ -11,8 +11,10 @@ enum dr_exit dr_say_error(const struct dr_cli *c, const struct dr_error *e)
 	const char *text = e->msg[0] != '\0' ? e->msg : dr_err_text(e->code);
 	if (c->json)
 		dr_out_error(e->code, text, "", "");
-	(void)fprintf(stderr, "drcoordctl: %s%s%s\n", c->verb != NULL ? c->verb->words : "",
-		      c->verb != NULL ? ": " : "", text);
+	(void)fprintf(stderr, "drcoordctl: %s%s", c->verb != NULL ? c->verb->words : "",
+		      c->verb != NULL ? ": " : "");
+	dr_out_text(text, stderr);
+	(void)fprintf(stderr, "\n");
 	return dr_exit_of(e->code);
 }
 

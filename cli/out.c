@@ -2,6 +2,7 @@
 #include "cli/out.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,18 +55,86 @@ enum dr_colour dr_out_colour_of(const char *word)
 
 /* ---- text ---- */
 
+/* How many bytes the UTF-8 character at s has, and which it is; 0: there is none. */
+static unsigned utf8_read(const char *s, uint32_t *out)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *p = (const unsigned char *)s;
+	unsigned n = p[0] < 0x80	    ? 1
+		     : (p[0] & 0xe0) == 0xc0 ? 2
+		     : (p[0] & 0xf0) == 0xe0 ? 3
+		     : (p[0] & 0xf8) == 0xf0 ? 4
+					     : 0;
+	uint32_t code = n == 1 ? p[0] : p[0] & (0x7fu >> n);
+	for (unsigned i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (p[i] & 0x3fu);
+	}
+	if (n == 0 || code < least[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	*out = code;
+	return n;
+}
+
+/* C0, DEL and C1, ends of lines and paragraphs, and what turns the direction of writing. */
+static bool is_control(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
+	       (code >= 0x2066 && code <= 0x2069);
+}
+
+bool dr_out_is_utf8(const char *s)
+{
+	uint32_t code;
+	for (unsigned n; *s != '\0'; s += n) {
+		n = utf8_read(s, &code);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
+/* The bytes of the next character of s; *shown is what stands for it and how long that is. */
+static unsigned next_shown(const char *s, const char **shown, unsigned *len)
+{
+	uint32_t code = 0;
+	unsigned n = utf8_read(s, &code);
+	bool as_is = n > 0 && !is_control(code);
+	*shown = as_is ? s : "?";
+	*len = as_is ? n : 1;
+	return n > 0 ? n : 1;
+}
+
 static void make_printable(char *s)
 {
-	for (; *s != '\0'; s++) {
-		if ((unsigned char)*s < 0x20 || (unsigned char)*s >= 0x7f)
-			*s = '?';
+	const char *shown;
+	unsigned n, len;
+	char *to = s;
+	for (; *s != '\0'; s += n, to += len) {
+		n = next_shown(s, &shown, &len);
+		memmove(to, shown, len);
 	}
+	*to = '\0';
 }
 
 void dr_out_text(const char *s, FILE *to)
 {
+	const char *shown;
+	unsigned n, len;
+	for (; *s != '\0'; s += n) {
+		n = next_shown(s, &shown, &len);
+		(void)fwrite(shown, 1, len, to);
+	}
+}
+
+/* Characters of text that make_printable() has seen. */
+static unsigned width_of(const char *s)
+{
+	unsigned n = 0;
 	for (; *s != '\0'; s++)
-		(void)fputc((unsigned char)*s < 0x20 || (unsigned char)*s >= 0x7f ? '?' : *s, to);
+		n += ((unsigned char)*s & 0xc0) != 0x80 ? 1 : 0;
+	return n;
 }
 
 /* ---- tables ---- */
@@ -103,7 +172,7 @@ static void print_row(const struct dr_table *t, unsigned row, const unsigned wid
 		const char *end = colour == DR_PLAIN ? "" : dr_out_code(DR_PLAIN);
 		(void)fprintf(to, "%s%s%s", begin, text, end);
 		if (!last)
-			(void)fprintf(to, "%*s", (int)(width[k] - strlen(text) + 2), "");
+			(void)fprintf(to, "%*s", (int)(width[k] - width_of(text) + 2), "");
 	}
 	(void)fprintf(to, "\n");
 }
@@ -112,7 +181,7 @@ void dr_table_end(struct dr_table *t, FILE *to)
 {
 	unsigned width[DR_TABLE_COLUMNS_MAX] = { 0 };
 	for (unsigned i = 0; i < t->cells; i++) {
-		unsigned len = (unsigned)strlen(t->cell[i]);
+		unsigned len = width_of(t->cell[i]);
 		if (len > width[i % t->columns])
 			width[i % t->columns] = len;
 	}

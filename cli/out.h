@@ -17,8 +17,8 @@ const char *dr_out_code(enum dr_colour colour);
 /* Green for what is well, red for what is not, by the words of states; PLAIN for others. */
 enum dr_colour dr_out_colour_of(const char *word);
 
-/* A table: cells are added row by row and printed aligned by dr_table_end(), which frees them.  ASCII only:
- * anything else is shown as '?', so that a width is a number of bytes and no escape gets to the terminal. */
+/* A table: cells are added row by row and printed aligned by dr_table_end(), which frees them.  Text as of
+ * dr_out_text(); each character is taken for one column wide. */
 enum { DR_TABLE_COLUMNS_MAX = 12, DR_TABLE_CELL_MAX = 160 };
 struct dr_table {
 	unsigned columns, cells, room;
@@ -29,8 +29,10 @@ void dr_table_cell(struct dr_table *t, const char *fmt, ...) DR_PRINTF(2, 3);
 /* The first row is the head. */
 void dr_table_end(struct dr_table *t, FILE *to);
 
-/* Text from elsewhere, fit for a terminal: one line, printable ASCII. */
+/* Text from elsewhere, fit for a terminal: one line of UTF-8; control characters, those that turn the direction
+ * of writing and what is no UTF-8 are shown as '?', so that no escape gets to the terminal. */
 void dr_out_text(const char *s, FILE *to);
+bool dr_out_is_utf8(const char *s);
 
 /* Any JSON value for people: objects as "key: value", lists of objects as tables. */
 void dr_out_json_as_text(json_t *v, FILE *to);

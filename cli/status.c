@@ -207,6 +207,29 @@ static void print_explain(json_t *v, const char *only)
 	}
 }
 
+static bool has_service(const json_t *v, const char *name)
+{
+	size_t i;
+	const json_t *one;
+	json_array_foreach(json_object_get(v, "services"), i, one)
+	{
+		if (is_wanted(one, name))
+			return true;
+	}
+	return false;
+}
+
+/* The leader answers "status" for all services: whether there is the one that was asked for is found here. */
+static enum dr_exit check_service(const struct dr_cli *c, const json_t *v)
+{
+	const char *only = dr_argument(c, "SERVICE");
+	struct dr_error e = { 0 };
+	if (c->verb != &dr_verbs[DR_VERB_STATUS] || only == NULL || has_service(v, only))
+		return DR_EXIT_OK;
+	(void)dr_fail(&e, DR_E_NOT_FOUND, "no such service: %s", only);
+	return dr_say_error(c, &e);
+}
+
 static enum dr_exit ask_and_print(struct dr_cli *c, void (*print)(json_t *v, const char *only))
 {
 	struct dr_client_request r;
@@ -216,9 +239,11 @@ static enum dr_exit ask_and_print(struct dr_cli *c, void (*print)(json_t *v, con
 		rv = dr_client_ask(c, &r, &a);
 	if (rv == DR_EXIT_OK) {
 		json_t *v = a.json != NULL ? json_loads(a.json, 0, NULL) : NULL;
-		if (v == NULL || c->json)
+		if (v != NULL)
+			rv = check_service(c, v);
+		if (rv == DR_EXIT_OK && (v == NULL || c->json))
 			(void)printf("%s\n", a.json != NULL ? a.json : "{}");
-		else
+		else if (rv == DR_EXIT_OK)
 			print(v, dr_argument(c, "SERVICE"));
 		json_decref(v);
 	}

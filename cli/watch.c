@@ -8,7 +8,10 @@
 #include "cli/client.h"
 #include "cli/out.h"
 
-enum { PATIENCE_MS = 120000 };
+enum {
+	PATIENCE_MS = 120000,
+	END_MS = 1500 /* to ask where the events end: the stream does not wait longer for a leader */
+};
 
 struct watch {
 	struct dr_cli *cli;
@@ -104,22 +107,46 @@ static bool each(void *ctx, struct dr_client_request *r, const struct dr_client_
 	return go_on;
 }
 
-/* Without --from it begins behind the newest event of now: a connection that breaks before the first one comes must
- * not lose those in between.  With no leader to say which that is, it begins with what the first coordinator has. */
-static void begin_now(struct dr_client *cl, struct dr_client_request *r)
+/* The index of the newest event; false: no leader says it. */
+static bool ask_last(struct dr_client *cl, const struct dr_client_request *r, uint64_t *last)
 {
 	struct dr_client_request ask = { .id = r->id ^ 1u };
 	struct dr_client_response a = { 0 };
 	struct dr_error e = { 0 };
+	bool known = false;
 	(void)dr_copy_text(ask.verb, sizeof(ask.verb), "status");
 	if (dr_client_call(cl, &ask, &a, &e) == DR_OK && a.code == DR_OK && a.json != NULL) {
 		json_t *v = json_loads(a.json, 0, NULL);
-		json_t *last = json_object_get(v, "event_last");
-		if (json_is_integer(last))
-			r->from = (uint64_t)json_integer_value(last) + 1;
+		json_t *number = json_object_get(v, "event_last");
+		known = json_is_integer(number) && json_integer_value(number) >= 0;
+		if (known)
+			*last = (uint64_t)json_integer_value(number);
 		json_decref(v);
 	}
 	dr_free(a.json);
+	return known;
+}
+
+/* Who asks for events that are still to come sees nothing for long, and is told why. */
+static void say_beyond_end(struct dr_client *cl, const struct dr_client_request *r)
+{
+	uint64_t last = 0;
+	dr_client_limit(cl, END_MS);
+	if (!ask_last(cl, r, &last) || r->from <= last)
+		return;
+	(void)fprintf(stderr, "drcoordctl: watch: next event is %" PRIu64 "; waiting", last + 1);
+	if (r->from > last + 1)
+		(void)fprintf(stderr, " for %" PRIu64, r->from);
+	(void)fprintf(stderr, "\n");
+}
+
+/* Without --from it begins behind the newest event of now: a connection that breaks before the first one comes must
+ * not lose those in between.  With no leader to say which that is, it begins with what the first coordinator has. */
+static void begin_now(struct dr_client *cl, struct dr_client_request *r)
+{
+	uint64_t last = 0;
+	if (ask_last(cl, r, &last))
+		r->from = last + 1;
 }
 
 enum dr_exit dr_verb_watch(struct dr_cli *c)
@@ -139,6 +166,8 @@ enum dr_exit dr_verb_watch(struct dr_cli *c)
 	enum dr_err rv = dr_client_open(&cl, c, &e);
 	if (rv == DR_OK && r.from == 0)
 		begin_now(cl, &r);
+	else if (rv == DR_OK && !c->json)
+		say_beyond_end(cl, &r);
 	if (rv == DR_OK)
 		rv = dr_client_stream(
 		    cl, &r, c->option[DR_OPTION_TIMEOUT] != NULL ? c->timeout_ms : PATIENCE_MS, each, &w, &e);

@@ -41,6 +41,13 @@ expect 3 '"code":"invalid"' status -o json
 expect 3 'is no address' status -e host:1 --ca a --cert b --key c
 expect 2 'is no name' failover Orders_1 -e 127.0.0.1:1 --ca a --cert b --key c
 expect 2 'is no whole number' approve x -e 127.0.0.1:1 --ca a --cert b --key c
+for bound in 0s 721h; do
+	expect 2 'at most 720h' pause x --for "$bound" -e 127.0.0.1:1 --ca a --cert b --key c
+done
+expect 8 'cannot open a' pause x --for 720h -e 127.0.0.1:1 --ca a --cert b --key c
+for bad in $'caf\xe9' $'\xc0\xaf' $'\xed\xa0\x80' $'cut \xc3'; do
+	expect 2 'expected text in UTF-8' failover x --reason "$bad" -e 127.0.0.1:1 --ca a --cert b --key c
+done
 expect 0 'drcoordd --config x --recover --yes-a-majority-is-gone' node recover --config x
 expect 0 'promote a standby' failover --help
 expect 0 'Role: operator' help failover

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proto/frames.h"
+#include "sys/file.h"
 
 /* ---- what coordinators do ---- */
 
@@ -65,6 +66,32 @@ static void denies(struct fake *f, struct dr_conn *c, const struct dr_client_req
 	struct dr_client_response r = { .code = DR_E_DENIED, .message = "that is for the role admin" };
 	(void)f;
 	answer(c, &r, q->id);
+}
+
+/* As a coordinator does that lost its majority. */
+static void knows_no_leader(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
+{
+	struct dr_client_response r = { .code = DR_E_NOT_LEADER, .message = "no leader is known" };
+	(void)f;
+	answer(c, &r, q->id);
+}
+
+/* Takes the first request and dies of it; afterwards it knows no leader either. */
+static void dies_then_knows_none(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
+{
+	if (f->requests == 1)
+		dr_conn_close(c, 0);
+	else
+		knows_no_leader(f, c, q);
+}
+
+static void says_much(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
+{
+	(void)f;
+	answer_json(c, q->id,
+		    "{\"service\":\"caf\\u00e9 \\u001b[31m \\u009b \\u202e\",\"candidates\":[{\"member\":\"h\\u00f4te\","
+		    "\"state\":\"ok\"},{\"member\":\"pg-b\",\"state\":\"ok\"}]}",
+		    false);
 }
 
 static void speaks_nonsense(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
@@ -141,6 +168,35 @@ static void streams_slowly(struct fake *f, struct dr_conn *c, const struct dr_cl
 	}
 }
 
+static void has_broken_spec(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
+{
+	(void)f;
+	answer_json(c, q->id, "{\"version\":12,\"yaml\":\"cluster: demo\\nnews: of tomorrow\\n\"}", false);
+}
+
+/* The file SPEC is in force. */
+static void has_this_spec(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
+{
+	struct dr_buf text, json;
+	struct dr_error e = { 0 };
+	(void)f;
+	dr_buf_init(&text, 1 << 16);
+	dr_buf_init(&json, 1 << 16);
+	assert_int_equal(dr_file_read(SPEC, &text, &e), DR_OK);
+	dr_buf_printf(&json, "{\"version\":12,\"yaml\":\"");
+	for (size_t i = 0; i < text.len; i++) {
+		char one = (char)text.data[i];
+		if (one == '\n')
+			dr_buf_printf(&json, "\\n");
+		else
+			dr_buf_printf(&json, "%s%c", one == '"' || one == '\\' ? "\\" : "", one);
+	}
+	dr_buf_printf(&json, "\"}");
+	answer_json(c, q->id, text_of(&json), false);
+	dr_buf_close(&json);
+	dr_buf_close(&text);
+}
+
 static void has_spec(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
 {
 	if (strcmp(q->verb, "spec") != 0) {
@@ -168,6 +224,32 @@ static void test_status(void **state)
 	RUN(at(0), "-o", "json", "status");
 	expect(0, "{\"cluster\":\"demo\",", "");
 	assert_int_equal(w.fake[0].requests, 2);
+}
+
+static void test_status_of_none(void **state)
+{
+	(void)state;
+	play(0, leads);
+	RUN(at(0), "status", "orders");
+	expect(0, "pg-a", "");
+	RUN(at(0), "status", "nosuch");
+	expect(8, "", "no such service: nosuch");
+	assert_string_equal(text_of(&w.out), "");
+	RUN(at(0), "-o", "json", "status", "nosuch");
+	expect(8, "{\"error\":{\"code\":\"not_found\"", "");
+}
+
+/* Text of any language goes through, and is aligned by its characters; nothing that steers a terminal does. */
+static void test_text(void **state)
+{
+	(void)state;
+	play(0, says_much);
+	RUN(at(0), "explain", "orders");
+	expect(0, "service: caf\xc3\xa9 ?[31m ? ?\n", "");
+	expect(0, "h\xc3\xb4te    ok", "");
+	expect(0, "pg-b    ok", "");
+	RUN(at(0), "failover", "orders", "--reason", "caf\xc3\xa9");
+	assert_string_equal(w.fake[0].reason, "caf\xc3\xa9");
 }
 
 static void test_request_says_all(void **state)
@@ -233,6 +315,53 @@ static void test_outcome_unknown(void **state)
 	RUN(at(1), "-t", "700ms", "failover", "orders");
 	/* Which of the tries was the last when time ran out is not ours to say. */
 	expect(7, "", "it may have been carried out");
+}
+
+/* Of what changes nothing it is not said that it may have been carried out. */
+static void test_question_unanswered(void **state)
+{
+	static const char *const questions[][2] = {
+		{ "status", NULL }, { "explain", "orders" }, { "node", "list" }
+	};
+	(void)state;
+	play(0, is_silent);
+	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+		RUN(at(0), "-t", "400ms", questions[i][0], questions[i][1]);
+		expect(6, "", "no coordinator answered: 127.0.0.1:");
+		assert_null(strstr(text_of(&w.err), "carried out"));
+	}
+	play(1, is_silent);
+	RUN(at(1), "-t", "400ms", "diff", SPEC);
+	expect(6, "", "no answer came to what was sent");
+	assert_null(strstr(text_of(&w.err), "()"));
+}
+
+/* The coordinator that lives knows more than the one that is dead. */
+static void test_no_quorum(void **state)
+{
+	(void)state;
+	char endpoints[128];
+	play(0, knows_no_leader);
+	(void)snprintf(endpoints, sizeof(endpoints), "%s,127.0.0.1:%u", at(0), (unsigned)free_port());
+	RUN(endpoints, "-t", "700ms", "status");
+	expect(6, "", "drcoordctl: status: no leader is known");
+	RUN(endpoints, "-t", "700ms", "failover", "orders");
+	expect(6, "", "drcoordctl: failover: no leader is known");
+	assert_null(strstr(text_of(&w.err), "()"));
+	RUN(at(0), "-t", "700ms", "status");
+	expect(6, "", "drcoordctl: status: no leader is known\n");
+}
+
+/* That others do not lead says nothing of the one that took the request and died. */
+static void test_doubt_stays(void **state)
+{
+	(void)state;
+	play(0, dies_then_knows_none);
+	play(1, knows_no_leader);
+	RUN(both(), "-t", "900ms", "failover", "orders");
+	expect(7, "", "it may have been carried out (no leader is known");
+	assert_true(w.fake[0].requests > 0);
+	assert_true(w.fake[0].requests + w.fake[1].requests > 1);
 }
 
 static void test_refused(void **state)
@@ -338,6 +467,21 @@ static void test_watch_text(void **state)
 	assert_null(strstr(text_of(&w.out), "stock"));
 }
 
+static void test_watch_beyond_end(void **state)
+{
+	(void)state;
+	play(0, streams_and_falls_silent);
+	RUN(at(0), "watch", "--from", "8", "--count", "1");
+	expect(0, "", "next event is 8; waiting\n");
+	RUN(at(0), "watch", "--from", "20", "--count", "1");
+	expect(0, "", "next event is 8; waiting for 20\n");
+	RUN(at(0), "watch", "--from", "7", "--count", "1");
+	assert_string_equal(text_of(&w.err), "");
+	RUN(at(0), "-o", "json", "watch", "--from", "20", "--count", "1");
+	expect(0, "{\"index\":20,", "");
+	assert_string_equal(text_of(&w.err), "");
+}
+
 /* A cut link tells nobody: the silent one is left, the next takes over. */
 static void test_watch_leaves_the_silent(void **state)
 {
@@ -372,7 +516,7 @@ static void test_apply(void **state)
 	expect(0, "services.orders: added\n", "");
 	assert_string_equal(w.fake[0].verb, "spec");
 	RUN(at(0), "apply", "-f", SPEC, "--reason", "first");
-	expect(0, "applied on version 12\n", "");
+	expect(0, "applied: version 3\n", "");
 	assert_string_equal(w.fake[0].verb, "apply");
 	assert_int_equal(w.fake[0].version, 12);
 	assert_true(w.fake[0].had_spec);
@@ -381,23 +525,57 @@ static void test_apply(void **state)
 	expect(3, "", "expected sync or async; did you mean \"sync\"?");
 }
 
+static void test_apply_nothing(void **state)
+{
+	(void)state;
+	play(0, has_this_spec);
+	RUN(at(0), "apply", "-f", SPEC);
+	expect(0, "nothing changes (version 12)\n", "");
+	assert_int_equal(w.fake[0].requests, 1);
+	assert_string_equal(w.fake[0].verb, "spec");
+	RUN(at(0), "-o", "json", "apply", "-f", SPEC);
+	expect(0, "\"plan\":12,\"unchanged\":true", "");
+	assert_int_equal(w.fake[0].requests, 2);
+}
+
+/* What is not understood is not compared, and not replaced. */
+static void test_apply_on_broken(void **state)
+{
+	(void)state;
+	play(0, has_broken_spec);
+	RUN(at(0), "diff", SPEC);
+	expect(3, "", "the spec in force is not understood");
+	assert_string_equal(text_of(&w.out), "");
+	RUN(at(0), "apply", "-f", SPEC);
+	expect(3, "", "the spec in force is not understood");
+	assert_string_equal(w.fake[0].verb, "spec");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_status, after_each),
+		cmocka_unit_test_teardown(test_status_of_none, after_each),
+		cmocka_unit_test_teardown(test_text, after_each),
 		cmocka_unit_test_teardown(test_request_says_all, after_each),
 		cmocka_unit_test_teardown(test_follows_leader, after_each),
 		cmocka_unit_test_teardown(test_dead_endpoint, after_each),
 		cmocka_unit_test_teardown(test_same_id_again, after_each),
 		cmocka_unit_test_teardown(test_outcome_unknown, after_each),
+		cmocka_unit_test_teardown(test_question_unanswered, after_each),
+		cmocka_unit_test_teardown(test_no_quorum, after_each),
+		cmocka_unit_test_teardown(test_doubt_stays, after_each),
 		cmocka_unit_test_teardown(test_refused, after_each),
 		cmocka_unit_test_teardown(test_foreign_certificate, after_each),
 		cmocka_unit_test_teardown(test_nobody, after_each),
 		cmocka_unit_test_teardown(test_watch_resumes, after_each),
 		cmocka_unit_test_teardown(test_watch_text, after_each),
+		cmocka_unit_test_teardown(test_watch_beyond_end, after_each),
 		cmocka_unit_test_teardown(test_watch_leaves_the_silent, after_each),
 		cmocka_unit_test_teardown(test_watch_keeps_the_quiet, after_each),
 		cmocka_unit_test_teardown(test_apply, after_each),
+		cmocka_unit_test_teardown(test_apply_nothing, after_each),
+		cmocka_unit_test_teardown(test_apply_on_broken, after_each),
 	};
 	return cmocka_run_group_tests(tests, before_all, after_all);
 }
