@@ -135,7 +135,7 @@ static void test_not_let_in(void **state)
 	(void)state;
 	(void)dr_copy_text(t.user, sizeof(t.user), "nobody");
 	expect(&t, DR_OP_PROBE, 5000, DR_E_AUTH, "pg_hba.conf");
-	assert_true(pg_lab_sql(&a, 0, NULL, 0, "CREATE ROLE pw_right LOGIN PASSWORD 'it''s right'"));
+	assert_true(pg_lab_sql(&a, 0, NULL, 0, "CREATE ROLE pw_right LOGIN PASSWORD 'it''s right' IN ROLE pg_monitor"));
 	(void)dr_copy_text(t.user, sizeof(t.user), "pw_right");
 	expect(&t, DR_OP_PROBE, 5000, DR_E_AUTH, "wants a password");
 	(void)snprintf(t.password_file, sizeof(t.password_file), "%s/password", a.dir.path);
@@ -155,7 +155,7 @@ static void test_too_many_connections(void **state)
 {
 	struct dr_target t = pg_lab_target(&a, false);
 	(void)state;
-	assert_true(pg_lab_sql(&a, 0, NULL, 0, "CREATE ROLE plain LOGIN CONNECTION LIMIT 0"));
+	assert_true(pg_lab_sql(&a, 0, NULL, 0, "CREATE ROLE plain LOGIN CONNECTION LIMIT 0 IN ROLE pg_monitor"));
 	(void)dr_copy_text(t.user, sizeof(t.user), "plain");
 	expect(&t, DR_OP_PROBE, 5000, DR_E_FULL, "too many connections");
 	/* Not being allowed to see all is no error. */
