@@ -173,7 +173,8 @@ static void forget_plan(struct dr_repl *r, const struct dr_service *s, struct dr
 	memset(p, 0, sizeof(*p));
 }
 
-/* Async promises nothing about who has the newest rows, so nothing automatic may choose among those left. */
+/* Async promises nothing about who has the newest rows: unless the last primary is known, nothing automatic may
+ * choose among those left. */
 static void pause_recovered(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	struct dr_cmd why = { .wall_ms = cmd->wall_ms, .reason = DR_REASON_RECOVERED_BLIND };
@@ -210,7 +211,8 @@ static void apply_recover(struct dr_repl *r, struct dr_service *s, const struct 
 	s->sync_joint = true;
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_RECOVERED, cmd, s);
 	dr_emit_member(e, s, cmd->member);
-	if (cmd->flag && cmd->flag2 && s->spec.durability == DR_DURABILITY_ASYNC)
+	bool blind = cmd->flag2 || cmd->member == DR_MEMBER_NONE;
+	if (cmd->flag && blind && s->spec.durability == DR_DURABILITY_ASYNC)
 		pause_recovered(r, s, cmd);
 }
 

@@ -75,41 +75,26 @@ static void raise_above(const struct dr_core *c, uint32_t ix, struct dr_cmd *cmd
 	cmd->a += NUMBERS_AHEAD;
 }
 
-/* How likely the member has every acknowledged write: the primary of the newest epoch seen, else whoever was one
- * (its position may not be known), else the furthest of all. */
-static unsigned rank(const struct dr_report *r, uint64_t newest)
-{
-	if (r->role == DR_ROLE_PRIMARY && r->epoch == newest)
-		return 2;
-	return r->role == DR_ROLE_PRIMARY || r->role == DR_ROLE_FENCED ? 1 : 0;
-}
-
-static bool better(const struct dr_report *x, const struct dr_report *than, uint64_t newest)
-{
-	unsigned rx = rank(x, newest);
-	unsigned ry = rank(than, newest);
-	if (rx != ry)
-		return rx > ry;
-	if (x->timeline != than->timeline)
-		return x->timeline > than->timeline;
-	return x->received > than->received;
-}
-
-/* Whose position a failover must not do without: a member that was not heard before all others, for it may be
- * the newest holder. */
+/* Who surely has every acknowledged write, so that a failover needs no other position: the primary of the newest
+ * epoch that anybody has seen.  Nothing less will do.  "Fenced" is said by a former holder of any epoch and by a
+ * standby in the middle of its rejoin, with whatever epoch its last order had; the newest holder, stopped and
+ * frozen again, says "standby"; and a member that was not heard may be it.  Then it is not known (NONE), and
+ * every position is needed. */
 static dr_member_ix last_holder(const struct dr_core *c, uint32_t ix, uint64_t newest)
 {
 	const struct dr_service_view *v = &c->view.service[ix];
-	dr_member_ix best = DR_MEMBER_NONE;
+	dr_member_ix found = DR_MEMBER_NONE;
+	if (!all_heard(c, ix))
+		return DR_MEMBER_NONE;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (!named(&c->repl.service[ix], m))
+		const struct dr_report *r = &v->member[m].report;
+		if (!named(&c->repl.service[ix], m) || r->role != DR_ROLE_PRIMARY || r->epoch != newest)
 			continue;
-		if (v->member[m].report_ms == 0)
-			return m;
-		if (best >= DR_MEMBERS_MAX || better(&v->member[m].report, &v->member[best].report, newest))
-			best = m;
+		if (found != DR_MEMBER_NONE)
+			return DR_MEMBER_NONE; /* an epoch has one holder: somebody's journal is not to be believed */
+		found = m;
 	}
-	return best;
+	return found;
 }
 
 /* Adopted, by the word of any agent; no longer, only by the word of all of them. */

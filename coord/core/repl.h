@@ -67,7 +67,7 @@ struct dr_service {
 	bool was_primary;              /* primary_epoch was reached at least once */
 	uint64_t epoch;                /* who may be primary: only grows */
 	dr_member_ix holder;           /* of that epoch; NONE */
-	dr_member_ix last_holder;      /* the newest holder that had every acknowledged write */
+	dr_member_ix last_holder;      /* the newest holder that had every acknowledged write; NONE: none, or unknown */
 	uint64_t primary_epoch;        /* the newest epoch whose holder was seen to take writes */
 	struct dr_sync sync;           /* what the promise rests on now */
 	struct dr_sync next;           /* what the server is to wait for; equal sets: settled */

@@ -93,12 +93,13 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 	}
 	if (frozen == 0)
 		return false;
-	if (p->accept_loss || s->spec.durability == DR_DURABILITY_ASYNC || s->last_holder == DR_MEMBER_NONE)
+	/* An empty set: no holder ever was, so nothing was ever promised. */
+	if (p->accept_loss || s->spec.durability == DR_DURABILITY_ASYNC || s->sync.set == 0)
 		return true;
 	*need = dr_sync_positions_needed(&s->sync);
 	*have = dr_set_count((dr_member_set)(frozen & s->sync.set));
-	/* The holder itself has everything that it ever acknowledged. */
-	return *have >= *need || dr_set_has(frozen, s->last_holder);
+	/* The holder itself has everything that it ever acknowledged; after `node recover` it may not be known. */
+	return *have >= *need || (s->last_holder != DR_MEMBER_NONE && dr_set_has(frozen, s->last_holder));
 }
 
 static bool has_candidate(const struct dr_think *t, const struct dr_plan *p)

@@ -218,7 +218,7 @@ static void test_unheard(void **state)
 	assert_false(dr_core_recover_heard(l.c));
 	end_recovery(&l, &cmd);
 	assert_true(cmd.flag && cmd.flag2);
-	assert_int_equal(l.c->repl.service[0].last_holder, 1);
+	assert_int_equal(l.c->repl.service[0].last_holder, DR_MEMBER_NONE);
 	assert_false(l.c->repl.service[0].paused);
 	close_lab(&l);
 
@@ -228,6 +228,78 @@ static void test_unheard(void **state)
 	assert_true(l.c->repl.service[0].paused);
 	tick(&l);
 	nothing_follows(&l);
+	close_lab(&l);
+}
+
+/* The open failover has come to its freeze, and these members are stopped with a final position. */
+static bool freeze_is_enough(struct lab *l, dr_member_set frozen)
+{
+	struct dr_service *s = &l->c->repl.service[0];
+	memset(&s->plan, 0, sizeof(s->plan));
+	s->plan.id = 99;
+	s->plan.kind = DR_PLAN_FAILOVER;
+	s->plan.steps = s->plan.bar = 2;
+	s->plan.step[0] = DR_STEP_FREEZE;
+	s->plan.step[1] = DR_STEP_CLOSE;
+	s->plan.wanted = s->plan.old = s->plan.candidate = s->plan.source = DR_MEMBER_NONE;
+	s->plan.reason = DR_REASON_UNDO;
+	for (dr_member_ix m = 0; m < MEMBERS; m++) {
+		s->member[m].unproved_epoch = 0;
+		s->member[m].frozen_epoch = dr_set_has(frozen, m) ? s->epoch : 0;
+		s->member[m].frozen_timeline = 2;
+		s->member[m].frozen_position = 5000;
+	}
+	l->c->view.service[0].proposing = 0;
+	l->now += 60000; /* agents are silent: there is nobody left to freeze */
+	tick(l);
+	l->now += 5000;
+	tick(l);
+	for (uint32_t i = 0; i < l->d->proposals; i++) {
+		if (l->d->propose[i].cmd.kind == DR_CMD_STEP_END)
+			return true;
+	}
+	return false;
+}
+
+/* pg-a was fenced long ago and is in the middle of its rejoin, pg-c is the newest holder, fenced as well: pg-a, for
+ * all its timeline and bytes, is not the one whose position is enough. */
+static void test_fenced_is_no_proof(void **state)
+{
+	static const uint64_t epoch_of_a[] = { 8, 9, 10 }; /* its last order's: says nothing */
+	struct dr_cmd cmd;
+	(void)state;
+	for (unsigned i = 0; i < sizeof(epoch_of_a) / sizeof(epoch_of_a[0]); i++) {
+		struct lab l;
+		open_lab(&l, DR_DURABILITY_SYNC);
+		report(&l, 0, DR_ROLE_FENCED, epoch_of_a[i], 40);
+		report(&l, 1, DR_ROLE_STANDBY, 8, 41);
+		report(&l, 2, DR_ROLE_FENCED, 9, 42);
+		l.c->view.service[0].member[0].report.received = UINT64_MAX / 2;
+		l.c->view.service[0].member[0].report.timeline = 77;
+		end_recovery(&l, &cmd);
+		assert_false(cmd.flag2);
+		assert_int_equal(l.c->repl.service[0].last_holder, DR_MEMBER_NONE);
+		dr_member_set two = dr_set_with(dr_set_of(0), 1);
+		assert_false(freeze_is_enough(&l, two));
+		assert_true(freeze_is_enough(&l, dr_set_with(two, 2)));
+		close_lab(&l);
+	}
+	struct lab l;
+	open_lab(&l, DR_DURABILITY_SYNC);
+	report(&l, 0, DR_ROLE_FENCED, 9, 40);
+	report(&l, 1, DR_ROLE_STANDBY, 9, 41);
+	report(&l, 2, DR_ROLE_PRIMARY, 9, 42);
+	end_recovery(&l, &cmd);
+	assert_int_equal(l.c->repl.service[0].last_holder, 2);
+	assert_false(freeze_is_enough(&l, dr_set_with(dr_set_of(0), 1)));
+	assert_true(freeze_is_enough(&l, dr_set_of(2)));
+	close_lab(&l);
+
+	open_lab(&l, DR_DURABILITY_ASYNC);
+	for (dr_member_ix m = 0; m < MEMBERS; m++)
+		report(&l, m, m == 1 ? DR_ROLE_STANDBY : DR_ROLE_FENCED, 9, 41);
+	end_recovery(&l, &cmd);
+	assert_true(l.c->repl.service[0].paused);
 	close_lab(&l);
 }
 
@@ -242,7 +314,7 @@ static void test_twice(void **state)
 		report(&l, m, m == 1 ? DR_ROLE_FENCED : DR_ROLE_STANDBY, 8, 41);
 	dr_core_recover_cmd(l.c, 0, &first);
 	commit(&l, &first);
-	assert_int_equal(l.c->repl.service[0].last_holder, 1);
+	assert_int_equal(l.c->repl.service[0].last_holder, DR_MEMBER_NONE);
 	dr_core_recover_cmd(l.c, 0, &second);
 	assert_true(second.epoch > first.epoch && second.a > first.a);
 	commit(&l, &second);
@@ -257,6 +329,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_listens),
 					    cmocka_unit_test(test_raised_above_all),
-					    cmocka_unit_test(test_unheard), cmocka_unit_test(test_twice) };
+					    cmocka_unit_test(test_unheard),
+					    cmocka_unit_test(test_fenced_is_no_proof),
+					    cmocka_unit_test(test_twice) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
