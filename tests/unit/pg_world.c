@@ -37,11 +37,11 @@ static bool find_bin(char *dst, size_t cap)
 	return false;
 }
 
-bool pg_world_open(struct pg_world *w)
+void pg_world_open(struct pg_world *w)
 {
 	memset(w, 0, sizeof(*w));
 	if (!find_bin(w->bin, sizeof(w->bin)))
-		return false;
+		fail_msg("no PostgreSQL under /usr/lib/postgresql: `./check --only install` installs it");
 	if (geteuid() == 0) {
 		(void)dr_copy_text(w->os_user, sizeof(w->os_user), "postgres");
 		assert_int_equal(dr_os_user_find("postgres", &w->user, NULL), DR_OK);
@@ -59,7 +59,6 @@ bool pg_world_open(struct pg_world *w)
 		(void)dr_copy_text(s->socket_dir, sizeof(s->socket_dir), w->folder);
 		s->port = (uint16_t)(20000 + (unsigned)getpid() % 20000 + (unsigned)i);
 	}
-	return true;
 }
 
 int pg_world_run(struct pg_world *w, const char *const *argv, char *out, size_t cap)

@@ -166,8 +166,7 @@ static int set_up(void **state)
 {
 	*state = &world;
 	memset(&job, 0, sizeof(job));
-	if (!pg_world_open(&world))
-		skip();
+	pg_world_open(&world);
 	two_servers(&world);
 	return 0;
 }

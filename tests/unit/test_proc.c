@@ -117,8 +117,10 @@ static void test_user(void **state)
 	struct dr_error e;
 	char out[256];
 	assert_int_equal(dr_os_user_find("no-such-account", &user, &e), DR_E_NOT_FOUND);
-	if (geteuid() != 0)
+	if (geteuid() != 0) {
+		print_message("skipped: only root can start a program as another account\n");
 		skip();
+	}
 	assert_int_equal(dr_os_user_find("nobody", &user, &e), DR_OK);
 	struct dr_spawn s = { .user = &user, .join_fd = -1, .err_fd = -1 };
 	hear("id -un; id -Gn; id -ru", &s, out, sizeof(out));
@@ -139,6 +141,7 @@ static void test_group(void **state)
 	int join = -1;
 	dr_cgroup_root_open(&r, false);
 	if (r.way != DR_CGROUP_V2) {
+		print_message("skipped: no cgroup v2 that this process may use: %s\n", r.why);
 		dr_cgroup_root_close(&r);
 		skip();
 	}
