@@ -2,6 +2,7 @@
 
 Every coordinator, guard and agent runs on its site's host as it would on a machine of its own."""
 
+import copy
 import json
 import os
 import time
@@ -56,7 +57,7 @@ def yaml(value, indent=0):
 
 
 class Cluster:
-    """drcoord's programs in one lab."""
+    """drcoord's programs in one lab, seen from one of the services in their care."""
 
     def __init__(self, lab, pg, dns, build, profile="metro", durability="sync"):
         self.lab, self.pg, self.dns = lab, pg, dns
@@ -66,8 +67,17 @@ class Cluster:
         if missing:
             raise LabError(f"not built: {', '.join(missing)} (looked in {build})")
         self.etc = lab.make_folder("etc")
+        self.name, self.record = SERVICE, RECORD
+        self.all = [self]  # one for each service, the same list in each
         self.admin = "admin"
         self.trouble = ""  # why the last status could not be had
+
+    def beside(self, name, record, pg):
+        """The same programs, seen from one more service; its members are named alike, as they may be."""
+        other = copy.copy(self)
+        other.name, other.record, other.pg = name, record, pg
+        self.all.append(other)
+        return other
 
     # --- files ------------------------------------------------------------------------------
 
@@ -101,36 +111,49 @@ class Cluster:
         data["peers"] = self.coordinators()
         return self.write(f"{name}.yaml", {**data, **changes})
 
-    def agent_file(self, site):
-        """Write an agent's node file."""
-        name, address = f"agent-{letter(site)}", f"{self.lab.address(site, 'db')}:5432"
-        server = {"data": self.pg.data[site], "bin": self.pg.bin, "listen": address,
+    def data_address(self, site):
+        """Where a site's member serves its clients."""
+        return f"{self.lab.address(site, 'db')}:{self.pg.port}"
+
+    def member_block(self, site):
+        """What an agent's node file says of the service's member there."""
+        server = {"data": self.pg.data[site], "bin": self.pg.bin, "listen": self.data_address(site),
                   "socket_dir": self.pg.sock[site], "os_user": "postgres", "superuser": "postgres",
-                  "replication_user": "replicator", "salvage_dir": self.lab.path(f"pg-{site}", "salvage"),
+                  "replication_user": "replicator", "salvage_dir": f"{self.pg.folder[site]}/salvage",
                   "salvage_max": "1GiB", "start_within": "60s"}
-        service = {"service": SERVICE, "member": member_of(site), "kind": "postgres", "postgres": server}
+        return {"service": self.name, "member": member_of(site), "kind": "postgres", "postgres": server}
+
+    def agent_file(self, site):
+        """Write an agent's node file, with a member of each service."""
+        name = f"agent-{letter(site)}"
         peers = [{"name": c["name"], "address": c["address"]} for c in self.coordinators()]
         return self.write(f"{name}.yaml", {
             "cluster": "demo", "name": name, "site": site, "data_dir": self.lab.make_folder(f"agent-{site}"),
-            "tls": self.tls(name), "coordinators": peers, "services": [service]})
+            "tls": self.tls(name), "coordinators": peers,
+            "services": [one.member_block(site) for one in self.all]})
 
-    def spec_file(self, **changes):
-        """Write the cluster spec; changes replace keys of the service."""
+    def service_block(self, **changes):
+        """What the cluster spec says of the service."""
         members = [{"name": member_of(s), "site": s, "agent": f"agent-{letter(s)}",
-                    "address": f"{self.lab.address(s, 'db')}:5432", "priority": n + 1}
+                    "address": self.data_address(s), "priority": n + 1}
                    for n, s in enumerate(SITES)]
-        route = {"name": "dns", "kind": "dns_rfc2136", "record": RECORD, "zone": ZONE, "ttl": 5,
+        route = {"name": "dns", "kind": "dns_rfc2136", "record": self.record, "zone": ZONE, "ttl": 5,
                  "tsig": {"key": TSIG_KEY, "algorithm": "hmac-sha256",
                           "secret_file": self.dns.secret_file()},
                  "servers": self.dns.addresses()}
-        service = {"name": SERVICE, "kind": "postgres", "auto_failover": True, "durability": self.durability,
+        service = {"name": self.name, "kind": "postgres", "auto_failover": True, "durability": self.durability,
                    "sync": {"k": 1, "set_max": 1}, "when_alone": "continue", "alone_after": "10s",
                    "rpo": "16MiB", "cooldown": "30s", "restart_within": "10s", "database": "postgres",
                    "user": "drcoord",
                    "members": members, "routes": [route]}
+        return {**service, **changes}
+
+    def spec_file(self, **changes):
+        """Write the cluster spec; changes replace keys of every service."""
         return self.write("spec.yaml", {
             "cluster": "demo", "timing": {"profile": self.profile},
-            "sites": [{"name": s, "region": "north"} for s in SITES], "services": [{**service, **changes}]})
+            "sites": [{"name": s, "region": "north"} for s in SITES],
+            "services": [one.service_block(**changes) for one in self.all]})
 
     def make_pki(self):
         """One CA; a certificate for each coordinator, agent and role of people."""
@@ -168,8 +191,8 @@ class Cluster:
     def logs(self):
         """The logs to look at when something goes wrong; one started by its agent is beside its data."""
         names = [f"{kind}-{letter(s)}" for kind in ("c", "guard") for s in SITES]
-        servers = [self.pg.data[s] + ".log" for s in SITES if os.path.exists(self.pg.data[s] + ".log")]
-        return [self.lab.path("log", f"{n}.log") for n in names] + servers
+        servers = [one.pg.data[s] + ".log" for one in self.all for s in SITES]
+        return [self.lab.path("log", f"{n}.log") for n in names] + [s for s in servers if os.path.exists(s)]
 
     def pids(self):
         """Our processes that run now, by name: c-a, guard-a, agent-a, ..."""
@@ -211,7 +234,7 @@ class Cluster:
     def service(self):
         """The service's part of the status; empty while there is none."""
         status = self.status() or {}
-        return next((s for s in status.get("services", []) if s.get("name") == SERVICE), {})
+        return next((s for s in status.get("services", []) if s.get("name") == self.name), {})
 
     def leader(self):
         """The site of the leading coordinator, None without one."""

@@ -26,6 +26,14 @@ class LabError(Exception):
     """The lab could not do something; the text says what, with the end of the log that tells why."""
 
 
+class CommandError(LabError):
+    """A command ended badly: its exit code, what it wrote to its output and what it said."""
+
+    def __init__(self, what, done):
+        super().__init__(f"{what}: exit {done.returncode}: {done.stderr.strip()[-800:]}")
+        self.code, self.out, self.said = done.returncode, done.stdout, done.stderr.strip()
+
+
 class Reaper:
     """The guard process that cleans up after this program, started once, before the first lab."""
 
@@ -199,8 +207,7 @@ class Lab:
         except subprocess.TimeoutExpired as e:
             raise LabError(f"{os.path.basename(argv[0])} did not end within {seconds} s") from e
         if check and done.returncode != 0:
-            what = f"{os.path.basename(argv[0])} {' '.join(argv[1:])[:200]}"
-            raise LabError(f"{what}: exit {done.returncode}: {done.stderr.strip()[-800:]}")
+            raise CommandError(f"{os.path.basename(argv[0])} {' '.join(argv[1:])[:200]}", done)
         return done.stdout
 
     def kill_site(self, site):

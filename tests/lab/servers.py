@@ -125,13 +125,14 @@ def as_user(user, argv):
 
 
 class Postgres:
-    """The PostgreSQL servers of a lab, one in each site."""
+    """The PostgreSQL servers of one service, one in each site; the name tells them from another service's."""
 
-    def __init__(self, lab, version=None):
-        self.lab = lab
+    def __init__(self, lab, version=None, name="pg", port=5432):
+        self.lab, self.name, self.port = lab, name, port
         self.bin = pg_bin(version)
-        self.data = {s: lab.path(f"pg-{s}", "data") for s in SITES}
-        self.sock = {s: lab.path(f"pg-{s}", "sock") for s in SITES}
+        self.folder = {s: lab.path(f"{name}-{s}") for s in SITES}
+        self.data = {s: f"{folder}/data" for s, folder in self.folder.items()}
+        self.sock = {s: f"{folder}/sock" for s, folder in self.folder.items()}
 
     def _template(self):
         """A data folder fresh from initdb, made once per program: it costs more than the whole rest."""
@@ -158,9 +159,8 @@ class Postgres:
 
     def folders(self, site):
         """Make the empty folders of a site's server."""
-        self.lab.make_folder(f"pg-{site}", "postgres")
-        self.lab.make_folder(f"pg-{site}/sock", "postgres")
-        self.lab.make_folder(f"pg-{site}/salvage", "postgres")
+        for part in ("", "/sock", "/salvage"):
+            self.lab.make_folder(f"{self.name}-{site}{part}", "postgres")
 
     def create_primary(self):
         """Make, start and fill the first primary."""
@@ -176,7 +176,7 @@ class Postgres:
         """Copy the primary to a site and start it as a streaming standby."""
         self.folders(site)
         member = f"pg-{site[-1]}"
-        source = (f"host={self.lab.address(PRIMARY_SITE, 'db')} port=5432 user=replicator "
+        source = (f"host={self.lab.address(PRIMARY_SITE, 'db')} port={self.port} user=replicator "
                   f"application_name={member}")
         self.lab.run(host_name(site, "db"),
                      [f"{self.bin}/pg_basebackup", "-D", self.data[site], "-d", source, "-R", "-X", "stream",
@@ -186,12 +186,13 @@ class Postgres:
 
     def start(self, site):
         """Start a site's server by hand and wait until it answers."""
-        log = self.lab.path("log", f"pg-{site}.log")
-        self.lab.spawn(site, host_name(site, "db"), f"pg-{site}",
+        name = f"{self.name}-{site}"
+        self.lab.spawn(site, host_name(site, "db"), name,
                        [f"{self.bin}/postgres", "-D", self.data[site],
-                        "-c", f"listen_addresses={self.lab.address(site, 'db')}", "-c", "port=5432",
+                        "-c", f"listen_addresses={self.lab.address(site, 'db')}", "-c", f"port={self.port}",
                         "-c", f"unix_socket_directories={self.sock[site]}"], user="postgres")
-        wait_for(f"PostgreSQL in {site}", lambda: self.answers(site), 20, logs=[log])
+        wait_for(f"PostgreSQL in {site}", lambda: self.answers(site), 20,
+                 logs=[self.lab.path("log", f"{name}.log")])
 
     def answers(self, site):
         """Whether a query over the local socket is answered."""
@@ -204,7 +205,7 @@ class Postgres:
         """Run SQL as superuser over a site's local socket; the output, unaligned."""
         return self.lab.run(host_name(site, "db"),
                             [f"{self.bin}/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.sock[site],
-                             "-U", "postgres", "-d", "postgres", "-f", "-"],
+                             "-p", str(self.port), "-U", "postgres", "-d", "postgres", "-f", "-"],
                             text=text, user="postgres", seconds=seconds).strip()
 
     def try_sql(self, site, text):

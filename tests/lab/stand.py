@@ -1,12 +1,13 @@
 """stand.py -- everything standing: lab, servers, drcoord, writers; and one run of a fault on it."""
 
+import copy
 import time
 
 import measure
 from cluster import Cluster, busy, letter, member_of
 from lab import Lab, LabError, wait_for
 from net import SITES
-from servers import PRIMARY_SITE, Dns, Postgres
+from servers import PRIMARY_SITE, ZONE, Dns, Postgres
 from writers import BY_NAME, NAMES, Writers, find_binary
 
 FENCED = "fence.proved"
@@ -23,7 +24,8 @@ class Stand:
         self.say, self.fault = say, None
         self.on_event, self.events_shown = None, 0
         self.leader_site = self.leader_name = None
-        self.lab = Lab(loopback)
+        self.all = [self]  # one for each service, the same list in each
+        self.version, self.lab = version, Lab(loopback)
         try:
             self.pg, self.dns = Postgres(self.lab, version), Dns(self.lab)
             self.cluster = Cluster(self.lab, self.pg, self.dns, build, profile, durability)
@@ -38,6 +40,18 @@ class Stand:
     def __exit__(self, *_exc):
         self.lab.close()
 
+    def beside(self, name="stock", port=5433):
+        """One more service on the same hosts, under the same agents, to be asked for before anything is up.
+
+        What this returns is a stand in the same lab and cluster, with servers and clients of its own."""
+        other = copy.copy(self)
+        record = f"{name}.{ZONE}"
+        other.pg = Postgres(self.lab, self.version, name, port)
+        other.cluster = self.cluster.beside(name, record, other.pg)
+        other.writers = Writers(self.lab, self.dns, self.writers.binary, port, record, f"{name}-")
+        self.all.append(other)
+        return other
+
     def up(self, adopt=True):
         """Bring everything up but the writers, as an operator would; returns self."""
         self.up_servers()
@@ -48,9 +62,10 @@ class Stand:
 
     def up_servers(self):
         """PostgreSQL and DNS, by hand."""
-        self.pg.create_primary()
-        for site in SITES[1:]:
-            self.pg.create_standby(site)
+        for one in self.all:
+            one.pg.create_primary()
+            for site in SITES[1:]:
+                one.pg.create_standby(site)
         self.say("PostgreSQL: primary in a, standbys in b and c")
         self.dns.create()
         self.say("DNS: BIND in b, Knot in c, each primary of its own copy of the zone")
@@ -68,12 +83,14 @@ class Stand:
             self.cluster.start_guard(site, (guard_env or {}).get(site))
 
     def adopt(self, **changes):
-        """Apply the spec and take the service over; wait until it is at rest."""
+        """Apply the spec and take each service over; wait until it is at rest."""
         spec = self.cluster.spec_file(**changes)
         self.cluster.insist("the spec to be accepted", "apply", "-f", spec, "--reason", "demo")
         self.cluster.start_watch()
-        self.cluster.insist("the service to be taken over", "service", "adopt", "orders", "--reason", "demo")
-        self.cluster.settle()
+        for one in self.cluster.all:
+            one.insist("the service to be taken over", "service", "adopt", one.name, "--reason", "demo")
+        for one in self.cluster.all:
+            one.settle()
         self.say(f"drcoord: the service is adopted, durability {self.cluster.durability}")
 
     def start_writers(self):
@@ -82,7 +99,7 @@ class Stand:
         for writer in (1, 4, 5):
             wait_for(f"the first row of writer {NAMES[writer]}",
                      lambda w=writer: self.writers.read().logs[w].acks, 10,
-                     logs=[self.lab.path("log", f"writer-{writer}.log")])
+                     logs=[self.lab.path("log", f"{self.writers.prefix}writer-{writer}.log")])
         self.say("writers: five clients, a numbered row every 10 ms")
 
     def address(self, site):

@@ -60,30 +60,32 @@ class Log:
 
 
 class Writers:
-    """All writers of a lab."""
+    """All writers of one service; the prefix tells their files from another service's."""
 
-    def __init__(self, lab, dns, binary):
+    def __init__(self, lab, dns, binary, port=5432, record=RECORD, prefix=""):
         self.lab, self.dns, self.binary = lab, dns, binary
+        self.port, self.record, self.prefix = port, record, prefix
         self.programs = []
         self.logs = {w: Log(self._path(w)) for w in NAMES}
         self.dns_log = Log(self._path("dns"))
 
     def _path(self, writer):
-        return self.lab.path("log", f"writer-{writer}.rows")
+        return self.lab.path("log", f"{self.prefix}writer-{writer}.rows")
 
     def _start(self, writer, host, where):
-        argv = [self.binary, "--log", self._path(writer), "--conninfo", CONNINFO] + where
+        argv = [self.binary, "--log", self._path(writer), "--conninfo", CONNINFO, "--port", str(self.port)]
+        argv += where
         if writer in NAMES:
             argv += ["--id", str(writer)]
-        self.programs.append(self.lab.spawn(CLIENT, host, f"writer-{writer}", argv))
+        self.programs.append(self.lab.spawn(CLIENT, host, f"{self.prefix}writer-{writer}", argv))
 
     def start(self):
         """Start them all."""
         for writer, site in zip(OUTSIDE, SITES):
-            self._start(writer, CLIENT, ["--address", f"{self.lab.address(site, 'db')}:5432"])
-        inside = f"{self.lab.address(PRIMARY_SITE, 'db')}:5432"
+            self._start(writer, CLIENT, ["--address", f"{self.lab.address(site, 'db')}:{self.port}"])
+        inside = f"{self.lab.address(PRIMARY_SITE, 'db')}:{self.port}"
         self._start(INSIDE, host_name(PRIMARY_SITE, "app"), ["--address", inside])
-        by_name = ["--name", RECORD, "--dns", ",".join(self.dns.addresses())]
+        by_name = ["--name", self.record, "--dns", ",".join(self.dns.addresses())]
         self._start(BY_NAME, CLIENT, by_name)
         self._start("dns", CLIENT, by_name + ["--watch-dns"])
 
