@@ -18,7 +18,8 @@ enum {
 	CONNECT_MS = 1500,   /* for one endpoint: a dead site must not eat the whole deadline */
 	WAIT_LEAST_MS = 100, /* between tries, plus a random part of as much */
 	PING_MS = 1000,      /* a stream's coordinator is asked so often whether it lives ... */
-	SILENCE_MS = 4000    /* ... and left when it was silent so long */
+	SILENCE_MS = 4000,   /* ... and left when it was silent so long */
+	FULL_MS = 5000       /* a stream that nobody has room for is tried so long */
 };
 
 enum link { LINK_NONE, LINK_CONNECTING, LINK_OPEN };
@@ -37,6 +38,7 @@ struct dr_client {
 	uint64_t deadline_ms;
 	struct dr_error why; /* why the last connection ended, or the last try failed */
 	char no_leader[DR_ERROR_MSG_MAX]; /* what the last answer said if it was NOT_LEADER, else "" */
+	struct dr_error busy; /* the newest answer that it cannot be taken in now: it was not carried out */
 	unsigned rejected;   /* endpoints in a row that refused our certificate, or we theirs */
 	uint32_t call_ms;
 	uint64_t request_id; /* answers to others are not ours */
@@ -227,11 +229,17 @@ static bool answered_or_gone(const struct dr_client *cl)
 	return cl->answered || cl->ended || cl->link == LINK_NONE;
 }
 
+/* Whether an answer says that nothing was done, because there is no room or no time for it now. */
+static bool is_busy(enum dr_err code)
+{
+	return code == DR_E_BUSY || code == DR_E_FULL;
+}
+
 /* Whether an answer only says that somebody else, or the same one later, is to be asked. */
 static bool asks_again(const struct dr_client_response *a)
 {
-	return a->code == DR_E_NOT_LEADER || a->code == DR_E_BUSY || a->code == DR_E_FULL ||
-	       a->code == DR_E_UNKNOWN || a->code == DR_E_CLOSED;
+	return a->code == DR_E_NOT_LEADER || is_busy(a->code) || a->code == DR_E_UNKNOWN ||
+	       a->code == DR_E_CLOSED;
 }
 
 /* What a coordinator says of the lead is kept apart: a dead endpoint that is tried next must not hide it. */
@@ -245,6 +253,10 @@ static void drop_answer(struct dr_client *cl)
 		dr_error_clear(&cl->why);
 	else
 		(void)dr_fail(&cl->why, cl->answer.code, "%s", text);
+	if (is_busy(cl->answer.code)) {
+		cl->busy = cl->why;
+		dr_error_clear(&cl->why);
+	}
 	cl->leader = elsewhere ? cl->answer.leader_at : (struct dr_address){ 0 };
 	dr_free(cl->answer.json);
 	memset(&cl->answer, 0, sizeof(cl->answer));
@@ -255,6 +267,10 @@ static void drop_answer(struct dr_client *cl)
 static void why_not(const struct dr_client *cl, char text[DR_ERROR_MSG_MAX])
 {
 	const char *last = cl->why.msg;
+	if (cl->busy.code != DR_OK) {
+		(void)snprintf(text, DR_ERROR_MSG_MAX, "it could not be taken in until the deadline: %.400s", cl->busy.msg);
+		return;
+	}
 	if (last[0] == '\0')
 		last = cl->why.code != DR_OK ? dr_err_text(cl->why.code) : "deadline passed";
 	if (cl->no_leader[0] == '\0')
@@ -268,6 +284,7 @@ static void why_not(const struct dr_client *cl, char text[DR_ERROR_MSG_MAX])
 static void forget_tries(struct dr_client *cl)
 {
 	dr_error_clear(&cl->why);
+	dr_error_clear(&cl->busy);
 	cl->no_leader[0] = '\0';
 }
 
@@ -278,7 +295,7 @@ static enum dr_err connect_any(struct dr_client *cl, struct dr_error *e)
 		if (left_ms(cl) == 0) {
 			char text[DR_ERROR_MSG_MAX];
 			why_not(cl, text);
-			return dr_fail(e, DR_E_UNREACHABLE, "%s", text);
+			return dr_fail(e, cl->busy.code != DR_OK ? cl->busy.code : DR_E_UNREACHABLE, "%s", text);
 		}
 		connect_once(cl);
 		if (cl->rejected >= cl->endpoints)
@@ -319,7 +336,7 @@ static bool try_once(struct dr_client *cl, const struct dr_client_request *r, en
 		run_until(cl, answered_or_gone, left_ms(cl));
 	*rv = DR_OK;
 	if (cl->answered)
-		return cl->answer.code != DR_E_NOT_LEADER;
+		return cl->answer.code != DR_E_NOT_LEADER && !is_busy(cl->answer.code);
 	if (cl->link == LINK_OPEN)
 		(void)dr_fail(&cl->why, DR_E_TIMEOUT, "no answer came to what was sent");
 	name_endpoint(cl);
@@ -386,6 +403,7 @@ enum dr_err dr_client_stream(struct dr_client *cl, struct dr_client_request *r, 
 	cl->ctx = ctx;
 	cl->request = r;
 	cl->ended = false;
+	uint64_t full_since = 0;
 	forget_tries(cl);
 	while (!cl->ended) {
 		cl->deadline_ms = dr_clock_boot_ms() + patience_ms;
@@ -399,7 +417,10 @@ enum dr_err dr_client_stream(struct dr_client *cl, struct dr_client_request *r, 
 			if (!answered_or_gone(cl))
 				ping(cl);
 		}
-		bool refused = cl->answered && !asks_again(&cl->answer);
+		bool full = cl->answered && is_busy(cl->answer.code);
+		uint64_t now = dr_clock_boot_ms();
+		full_since = !full ? 0 : full_since != 0 ? full_since : now;
+		bool refused = cl->answered && (!asks_again(&cl->answer) || (full && now - full_since >= FULL_MS));
 		if (refused)
 			rv = dr_fail(e, cl->answer.code, "%s", cl->answer.message);
 		if (cl->answered)

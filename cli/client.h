@@ -17,7 +17,8 @@ void dr_client_close(struct dr_client *cl);
 
 /* Ask once.  OK: *answer is there (its code may be a refusal); free answer->json with dr_free().
  * UNREACHABLE: nobody answered in time, and what was asked for changes nothing or went to nobody who could have
- * carried it out; UNKNOWN: it was sent, and may be carried out. */
+ * carried it out; BUSY, FULL: the same, and somebody said so to the end; UNKNOWN: it was sent, and may be carried
+ * out. */
 DR_MUST_USE enum dr_err dr_client_call(struct dr_client *cl, const struct dr_client_request *r,
 				       struct dr_client_response *answer, struct dr_error *e);
 
@@ -26,7 +27,7 @@ void dr_client_limit(struct dr_client *cl, uint32_t call_ms);
 
 /* Ask for a stream.  `each` is called for every answer, in order; it may change r->from, which a new connection
  * then asks for, and returns false to end the stream.  Lost connections are replaced without a word; UNREACHABLE
- * when that is not possible for patience_ms. */
+ * when that is not possible for patience_ms; FULL or BUSY when nobody has room for a few seconds. */
 typedef bool dr_client_each_fn(void *ctx, struct dr_client_request *r,
 			       const struct dr_client_response *answer);
 DR_MUST_USE enum dr_err dr_client_stream(struct dr_client *cl, struct dr_client_request *r,

@@ -52,10 +52,33 @@ static void respond_error(struct dr_in *in, uint64_t id, enum dr_err code, const
 	respond(in, &r);
 }
 
-void dr_clients_refuse(struct dr_in *in, const char *why)
+void dr_clients_refuse(struct dr_in *in, enum dr_err code, const char *why)
 {
 	if (in->conn.peer.kind != DR_PEER_COORDINATOR)
-		respond_error(in, 0, DR_E_DENIED, why);
+		respond_error(in, 0, code, why);
+}
+
+/* Streams stay for days: neither one certificate nor all viewers together may keep out whoever has to act. */
+enum dr_err dr_clients_admit(const struct dr_in *in, struct dr_error *e)
+{
+	const struct dr_identity *who = &in->conn.peer;
+	uint32_t above = who->kind < DR_PEER_ADMIN ? (uint32_t)(DR_PEER_ADMIN - who->kind) : 0;
+	uint32_t most = DR_CLIENTS_MAX - above * DR_CLIENTS_RESERVED;
+	uint32_t same = 0;
+	for (const struct dr_in *at = in->coord->in; at != NULL; at = at->next) {
+		if (at->role == DR_SESSION_CLIENT && at->conn.peer.kind == who->kind &&
+		    dr_name_eq(&at->conn.peer.name, &who->name))
+			same++;
+	}
+	if (same >= DR_CLIENTS_EACH_MAX)
+		return dr_fail(e, DR_E_FULL, "%s %s has %u connections to %s already, the most for one certificate: "
+			       "end some of them (`watch`?)", dr_peer_kind_name(who->kind), who->name.s, same,
+			       in->coord->conf.name.s);
+	if (in->coord->clients >= most)
+		return dr_fail(e, DR_E_FULL, "%u clients are connected to %s; the places left are kept for %s",
+			       in->coord->clients, in->coord->conf.name.s,
+			       above > 0 ? "higher roles" : "nobody: end some of them");
+	return DR_OK;
 }
 
 static void respond_json(struct dr_in *in, uint64_t id, json_t *json)

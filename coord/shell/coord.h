@@ -198,7 +198,9 @@ void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d);
 void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n);
 void dr_clients_closed(struct dr_in *in);
 /* Tell whoever connected why it is sent away (a client shows it; others log it as garbled). */
-void dr_clients_refuse(struct dr_in *in, const char *why);
+void dr_clients_refuse(struct dr_in *in, enum dr_err code, const char *why);
+/* Whether one more client of this identity is let in; else FULL and why. */
+DR_MUST_USE enum dr_err dr_clients_admit(const struct dr_in *in, struct dr_error *e);
 void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome);
 void dr_clients_stream(struct dr_coord *c);
 /* A change of the membership is under way. */

@@ -28,12 +28,17 @@ static void on_open(struct dr_conn *conn)
 	dr_conn_idle_set(conn, GREET_MS);
 }
 
-static void refuse(struct dr_in *in, const char *why)
+static void refuse_as(struct dr_in *in, enum dr_err code, const char *why)
 {
-	dr_clients_refuse(in, why);
+	dr_clients_refuse(in, code, why);
 	dr_log(DR_LOG_WARN, "session.refused", "peer=%s/%s from=%s why=\"%s\"", dr_peer_kind_name(in->conn.peer.kind),
 	       in->conn.peer.name.s, in->conn.remote.host, why);
 	dr_conn_close(&in->conn, 100);
+}
+
+static void refuse(struct dr_in *in, const char *why)
+{
+	refuse_as(in, DR_E_DENIED, why);
 }
 
 static void greet_raft(struct dr_in *in, const uint8_t *p, size_t n)
@@ -83,10 +88,12 @@ static void greet(struct dr_in *in, const uint8_t *p, size_t n)
 		return;
 	}
 	const char *wrong = wrong_greeting(in, &g);
-	if (wrong == NULL && g.kind == DR_GREET_CLIENT && in->coord->clients >= DR_CLIENTS_MAX)
-		wrong = "too many clients are connected";
 	if (wrong != NULL) {
 		refuse(in, wrong);
+		return;
+	}
+	if (g.kind == DR_GREET_CLIENT && dr_clients_admit(in, &e) != DR_OK) {
+		refuse_as(in, e.code, e.msg);
 		return;
 	}
 	if (g.kind == DR_GREET_AGENT) {

@@ -27,6 +27,13 @@ void answer(struct dr_conn *c, struct dr_client_response *r, uint64_t id)
 	dr_buf_close(&b);
 }
 
+void answer_code(struct dr_conn *c, uint64_t id, enum dr_err code, const char *message)
+{
+	struct dr_client_response r = { .code = code };
+	assert_true(dr_copy_text(r.message, sizeof(r.message), message));
+	answer(c, &r, id);
+}
+
 void answer_json(struct dr_conn *c, uint64_t id, const char *json, bool more)
 {
 	struct dr_client_response r = { .code = DR_OK, .json = (char *)(uintptr_t)json, .more = more };

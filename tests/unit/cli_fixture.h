@@ -15,7 +15,7 @@
 #include "net/conn.h"
 #include "proto/codec.h"
 
-enum { FAKES = 2, CONNS_MAX = 32, ARGS_MAX = 32, CHILD_MS = 20000 };
+enum { FAKES = 2, CONNS_MAX = 128, ARGS_MAX = 32, CHILD_MS = 20000 };
 
 struct fake;
 typedef void fake_fn(struct fake *f, struct dr_conn *c, const struct dr_client_request *q);
@@ -53,6 +53,7 @@ extern struct world {
 
 /* One response of a coordinator that is played. */
 void answer(struct dr_conn *c, struct dr_client_response *r, uint64_t id);
+void answer_code(struct dr_conn *c, uint64_t id, enum dr_err code, const char *message);
 void answer_json(struct dr_conn *c, uint64_t id, const char *json, bool more);
 /* A port of 127.0.0.1 that nobody listens on. */
 uint16_t free_port(void);

@@ -63,17 +63,15 @@ static void refuses(struct fake *f, struct dr_conn *c, const struct dr_client_re
 
 static void denies(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
 {
-	struct dr_client_response r = { .code = DR_E_DENIED, .message = "that is for the role admin" };
 	(void)f;
-	answer(c, &r, q->id);
+	answer_code(c, q->id, DR_E_DENIED, "that is for the role admin");
 }
 
 /* As a coordinator does that lost its majority. */
 static void knows_no_leader(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
 {
-	struct dr_client_response r = { .code = DR_E_NOT_LEADER, .message = "no leader is known" };
 	(void)f;
-	answer(c, &r, q->id);
+	answer_code(c, q->id, DR_E_NOT_LEADER, "no leader is known");
 }
 
 /* Takes the first request and dies of it; afterwards it knows no leader either. */
@@ -103,11 +101,16 @@ static void speaks_nonsense(struct fake *f, struct dr_conn *c, const struct dr_c
 
 static void is_busy_twice(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
 {
-	struct dr_client_response r = { .code = DR_E_BUSY, .message = "too many requests wait" };
 	if (f->requests <= 2)
-		answer(c, &r, q->id);
+		answer_code(c, q->id, DR_E_BUSY, "too many requests wait");
 	else
 		leads(f, c, q);
+}
+
+static void is_always_full(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
+{
+	(void)f;
+	answer_code(c, q->id, DR_E_FULL, "all places are taken");
 }
 
 static void event(struct dr_conn *c, uint64_t id, unsigned index)
@@ -303,6 +306,21 @@ static void test_same_id_again(void **state)
 	expect(0, "plan 3\n", "");
 	assert_int_equal(w.fake[1].requests, 3);
 	assert_true(w.fake[1].ids[0] == w.fake[1].ids[2]);
+}
+
+/* Whoever says that it has no room did nothing: the outcome is known, and asked again until the deadline. */
+static void test_always_busy(void **state)
+{
+	(void)state;
+	play(0, is_always_full);
+	RUN(at(0), "-t", "900ms", "failover", "orders");
+	expect(6, "", "it could not be taken in until the deadline: all places are taken");
+	assert_true(w.fake[0].requests >= 3 && w.fake[0].ids[0] == w.fake[0].ids[2]);
+	play(1, knows_no_leader); /* what a follower says in between does not hide it */
+	RUN(both(), "-t", "900ms", "failover", "orders");
+	expect(6, "", "all places are taken");
+	RUN(at(0), "-t", "60s", "watch", "--from", "1");
+	expect(6, "", "all places are taken");
 }
 
 static void test_outcome_unknown(void **state)
@@ -561,6 +579,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_follows_leader, after_each),
 		cmocka_unit_test_teardown(test_dead_endpoint, after_each),
 		cmocka_unit_test_teardown(test_same_id_again, after_each),
+		cmocka_unit_test_teardown(test_always_busy, after_each),
 		cmocka_unit_test_teardown(test_outcome_unknown, after_each),
 		cmocka_unit_test_teardown(test_question_unanswered, after_each),
 		cmocka_unit_test_teardown(test_no_quorum, after_each),

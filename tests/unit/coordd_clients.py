@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+"""coordd_clients.py DRCOORDD DRCOORDCTL [CASE...] -- who is let in when many are connected, and what the others are told."""
+
+import socket
+import ssl
+import struct
+import subprocess
+import time
+
+from coordd import eventually, expect, main
+
+EACH, ALL_VIEWERS = 32, 256 - 3 * 32
+GREET = b"\x08\x04\x20\x01"  # a client, protocol version 1
+
+
+def crc32c(data):
+    """Castagnoli's, bit by bit: the frames here are short."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def frame(kind, payload):
+    """One frame of the protocol."""
+    return b"DRC1" + struct.pack(">HHII", 1, kind, len(payload), crc32c(payload)) + payload
+
+
+class Client:
+    """A connection that has said who it is, and asks for a stream."""
+
+    def __init__(self, cluster, name):
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        tls.check_hostname = False
+        tls.load_verify_locations(cluster.path("pki", "ca.crt"))
+        tls.load_cert_chain(cluster.path(name + ".crt"), cluster.path(name + ".key"))
+        raw = socket.create_connection(("127.0.0.1", cluster.ports["c-a"]), 10)
+        self.socket = tls.wrap_socket(raw)
+        watch = b"\x08\x09\x12\x05watch"  # id 9, the verb
+        self.socket.sendall(frame(3, GREET) + frame(40, watch))
+
+    def is_answered(self, seconds):
+        """What it was told within that time; None: nothing, the stream is open."""
+        self.socket.settimeout(seconds)
+        try:
+            return self.socket.recv(4096) or b"closed"
+        except TimeoutError:
+            return None
+        except OSError:
+            return b"closed"
+
+    def close(self):
+        """End it."""
+        self.socket.close()
+
+
+def ctl(cluster, name, *words):
+    """drcoordctl with that certificate."""
+    argv = [cluster.drcoordctl, "-e", f"127.0.0.1:{cluster.ports['c-a']}", "--ca", cluster.path("pki", "ca.crt"),
+            "--cert", cluster.path(name + ".crt"), "--key", cluster.path(name + ".key"), *words]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+
+def places(cluster):
+    """One viewer holds 32 places, all viewers 160: whoever has to act is let in all the same."""
+    viewers = [f"viewer-{i}" for i in range(ALL_VIEWERS // EACH + 1)]
+    for name in viewers:
+        cluster.issue("viewer", name)
+    cluster.issue("operator", "olga")
+    cluster.start("c-a", "--bootstrap")
+    eventually("a leader", cluster.status)
+    held = {name: [Client(cluster, name) for _ in range(EACH)] for name in viewers[:-1]}
+    for name, clients in held.items():
+        expect(clients[-1].is_answered(0.3) is None, f"{name}'s last place to be held")
+        more = Client(cluster, name)
+        told = more.is_answered(10)
+        expect(told and f"viewer {name} has {EACH} connections".encode() in told, "to be told of the bound", told)
+        more.close()
+    told = ctl(cluster, viewers[-1], "status", "-t", "1s")
+    expect(told.returncode == 6 and "kept for higher roles" in told.stderr, "another viewer to be told why", told)
+    began = time.monotonic()
+    told = ctl(cluster, viewers[-1], "watch", "-t", "1s")
+    expect(told.returncode == 6 and "kept for higher roles" in told.stderr, "a stream that ends", told)
+    expect(time.monotonic() - began < 20, "it to end soon", time.monotonic() - began)
+    for name in ("olga", "root"):
+        told = ctl(cluster, name, "status", "-t", "2s")
+        expect(told.returncode == 0 and "leader: c-a" in told.stdout, f"{name} to be let in", told)
+    for client in held[viewers[0]]:
+        client.close()
+    eventually("room again", lambda: ctl(cluster, viewers[-1], "status", "-t", "1s").returncode == 0)
+
+
+places.options = {"letters": "a"}
+main([places])
