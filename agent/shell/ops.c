@@ -17,6 +17,7 @@ enum stage {
 	END = 0,
 	STOP,         /* nobody of the server is left, standby.signal is there */
 	FINAL,        /* a clean stop's position is known */
+	FOUND,        /* a server that was running before we came is in our cgroup, if there is one */
 	ALONE,        /* a stopped server would come up receiving from nobody */
 	TARGETED,     /* a stopped server would come up receiving from the target */
 	UP,           /* it runs and answers */
@@ -32,10 +33,10 @@ enum stage {
 static const uint8_t sequence[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
 	[DR_ORDER_ADOPTED] = { TAKEN },
 	[DR_ORDER_FENCED] = { STOP, FINAL },
-	[DR_ORDER_FROZEN] = { ALONE, UP, AD_FROZEN },
-	[DR_ORDER_CAUGHT_UP] = { TARGETED, UP, AD_FOLLOWING, REACHED, AD_FROZEN },
-	[DR_ORDER_WRITABLE] = { ALONE, UP, AD_WRITABLE },
-	[DR_ORDER_FOLLOWING] = { TARGETED, UP, AD_FOLLOWING },
+	[DR_ORDER_FROZEN] = { FOUND, ALONE, UP, AD_FROZEN },
+	[DR_ORDER_CAUGHT_UP] = { FOUND, TARGETED, UP, AD_FOLLOWING, REACHED, AD_FROZEN },
+	[DR_ORDER_WRITABLE] = { FOUND, ALONE, UP, AD_WRITABLE },
+	[DR_ORDER_FOLLOWING] = { FOUND, TARGETED, UP, AD_FOLLOWING },
 	[DR_ORDER_SYNC_SET] = { AD_SYNC_SET },
 	[DR_ORDER_COMPARED] = { STOP, COMPARED },
 	[DR_ORDER_SALVAGED] = { STOP, COMPARED, SAVED },
@@ -299,6 +300,17 @@ static void stage_UP(struct dr_member *m)
 	look_again(m);
 }
 
+/* A plan may want a standby whose agent had no word of us yet, so that nobody adopted its server. */
+static void stage_FOUND(struct dr_member *m)
+{
+	struct dr_error e;
+	if (m->super.seen.phase == DR_SUPER_STOPPED && dr_supervisor_adopt(&m->super, &e) != DR_OK &&
+	    e.code != DR_E_NOT_FOUND)
+		fail(m, &e);
+	else
+		next(m);
+}
+
 static void stage_TAKEN(struct dr_member *m)
 {
 	struct dr_error e;
@@ -398,6 +410,7 @@ static void run_stage(struct dr_member *m)
 	case END: done(m); break;
 	case STOP: stage_STOP(m); break;
 	case FINAL: stage_FINAL(m); break;
+	case FOUND: stage_FOUND(m); break;
 	case ALONE: stage_ALONE(m); break;
 	case TARGETED: stage_TARGETED(m); break;
 	case UP: stage_UP(m); break;

@@ -4,11 +4,11 @@ import shutil
 import time
 
 import measure
-from cluster import member_of
+from cluster import letter, member_of
 from faults import A
 from net import SITES
 from scene import (all_joined, case, eventually, events_of, expect, joined, kill_all, kill_node, kill_primary,
-                   new_acks, settled_set, verdict)
+                   new_acks, settled_set, stop_go_on, verdict)
 
 B, C = "az-b", "az-c"
 
@@ -139,3 +139,27 @@ def standby_comes_late(scenes):
     eventually(stand, "both others to count", lambda: settled_set(stand) == others, 60)
     all_joined(stand)
     return verdict(stand, [A] if end == A else [A, end])
+
+
+@case("standby-not-taken-over")
+def standby_not_taken_over(scenes):
+    """A standby whose agent had not heard of the adopt is taken over by the failover that needs it."""
+    stand = scenes.stand()
+    stand.up(adopt=False)
+    agent = [f"guard-{letter(B)}", f"agent-{letter(B)}"]
+    eventually(stand, "agent-b to run", lambda: set(agent) <= stand.cluster.pids().keys())
+    members = stand.cluster.service_block()["members"]
+    members[2]["priority"] = 0  # pg-c has what is acknowledged, and is never promoted
+    spec = stand.cluster.spec_file(members=members)
+    stop_go_on(stand, agent, go_on=False)
+    stand.cluster.insist("the spec to be accepted", "apply", "-f", spec, "--reason", "test")
+    stand.cluster.start_watch()
+    stand.cluster.insist("the service to be taken over", "service", "adopt", "orders", "--reason", "test")
+    eventually(stand, "pg-c to count", lambda: settled_set(stand) == ["pg-c"], 60)
+    stand.start_writers()
+    kill_node(stand, A)
+    stop_go_on(stand, agent, go_on=True)
+    new = stand.first_new_ack(30)[1]
+    stand.cluster.start_guard(A)
+    all_joined(stand)
+    return verdict(stand, [A, new])

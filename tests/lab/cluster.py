@@ -280,16 +280,17 @@ class Cluster:
             raise LabError(f"{last[0]}\n{e}") from e
 
     def adopted(self):
-        """Whether the service is ours, with no plan open and, under sync, a standby that is waited for."""
-        service = self.service()
-        if service.get("mode") != "managed" or busy(service) or not service.get("primary"):
+        """Whether the service is ours with each member whose agent runs, at rest, under sync with a standby."""
+        pids, service = self.pids(), self.service()
+        here = {member_of(s) for s in SITES if f"agent-{letter(s)}" in pids}
+        ours = {m["name"] for m in service.get("members", []) if m.get("managed")}
+        if service.get("mode") != "managed" or busy(service) or not service.get("primary") or not here <= ours:
             return False
         if self.durability != "sync":
             return True
-        states = self.pg.streaming(site_of(service["primary"]))
-        waited_for = any(s in ("sync", "quorum") for s in states.values())
-        alone = service.get("sync", {}).get("set") == [service["primary"]]
-        return waited_for and service.get("sync_settled", False) and not alone
+        # The set of this one look: a set of nobody is settled too, until the first standby is let in.
+        waited_for = service.get("sync", {}).get("set") or [service["primary"]]
+        return service.get("sync_settled", False) and waited_for != [service["primary"]]
 
     def settle(self, seconds=30):
         """Wait until the service is ours and at rest."""
