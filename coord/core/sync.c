@@ -66,7 +66,9 @@ struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bo
 		if (fit(t, m, holder, to_come))
 			able = dr_set_with(able, m);
 	}
-	while (able != 0 && dr_set_count(want.set) < t->s->spec.sync_set_max) {
+	/* After a planned stop whoever is back first may acknowledge; dr_sync_think picks the best when all are. */
+	bool any_of_all = to_come && t->s->plan.kind == DR_PLAN_SWITCHOVER;
+	while (able != 0 && (any_of_all || dr_set_count(want.set) < t->s->spec.sync_set_max)) {
 		dr_member_ix m = next_best(t, able, t->s->next.set);
 		able = dr_set_without(able, m);
 		want.set = dr_set_with(want.set, m);
