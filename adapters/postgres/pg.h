@@ -143,8 +143,9 @@ bool pg_wants_table(const struct pg_run *r);
 extern const char PG_TABLE_SQL[];
 enum dr_err pg_build_sync(struct pg_run *r, struct dr_buf *sql, struct dr_error *e);
 enum dr_err pg_check_sync(struct pg_run *r, struct dr_error *e);
-/* Whether the checkpointer has taken in the settings that a fresh connection shows (see primary.c). */
-bool pg_checkpointer_idle(const struct pg_state *st);
+/* Whether the checkpointer has taken in the names to wait for, which a reading has just shown (see primary.c):
+ * PG_NEXT after two readings in a row that find it idle, else PG_AGAIN. */
+enum pg_next pg_names_taken_in(struct pg_run *r);
 
 /* ---- primary.c and standby.c: NULL when the op is not theirs */
 const struct pg_plan *pg_primary_plan(enum dr_op_kind kind);

@@ -15,10 +15,22 @@ enum {
 	CATCH_UP_TRIES = 10 /* SYNC_SET: readings in which the standbys may still pass the point of joining */
 };
 
-bool pg_checkpointer_idle(const struct pg_state *st)
+static bool checkpointer_idle(const struct pg_state *st)
 {
 	return strcmp(st->checkpointer, "CheckpointerMain") == 0 ||
 	       strcmp(st->checkpointer, "CheckpointWriteDelay") == 0;
+}
+
+enum pg_next pg_names_taken_in(struct pg_run *r)
+{
+	if (r->want_sync[0] == '\0')
+		return PG_NEXT;
+	if (!checkpointer_idle(&r->now)) {
+		pg_say(r, "waiting until the checkpointer takes synchronous_standby_names in");
+		r->steady = 0;
+		return PG_AGAIN;
+	}
+	return ++r->steady >= STEADY_READINGS ? PG_NEXT : PG_AGAIN;
 }
 
 static enum pg_next refuse(struct dr_error *e, const char *why)
@@ -195,14 +207,7 @@ static enum pg_next sync_in_force(struct pg_run *r, const PGresult *res, struct 
 		r->steady = 0;
 		return PG_AGAIN;
 	}
-	if (r->want_sync[0] == '\0')
-		return PG_NEXT;
-	if (!pg_checkpointer_idle(&r->now)) {
-		pg_say(r, "waiting until the checkpointer takes the setting in");
-		r->steady = 0;
-		return PG_AGAIN;
-	}
-	return ++r->steady >= STEADY_READINGS ? PG_NEXT : PG_AGAIN;
+	return pg_names_taken_in(r);
 }
 
 static bool is_wanted_peer(const struct dr_op_args *a, const struct dr_name *name)

@@ -310,11 +310,7 @@ static enum pg_next names_in_force(struct pg_run *r, const PGresult *res, struct
 		    "synchronous_standby_names is not yet what was set (is it given on the command line?)");
 		return PG_AGAIN;
 	}
-	if (r->want_sync[0] != '\0' && !pg_checkpointer_idle(&r->now)) {
-		pg_say(r, "waiting until the checkpointer takes synchronous_standby_names in");
-		return PG_AGAIN;
-	}
-	return PG_NEXT;
+	return pg_names_taken_in(r);
 }
 
 static enum pg_next recovery_over(struct pg_run *r, const PGresult *res, struct dr_error *e)
@@ -368,7 +364,7 @@ static const struct pg_step writable_steps[] = {
 	{ .what = "reading the setting back",
 	  .sql = PG_STATE_SQL,
 	  .read = names_in_force,
-	  .wanted = names_differ,
+	  .wanted = to_promote, /* also when they are right: a try before this one may have set them just now */
 	  .role_may_change = true },
 	{ .what = "promoting", .sql = "SELECT pg_promote(false)", .wanted = to_promote },
 	{ .what = "waiting for the end of recovery",
