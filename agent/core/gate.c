@@ -33,7 +33,7 @@ static enum dr_member_role role_at_acceptance(enum dr_member_role was, enum dr_o
 static bool keeps_lease(enum dr_order_kind kind)
 {
 	return kind == DR_ORDER_WRITABLE || kind == DR_ORDER_SYNC_SET || kind == DR_ORDER_PREPARED ||
-	       kind == DR_ORDER_ADOPTED;
+	       kind == DR_ORDER_ADOPTED || kind == DR_ORDER_RELEASED; /* which ends it, once nothing is ours */
 }
 
 static void accept(struct dr_agent_core *c, const struct dr_order *o, struct dr_agent_decision *out)

@@ -466,6 +466,8 @@ static void test_adopt_and_release(void **state)
 	assert_int_equal(core.journal.role, DR_ROLE_PRIMARY);
 	assert_int_equal(did.fence, DR_FENCE_NONE);
 	order(DR_ORDER_RELEASED, 2, 1);
+	assert_true(did.start_op);
+	assert_int_equal(did.fence, DR_FENCE_NONE); /* it is let go of, not stopped */
 	ended(2, DR_OUTCOME_DONE);
 	assert_true(did.disarm);
 	assert_false(core.journal.managed);
