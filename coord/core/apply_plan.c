@@ -82,7 +82,8 @@ static void fill_plan(struct dr_repl *r, const struct dr_service *s, struct dr_p
 	p->source = DR_MEMBER_NONE;
 	p->epoch_opened = s->epoch;
 	p->opened_wall_ms = cmd->wall_ms;
-	p->force = cmd->flag;
+	p->accept_loss = cmd->flag;
+	p->assert_fenced = cmd->flag2;
 	p->reason = cmd->reason;
 	p->actor = cmd->actor;
 }
@@ -129,6 +130,8 @@ void dr_apply_plan_open(struct dr_repl *r, struct dr_service *s, const struct dr
 	}
 	struct dr_event_record *e = dr_emit_plan(r, DR_EVENT_PLAN_OPENED, cmd, s, p);
 	dr_emit_member(e, s, cmd->member);
+	if (cmd->flag || cmd->flag2)
+		(void)dr_emit_plan(r, DR_EVENT_VOUCHED, cmd, s, p);
 	start_step(r, s, p, cmd);
 	dr_request_remember(r, cmd, DR_REASON_NONE, p->id);
 }

@@ -67,7 +67,8 @@ static void open_plan(struct dr_think *t, const struct dr_request *q, enum dr_pl
 	cmd->plan_kind = (uint32_t)kind;
 	cmd->member = wanted;
 	cmd->reason = kind == DR_PLAN_ADOPT ? DR_REASON_ADOPTION : DR_REASON_OPERATOR;
-	cmd->flag = q->force;
+	cmd->flag = kind == DR_PLAN_FAILOVER && q->accept_loss;
+	cmd->flag2 = kind == DR_PLAN_FAILOVER && q->assert_fenced;
 }
 
 static struct refusal ask_failover(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
@@ -78,7 +79,8 @@ static struct refusal ask_failover(struct dr_think *t, const struct dr_request *
 	if (no.reason != DR_REASON_NONE)
 		return no;
 	bool ill = dr_incident(t, &a) != DR_REASON_NONE;
-	if (!ill && !q->force)
+	/* That a healthy primary is fenced nobody can vouch for: it is stopped, and that is the proof. */
+	if (!ill && (!q->force || q->assert_fenced))
 		return because(DR_REASON_PRIMARY_HEALTHY, 0, 0);
 	no = has_candidate(t, m);
 	if (no.reason != DR_REASON_NONE && !q->force)

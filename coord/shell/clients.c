@@ -420,15 +420,23 @@ static enum verb verb_find(const char *word)
 	return VERB_NONE;
 }
 
+/* Whoever takes it on themselves that rows are lost or a server is stopped is an approver, by whatever verb. */
+static enum dr_peer_kind least_role(enum verb v, const struct dr_client_request *q)
+{
+	bool vouches = q->accept_loss || q->assert_fenced;
+	return vouches && verbs[v].least < DR_PEER_APPROVER ? DR_PEER_APPROVER : verbs[v].least;
+}
+
 static void take_request(struct dr_in *in, const struct dr_client_request *q)
 {
 	enum verb v = verb_find(q->verb);
+	enum dr_peer_kind least = least_role(v, q);
 	char why[DR_ERROR_MSG_MAX];
 	if (v == VERB_NONE) {
 		respond_error(in, q->id, DR_E_UNSUPPORTED, "this coordinator does not know that verb");
-	} else if (in->conn.peer.kind < verbs[v].least) {
+	} else if (in->conn.peer.kind < least) {
 		(void)snprintf(why, sizeof(why), "%s is for the role %s; the certificate of %s says %s", q->verb,
-			       dr_peer_kind_name(verbs[v].least), in->conn.peer.name.s,
+			       dr_peer_kind_name(least), in->conn.peer.name.s,
 			       dr_peer_kind_name(in->conn.peer.kind));
 		respond_error(in, q->id, DR_E_DENIED, why);
 	} else if (verbs[v].leader && !dr_coord_leads(in->coord)) {
