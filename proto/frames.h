@@ -5,6 +5,7 @@
 enum dr_frame {
 	/* 1 and 2 are raft's (raft/hello.h). */
 	DR_FRAME_GREET = 3,         /* Greet: the first frame of every other connection, from the side that connected */
+	DR_FRAME_CLUSTER = 34,     /* u32 flags, u64 id: coordinator -> one that connects, what is known of it (first.c) */
 	DR_FRAME_REPORT = 10,       /* Report: agent -> every coordinator */
 	DR_FRAME_RENEW = 11,        /* Renew: agent -> leader */
 	DR_FRAME_RESULT = 12,       /* MemberResult: agent -> leader */
@@ -14,10 +15,10 @@ enum dr_frame {
 	DR_FRAME_CANCEL = 23,       /* Cancel: leader -> agent, the order serves nothing any more */
 	DR_FRAME_OBSERVATIONS = 30, /* Observations: coordinator -> leader */
 	DR_FRAME_MEMBER_ID = 31,    /* u64 big endian: leader -> coordinator, its raft id; 0: it is no member */
-	DR_FRAME_REQUEST = 40,      /* ClientRequest */
 	DR_FRAME_BEATS = 36,        /* u64be, u64be: coordinator -> the one that connected, "I take your heartbeats": its
 				     * own raft id, and that of the other; a 0: it takes none (any more) */
 	DR_FRAME_BEAT = 37,         /* raft/beat.h, between coordinators that know each other's ids */
+	DR_FRAME_REQUEST = 40,      /* ClientRequest */
 	DR_FRAME_RESPONSE = 41      /* ClientResponse */
 };
 

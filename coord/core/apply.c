@@ -126,8 +126,11 @@ static void apply_coordinator(struct dr_repl *r, const struct dr_cmd *cmd)
 	if (cmd->id == 0) {
 		memset(place, 0, sizeof(*place));
 	} else {
-		*place = (struct dr_coordinator){ .name = cmd->name, .site = cmd->site,
-						  .address = cmd->address, .id = cmd->id };
+		bool known = place->id == cmd->id && dr_name_eq(&place->name, &cmd->name);
+		*place = (struct dr_coordinator){ .name = cmd->name, .site = cmd->site, .address = cmd->address,
+						  .id = cmd->id, .stored = cmd->flag };
+		if (known && cmd->flag)
+			return; /* nothing that anybody is to be told of */
 	}
 	uint32_t ix = (uint32_t)(place - r->coordinator);
 	if (cmd->id != 0 && ix >= r->coordinators)

@@ -90,6 +90,7 @@ struct dr_coordinator {
 	struct dr_name name, site;     /* name empty: this place is free */
 	struct dr_address address;
 	uint64_t id;
+	bool stored;                   /* it has stored some of the log under this id */
 };
 
 enum { DR_REQUESTS_KEPT = 256 };

@@ -1,6 +1,7 @@
 /* coord.h -- drcoordd: its parts, and who owns what.
  *
  *   main.c      arguments, node file, bootstrap and join, loop, signals
+ *   first.c     the first start: founding or joining; asks the others whether it was there before
  *   loop.c      the core's door: events in, decisions carried out, wake-ups
  *   fsm.c       Raft's side: entries to events, snapshots, the ledger's chain
  *   server.c    listening; the first frame says who somebody is: raft, agent, coordinator or client
@@ -135,6 +136,13 @@ void dr_coord_leave(struct dr_coord *c);
 
 /* recover.c */
 /* Offline, before Raft is opened: makes this node the only voter when asked, or when a start before this one was
+/* first.c */
+/* Make the data folder a coordinator's unless it is one.  EXISTS: the others know this one, or a cluster without
+ * it.  May take 2 s and runs the loop. */
+DR_MUST_USE enum dr_err dr_first_start(struct dr_coord *c, bool bootstrap, bool joins, struct dr_error *e);
+/* Tell a coordinator that has just connected what this one knows of it. */
+void dr_first_answer(struct dr_in *in);
+
  * asked and did not get to its end. */
 DR_MUST_USE enum dr_err dr_recover_offline(struct dr_coord *c, bool asked, struct dr_error *e);
 /* Say to *to what --recover does and what it costs. */
@@ -148,6 +156,8 @@ void dr_recover_beat(struct dr_coord *c);
 void dr_nodes_name(struct dr_coord *c);
 /* The leader: tell each coordinator the id under which it is a member (0: none), so that a removed one leaves. */
 void dr_nodes_tell(struct dr_coord *c);
+/* The leader, now and then: note in the log who has stored some of it under its present id. */
+void dr_nodes_note_stored(struct dr_coord *c);
 /* Told so by another one. */
 void dr_nodes_told(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n);
 /* Raft's side changed: leave if it says that this node was removed. */

@@ -28,7 +28,8 @@ static int usage(FILE *to, int code)
 {
 	(void)fputs("usage: drcoordd --config FILE [--bootstrap | --join | --recover]\n"
 		    "  --bootstrap  first start of a new cluster: every coordinator under `peers` starts so once\n"
-		    "  --join       first start of one that joins: prints its id for `drcoordctl node add`\n"
+		    "  --join       first start of one that joins, or has lost its data: prints its id for\n"
+		    "               `drcoordctl node add`\n"
 		    "  --recover    a majority is gone for good: this one goes on alone (docs/recover.md); says what\n"
 		    "               it costs, and does it only with --yes-a-majority-is-gone; with --offline it\n"
 		    "               then leaves, and the next start goes on with it\n"
@@ -45,40 +46,6 @@ static void *map_zeroed(size_t n)
 		exit(1);
 	}
 	return p;
-}
-
-static enum dr_err first_start(struct dr_coord *c, const struct arguments *args, struct dr_error *e)
-{
-	uint64_t id = 0;
-	enum dr_err rv = dr_raft_id(c->conf.data_dir, &id, e);
-	if (rv == DR_OK)
-		return DR_OK; /* it has started before: --bootstrap and --join have nothing left to do */
-	if (rv != DR_E_NOT_FOUND)
-		return rv;
-	if (args->join) {
-		rv = dr_raft_prepare_join(c->conf.data_dir, &c->conf.name, &id, e);
-		struct dr_address at = dr_nodes_own_address(c);
-		bool v6 = strchr(at.host, ':') != NULL;
-		if (rv == DR_OK)
-			(void)printf("drcoordd: this coordinator's id is %llu; let it in by\n"
-				     "  drcoordctl node add %s %s%s%s:%u --site %s --id %llu --reason TEXT\n",
-				     (unsigned long long)id, c->conf.name.s, v6 ? "[" : "", at.host, v6 ? "]" : "",
-				     at.port, c->conf.site.s, (unsigned long long)id);
-		(void)fflush(stdout);
-		return rv;
-	}
-	if (!args->bootstrap)
-		return dr_fail(e, DR_E_NOT_FOUND, "%s holds no coordinator yet: start with --bootstrap (a new cluster) or "
-			       "--join (an existing one)", c->conf.data_dir);
-	struct dr_raft_member members[DR_COORDINATORS_MAX];
-	memset(members, 0, sizeof(members));
-	for (uint32_t i = 0; i < c->conf.peers; i++) {
-		members[i].id = dr_raft_first_id(c->conf.cluster.s, &c->conf.peer[i].name);
-		members[i].name = c->conf.peer[i].name;
-		members[i].address = c->conf.peer[i].address;
-		members[i].voter = true;
-	}
-	return dr_raft_bootstrap(c->conf.data_dir, &c->conf.name, members, c->conf.peers, e);
 }
 
 /* Nothing may run after Raft is gone, not even what the loop has at hand already: the process ends here.  What
@@ -184,7 +151,7 @@ static enum dr_err lock_data(const struct dr_coord *c, struct dr_error *e)
 	return dr_fail_errno(e, err, "cannot lock %s", path);
 }
 
-/* What needs no loop: certificate, data folder, a first start or a recovery. */
+/* What comes before Raft: certificate, data folder, a first start or a recovery. */
 static enum dr_err prepare(struct dr_coord *c, const struct arguments *args, struct dr_error *e)
 {
 	struct dr_tls_files files = { c->conf.tls.ca, c->conf.tls.cert, c->conf.tls.key };
@@ -198,7 +165,7 @@ static enum dr_err prepare(struct dr_coord *c, const struct arguments *args, str
 	if (rv == DR_OK)
 		rv = dr_recover_offline(c, args->recover, e);
 	if (rv == DR_OK && !args->recover)
-		rv = first_start(c, args, e);
+		rv = dr_first_start(c, args->bootstrap, args->join, e);
 	return rv;
 }
 

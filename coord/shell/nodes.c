@@ -32,7 +32,7 @@ static const struct dr_raft_member *member_named(const struct dr_raft_status *st
 }
 
 static void say_name(struct dr_coord *c, const struct dr_name *name, const struct dr_name *site,
-		     const struct dr_raft_member *m)
+		     const struct dr_raft_member *m, bool stored)
 {
 	struct dr_cmd cmd = { .kind = DR_CMD_COORDINATOR,
 			      .service = DR_SERVICE_NONE,
@@ -44,6 +44,7 @@ static void say_name(struct dr_coord *c, const struct dr_name *name, const struc
 		cmd.site = *site;
 		cmd.address = m->address;
 		cmd.id = m->id;
+		cmd.flag = stored;
 	}
 	dr_coord_submit(c, &cmd);
 }
@@ -90,13 +91,30 @@ void dr_nodes_name(struct dr_coord *c)
 	for (uint32_t k = 0; k < r->coordinators; k++) {
 		const struct dr_name *name = &r->coordinator[k].name;
 		if (name->s[0] != '\0' && member_named(&st, name) == NULL)
-			say_name(c, name, NULL, NULL);
+			say_name(c, name, NULL, NULL, false);
 	}
 	for (uint32_t i = 0; i < st.members; i++) {
 		struct dr_name site;
 		uint64_t id = 0;
 		if (site_of(c, &st.member[i].name, &site, &id) && id != st.member[i].id)
-			say_name(c, &st.member[i].name, &site, &st.member[i]);
+			say_name(c, &st.member[i].name, &site, &st.member[i], false);
+	}
+}
+
+void dr_nodes_note_stored(struct dr_coord *c)
+{
+	const struct dr_repl *r = &c->core->repl;
+	struct dr_raft_status st;
+	dr_raft_status(c->raft, &st);
+	if (c->stopping || st.role != DR_RAFT_LEADER || dr_clients_changing())
+		return;
+	for (uint32_t k = 0; k < r->coordinators; k++) {
+		const struct dr_coordinator *known = &r->coordinator[k];
+		for (uint32_t i = 0; i < st.members && !known->stored; i++) {
+			bool is = st.member[i].id == known->id && dr_name_eq(&st.member[i].name, &known->name);
+			if (is && (st.match[i] > 0 || known->id == st.id))
+				say_name(c, &known->name, &known->site, &st.member[i], true);
+		}
 	}
 }
 

@@ -102,6 +102,7 @@ static void greet(struct dr_in *in, const uint8_t *p, size_t n)
 		dr_agents_lead(in->coord, in);
 	} else if (g.kind == DR_GREET_PEER) {
 		in->role = DR_SESSION_PEER;
+		dr_first_answer(in);
 		dr_conn_idle_set(&in->conn, 10 * in->coord->core->repl.timing.probe_ms + 2000);
 	} else {
 		in->role = DR_SESSION_CLIENT;

@@ -270,6 +270,7 @@ static void put_cluster(struct whole *w, const struct dr_repl *r)
 		w->coordinator[n].address = &w->coordinator_at[n];
 		w->coordinator[n].id = c->id;
 		w->coordinator[n].place = i + 1;
+		w->coordinator[n].stored = c->stored;
 		w->coordinator_ptr[n] = &w->coordinator[n];
 	}
 	for (uint32_t i = 0; i < DR_REQUESTS_KEPT; i++) {
@@ -357,6 +358,7 @@ static enum dr_err take_cluster(struct dr_repl *r, const Drcoord__Pb__Snapshot *
 		if (r->coordinators < x->place)
 			r->coordinators = x->place;
 		c->id = x->id;
+		c->stored = x->stored != 0;
 		dr_pb_address_take(&c->address, x->address);
 		rv = dr_pb_name(&c->name, x->name, "coordinator.name", e);
 		if (rv == DR_OK)

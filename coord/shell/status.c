@@ -109,9 +109,13 @@ static json_t *node_json(struct dr_coord *c, const struct dr_raft_status *st, ui
 	char at[DR_HOST_MAX + 8];
 	put_text(o, "name", m->name.s);
 	const char *site = "";
+	bool stored = false;
 	for (uint32_t k = 0; k < c->core->repl.coordinators; k++) {
-		if (dr_name_eq(&c->core->repl.coordinator[k].name, &m->name))
-			site = c->core->repl.coordinator[k].site.s;
+		const struct dr_coordinator *known = &c->core->repl.coordinator[k];
+		if (!dr_name_eq(&known->name, &m->name))
+			continue;
+		site = known->site.s;
+		stored = known->stored && known->id == m->id;
 	}
 	put_text_or_null(o, "site", site);
 	(void)snprintf(at, sizeof(at), "%s:%u", m->address.host, m->address.port);
@@ -119,6 +123,7 @@ static json_t *node_json(struct dr_coord *c, const struct dr_raft_status *st, ui
 	put_id(o, "id", m->id);
 	put_text(o, "role", m->id == st->leader_id ? "leader" : (m->voter ? "follower" : "spare"));
 	put_bool(o, "reachable", dr_peers_reachable(c, &m->name));
+	put_bool(o, "stored", stored);
 	if (st->role == DR_RAFT_LEADER)
 		put_u64(o, "match", st->match[i]);
 	return o;

@@ -32,7 +32,14 @@ def wipe_and_readd(cluster):
     daemon = cluster.start(name)
     expect(daemon.wait() == 78, "exit 78 of a wiped one", daemon.process.poll(), daemon.said())
     expect("--join" in daemon.said(), "to be told of --join", daemon.said())
+    daemon = cluster.start(name, "--bootstrap")
+    expect(daemon.wait() == 78, "exit 78 of a wiped one that is bootstrapped", daemon.process.poll(), daemon.said())
+    expect("--join" in daemon.said() and f"drcoordctl node remove {name}" in daemon.said(), "the way back", daemon.said())
+    expect(not os.path.exists(cluster.path(f"data-{name}", "id")), "nothing to be founded", daemon.said())
     cluster.insist("node", "remove", name, "--reason", "wiped")
+    daemon = cluster.start(name, "--bootstrap")
+    expect(daemon.wait() == 78 and f"without {name}" in daemon.said(), "exit 78 of one that is unknown",
+           daemon.process.poll(), daemon.said())
     new = join(cluster, name)
     status = cluster.whole(3)
     row = index_of(status, name)
@@ -42,6 +49,32 @@ def wipe_and_readd(cluster):
     cluster.daemons[other].kill()
     cluster.insist("node", "transfer", name, "--reason", "test")
     eventually("the new one to lead", lambda: (cluster.status() or {}).get("leader") == name)
+
+
+def late_founder(cluster):
+    """Of three that found a cluster one comes when the others lead already: let in, for it was never there."""
+    cluster.start("c-a", "--bootstrap")
+    cluster.start("c-b", "--bootstrap")
+    eventually("a leader", cluster.status)
+    daemon = cluster.start("c-c", "--bootstrap")
+    cluster.whole(3)
+    expect(daemon.is_running(), "it to run", daemon.said())
+    daemon.kill()
+    cluster.start("c-c", "--bootstrap")  # as a service manager does each time
+    cluster.whole(3)
+    # By the log, too: a leader of a later term has not heard of the third one's storing.
+    eventually("the log to note it", lambda: all(
+        c["stored"] for c in cluster.insist("node", "list")["coordinators"]))
+    cluster.daemons["c-c"].kill()
+    shutil.rmtree(cluster.path("data-c-c"))
+    for name in ("c-a", "c-b"):
+        cluster.daemons[name].kill()
+    for name in ("c-a", "c-b"):
+        cluster.start(name)
+    eventually("a leader", cluster.status)
+    daemon = cluster.start("c-c", "--bootstrap")
+    expect(daemon.wait() == 78 and "drcoordctl node remove c-c" in daemon.said(), "exit 78", daemon.process.poll(),
+           daemon.said())
 
 
 def add_refusals(cluster):
@@ -123,4 +156,4 @@ def recover(cluster):
     cluster.whole(3)
 
 
-main([wipe_and_readd, add_refusals, removed_follower, removed_leader, recover])
+main([wipe_and_readd, late_founder, add_refusals, removed_follower, removed_leader, recover])
