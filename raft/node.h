@@ -31,6 +31,7 @@ struct dr_raft_status {
 	uint32_t members;
 	struct dr_raft_member member[DR_COORDINATORS_MAX];
 	uint64_t match[DR_COORDINATORS_MAX]; /* leader only: how far each has the log */
+	uint64_t stored; /* up to here its own disk has the log; up to `last` it is in memory */
 	uint64_t snapshot_index;
 	bool removed; /* the committed membership does not have this node (any more): it should stop */
 	bool storage_suspect; /* the guard found damage: this node does not vote; reason below */

@@ -12,6 +12,7 @@
  *   clients.c   what people ask; watch streams
  *   status.c    the JSON of status, explain and events
  *   recover.c   a majority is gone for good: one goes on alone
+ *   yield.c     a leader that cannot store gives up the lead
  *   nodes.c     coordinators' names kept equal to Raft's members; leaving when removed
  *
  * One thread, one libuv loop; struct dr_coord lives as long as the program. */
@@ -134,8 +135,6 @@ struct dr_coord {
 /* main.c: leave in order; the loop ends once Raft is closed. */
 void dr_coord_leave(struct dr_coord *c);
 
-/* recover.c */
-/* Offline, before Raft is opened: makes this node the only voter when asked, or when a start before this one was
 /* first.c */
 /* Make the data folder a coordinator's unless it is one.  EXISTS: the others know this one, or a cluster without
  * it.  May take 2 s and runs the loop. */
@@ -145,6 +144,8 @@ void dr_first_answer(struct dr_in *in);
 
  * asked and did not get to its end. */
 DR_MUST_USE enum dr_err dr_recover_offline(struct dr_coord *c, bool asked, struct dr_error *e);
+/* recover.c */
+/* Offline, before Raft is opened: makes this node the only voter when asked, or when a start before this one was
 /* Say to *to what --recover does and what it costs. */
 void dr_recover_explain(const struct dr_coord *c, FILE *to);
 /* Once the core is there: whether this start has a recovery to end. */
@@ -153,13 +154,16 @@ void dr_recover_beat(struct dr_coord *c);
 
 /* nodes.c */
 /* The leader: make the log's names and ids of coordinators those of Raft's members. */
+/* yield.c */
+void dr_yield_beat(struct dr_coord *c);
+
 void dr_nodes_name(struct dr_coord *c);
-/* The leader: tell each coordinator the id under which it is a member (0: none), so that a removed one leaves. */
-void dr_nodes_tell(struct dr_coord *c);
 /* The leader, now and then: note in the log who has stored some of it under its present id. */
 void dr_nodes_note_stored(struct dr_coord *c);
 /* Told so by another one. */
 void dr_nodes_told(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n);
+/* The leader: tell each coordinator the id under which it is a member (0: none), so that a removed one leaves. */
+void dr_nodes_tell(struct dr_coord *c);
 /* Raft's side changed: leave if it says that this node was removed. */
 void dr_nodes_watch(struct dr_coord *c, const struct dr_raft_status *st);
 /* This node is no member any more: say so and leave. */

@@ -199,6 +199,38 @@ def full_disk(cluster):
         subprocess.run(["umount", small], check=True)
 
 
+def full_leader(cluster):
+    """The leader's disk fills up and stays full: another one leads soon; with room it is one of three again."""
+    small = cluster.path("data-c-a")
+    os.mkdir(small)
+    filler = os.path.join(small, "filler")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", small], check=True)
+    try:
+        cluster.up()
+        if cluster.status()["leader"] != "c-a":
+            cluster.insist("node", "transfer", "c-a", "--reason", "test")
+            eventually("c-a to lead", lambda: (cluster.status() or {}).get("leader") == "c-a")
+        daemon = cluster.daemons["c-a"]
+        fill(filler)
+        stop = threading.Event()
+        load = start_load(cluster, stop, fat=True)
+        try:
+            eventually("it to give up the lead", lambda: "event=lead.yielded" in daemon.said(), 90)
+            eventually("another one to lead", lambda: (cluster.status() or {}).get("leader") in ("c-b", "c-c"))
+        finally:
+            stop.set()
+            load.join()
+        expect(daemon.is_running(), "it to run on", daemon.said())
+        expect("event=raft.no_space" in daemon.said(), "to say that no space is left", daemon.said()[-2000:])
+        os.unlink(filler)
+        cluster.whole(3)
+    finally:
+        for daemon in cluster.all:
+            if daemon.is_running():
+                daemon.kill()
+        subprocess.run(["umount", small], check=True)
+
+
 def fill(path):
     """Take all room that is left."""
     try:
@@ -317,4 +349,4 @@ for case in (command_lines, node_files, certificates, port_and_folder, folders, 
     case.options = {"letters": "ab"}
 
 main([command_lines, node_files, certificates, port_and_folder, folders, full_disk, signals, closed_pipes,
-      term_under_load])
+      term_under_load, full_leader])
