@@ -106,7 +106,6 @@ static void on_step(struct raft *raft)
 	struct dr_raft_seen now = look(r);
 
 	now.told = true;
-	dr_tick_review(r);
 	if (same(&now, &r->stepped))
 		return;
 	r->stepped = now;
@@ -313,8 +312,8 @@ void dr_raft_status(const struct dr_raft *cr, struct dr_raft_status *out)
 	out->commit = raft_commit_index(&r->raft);
 	out->applied = raft_last_applied(&r->raft);
 	out->last = raft_last_index(&r->raft);
-	out->snapshot_index = r->storage.guard.head.snap_index;
 	out->stored = r->raft.last_stored;
+	out->snapshot_index = r->storage.guard.head.snap_index;
 	out->removed = now.removed;
 	for (unsigned i = 0; i < c->n && out->members < DR_COORDINATORS_MAX; i++) {
 		struct dr_raft_member *m = &out->member[out->members];
@@ -428,10 +427,9 @@ static void on_raft_closed(struct raft *raft)
 static void close_handles(struct dr_raft *r)
 {
 	r->closing = true;
-	r->closes = 4;
+	r->closes = 3;
 	uv_close((uv_handle_t *)&r->wake, on_handle_closed);
 	uv_close((uv_handle_t *)&r->again, on_handle_closed);
-	uv_close((uv_handle_t *)&r->tick, on_handle_closed);
 }
 
 void dr_raft_close(struct dr_raft *r, void (*closed)(void *ctx), void *ctx)
@@ -534,8 +532,7 @@ enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop, const struct dr_
 	raft_uv_set_auto_recovery(&r->storage.io, false);
 	(void)uv_async_init(loop, &r->wake, on_wake);
 	(void)uv_timer_init(loop, &r->again);
-	(void)uv_timer_init(loop, &r->tick);
-	r->wake.data = r->again.data = r->tick.data = r;
+	r->wake.data = r->again.data = r;
 	err = raft_init(&r->raft, &r->storage.io, &r->fsm, id, r->address);
 	if (err != 0) {
 		rv = dr_fail(e, dr_raft_err(err), "%s: %s", r->dir, raft_errmsg(&r->raft));
