@@ -142,28 +142,28 @@ DR_MUST_USE enum dr_err dr_first_start(struct dr_coord *c, bool bootstrap, bool 
 /* Tell a coordinator that has just connected what this one knows of it. */
 void dr_first_answer(struct dr_in *in);
 
- * asked and did not get to its end. */
-DR_MUST_USE enum dr_err dr_recover_offline(struct dr_coord *c, bool asked, struct dr_error *e);
 /* recover.c */
 /* Offline, before Raft is opened: makes this node the only voter when asked, or when a start before this one was
+ * asked and did not get to its end. */
+DR_MUST_USE enum dr_err dr_recover_offline(struct dr_coord *c, bool asked, struct dr_error *e);
 /* Say to *to what --recover does and what it costs. */
 void dr_recover_explain(const struct dr_coord *c, FILE *to);
 /* Once the core is there: whether this start has a recovery to end. */
 DR_MUST_USE enum dr_err dr_recover_resume(struct dr_coord *c, struct dr_error *e);
 void dr_recover_beat(struct dr_coord *c);
 
-/* nodes.c */
-/* The leader: make the log's names and ids of coordinators those of Raft's members. */
 /* yield.c */
 void dr_yield_beat(struct dr_coord *c);
 
+/* nodes.c */
+/* The leader: make the log's names and ids of coordinators those of Raft's members. */
 void dr_nodes_name(struct dr_coord *c);
 /* The leader, now and then: note in the log who has stored some of it under its present id. */
 void dr_nodes_note_stored(struct dr_coord *c);
-/* Told so by another one. */
-void dr_nodes_told(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n);
 /* The leader: tell each coordinator the id under which it is a member (0: none), so that a removed one leaves. */
 void dr_nodes_tell(struct dr_coord *c);
+/* Told so by another one. */
+void dr_nodes_told(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n);
 /* Raft's side changed: leave if it says that this node was removed. */
 void dr_nodes_watch(struct dr_coord *c, const struct dr_raft_status *st);
 /* This node is no member any more: say so and leave. */

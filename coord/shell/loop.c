@@ -152,9 +152,9 @@ static void on_beat(uv_timer_t *t)
 	dr_agents_lead(c, NULL);
 	dr_nodes_tell(c);
 	dr_nodes_note_stored(c);
-	dr_clients_stream(c);
 	dr_yield_beat(c);
 	dr_recover_beat(c);
+	dr_clients_stream(c);
 	struct dr_core_event ev = { .kind = DR_EV_TICK };
 	dr_coord_event(c, &ev);
 	if (!c->stopping)
