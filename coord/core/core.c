@@ -192,7 +192,11 @@ static void role(struct dr_core *c, const struct dr_core_event *ev)
 static void committed(struct dr_core *c, const struct dr_core_event *ev)
 {
 	dr_assert(ev->cmd != NULL);
+	uint32_t ix = ev->cmd->service < DR_SERVICES_MAX ? ev->cmd->service : 0;
+	dr_member_ix before = c->repl.service[ix].holder;
 	dr_repl_apply(&c->repl, ev->index, ev->cmd);
+	if (c->repl.service[ix].holder != before)
+		c->view.service[ix].holder_ms = ev->now_ms;
 	if (ev->cmd->kind == DR_CMD_SPEC || ev->cmd->kind == DR_CMD_COORDINATOR)
 		c->all = true;
 	else if (ev->cmd->service != DR_SERVICE_NONE)

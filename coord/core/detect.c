@@ -39,6 +39,9 @@ static uint64_t silence(const struct dr_core *c, const struct dr_seen_by *by)
 static struct count count_silent(const struct dr_core *c, uint32_t ix, dr_member_ix m)
 {
 	struct count n = { .silent_ms = UINT64_MAX };
+	/* One chosen as it came back is still lost by what others saw before: its silence counts from then. */
+	bool holds = m == c->repl.service[ix].holder;
+	uint64_t held_ms = holds ? c->view.now_ms - c->view.service[ix].holder_ms : UINT64_MAX;
 	const struct dr_repl *r = &c->repl;
 	const struct dr_spec_member *sm = &r->service[ix].spec.member[m];
 	for (uint32_t i = 0; i < r->coordinators; i++) {
@@ -48,6 +51,7 @@ static struct count count_silent(const struct dr_core *c, uint32_t ix, dr_member
 		const struct dr_seen_by *by = &c->view.service[ix].member[m].by[i];
 		bool fresh = by->at_ms != 0 && c->view.now_ms - by->at_ms <= r->timing.detect_after_ms;
 		uint64_t quiet = fresh ? silence(c, by) : 0;
+		quiet = quiet < held_ms ? quiet : held_ms;
 		bool silent = fresh && quiet >= r->timing.detect_after_ms;
 		n.all++;
 		n.all_outside += outside ? 1u : 0u;

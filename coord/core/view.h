@@ -45,7 +45,7 @@ struct dr_service_view {
 	uint32_t join_version;
 	uint64_t primary_position; /* highest position that the primary was ever seen at */
 	uint64_t primary_position_ms;
-	uint64_t incident_ms;    /* when the present verdict against the holder began; 0: none */
+	uint64_t holder_ms;      /* when it was learnt who the present holder is */
 	/* renewal that waits for its tick */
 	bool renewal_waits;
 	dr_member_ix renewal_member;
