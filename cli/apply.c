@@ -11,9 +11,25 @@
 #include "cli/files.h"
 #include "cli/out.h"
 
-/* The spec in force.  OK: *now is the caller's; nothing was applied yet: an empty one of version 0. */
-static enum dr_exit read_answer(const struct dr_cli *c, const char *json, struct dr_spec *now,
-				uint64_t *version)
+/* The one in force may be of a newer drcoordctl's keys, or of rules that were less strict: what was understood of it
+ * is not what is in force, so no difference to that is right.  To replace it blindly is a person's decision. */
+static enum dr_exit not_understood(const struct dr_cli *c, uint64_t version)
+{
+	struct dr_error e = { 0 };
+	bool applies = c->verb == &dr_verbs[DR_VERB_APPLY];
+	if (applies && c->option[DR_OPTION_FORCE] != NULL) {
+		(void)fprintf(stderr, "drcoordctl: apply: the spec in force (version %" PRIu64 ") is not understood; "
+			      "replaced as a whole, without a comparison\n", version);
+		return DR_EXIT_OK;
+	}
+	(void)dr_fail(&e, DR_E_INVALID, "the spec in force (version %" PRIu64 ") is not understood, so nothing is compared "
+		      "and nothing changes. Is this drcoordctl as new as the coordinators? If it is, "
+		      "`drcoordctl apply --force` replaces the spec as a whole", version);
+	return dr_say_error(c, &e);
+}
+
+/* The spec in force; with nothing applied yet an empty one of version 0.  NULL: it is to be replaced unread. */
+static enum dr_exit read_answer(const struct dr_cli *c, const char *json, struct dr_spec **now, uint64_t *version)
 {
 	struct dr_error e = { 0 };
 	json_t *v = json != NULL ? json_loads(json, 0, NULL) : NULL;
@@ -28,13 +44,11 @@ static enum dr_exit read_answer(const struct dr_cli *c, const char *json, struct
 	}
 	if (rv == DR_EXIT_OK && *version != 0) {
 		struct dr_conf_problems *p = dr_xcalloc(sizeof(*p));
-		if (dr_conf_parse_spec("the spec in force", yaml, strlen(yaml), now, p) != DR_OK) {
-			/* What was understood of it is not what is in force: no difference to that is right. */
+		if (dr_conf_parse_spec("the spec in force", yaml, strlen(yaml), *now, p) != DR_OK) {
 			dr_conf_problems_print(p, stderr);
-			(void)dr_fail(&e, DR_E_INVALID, "the spec in force is not understood; nothing "
-				      "is compared and nothing changes. Is this drcoordctl as new as "
-				      "the coordinators?");
-			rv = dr_say_error(c, &e);
+			rv = not_understood(c, *version);
+			dr_conf_spec_free(*now);
+			*now = NULL;
 		}
 		dr_free(p);
 	}
@@ -51,7 +65,7 @@ static enum dr_exit ask_spec(struct dr_cli *c, const struct dr_client_request *r
 	enum dr_exit rv = dr_client_ask(c, &ask, &a);
 	if (rv == DR_EXIT_OK) {
 		*now = dr_conf_spec_new();
-		rv = read_answer(c, a.json, *now, version);
+		rv = read_answer(c, a.json, now, version);
 	}
 	dr_free(a.json);
 	return rv;
@@ -124,12 +138,13 @@ static enum dr_exit apply_now(struct dr_cli *c, const struct dr_client_request *
 	return rv;
 }
 
-/* Show what differs, and send it unless that is nothing; the very first spec is sent whatever is in it. */
+/* Show what differs, and send it unless that is nothing; the very first spec, and one that takes the place of what is
+ * not understood (now is NULL), is sent whatever is in it. */
 static enum dr_exit compare_and_apply(struct dr_cli *c, struct dr_spec *now,
 				      const struct dr_client_request *r)
 {
 	bool dry = c->option[DR_OPTION_DRY_RUN] != NULL;
-	bool same = compare(c, now, r, !c->json || dry) == 0 && r->version != 0;
+	bool same = now != NULL && compare(c, now, r, !c->json || dry) == 0 && r->version != 0;
 	if (dry)
 		return DR_EXIT_OK;
 	if (!same)

@@ -36,7 +36,7 @@ _drcoordctl()
 	"unfence") words="--reason --to --force" ;;
 	"service adopt") words="--reason" ;;
 	"service observe") words="--reason" ;;
-	"apply") words="--reason --file --dry-run" ;;
+	"apply") words="--reason --force --file --dry-run" ;;
 	"diff") words="--offline" ;;
 	"validate") words="--as --quiet --no-warnings" ;;
 	"node list") words="" ;;
