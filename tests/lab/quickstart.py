@@ -213,9 +213,10 @@ def main():
     if len(records) > 1:
         show_spread(records, FAULTS[args.fault])
     bad = [] if args.idle else [f"run {r['run']}: {b}" for r in records for b in sound(r)]
+    other = "leader-kill" if loopback else "partition"
     print("\n".join(f"\nWRONG: {b}" for b in bad) if bad else
           f"\nDone in {time.monotonic() - BEGAN:.0f} s; everything was removed.  "
-          "Next: --fault partition, --keep to look around, docs/ and ARCHITECTURE.md.")
+          f"Next: --fault {other}, --keep to look around, docs/ and ARCHITECTURE.md.")
     return 1 if bad else 0
 
 

@@ -6,8 +6,8 @@ that owns it, so a lab whose owner is gone can be told from one that is in use, 
 given to another process.
 
 A process belongs to a lab when it is in its cgroup, in one of its network namespaces, or works in its
-folder (every program of a lab is started there, and a server's working folder is its data).  They are
-ended by pid and by cgroup, never by name.
+folder (every program of a lab is started there, and a server's working folder is its data; ours go on to /
+and are told by their configuration file).  They are ended by pid and by cgroup, never by name.
 
 Run as a program it is the guard of one owner: its standard input is a pipe that the owner holds open.
 At its end, however the owner ended (kill -9 included), everything of that owner is removed.  It has a
@@ -85,11 +85,19 @@ def space_ids(lab):
     return ids
 
 
+def runs_ours(pid, folder):
+    """Whether a process is one of drcoord's own programs (which work in /) with a file of the lab's folder."""
+    with open(f"/proc/{pid}/cmdline", "rb") as f:
+        words = f.read().decode(errors="replace").split("\0")
+    ours = os.path.basename(words[0]).startswith("drcoord")
+    return ours and any(w.startswith(folder + "/") for w in words[1:])
+
+
 def belongs(pid, folder, spaces):
     """Whether a process works in the lab's folder or in one of its namespaces."""
     try:
         cwd = os.readlink(f"/proc/{pid}/cwd")
-        if cwd == folder or cwd.startswith(folder + "/"):
+        if cwd == folder or cwd.startswith(folder + "/") or runs_ours(pid, folder):
             return True
         return bool(spaces) and os.stat(f"/proc/{pid}/ns/net").st_ino in spaces
     except OSError:
