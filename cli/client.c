@@ -313,7 +313,7 @@ static bool changes_nothing(const char *verb)
 		const char *word;
 		bool viewer;
 	} known[] = {
-#define ASK_FOR(id, word, least, leader) { word, DR_PEER_##least == DR_PEER_VIEWER },
+#define ASK_FOR(id, word, least, leader, reason) { word, DR_PEER_##least == DR_PEER_VIEWER },
 #include "proto/verbs.def"
 #undef ASK_FOR
 	};

@@ -14,7 +14,7 @@ const struct dr_option dr_options[DR_OPTION_COUNT] = {
 
 /* Roles stand in the table that the coordinators enforce. */
 enum {
-#define ASK_FOR(id, word, least, leader) ROLE_OF_##id = DR_PEER_##least,
+#define ASK_FOR(id, word, least, leader, reason) ROLE_OF_##id = DR_PEER_##least,
 #include "proto/verbs.def"
 #undef ASK_FOR
 	ROLE_OF_NOBODY = DR_PEER_NONE

@@ -141,6 +141,12 @@ static void apply_coordinator(struct dr_repl *r, const struct dr_cmd *cmd)
 	e->number = cmd->id;
 }
 
+/* Who leads is Raft's business: only what was asked for is kept. */
+static void apply_transfer(struct dr_repl *r, const struct dr_cmd *cmd)
+{
+	dr_emit(r, DR_EVENT_TRANSFER, cmd, NULL)->member = cmd->name;
+}
+
 static void apply_pause(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	s->paused = cmd->flag;
@@ -255,6 +261,8 @@ void dr_repl_apply(struct dr_repl *r, uint64_t index, const struct dr_cmd *cmd)
 		dr_apply_spec(r, cmd);
 	else if (cmd->kind == DR_CMD_COORDINATOR)
 		apply_coordinator(r, cmd);
+	else if (cmd->kind == DR_CMD_TRANSFER)
+		apply_transfer(r, cmd);
 	else if (cmd->service < r->services && r->service[cmd->service].used)
 		apply_to_service(r, &r->service[cmd->service], cmd);
 	else if (cmd->kind != DR_CMD_TICK)

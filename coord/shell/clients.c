@@ -13,7 +13,7 @@
 
 enum verb {
 	VERB_NONE,
-#define ASK_FOR(id, word, least, leader) VERB_##id,
+#define ASK_FOR(id, word, least, leader, reason) VERB_##id,
 #include "proto/verbs.def"
 #undef ASK_FOR
 	VERB_COUNT
@@ -22,9 +22,9 @@ enum verb {
 static const struct verb_row {
 	const char *word;
 	enum dr_peer_kind least;
-	bool leader;
+	bool leader, reason;
 } verbs[VERB_COUNT] = {
-#define ASK_FOR(id, word, least, leader) [VERB_##id] = { word, DR_PEER_##least, (leader) != 0 },
+#define ASK_FOR(id, word, least, leader, reason) [VERB_##id] = { word, DR_PEER_##least, (leader) != 0, (reason) != 0 },
 #include "proto/verbs.def"
 #undef ASK_FOR
 };
@@ -360,8 +360,11 @@ static void node_transfer(struct dr_in *in, const struct dr_client_request *q)
 		respond_json(in, q->id, dr_nodes_json(in->coord)); /* it leads already */
 		return;
 	}
-	if (!begin_change(in, q, DR_CMD_NONE))
+	if (!begin_change(in, q, DR_CMD_TRANSFER))
 		return;
+	/* Recorded by the one who can still write: what was asked for; who leads next is told by its term. */
+	dr_coord_submit(in->coord, &node_change.cmd);
+	node_change.cmd.kind = DR_CMD_NONE;
 	end_change(in, q, dr_raft_transfer(in->coord->raft, m.id, node_changed, &node_change, &e), &e);
 }
 
@@ -444,8 +447,7 @@ static void take_request(struct dr_in *in, const struct dr_client_request *q)
 	} else if (verbs[v].least > DR_PEER_VIEWER && in->coord->recovering) {
 		respond_error(in, q->id, DR_E_BUSY, "this coordinator was recovered and listens to the agents before "
 			      "anything is done; `status` says when it is over");
-	} else if (verbs[v].least > DR_PEER_VIEWER && q->reason[0] == '\0' && v != VERB_NODE_TRANSFER &&
-		   v != VERB_APPLY) {
+	} else if (verbs[v].reason && q->reason[0] == '\0') {
 		respond_error(in, q->id, DR_E_INVALID, "a reason is recorded with each such step: --reason TEXT");
 	} else {
 		dispatch(in, v, q);

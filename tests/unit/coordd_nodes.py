@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """coordd_nodes.py DRCOORDD DRCOORDCTL [CASE...] -- coordinators come and go: wiped and let in anew, removed, recovered."""
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,30 @@ def join(cluster, name):
     cluster.insist("node", "add", name, f"127.0.0.1:{cluster.ports[name]}", "--site", f"az-{name[-1]}",
                    "--id", said.group(1), "--reason", "test")
     return said.group(1)
+
+
+def recorded(cluster, event):
+    """The newest event of that name."""
+    def look():
+        done = cluster.ctl("watch", "--from", "1", "--count", str((cluster.status() or {}).get("event_last", 1)))
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        return next((r for r in reversed(rows) if r["event"] == event), None)
+    return eventually(f"the event {event}", look)
+
+
+def apply_says_why(cluster):
+    """A spec is put into force with a reason, which stands in the ledger with who gave it."""
+    cluster.names = ["c-a"]
+    cluster.write_conf("c-a")
+    cluster.up()
+    spec = cluster.path("spec.yaml")
+    with open(spec, "w", encoding="ascii") as f:
+        f.write("cluster: demo\nsites:\n  - { name: az-a }\nservices: []\n")
+    done = cluster.ctl("apply", "-f", spec)
+    expect(done.returncode == 3 and "--reason" in done.stderr, "a reason to be asked for", done.returncode, done.stderr)
+    cluster.insist("apply", "-f", spec, "--reason", "the first one")
+    row = recorded(cluster, "spec.applied")
+    expect(row.get("actor") == "root" and row.get("text") == "the first one" and row["a"] == 1, "who and why", row)
 
 
 def wipe_and_readd(cluster):
@@ -47,7 +72,12 @@ def wipe_and_readd(cluster):
            "the new id as a follower", row)
     other = next(n for n in cluster.names if n not in (name, status["leader"]))
     cluster.daemons[other].kill()
-    cluster.insist("node", "transfer", name, "--reason", "test")
+    done = cluster.ctl("node", "transfer", name)
+    expect(done.returncode == 3 and "--reason" in done.stderr, "a reason to be asked for", done.returncode, done.stderr)
+    cluster.insist("node", "transfer", name, "--reason", "its turn")
+    row = recorded(cluster, "lead.transfer")
+    expect(row.get("member") == name and row.get("actor") == "root" and row.get("text") == "its turn",
+           "who asked for it, and why", row)
     eventually("the new one to lead", lambda: (cluster.status() or {}).get("leader") == name)
 
 
@@ -156,4 +186,4 @@ def recover(cluster):
     cluster.whole(3)
 
 
-main([wipe_and_readd, late_founder, add_refusals, removed_follower, removed_leader, recover])
+main([apply_says_why, wipe_and_readd, late_founder, add_refusals, removed_follower, removed_leader, recover])
