@@ -50,6 +50,12 @@ struct dr_raft {
 	struct dr_transport transport;
 	uv_loop_t *loop;
 	uv_async_t wake;              /* something changed in a raft step: look at it outside of it */
+	uint64_t answering;           /* whose carried heartbeat is being taken; 0: nobody's */
+	uv_timer_t tick;              /* tick.c */
+	uint64_t tick_due;            /* in libraft's time */
+	int ticked_as;                /* the role that it was set for */
+	raft_io_tick_cb on_tick;      /* NULL: not started */
+	int (*started)(struct raft_io *io, unsigned ms, raft_io_tick_cb tick, raft_io_recv_cb recv);
 	uv_timer_t again;             /* a barrier could not be submitted: try again */
 	struct dr_raft_config config; /* dir, name, address point into or are copied to here */
 	char dir[DR_PATH_MAX];
@@ -81,6 +87,10 @@ bool dr_raft_is_removed(const struct dr_raft *r);
 /* Around a callback that libraft calls in the middle of a step: what is proposed inside waits. */
 void dr_raft_enter(struct dr_raft *r);
 void dr_raft_leave(struct dr_raft *r);
+
+/* tick.c: after dr_storage_open; and after each step of libraft: role and timeouts may have changed. */
+void dr_tick_install(struct dr_raft *r);
+void dr_tick_review(struct dr_raft *r);
 
 /* fsm.c */
 void dr_raft_fsm_init(struct dr_raft *r);

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "raft/beat.h"
 #include "raft/entry.h"
 #include "raft/internal.h"
 #include "sys/log.h"
@@ -105,6 +106,7 @@ static void on_step(struct raft *raft)
 	struct dr_raft *r = raft->data;
 	struct dr_raft_seen now = look(r);
 
+	dr_tick_review(r);
 	now.told = true;
 	if (same(&now, &r->stepped))
 		return;
@@ -427,8 +429,9 @@ static void on_raft_closed(struct raft *raft)
 static void close_handles(struct dr_raft *r)
 {
 	r->closing = true;
-	r->closes = 3;
+	r->closes = 4;
 	uv_close((uv_handle_t *)&r->wake, on_handle_closed);
+	uv_close((uv_handle_t *)&r->tick, on_handle_closed);
 	uv_close((uv_handle_t *)&r->again, on_handle_closed);
 }
 
@@ -527,12 +530,15 @@ enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop, const struct dr_
 		dr_free(r);
 		return rv;
 	}
+	dr_beat_install(r);
+	dr_tick_install(r);
 	raft_uv_set_tracer(&r->storage.io, &r->tracer);
 	raft_uv_set_connect_retry_delay(&r->storage.io, CONNECT_RETRY_MS);
 	raft_uv_set_auto_recovery(&r->storage.io, false);
 	(void)uv_async_init(loop, &r->wake, on_wake);
 	(void)uv_timer_init(loop, &r->again);
-	r->wake.data = r->again.data = r;
+	(void)uv_timer_init(loop, &r->tick);
+	r->wake.data = r->again.data = r->tick.data = r;
 	err = raft_init(&r->raft, &r->storage.io, &r->fsm, id, r->address);
 	if (err != 0) {
 		rv = dr_fail(e, dr_raft_err(err), "%s: %s", r->dir, raft_errmsg(&r->raft));

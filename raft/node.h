@@ -63,7 +63,11 @@ struct dr_raft_config {
 	uint32_t snapshot_threshold; /* entries between snapshots; 0: 8192 (smaller only in tests) */
 	struct dr_tls *tls;          /* borrowed until closed */
 	const struct dr_raft_cbs *cbs;
-	void *ctx;
+	/* Take a heartbeat to the member with that id, or an answer to one, over a connection that the caller has
+	 * (it may be lost, or come late); the other side gives it to dr_raft_carried.  False: there is no way,
+	 * an own stream takes it.  The bytes are borrowed.  NULL: own streams take all. */
+	bool (*carry)(void *ctx, uint64_t to, bool answer, const uint8_t *bytes, size_t len);
+	void *ctx; /* of cbs and carry */
 };
 
 struct dr_raft;
@@ -101,6 +105,10 @@ DR_MUST_USE enum dr_err dr_raft_accept_hello(struct dr_raft *r, struct dr_conn *
 /* The same for a sender that is a member already, closing the connection on error.  Use accept_hello: a
  * node that joins doesn't know the leader yet. */
 void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id);
+
+/* What another member's `carry` took here; from: the name in the certificate that it came under.  What is garbled,
+ * or of no member of that name, is dropped.  Not from inside a callback of struct dr_raft_cbs. */
+void dr_raft_carried(struct dr_raft *r, const struct dr_name *from, const uint8_t *bytes, size_t len);
 
 /* Submit one entry; bit 7 of its first byte asks that the storage guard's record of it is durable before the
  * entry counts as stored (epochs, holders, sets, orders: what must not be lost).  NOT_LEADER; FULL:

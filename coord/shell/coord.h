@@ -43,6 +43,7 @@ struct dr_in {
 	bool open;
 	uint64_t watch_id;     /* request id of a watch stream; 0: none */
 	uint64_t watch_next;   /* index that it gets next */
+	uint64_t raft_id;      /* of a coordinator, as it was told with DR_FRAME_BEATS; 0: nothing was told */
 	struct dr_in *prev, *next;
 };
 
@@ -54,6 +55,7 @@ struct dr_out {
 	struct dr_conn conn;
 	bool connecting, open, stale;
 	uint32_t fails;
+	uint64_t takes_beats;  /* its raft id, once it said that it takes heartbeats; 0: it doesn't */
 	uv_timer_t retry;
 };
 
@@ -198,6 +200,12 @@ void dr_agents_lead(struct dr_coord *c, struct dr_in *only);
 /* peers.c */
 void dr_peers_sync(struct dr_coord *c);
 void dr_peers_send_all(struct dr_coord *c, uint16_t frame, const struct dr_buf *b);
+/* A frame that a coordinator sent over the connection that it made. */
+void dr_peers_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n);
+/* struct dr_raft_config's carry. */
+bool dr_peers_carry(void *ctx, uint64_t to, bool answer, const uint8_t *bytes, size_t len);
+/* Tell those that connected whether their heartbeats are taken, where that changed. */
+void dr_peers_take_beats(struct dr_coord *c);
 bool dr_peers_reachable(const struct dr_coord *c, const struct dr_name *name);
 
 /* probe.c */

@@ -163,6 +163,7 @@ static void on_beat(uv_timer_t *t)
 
 void dr_coord_beat_start(struct dr_coord *c)
 {
+	dr_peers_take_beats(c);
 	c->wake.data = c->beat.data = c;
 	(void)uv_timer_init(c->loop, &c->wake);
 	(void)uv_timer_init(c->loop, &c->beat);

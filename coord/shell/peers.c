@@ -1,6 +1,9 @@
 /* peers.c -- a connection to every other coordinator, for what each tells the others.
  *
- * All are told, not only the leader: a new leader then knows at once what everybody saw. */
+ * All are told, not only the leader: a new leader then knows at once what everybody saw.
+ *
+ * Raft's heartbeats go this way too, and their answers back over the same connection: from when the other side
+ * has said that it takes them, under which raft id, and that it knows ours. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,11 +45,26 @@ static void on_open(struct dr_conn *conn)
 	dr_buf_close(&b);
 }
 
+static void take_promise(struct dr_out *o, const uint8_t *p, size_t n)
+{
+	struct dr_view v = dr_view_of(p, n);
+	uint64_t id = dr_view_u64be(&v), ours = dr_view_u64be(&v);
+	struct dr_raft_status st;
+	dr_raft_status(o->coord->raft, &st);
+	o->takes_beats = !v.bad && ours == st.id ? id : 0;
+}
+
 static void on_frame(struct dr_conn *conn, uint16_t type, const uint8_t *payload, size_t len)
 {
 	struct dr_out *o = conn->ctx;
-	if (type == DR_FRAME_MEMBER_ID && !o->stale)
+	if (o->stale)
+		return;
+	if (type == DR_FRAME_MEMBER_ID)
 		dr_nodes_told(o->coord, &o->name, payload, len);
+	else if (type == DR_FRAME_BEATS)
+		take_promise(o, payload, len);
+	else if (type == DR_FRAME_BEAT)
+		dr_raft_carried(o->coord->raft, &o->name, payload, len);
 }
 
 static void on_closed(struct dr_conn *conn, const struct dr_error *why)
@@ -55,6 +73,7 @@ static void on_closed(struct dr_conn *conn, const struct dr_error *why)
 	if (o->open && !o->stale)
 		dr_log(DR_LOG_WARN, "coordinator.lost", "coordinator=%s why=\"%s\"", o->name.s, why->msg);
 	o->open = o->connecting = false;
+	o->takes_beats = 0;
 	if (o->stale)
 		memset(&o->name, 0, sizeof(o->name));
 	else if (!o->coord->stopping)
@@ -169,4 +188,58 @@ void dr_peers_send_all(struct dr_coord *c, uint16_t frame, const struct dr_buf *
 		if (c->out[i].open)
 			dr_best_effort(dr_conn_send(&c->out[i].conn, frame, b->data, b->len));
 	}
+}
+
+/* ---- heartbeats ---- */
+
+void dr_peers_take_beats(struct dr_coord *c)
+{
+	struct dr_raft_status st;
+	dr_raft_status(c->raft, &st);
+	for (struct dr_in *in = c->in; in != NULL; in = in->next) {
+		if (in->role != DR_SESSION_PEER || !in->open)
+			continue;
+		uint64_t id = 0;
+		for (uint32_t i = 0; i < st.members; i++) {
+			if (dr_name_eq(&st.member[i].name, &in->conn.peer.name))
+				id = st.member[i].id;
+		}
+		if (id == in->raft_id)
+			continue;
+		struct dr_buf b;
+		in->raft_id = id;
+		dr_buf_init(&b, 64);
+		dr_buf_put_u64be(&b, st.id);
+		dr_buf_put_u64be(&b, id);
+		dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_BEATS, b.data, b.len));
+		dr_buf_close(&b);
+	}
+}
+
+void dr_peers_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
+{
+	if (type == DR_FRAME_BEAT)
+		dr_raft_carried(in->coord->raft, &in->conn.peer.name, p, n);
+}
+
+/* The newest connection of that member comes first. */
+static struct dr_conn *way_back(struct dr_coord *c, uint64_t to)
+{
+	for (struct dr_in *in = c->in; in != NULL; in = in->next) {
+		if (in->role == DR_SESSION_PEER && in->open && in->raft_id == to)
+			return &in->conn;
+	}
+	return NULL;
+}
+
+bool dr_peers_carry(void *ctx, uint64_t to, bool answer, const uint8_t *bytes, size_t len)
+{
+	struct dr_coord *c = ctx;
+	struct dr_conn *conn = answer ? way_back(c, to) : NULL;
+	for (uint32_t i = 0; !answer && i < DR_COORDINATORS_MAX; i++) {
+		struct dr_out *o = &c->out[i];
+		if (o->open && !o->stale && o->takes_beats == to)
+			conn = &o->conn;
+	}
+	return to != 0 && conn != NULL && dr_conn_send(conn, DR_FRAME_BEAT, bytes, len) == DR_OK;
 }

@@ -140,6 +140,8 @@ static void on_frame(struct dr_conn *conn, uint16_t type, const uint8_t *payload
 	case DR_SESSION_PEER:
 		if (type == DR_FRAME_OBSERVATIONS)
 			take_observations(in, payload, len);
+		else
+			dr_peers_frame(in, type, payload, len);
 		break;
 	case DR_SESSION_CLIENT: dr_clients_frame(in, type, payload, len); break;
 	case DR_SESSION_RAFT: break;
