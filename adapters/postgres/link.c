@@ -5,8 +5,11 @@
  * (another try without TLS) inside PQconnectPoll, and a watcher of a closed descriptor breaks the loop.
  * Errors of the poll itself go to libpq like events: it then finds out what is wrong and says so.
  * libpq's connect_timeout does nothing here; the host's deadline ends whatever hangs. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "adapters/postgres/pg.h"
 #include "base/mem.h"
@@ -144,13 +147,22 @@ enum dr_err pg_link_open(struct pg_own *o, struct dr_error *e)
 	return watch(o, UV_WRITABLE, e);
 }
 
+/* The goodbye and the end of the stream in one packet. */
+static void finish_at_once(PGconn *conn)
+{
+	int fd = PQsocket(conn), on = 1;
+	if (fd >= 0)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on)); /* fails on a Unix socket: no harm */
+	PQfinish(conn);
+}
+
 void pg_link_close(struct pg_own *o)
 {
 	unwatch(o);
 	if (o->link.result != NULL)
 		PQclear(o->link.result);
 	if (o->link.conn != NULL)
-		PQfinish(o->link.conn);
+		finish_at_once(o->link.conn);
 	o->link = (struct pg_link){ .conn = NULL };
 }
 

@@ -7,6 +7,8 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
+enum { SAY_AGAIN_BEATS = 3 };
+
 static void on_wake(uv_timer_t *t)
 {
 	struct dr_core_event ev = { .kind = DR_EV_TICK };
@@ -138,6 +140,20 @@ void dr_coord_event(struct dr_coord *c, struct dr_core_event *ev)
 	}
 }
 
+/* What was said already is said again, for keeping alive and for whoever missed it, but not at every beat: agents
+ * give a coordinator up after 4 beats and 2 s, coordinators one another after 10 beats. */
+static void say_again(struct dr_coord *c)
+{
+	static uint32_t beats;
+	static struct dr_timing told;
+	bool again = ++beats % SAY_AGAIN_BEATS == 0;
+	if (again || memcmp(&told, &c->core->repl.timing, sizeof(told)) != 0)
+		dr_agents_lead(c, NULL);
+	told = c->core->repl.timing;
+	if (again)
+		dr_nodes_tell(c);
+}
+
 /* The regular pulse: probes, observations, keep-alives, and a look at everything. */
 static void on_beat(uv_timer_t *t)
 {
@@ -147,10 +163,10 @@ static void on_beat(uv_timer_t *t)
 	uint64_t late = c->beat_ms == 0 || now < c->beat_ms + period ? 0 : now - c->beat_ms - period;
 	c->beat_ms = now;
 	dr_peers_sync(c);
+	dr_peers_take_beats(c);
 	dr_probe_sync(c);
 	dr_probe_beat(c, late);
-	dr_agents_lead(c, NULL);
-	dr_nodes_tell(c);
+	say_again(c);
 	dr_nodes_note_stored(c);
 	dr_yield_beat(c);
 	dr_recover_beat(c);
@@ -163,7 +179,6 @@ static void on_beat(uv_timer_t *t)
 
 void dr_coord_beat_start(struct dr_coord *c)
 {
-	dr_peers_take_beats(c);
 	c->wake.data = c->beat.data = c;
 	(void)uv_timer_init(c->loop, &c->wake);
 	(void)uv_timer_init(c->loop, &c->beat);

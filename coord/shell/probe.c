@@ -127,13 +127,26 @@ static uint32_t age(uint64_t now, uint64_t at, uint64_t since)
 	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX - 1;
 }
 
-/* The holder at every beat.  Others, whose agents tell of them too, at every second one: a fresh connection is
- * most of what an idle coordinator costs. */
-static bool due(struct dr_watch *w)
+/* Nothing but the regular is going on with a member whose agent reports as it should. */
+static bool is_calm(const struct dr_watch *w, const struct dr_service *s, uint64_t now)
 {
-	w->beats++;
+	uint64_t probe_ms = w->coord->core->repl.timing.probe_ms;
+	return w->agent_ms != 0 && now - w->agent_ms <= probe_ms + probe_ms / 8 && s->plan.id == 0 && s->managed &&
+	       s->holder != DR_MEMBER_NONE && s->rejoin[w->member].id == 0;
+}
+
+/* Silence is the silence of agent and server both, so a server need not be asked often while its agent is heard:
+ * a fresh connection is most of what an idle coordinator costs.  The leader asks the holder at every beat, the
+ * others at every second one, all of them the standbys at every fourth; and each member at every beat from
+ * when its agent misses a report. */
+static bool due(struct dr_watch *w, uint64_t now)
+{
 	const struct dr_service *s = &w->coord->core->repl.service[w->service];
-	return s->holder == w->member || s->holder == DR_MEMBER_NONE || (w->beats + w->member) % 2 == 0;
+	bool holds = s->holder == w->member;
+	w->beats++;
+	if (!is_calm(w, s, now) || (holds && dr_coord_leads(w->coord)))
+		return true;
+	return (w->beats + w->member) % (holds ? 2 : 4) == 0;
 }
 
 /* A moment moved on by our own stall, but never into the future; never (0) stays never. */
@@ -161,7 +174,7 @@ static uint32_t collect(struct dr_coord *c, struct dr_observation *o, uint64_t s
 				.server_age_ms = age(now, w->server_ms, w->since_ms),
 				.write_age_ms = w->write_ms != 0 ? age(now, w->write_ms, w->write_ms) : UINT32_MAX,
 				.in_recovery = w->in_recovery, .position = w->position };
-			if (due(w))
+			if (due(w, now))
 				probe(w);
 		}
 	}
