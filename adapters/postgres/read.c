@@ -2,7 +2,9 @@
  *
  * The state is one statement, so that an answer is one moment.  It uses functions instead of views over
  * catalogs where it can: nobody's lock on a catalog may blind a probe.  Everything is asked so that an
- * account with pg_monitor may ask it; what an account may not see comes as NULL and counts as unknown. */
+ * account with pg_monitor may ask it; what an account may not see comes as NULL and counts as unknown.  Only
+ * pg_ls_waldir() it must be allowed to call (pg_monitor is): that is checked as the statement begins, in whatever
+ * branch the call stands. */
 
 #include <string.h>
 
@@ -24,7 +26,7 @@ const char PG_STATE_SQL[] =
     " current_setting('server_version_num'),"
     " GREATEST(w.received_tli, c.timeline_id, r.min_recovery_end_timeline, CASE WHEN NOT s.standby THEN"
     "  ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int"
-    "  WHEN w.received_tli IS NULL AND p.lists THEN (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int)"
+    "  WHEN w.received_tli IS NULL THEN (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int)"
     "  FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$') END),"
     " pg_wal_lsn_diff(CASE WHEN s.standby THEN pg_last_wal_receive_lsn()"
     "  ELSE pg_current_wal_flush_lsn() END, '0/0'),"
@@ -38,8 +40,7 @@ const char PG_STATE_SQL[] =
     " a.checkpointer, a.startup,"
     " CASE WHEN p.may THEN current_setting('recovery_target_timeline') = 'latest' END"
     " FROM (SELECT pg_is_in_recovery() AS standby OFFSET 0) s,"
-    " (SELECT pg_has_role('pg_read_all_settings', 'USAGE') AS may,"
-    "  has_function_privilege('pg_ls_waldir()', 'EXECUTE') AS lists OFFSET 0) p,"
+    " (SELECT pg_has_role('pg_read_all_settings', 'USAGE') AS may OFFSET 0) p,"
     " pg_control_checkpoint() c, pg_control_recovery() r,"
     " (SELECT max(pid) FILTER (WHERE backend_type = 'walreceiver') AS receiver_pid,"
     "   max(backend_start) FILTER (WHERE backend_type = 'walreceiver') AS receiver_start,"
