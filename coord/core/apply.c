@@ -147,6 +147,12 @@ static void apply_transfer(struct dr_repl *r, const struct dr_cmd *cmd)
 	dr_emit(r, DR_EVENT_TRANSFER, cmd, NULL)->member = cmd->name;
 }
 
+static void apply_ttl_settled(struct dr_repl *r, const struct dr_cmd *cmd)
+{
+	if (cmd->a == r->spec_version)
+		r->ttl_longest_ms = r->timing.ttl_ms;
+}
+
 static void apply_pause(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	s->paused = cmd->flag;
@@ -263,6 +269,8 @@ void dr_repl_apply(struct dr_repl *r, uint64_t index, const struct dr_cmd *cmd)
 		apply_coordinator(r, cmd);
 	else if (cmd->kind == DR_CMD_TRANSFER)
 		apply_transfer(r, cmd);
+	else if (cmd->kind == DR_CMD_TTL_SETTLED)
+		apply_ttl_settled(r, cmd);
 	else if (cmd->service < r->services && r->service[cmd->service].used)
 		apply_to_service(r, &r->service[cmd->service], cmd);
 	else if (cmd->kind != DR_CMD_TICK)

@@ -309,6 +309,7 @@ static void take_in(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	case DR_EV_TICK:
 		c->all = true;
 		dr_lease_tick_wanted(c, out);
+		dr_lease_ttl_think(c, out);
 		break;
 	case DR_EV_COMMITTED: committed(c, ev); break;
 	case DR_EV_APPENDED: dr_lease_appended(c); break;

@@ -19,6 +19,7 @@ void dr_lease_role(struct dr_core *c, bool leading)
 	struct dr_core_view *v = &c->view;
 	v->tick_tag = 0;
 	v->renewals_waiting = 0;
+	v->ttl_version = 0;
 	for (uint32_t i = 0; i < c->repl.services; i++) {
 		v->service[i].renewal_waits = false;
 		v->service[i].renewal_tag = 0;
@@ -86,6 +87,44 @@ void dr_lease_tick_wanted(struct dr_core *c, struct dr_decision *out)
 		if (v->service[i].renewal_waits && v->service[i].renewal_tag == 0)
 			v->service[i].renewal_tag = p->tag;
 	}
+}
+
+/* After a TTL was lowered, expiry goes on counting with the longer one; this says in the log when that is over.
+ *
+ * Why it is safe.  A lease of the longer TTL was granted by a leader that had not applied the spec in force, SPEC,
+ * when it granted.  It granted for a tick that it had appended after it received the renewal; ticks behind
+ * SPEC end as committed only once SPEC was applied (the log is applied in order), so that tick stands before
+ * SPEC.  The holder sent the renewal before that tick was appended, hence before SPEC was, hence before this leader
+ * applied SPEC, however late the grant itself comes.  From the sending on the lease runs for at most the longest
+ * TTL on the holder's clock: for at most dr_lease_hold_ms() on this one.  So everybody's longer leases are over that
+ * long after this leader has SPEC applied.  It counts from when it first noticed, never from what it remembers of an
+ * earlier leadership.  The entry counts only while SPEC is still in force: a later one may have raised the TTL
+ * again.  And whoever has not applied it yet counts with more, not less. */
+void dr_lease_ttl_think(struct dr_core *c, struct dr_decision *out)
+{
+	struct dr_core_view *v = &c->view;
+	if (!v->leading || v->recovering || c->repl.ttl_longest_ms <= c->repl.timing.ttl_ms) {
+		v->ttl_version = 0;
+		return;
+	}
+	if (v->ttl_version != c->repl.spec_version) {
+		v->ttl_version = c->repl.spec_version;
+		v->ttl_since_ms = v->now_ms;
+		return;
+	}
+	uint64_t hold = dr_lease_hold_ms(c->repl.ttl_longest_ms, c->repl.timing.drift_ppm);
+	/* Times are whole milliseconds, cut off: one more makes sure. */
+	if (v->now_ms <= v->ttl_since_ms + hold + 1 || out->proposals >= DR_PROPOSE_MAX)
+		return;
+	v->ttl_version = 0; /* should it come to nothing, all is waited for again */
+	struct dr_proposal *p = &out->propose[out->proposals++];
+	*p = (struct dr_proposal){ .tag = ++v->tag_last };
+	p->cmd = (struct dr_cmd){ .kind = DR_CMD_TTL_SETTLED,
+				  .service = DR_SERVICE_NONE,
+				  .member = DR_MEMBER_NONE,
+				  .target = DR_MEMBER_NONE,
+				  .wall_ms = v->wall_ms,
+				  .a = c->repl.spec_version };
 }
 
 static void grant(struct dr_core *c, uint32_t ix, struct dr_decision *out)

@@ -36,6 +36,7 @@ void dr_lease_role(struct dr_core *c, bool leading);
 void dr_lease_appended(struct dr_core *c);
 void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out);
 void dr_lease_tick_wanted(struct dr_core *c, struct dr_decision *out);
+void dr_lease_ttl_think(struct dr_core *c, struct dr_decision *out);
 void dr_lease_tick_ended(struct dr_core *c, enum dr_err outcome, struct dr_decision *out);
 
 /* plan.c: the main plan; true when it has something open (so that nothing else may start). */

@@ -64,6 +64,8 @@ struct dr_core_view {
 	uint64_t tick_tag;          /* of the tick in flight; 0: none */
 	uint64_t tick_proposed_ms;
 	uint32_t renewals_waiting;
+	uint64_t ttl_version;       /* the spec under which longer leases run out since ... (lease.c); 0: none do */
+	uint64_t ttl_since_ms;      /* ... then */
 	uint64_t now_ms, wall_ms;
 	struct dr_service_view service[DR_SERVICES_MAX];
 };

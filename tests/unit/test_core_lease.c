@@ -327,6 +327,90 @@ static void test_lowered_ttl(void **state)
 	assert_true(dr_core_lease_left_ms(core, 0, 0) > 3000);
 }
 
+static bool settles(void)
+{
+	for (uint32_t i = 0; i < did.proposals; i++) {
+		if (did.propose[i].cmd.kind == DR_CMD_TTL_SETTLED)
+			return true;
+	}
+	return false;
+}
+
+static void look(void)
+{
+	step((struct dr_core_event){ .kind = DR_EV_TICK });
+}
+
+static struct dr_proposal settlement(void)
+{
+	struct dr_proposal p = { 0 };
+	look();
+	assert_true(settles());
+	for (uint32_t i = 0; i < did.proposals; i++) {
+		if (did.propose[i].cmd.kind == DR_CMD_TTL_SETTLED)
+			p = did.propose[i];
+	}
+	return p;
+}
+
+/* ... until the last of the longer ones has surely run out: from then on expiry counts with the new one. */
+static void test_lowered_ttl_settles(void **state)
+{
+	(void)state;
+	look();
+	apply_spec(1000, 1);
+	look(); /* counts from here */
+	renew(0, 1, 1);
+	now += HOLD; /* the drift is in it */
+	look();
+	assert_false(settles());
+	assert_int_equal(core->repl.ttl_longest_ms, TTL);
+	now += 2;
+	struct dr_proposal p = settlement();
+	assert_int_equal(core->repl.ttl_longest_ms, TTL); /* only a commit counts */
+	look();
+	assert_false(settles());
+	commit_proposal(&p);
+	assert_int_equal(core->repl.ttl_longest_ms, 1000);
+	renew(0, 2, 1);
+	assert_int_equal(dr_core_lease_left_ms(core, 0, 0), dr_lease_hold_ms(1000, core->repl.timing.drift_ppm) + 1);
+	now += 10 * HOLD;
+	look();
+	assert_false(settles());
+}
+
+/* Another leader may not count on what it saw when it led before, nor on a spec that is no longer in force. */
+static void test_lowered_ttl_starts_anew(void **state)
+{
+	(void)state;
+	apply_spec(1000, 1);
+	look();
+	now += HOLD;
+	lead(false);
+	look();
+	now += 2;
+	lead(true);
+	look();
+	assert_false(settles());
+	now += HOLD;
+	look();
+	assert_false(settles());
+	now += 2;
+	struct dr_proposal p = settlement();
+	apply_spec(4000, 2); /* raised meanwhile: what was proposed comes too late */
+	apply_spec(1200, 3);
+	commit_proposal(&p);
+	assert_int_equal(core->repl.ttl_longest_ms, 4000);
+	look();
+	now += dr_lease_hold_ms(4000, core->repl.timing.drift_ppm) + 1;
+	look();
+	assert_false(settles());
+	now += 1;
+	p = settlement();
+	commit_proposal(&p);
+	assert_int_equal(core->repl.ttl_longest_ms, 1200);
+}
+
 static void test_hold_rounds_up(void **state)
 {
 	(void)state;
@@ -352,6 +436,8 @@ int main(void)
 		T(test_new_leader),
 		T(test_restart_and_snapshot),
 		T(test_lowered_ttl),
+		T(test_lowered_ttl_settles),
+		T(test_lowered_ttl_starts_anew),
 		T(test_hold_rounds_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
