@@ -1,4 +1,4 @@
-"""case_services.py -- two services under one agent in each site: what happens to one is nothing to the other."""
+"""case_services.py -- two services under one agent a site: what happens to one is nothing to the other."""
 
 import measure
 from faults import A, kill_server
