@@ -33,10 +33,11 @@ static enum dr_exit read_answer(const struct dr_cli *c, const char *json, struct
 {
 	struct dr_error e = { 0 };
 	json_t *v = json != NULL ? json_loads(json, 0, NULL) : NULL;
-	const char *yaml = json_string_value(json_object_get(v, "yaml"));
+	const char *text = json_string_value(json_object_get(v, "yaml"));
+	const char *yaml = text != NULL ? text : "";
 	json_t *number = json_object_get(v, "version");
 	enum dr_exit rv = DR_EXIT_OK;
-	if (!json_is_integer(number) || (json_integer_value(number) != 0 && yaml == NULL)) {
+	if (!json_is_integer(number) || (json_integer_value(number) != 0 && text == NULL)) {
 		(void)dr_fail(&e, DR_E_PROTOCOL, "the answer has no version or no spec");
 		rv = dr_say_error(c, &e);
 	} else {

@@ -364,8 +364,8 @@ enum dr_err dr_raft_recover(const char *dir, const struct dr_raft_member *self, 
 	static const struct dr_storage_cbs cbs = { on_appended, on_fatal };
 	struct recovery *v = dr_xcalloc(sizeof *v);
 	struct raft_configuration c;
-	struct dr_name name;
-	uint64_t id;
+	struct dr_name name = { "" };
+	uint64_t id = 0;
 	enum dr_err rv = dr_raft_read_id(dir, &id, &name, e);
 	int err;
 

@@ -528,7 +528,6 @@ enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, const char *d
 {
 	char path[DR_PATH_MAX + 16];
 	enum dr_err rv;
-	int err;
 
 	memset(s, 0, sizeof *s);
 	s->cbs = cbs;
@@ -548,7 +547,7 @@ enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, const char *d
 		rv = dr_wrap(e, "this node must not vote; remove it and let it join again under a new id");
 	if (rv == DR_OK && s->guard.head.cutting)
 		rv = dr_repair_segments(s->log_dir, s->guard.head.floor, e);
-	if (rv == DR_OK && (err = raft_uv_init(&s->io, loop, s->log_dir, transport)) != 0)
+	if (rv == DR_OK && raft_uv_init(&s->io, loop, s->log_dir, transport) != 0)
 		rv = dr_fail(e, DR_E_IO, "%s: %s", s->log_dir, s->io.errmsg);
 	if (rv == DR_OK && (rv = dr_syncer_start(&s->syncer, loop, s->guard.fd, on_synced, s, e)) != DR_OK)
 		raft_uv_close(&s->io);

@@ -22,7 +22,6 @@ static enum dr_err dns_open(struct dr_session *s, struct dr_error *e)
 	struct dr_dns *d = s->own;
 	const struct dr_spec_route *r = &s->target.route;
 	struct sockaddr_in6 ignored;
-	enum dr_err rv;
 
 	if (r->kind != DR_ROUTE_DNS_RFC2136)
 		return dr_fail(e, DR_E_INVALID, "the target is no dns_rfc2136 route");
@@ -36,8 +35,8 @@ static enum dr_err dns_open(struct dr_session *s, struct dr_error *e)
 			return dr_fail(e, DR_E_INVALID, "route %s: \"%s\" is no address literal", r->name.s,
 				       a->host);
 	}
-	if ((rv = dr_dns_route_names(&d->route, r, e)) != DR_OK ||
-	    (rv = dr_tsig_key_load(&d->key, r->tsig_key, r->tsig_algorithm, r->tsig_secret_file, e)) != DR_OK)
+	if (dr_dns_route_names(&d->route, r, e) != DR_OK ||
+	    dr_tsig_key_load(&d->key, r->tsig_key, r->tsig_algorithm, r->tsig_secret_file, e) != DR_OK)
 		return dr_wrap(e, "route %s", r->name.s);
 
 	d->session = s;

@@ -135,10 +135,8 @@ enum dr_err dr_dns_seen_take(struct dr_dns_seen *s, const struct dr_dns_route *r
 		return dr_fail(e, DR_E_PROTOCOL, "the answer is to another question");
 	if ((m->flags & DR_DNS_TC) != 0)
 		return dr_fail(e, DR_E_PROTOCOL, "the answer is cut although it came over TCP");
-	struct dr_dns_set *set = ask == DR_DNS_ASK_A        ? &s->a
-				 : ask == DR_DNS_ASK_AAAA   ? &s->aaaa
-				 : ask == DR_DNS_ASK_MARKER ? &s->marker
-							    : NULL;
+	struct dr_dns_set *set = ask == DR_DNS_ASK_A ? &s->a : ask == DR_DNS_ASK_AAAA ? &s->aaaa : &s->marker;
+	bool counts = ask != DR_DNS_ASK_SOA; /* of the zone's top it only matters that there is one */
 	for (unsigned i = 0; i < m->rrs; i++) {
 		const struct dr_dns_rr *rr = &m->rr[i];
 		if (rr->section != DR_DNS_ANSWER || rr->class != DR_DNS_IN ||
@@ -148,7 +146,7 @@ enum dr_err dr_dns_seen_take(struct dr_dns_seen *s, const struct dr_dns_route *r
 			s->cname = true;
 		if (rr->type != ask_type(ask))
 			continue;
-		if (set == NULL)
+		if (!counts)
 			s->is_zone_top = true;
 		else
 			dr_dns_set_add(set, rr->ttl, rr->rdata, rr->rdlen);
@@ -157,7 +155,7 @@ enum dr_err dr_dns_seen_take(struct dr_dns_seen *s, const struct dr_dns_route *r
 			s->marker_epoch = epoch > s->marker_epoch ? epoch : s->marker_epoch;
 		}
 	}
-	if (set != NULL && m->count[DR_DNS_ANSWER] >= DR_DNS_RRS_MAX)
+	if (counts && m->count[DR_DNS_ANSWER] >= DR_DNS_RRS_MAX)
 		set->over = true;
 	s->answer[ask].in = true;
 	s->answer[ask].authoritative = (m->flags & DR_DNS_AA) != 0;

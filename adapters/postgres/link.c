@@ -77,7 +77,7 @@ static void set_options(const struct pg_own *o, char *options, size_t cap)
 {
 	const struct pg_run *r = &o->run;
 	uint64_t spent = uv_now(o->session->loop) - r->op->started_ms;
-	uint64_t left = spent < r->op->deadline_ms ? r->op->deadline_ms - spent : 0;
+	unsigned long long left = spent < r->op->deadline_ms ? r->op->deadline_ms - spent : 0;
 
 	/* A little later than our own deadline: it only clears up behind us.  But it doesn't end a commit's
 	 * wait for standbys, nor does a closed connection: one probe a second that waited there would use up all
@@ -85,7 +85,7 @@ static void set_options(const struct pg_own *o, char *options, size_t cap)
 	(void)snprintf(options, cap,
 		       "-c statement_timeout=%llu -c client_min_messages=warning -c search_path=pg_catalog "
 		       "-c jit=off -c synchronous_commit=local",
-		       (unsigned long long)(left + TIMEOUT_GRACE_MS));
+		       left + TIMEOUT_GRACE_MS);
 }
 
 /* The password is read anew for each connection, so that a changed one is used at once. */

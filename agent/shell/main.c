@@ -123,7 +123,8 @@ static enum dr_err open_all(struct dr_agent *a, struct dr_error *e)
 		return dr_fail(e, DR_E_CERT, "%s is the certificate of %s/%s, this file is of agent/%s; issue one by "
 			       "`drcoordctl pki issue --kind agent --name %s`", a->conf.tls.cert,
 			       dr_peer_kind_name(self->kind), self->name.s, a->conf.name.s, a->conf.name.s);
-	dr_cgroup_root_open(&a->cgroups, getenv("DRCOORD_CGROUP") != NULL && strcmp(getenv("DRCOORD_CGROUP"), "proc") == 0);
+	const char *way = getenv("DRCOORD_CGROUP");
+	dr_cgroup_root_open(&a->cgroups, way != NULL && strcmp(way, "proc") == 0);
 	rv = dr_guard_link_open(&a->guard, a->loop, &gc, on_guard, a, e);
 	for (uint32_t i = 0; rv == DR_OK && i < a->conf.services; i++)
 		rv = dr_member_open(&a->member[i], a, &a->conf.service[i], e);

@@ -69,6 +69,19 @@ struct wal_end {
 	uint64_t last, len;
 };
 
+/* The number that a text begins with, behind blanks. */
+static bool number_at(const char *text, uint64_t *out)
+{
+	char digits[24];
+	text += strspn(text, " ");
+	size_t n = strspn(text, "0123456789");
+	if (n == 0 || n >= sizeof(digits))
+		return false;
+	memcpy(digits, text, n);
+	digits[n] = '\0';
+	return dr_parse_u64(digits, 0, UINT64_MAX, out) == DR_OK;
+}
+
 /* "rmgr: Heap len (rec/tot): 54/ 54, tx: 734, lsn: 0/03000028, prev 0/02000100, desc: ..." */
 static void on_record(void *ctx, const char *line)
 {
@@ -76,11 +89,11 @@ static void on_record(void *ctx, const char *line)
 	const char *lsn = strstr(line, "lsn: ");
 	const char *numbers = strstr(line, "):");
 	const char *tot = numbers != NULL ? strchr(numbers, '/') : NULL;
-	unsigned long long len = 0;
+	uint64_t len = 0;
 	uint64_t at = 0;
 	if (strncmp(line, "rmgr:", 5) != 0 || lsn == NULL || tot == NULL || !pg_lsn_parse(lsn + 5, &at))
 		return;
-	if (sscanf(tot + 1, "%llu", &len) == 1 && at >= w->last) {
+	if (number_at(tot + 1, &len) && at >= w->last) {
 		w->last = at;
 		w->len = len;
 	}

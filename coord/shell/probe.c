@@ -32,6 +32,15 @@ static void make_target(const struct dr_spec_service *s, dr_member_ix m, struct 
 	memcpy(t->password_file, s->password_file, sizeof(t->password_file));
 }
 
+/* Of what make_target() sets. */
+static bool same_target(const struct dr_target *a, const struct dr_target *b)
+{
+	return dr_name_eq(&a->service, &b->service) && dr_name_eq(&a->member, &b->member) &&
+	       a->address.port == b->address.port && strcmp(a->address.host, b->address.host) == 0 &&
+	       strcmp(a->database, b->database) == 0 && strcmp(a->user, b->user) == 0 &&
+	       strcmp(a->password_file, b->password_file) == 0;
+}
+
 static void on_session_closed(struct dr_session *s)
 {
 	struct dr_watch *w = (struct dr_watch *)(void *)((char *)s - offsetof(struct dr_watch, session));
@@ -56,7 +65,7 @@ static void watch(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 	struct dr_error e;
 	const struct dr_spec_service *s = &c->core->repl.service[ix].spec;
 	make_target(s, m, &t);
-	if (w->used && memcmp(&t, &w->target, sizeof(t)) == 0 && w->open)
+	if (w->used && same_target(&t, &w->target) && w->open)
 		return;
 	if (w->open || w->closing) {
 		forget(w);
