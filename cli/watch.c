@@ -65,10 +65,17 @@ static void print_event(const json_t *v)
 		(void)printf("=");
 		dr_out_text(dr_json_text(v, key), stdout);
 	}
-	const char *text =
-	    dr_json_text(v, "why")[0] != '\0' ? dr_json_text(v, "why") : dr_json_text(v, "text");
-	(void)printf("%s", text[0] != '\0' ? ": " : "");
-	dr_out_text(text, stdout);
+	/* Why by the rules, and what a person or a server said of it. */
+	static const char *const words[] = { "why", "text" };
+	const char *before = ": ";
+	for (size_t i = 0; i < 2; i++) {
+		const char *text = dr_json_text(v, words[i]);
+		if (text[0] == '\0')
+			continue;
+		(void)printf("%s", before);
+		dr_out_text(text, stdout);
+		before = "; ";
+	}
 	(void)printf("\n");
 }
 

@@ -335,12 +335,36 @@ static void node_add(struct dr_in *in, const struct dr_client_request *q)
 	end_change(in, q, dr_raft_add(in->coord->raft, &m, node_changed, &node_change, &e), &e);
 }
 
+/* Without a majority that answers the removal itself would never be settled, and nobody would lead. */
+static bool majority_stays(struct dr_coord *c, uint64_t without, unsigned *up, unsigned *of)
+{
+	struct dr_raft_status st;
+	dr_raft_status(c->raft, &st);
+	*up = *of = 0;
+	for (uint32_t i = 0; i < st.members && i < DR_COORDINATORS_MAX; i++) {
+		if (!st.member[i].voter || st.member[i].id == without)
+			continue;
+		(*of)++;
+		*up += dr_peers_reachable(c, &st.member[i].name) ? 1u : 0u;
+	}
+	return 2 * *up > *of;
+}
+
 static void node_remove(struct dr_in *in, const struct dr_client_request *q)
 {
 	struct dr_error e;
 	struct dr_raft_member m;
+	unsigned up = 0;
+	unsigned of = 0;
+	char why[DR_ERROR_MSG_MAX];
 	if (!node_find(in->coord, &q->name, &m)) {
 		respond_error(in, q->id, DR_E_NOT_FOUND, "there is no such coordinator");
+		return;
+	}
+	if (!majority_stays(in->coord, m.id, &up, &of)) {
+		(void)snprintf(why, sizeof(why), "of the %u that would be left only %u answer, which is no majority: "
+			       "start the others, or remove those that are gone first", of, up);
+		respond_error(in, q->id, DR_E_REFUSED, why);
 		return;
 	}
 	if (!begin_change(in, q, DR_CMD_COORDINATOR))

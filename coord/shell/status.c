@@ -82,6 +82,8 @@ json_t *dr_event_json(const struct dr_event_record *e)
 	if (e->proof != DR_PROOF_NONE)
 		put_text(o, "proof", dr_proof_name(e->proof));
 	put_reason(o, e->reason, e->a, e->b);
+	if (e->kind == DR_EVENT_MODE)
+		put_text(o, "mode", e->a != 0 ? "managed" : "observe");
 	if (e->a != 0)
 		put_u64(o, "a", e->a);
 	if (e->b != 0)
