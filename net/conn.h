@@ -51,6 +51,12 @@ DR_MUST_USE enum dr_err dr_conn_send(struct dr_conn *c, uint16_t type, const voi
 /* Bytes queued and not yet taken by the kernel. */
 size_t dr_conn_queued(const struct dr_conn *c);
 
+/* An open connection on which nothing that comes is urgent: from now on arriving bytes wake nobody, and neither
+ * does their end; dr_conn_read_now takes both.  Not to be undone. */
+void dr_conn_lazy_set(struct dr_conn *c);
+/* Take what has come; calls on_frame.  Not from inside a callback; nothing happens unless it is lazy. */
+void dr_conn_read_now(struct dr_conn *c);
+
 /* Close when nothing has arrived for idle_ms (0: never). */
 void dr_conn_idle_set(struct dr_conn *c, uint32_t idle_ms);
 

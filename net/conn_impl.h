@@ -43,6 +43,7 @@ struct dr_conn_impl {
 	bool accepted; /* we listened */
 	bool shut;     /* FIN was asked for */
 	bool pending;  /* in the listener's list */
+	bool lazy;     /* read only when asked */
 	int broken;    /* writing failed so; reading goes on for a moment, to learn why */
 	unsigned handles;
 	uint32_t deadline_ms;

@@ -3,6 +3,7 @@
  * OpenSSL reads straight from the chunk that the socket gave and writes into a buffer that all connections
  * of the context share, which then goes to the kernel in one write.  So a connection that waits for
  * nothing owns no buffer, and a message is copied once on its way. */
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -98,10 +99,13 @@ void dr_conn_broken(struct dr_conn_impl *s, int status)
 	if (s->broken != 0)
 		return;
 	s->broken = status;
-	if (s->phase == DR_PHASE_LEAVING)
+	if (s->phase == DR_PHASE_LEAVING) {
 		dr_conn_gone(s);
-	else
-		dr_conn_timer(s, BROKEN_MS);
+		return;
+	}
+	if (s->lazy)
+		dr_conn_read_on(s);
+	dr_conn_timer(s, BROKEN_MS);
 }
 
 void dr_conn_flush(struct dr_conn_impl *s)
@@ -315,20 +319,49 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
 	*out = uv_buf_init((char *)s->tls->in, DR_TLS_IN_MAX);
 }
 
+static void take(struct dr_conn_impl *s, const uint8_t *bytes, size_t n)
+{
+	s->heard_ms = uv_now(s->tcp.loop);
+	s->chunk = bytes;
+	s->chunk_len = n;
+	process(s);
+	keep_rest(s);
+}
+
+void dr_conn_lazy_set(struct dr_conn *c)
+{
+	struct dr_conn_impl *s = c->impl;
+	if (s == NULL || s->phase != DR_PHASE_OPEN || s->broken != 0)
+		return;
+	s->lazy = true;
+	(void)uv_read_stop((uv_stream_t *)&s->tcp);
+}
+
+void dr_conn_read_now(struct dr_conn *c)
+{
+	struct dr_conn_impl *s = c->impl;
+	uv_os_fd_t fd = -1;
+	if (s == NULL || !s->lazy || s->phase != DR_PHASE_OPEN || s->broken != 0 ||
+	    uv_fileno((const uv_handle_t *)&s->tcp, &fd) != 0)
+		return;
+	ssize_t n = recv(fd, s->tls->in, DR_TLS_IN_MAX, MSG_DONTWAIT);
+	if (n > 0)
+		take(s, s->tls->in, (size_t)n);
+	else if (n == 0)
+		read_ended(s, UV_EOF);
+	else if (errno != EAGAIN && errno != EINTR)
+		read_ended(s, uv_translate_sys_error(errno));
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
 	struct dr_conn_impl *s = stream->data;
 	if (n == 0 || s->phase == DR_PHASE_GONE)
 		return;
-	if (n < 0) {
+	if (n < 0)
 		read_ended(s, (int)n);
-		return;
-	}
-	s->heard_ms = uv_now(stream->loop);
-	s->chunk = (const uint8_t *)buf->base;
-	s->chunk_len = (size_t)n;
-	process(s);
-	keep_rest(s);
+	else
+		take(s, (const uint8_t *)buf->base, (size_t)n);
 }
 
 void dr_conn_read_on(struct dr_conn_impl *s)

@@ -66,12 +66,21 @@ bool dr_beat_decode(struct raft_message *m, uint64_t *to, const uint8_t *bytes, 
 	return !v.bad && dr_view_left(&v) == 0 && m->server_id != 0;
 }
 
-/* Of answers only those that a carried heartbeat gets at once: what is said of entries, and a refusal, is waited
- * for on the other side, which may read the carried ones as late as at its next heartbeat. */
-static bool may_wait(const struct dr_raft *r, const struct raft_message *m)
+/* Of answers only those that a carried heartbeat gets at once and that say what was said already: the other side
+ * may read them as late as at its next heartbeat, and is to hear without delay of entries, refusals and
+ * whoever follows it anew. */
+static bool may_wait(struct dr_raft *r, const struct raft_message *m)
 {
-	return m->type != RAFT_APPEND_ENTRIES_RESULT ||
-	       (r->answering == m->server_id && m->append_entries_result.rejected == 0);
+	const struct raft_append_entries_result *a = &m->append_entries_result;
+	bool again;
+
+	if (m->type != RAFT_APPEND_ENTRIES_RESULT)
+		return true;
+	again = r->said.to == m->server_id && r->said.term == a->term && r->said.last == a->last_log_index;
+	r->said.to = a->rejected == 0 ? m->server_id : 0;
+	r->said.term = a->term;
+	r->said.last = a->last_log_index;
+	return again && a->rejected == 0 && r->answering == m->server_id;
 }
 
 static bool carried(struct dr_raft *r, const struct raft_message *m)

@@ -51,6 +51,9 @@ struct dr_raft {
 	uv_loop_t *loop;
 	uv_async_t wake;              /* something changed in a raft step: look at it outside of it */
 	uint64_t answering;           /* whose carried heartbeat is being taken; 0: nobody's */
+	struct {
+		uint64_t to, term, last;
+	} said;                       /* the last answer */
 	uv_timer_t tick;              /* tick.c */
 	uint64_t tick_due;            /* in libraft's time */
 	int ticked_as;                /* the role that it was set for */

@@ -67,7 +67,10 @@ struct dr_raft_config {
 	 * (it may be lost, or come late); the other side gives it to dr_raft_carried.  False: there is no way,
 	 * an own stream takes it.  The bytes are borrowed.  NULL: own streams take all. */
 	bool (*carry)(void *ctx, uint64_t to, bool answer, const uint8_t *bytes, size_t len);
-	void *ctx; /* of cbs and carry */
+	/* Called before each tick, a leader's every heartbeat, else twice an election timeout: answers that have come
+	 * need not be given to dr_raft_carried earlier.  NULL: nothing. */
+	void (*before_tick)(void *ctx);
+	void *ctx; /* of cbs, carry and before_tick */
 };
 
 struct dr_raft;

@@ -30,6 +30,8 @@ static void on_due(uv_timer_t *t)
 {
 	struct dr_raft *r = t->data;
 
+	if (!r->closing && r->config.before_tick != NULL)
+		r->config.before_tick(r->config.ctx);
 	if (r->closing)
 		return;
 	r->on_tick(&r->storage.io);

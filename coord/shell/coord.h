@@ -204,6 +204,8 @@ void dr_peers_send_all(struct dr_coord *c, uint16_t frame, const struct dr_buf *
 void dr_peers_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n);
 /* struct dr_raft_config's carry. */
 bool dr_peers_carry(void *ctx, uint64_t to, bool answer, const uint8_t *bytes, size_t len);
+/* The same's before_tick: what the others said over the connections that this one made. */
+void dr_peers_read(void *ctx);
 /* Tell those that connected whether their heartbeats are taken, where that changed. */
 void dr_peers_take_beats(struct dr_coord *c);
 bool dr_peers_reachable(const struct dr_coord *c, const struct dr_name *name);

@@ -52,6 +52,8 @@ static void take_promise(struct dr_out *o, const uint8_t *p, size_t n)
 	struct dr_raft_status st;
 	dr_raft_status(o->coord->raft, &st);
 	o->takes_beats = !v.bad && ours == st.id ? id : 0;
+	if (o->takes_beats != 0)
+		dr_conn_lazy_set(&o->conn); /* all that comes this way has time until the next tick */
 }
 
 static void on_frame(struct dr_conn *conn, uint16_t type, const uint8_t *payload, size_t len)
@@ -242,4 +244,13 @@ bool dr_peers_carry(void *ctx, uint64_t to, bool answer, const uint8_t *bytes, s
 			conn = &o->conn;
 	}
 	return to != 0 && conn != NULL && dr_conn_send(conn, DR_FRAME_BEAT, bytes, len) == DR_OK;
+}
+
+void dr_peers_read(void *ctx)
+{
+	struct dr_coord *c = ctx;
+	for (uint32_t i = 0; i < DR_COORDINATORS_MAX; i++) {
+		if (c->out[i].open)
+			dr_conn_read_now(&c->out[i].conn);
+	}
 }

@@ -145,17 +145,15 @@ static bool is_calm(const struct dr_watch *w, const struct dr_service *s, uint64
 }
 
 /* Silence is the silence of agent and server both, so a server need not be asked often while its agent is heard:
- * a fresh connection is most of what an idle coordinator costs.  The leader asks the holder at every beat, the
- * others at every second one, all of them the standbys at every fourth; and each member at every beat from
- * when its agent misses a report. */
+ * a fresh connection is most of what an idle coordinator costs.  Then the holder is asked at every second beat,
+ * the standbys at every fourth; and each at every beat from when its agent misses a report, while a plan is
+ * open, or nobody holds. */
 static bool due(struct dr_watch *w, uint64_t now)
 {
 	const struct dr_service *s = &w->coord->core->repl.service[w->service];
 	bool holds = s->holder == w->member;
 	w->beats++;
-	if (!is_calm(w, s, now) || (holds && dr_coord_leads(w->coord)))
-		return true;
-	return (w->beats + w->member) % (holds ? 2 : 4) == 0;
+	return !is_calm(w, s, now) || (w->beats + w->member) % (holds ? 2 : 4) == 0;
 }
 
 /* A moment moved on by our own stall, but never into the future; never (0) stays never. */
