@@ -181,8 +181,8 @@ static enum dr_err open_all(struct dr_coord *c, struct dr_error *e)
 		return rv;
 	struct dr_raft_config rc = { .dir = c->conf.data_dir, .name = c->conf.name, .address = dr_nodes_own_address(c),
 				     .election_ms = c->conf.raft.election_ms, .heartbeat_ms = c->conf.raft.heartbeat_ms,
-				     .tls = c->tls, .cbs = &dr_coord_raft_cbs, .carry = dr_peers_carry, .before_tick = dr_peers_read,
-				     .ctx = c };
+				     .tls = c->tls, .cbs = &dr_coord_raft_cbs, .carry = dr_peers_carry,
+				     .before_tick = dr_peers_read, .ctx = c };
 	rv = dr_raft_open(&c->raft, c->loop, &rc, e);
 	if (rv == DR_OK)
 		rv = dr_coord_listen(c, e);
