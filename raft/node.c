@@ -17,6 +17,11 @@ enum {
 	SNAPSHOT_TRAILING = 4096,
 	INFLIGHT_ENTRIES = 512,
 	CONNECT_RETRY_MS = 200,
+	/* A restart reads whole segments and keeps them as long as one of their entries is kept: with libraft's 8 MiB
+	 * that is more than all the rest of us.  It holds two in reserve and takes nothing more when less than a
+	 * threshold of that is left, which must go along: above DR_ENTRY_MAX, below one segment. */
+	SEGMENT_BYTES = 2 << 20,
+	RESERVE_KIB_MIN = 1024,
 	INSTALL_MS = 10000,
 	AGAIN_MS = 100,
 	DIE_S = 2,
@@ -464,6 +469,7 @@ static void configure(struct dr_raft *r)
 	raft_set_heartbeat_timeout(&r->raft, r->config.heartbeat_ms);
 	raft_set_election_timeout(&r->raft, r->config.election_ms);
 	raft_set_pre_vote(&r->raft, true);
+	raft_set_capacity_threshold(&r->raft, RESERVE_KIB_MIN);
 	raft_set_snapshot_threshold(&r->raft, r->config.snapshot_threshold != 0 ? r->config.snapshot_threshold
 										: SNAPSHOT_THRESHOLD);
 	raft_set_snapshot_trailing(&r->raft, r->config.snapshot_threshold != 0
@@ -535,6 +541,7 @@ enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop, const struct dr_
 	raft_uv_set_tracer(&r->storage.io, &r->tracer);
 	raft_uv_set_connect_retry_delay(&r->storage.io, CONNECT_RETRY_MS);
 	raft_uv_set_auto_recovery(&r->storage.io, false);
+	raft_uv_set_segment_size(&r->storage.io, SEGMENT_BYTES);
 	(void)uv_async_init(loop, &r->wake, on_wake);
 	(void)uv_timer_init(loop, &r->again);
 	(void)uv_timer_init(loop, &r->tick);
