@@ -94,6 +94,8 @@ void dr_raft_leave(struct dr_raft *r);
 /* tick.c: after dr_storage_open; and after each step of libraft: role and timeouts may have changed. */
 void dr_tick_install(struct dr_raft *r);
 void dr_tick_review(struct dr_raft *r);
+/* member.c: a committed change of the members that libraft did not notice is settled. */
+void dr_member_review(struct dr_raft *r);
 
 /* fsm.c */
 void dr_raft_fsm_init(struct dr_raft *r);

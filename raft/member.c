@@ -38,6 +38,32 @@ static const struct raft_server *server_of(const struct dr_raft *r, uint64_t id)
 	return NULL;
 }
 
+/* libraft takes a change for settled when its commit index passes over it.  A follower that learns of entry and
+ * commit at once misses that moment: it would keep the members of before for rollback and snapshots, and as leader
+ * refuse every change.  Our own change in flight is left alone. */
+void dr_member_review(struct dr_raft *r)
+{
+	struct raft *raft = &r->raft;
+	const struct raft_configuration *now = &raft->configuration;
+	raft_index at = raft->configuration_uncommitted_index;
+	struct raft_configuration copy;
+
+	if (at == 0 || at > raft->last_applied || raft->legacy.change != NULL)
+		return;
+	raft_configuration_init(&copy);
+	for (unsigned i = 0; i < now->n; i++) {
+		const struct raft_server *s = &now->servers[i];
+		if (raft_configuration_add(&copy, s->id, s->address, s->role) != 0) {
+			raft_configuration_close(&copy); /* no memory: the next step tries again */
+			return;
+		}
+	}
+	raft_configuration_close(&raft->configuration_committed);
+	raft->configuration_committed = copy;
+	raft->configuration_committed_index = at;
+	raft->configuration_uncommitted_index = 0;
+}
+
 static enum dr_err begin(struct dr_raft *r, enum dr_change_kind kind, uint64_t id, dr_raft_changed_cb *cb,
 			 void *arg, struct dr_error *e)
 {

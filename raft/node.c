@@ -112,6 +112,7 @@ static void on_step(struct raft *raft)
 	struct dr_raft_seen now = look(r);
 
 	dr_tick_review(r);
+	dr_member_review(r);
 	now.told = true;
 	if (same(&now, &r->stepped))
 		return;
