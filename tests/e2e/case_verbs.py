@@ -165,9 +165,7 @@ def approve_vouched(scenes):
 def approve_loss(scenes):
     """Primary and sync standby die: it asks, a plain approve asks again, --accept-loss takes what is left."""
     stand = scenes.up()
-    kill_node(stand, A)
-    died = stand.fault
-    kill_node(stand, B)
+    kill_node(stand, A, B)
     number = asked(stand, "too_few_positions")
     told = plan(stand)
     expect("0 final position" in told["why"] and "--accept-loss" in told["override"], "values and cost", told)
@@ -184,7 +182,7 @@ def approve_loss(scenes):
     stand.writers.stop()
     rows = stand.final_rows()
     lost = [a for w, log in stand.writers.read().logs.items() for a in log.acks if (w, a.n) not in rows]
-    old = [a for a in lost if a.done < died - 1]
+    old = [a for a in lost if a.done < stand.fault - 1]
     expect(not old, "only rows of the last moment to be lost", f"{len(old)} older ones of {len(lost)}")
     return {"lost_and_accepted": len(lost)}
 

@@ -79,19 +79,20 @@ def eventually(stand, what, check, seconds=30, every=0.1):
     return wait_for(what, check, seconds, every, logs_of(stand))
 
 
-def kill_node(stand, site, beside=()):
-    """Kill guard, agent and server of a site's database host; with the servers of other services beside."""
+def kill_node(stand, *sites, beside=()):
+    """Kill guard, agent and server of sites' database hosts at once; with other services' servers beside."""
     of_all = [one.pg for one in (stand, *beside)]
 
     def processes():
-        return [p for pg in of_all for p in pg.processes(site)]
+        return [p for pg in of_all for site in sites for p in pg.processes(site)]
     pids = stand.cluster.pids()
-    ours = [pids[n] for n in (f"agent-{letter(site)}", f"guard-{letter(site)}") if n in pids]
+    names = [f"{kind}-{letter(site)}" for site in sites for kind in ("agent", "guard")]
+    ours = [pids[n] for n in names if n in pids]
     servers = processes()
     stand.fault_at()
     kill_all(ours, signal.SIGSTOP)  # else one brings the other back in between
     kill_all(ours + servers)
-    eventually(stand, f"the server in {site} to be gone", lambda: kill_all(processes()) or not processes())
+    eventually(stand, f"the server in {', '.join(sites)} to be gone", lambda: kill_all(processes()) or not processes())
 
 
 def kill_primary(stand):
