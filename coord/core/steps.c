@@ -62,7 +62,8 @@ static struct dr_step_outcome step_FENCE_OLD(struct dr_think *t, const struct dr
 			continue;
 		open++;
 		uint64_t left = dr_core_lease_left_ms(t->c, t->ix, m);
-		if (p->assert_fenced)
+		/* A person's word counts where ours can't be had: whoever still reports is told to stop first. */
+		if (p->assert_fenced && (!dr_heard(t, m) || t->s->member[m].fails > 0))
 			return prove(t, p, m, DR_PROOF_OPERATOR);
 		if (left == 0 && p->kind == DR_PLAN_SWITCHOVER && !dr_heard(t, m))
 			return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_OLD_VANISHED, p->id, 0 };
