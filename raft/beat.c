@@ -66,16 +66,28 @@ bool dr_beat_decode(struct raft_message *m, uint64_t *to, const uint8_t *bytes, 
 	return !v.bad && dr_view_left(&v) == 0 && m->server_id != 0;
 }
 
+/* Nothing is on its way to that follower.  A heartbeat that overtakes entries or a snapshot is refused for what it
+ * builds on, and libraft sends all of that again. */
+static bool is_quiet(const struct dr_raft *r, const struct raft_message *m)
+{
+	raft_index match = 0;
+
+	return raft_match_index(&r->raft, m->server_id, &match) == 0 &&
+	       match == m->append_entries.prev_log_index;
+}
+
 /* Of answers only those that a carried heartbeat gets at once and that say what was said already: the other side
  * may read them as late as at its next heartbeat, and is to hear without delay of entries, refusals and
  * whoever follows it anew. */
-static bool may_wait(struct dr_raft *r, const struct raft_message *m)
+static bool may_go(struct dr_raft *r, const struct raft_message *m)
 {
 	const struct raft_append_entries_result *a = &m->append_entries_result;
 	bool again;
 
+	if (m->type == RAFT_APPEND_ENTRIES)
+		return is_quiet(r, m);
 	if (m->type != RAFT_APPEND_ENTRIES_RESULT)
-		return true;
+		return false;
 	again = r->said.to == m->server_id && r->said.term == a->term && r->said.last == a->last_log_index;
 	r->said.to = a->rejected == 0 ? m->server_id : 0;
 	r->said.term = a->term;
@@ -88,7 +100,7 @@ static bool carried(struct dr_raft *r, const struct raft_message *m)
 	struct dr_buf b;
 	bool done;
 
-	if (r->closing || r->config.carry == NULL || !may_wait(r, m))
+	if (r->closing || r->config.carry == NULL || !may_go(r, m))
 		return false;
 	dr_buf_init(&b, DR_BEAT_MAX);
 	done = dr_beat_encode(&b, r->raft.id, m) &&

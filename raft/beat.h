@@ -4,8 +4,9 @@
  * each goes through a socket pair on both sides.  So the send hook offers them to dr_raft_config.carry first:
  * the caller has a connection to that member anyway.  What is not carried takes libraft's stream as ever.
  *
- * A carried message may overtake one on the stream or be lost; Raft asks for neither order nor delivery.
- * Elections, entries, what is said of those, refusals and snapshots are never carried.  Internal to raft/; the loop's thread.
+ * A carried message may be lost, which Raft allows, or overtake one on the stream, which costs libraft a second
+ * copy of that: so a heartbeat is carried only to a follower that nothing is on its way to.  Elections, entries, what
+ * is said of those, refusals and snapshots are never carried.  Internal to raft/; the loop's thread.
  *
  * Bytes: u8 kind (libraft's type), u8 libraft's version of it, u64be from, u64be to, u64be term, then
  *   heartbeat: u64be previous index, u64be its term, u64be commit index
