@@ -66,9 +66,10 @@ struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bo
 		if (fit(t, m, holder, to_come))
 			able = dr_set_with(able, m);
 	}
-	/* After a planned stop whoever is back first may acknowledge; dr_sync_think picks the best when all are. */
-	bool any_of_all = to_come && t->s->plan.kind == DR_PLAN_SWITCHOVER;
-	while (able != 0 && (any_of_all || dr_set_count(want.set) < t->s->spec.sync_set_max)) {
+	/* After a planned stop the best may be the old primary, which has to start first: one more may acknowledge
+	 * meanwhile, and dr_sync_think picks the best when all of them follow (docs/decisions/0002). */
+	unsigned most = t->s->spec.sync_set_max + (to_come && t->s->plan.kind == DR_PLAN_SWITCHOVER ? 1u : 0u);
+	while (able != 0 && dr_set_count(want.set) < most) {
 		dr_member_ix m = next_best(t, able, t->s->next.set);
 		able = dr_set_without(able, m);
 		want.set = dr_set_with(want.set, m);
