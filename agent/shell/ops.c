@@ -303,9 +303,10 @@ static void stage_UP(struct dr_member *m)
 /* A plan may want a standby whose agent had no word of us yet, so that nobody adopted its server. */
 static void stage_FOUND(struct dr_member *m)
 {
-	struct dr_error e;
-	if (m->super.seen.phase == DR_SUPER_STOPPED && dr_supervisor_adopt(&m->super, &e) != DR_OK &&
-	    e.code != DR_E_NOT_FOUND)
+	struct dr_error e = { .code = DR_OK };
+	if (m->super.seen.phase == DR_SUPER_STOPPED && dr_supervisor_adopt(&m->super, &e) == DR_E_BUSY)
+		look_again(m); /* the one before is not quite gone */
+	else if (e.code != DR_OK && e.code != DR_E_NOT_FOUND)
 		fail(m, &e);
 	else
 		next(m);
