@@ -140,7 +140,7 @@ static uint32_t age(uint64_t now, uint64_t at, uint64_t since)
 static bool is_calm(const struct dr_watch *w, const struct dr_service *s, uint64_t now)
 {
 	uint64_t probe_ms = w->coord->core->repl.timing.probe_ms;
-	return w->agent_ms != 0 && now - w->agent_ms <= probe_ms + probe_ms / 8 && s->plan.id == 0 && s->managed &&
+	return w->agent_ms != 0 && now - w->agent_ms <= probe_ms && s->plan.id == 0 && s->managed &&
 	       s->holder != DR_MEMBER_NONE && s->rejoin[w->member].id == 0;
 }
 
