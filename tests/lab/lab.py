@@ -124,9 +124,7 @@ class Lab:
     def __init__(self, loopback=False):
         Reaper.start()
         self.loopback = loopback
-        self.name = f"{reaper.owner_name(os.getpid())}-{next(NUMBERS)}"
-        self.folder = f"{reaper.FOLDERS}/{self.name}"
-        os.mkdir(self.folder, 0o755)
+        self.name, self.folder = self._new_folder()
         os.mkdir(f"{self.folder}/log")
         base = reaper.cgroup_base()
         self.cgroup = f"{base}/{self.name}" if base else None
@@ -137,6 +135,17 @@ class Lab:
         if not loopback:
             self.network = net.Network(self.name, self.folder)
             self.network.build()
+
+    @staticmethod
+    def _new_folder():
+        """A name that nobody has, and its folder."""
+        for number in NUMBERS:
+            name = f"{reaper.owner_name(os.getpid())}-{number}"
+            try:
+                os.mkdir(f"{reaper.FOLDERS}/{name}", 0o755)
+            except FileExistsError:
+                continue
+            return name, f"{reaper.FOLDERS}/{name}"
 
     def __enter__(self):
         return self
