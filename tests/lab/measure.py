@@ -97,12 +97,13 @@ def steady(writers, primary, fault, end):
     """The figures of a run in which writes must not pause: 0 when no gap was above STEADY_GAP."""
     gap = largest_gap(writers.acks(OUTSIDE), fault, end)
     name_gap = largest_gap(writers.acks([BY_NAME]), fault, end)
-    elsewhere = [a for a in writers.acks() if a.server != primary and a.done > fault]
+    elsewhere = [a.done for a in writers.acks() if a.server != primary and a.done > fault]
+    both = max(0.0, last_from(writers.acks(), primary) - min(elsewhere)) if elsewhere else 0.0
     return {
         "downtime_s": 0 if gap <= STEADY_GAP else rounded(gap),
         "gap_s": rounded(gap),
         "name_downtime_s": 0 if name_gap <= STEADY_GAP else rounded(name_gap),
-        "split_brain_s": 0.0 if not elsewhere else rounded(elsewhere[-1].done - elsewhere[0].done),
+        "split_brain_s": rounded(both),
         "old_last_ack_after_fault_s": None,
         "dns_s": None,
     }
