@@ -5,8 +5,10 @@ in a log file of its own, and starts in the lab's folder.  Lab.close(), the end 
 removes all of it (reaper.py)."""
 
 import atexit
+import glob
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +105,17 @@ def tail(path, lines=12):
             return "".join(f.readlines()[-lines:])
     except OSError as e:
         return f"({e})\n"
+
+
+def keep_logs(folder, target):
+    """Copy a lab's logs and configuration to where they outlive it; keys stay behind."""
+    shutil.rmtree(target, ignore_errors=True)
+    for part in ("log", "etc"):
+        if os.path.isdir(os.path.join(folder, part)):
+            shutil.copytree(os.path.join(folder, part), os.path.join(target, part),
+                            ignore=shutil.ignore_patterns("*.key"))
+    for path in glob.glob(os.path.join(folder, "*-az-*", "data.log")):
+        shutil.copy(path, os.path.join(target, path.split(os.sep)[-2] + ".log"))
 
 
 def wait_for(what, check, seconds, every=0.02, logs=()):

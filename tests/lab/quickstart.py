@@ -14,7 +14,7 @@ import net
 import reaper
 from cluster import member_of
 from faults import FAULTS
-from lab import BUILD, LabError, Reaper
+from lab import BUILD, ROOT, LabError, Reaper, keep_logs
 from stand import Run, Stand
 from servers import PRIMARY_SITE
 
@@ -122,6 +122,10 @@ def one_run(args, number, loopback):
         record = run.go()
         show_run(run, record)
         show_sizes(record)
+        if sound(record) or too_slow(record, fault):
+            target = os.path.join(ROOT, "build", "slow", f"{fault.name}-{number}")
+            keep_logs(stand.lab.folder, target)
+            progress(f"not as it should be; the logs stay in {target}")
         if args.keep and number == args.runs:
             where_next(stand)
     return record
@@ -156,6 +160,12 @@ def sound(record):
     if record["durability"] == "sync" and record["lost_acked"]:
         bad.append(f"{record['lost_acked']} acknowledged rows were lost")
     return bad
+
+
+def too_slow(record, fault):
+    """Whether a run took more than one and a half times what a median of them is to reach."""
+    value = record[fault.measure]
+    return record["profile"] == "metro" and value is not None and value > 1.5 * float(fault.target)
 
 
 def arguments():
