@@ -13,6 +13,7 @@
 #include "raft/entry.h"
 #include "raft/guard.h"
 #include "raft/hello.h"
+#include "raft/internal.h"
 #include "raft/node.h"
 #include "raft/repair.h"
 #include "raft/scan.h"
@@ -514,6 +515,30 @@ static void test_ids(void **state)
 	assert_true(dr_raft_first_id("demo", &a) != dr_raft_first_id("other", &a));
 }
 
+/* Whatever two voters drew, they do not wake within a sixteenth of the election timeout of each other. */
+static void test_votes_are_not_split(void **state)
+{
+	enum { E = 300, VOTERS = 5, SLOT = E / 16, LATEST = VOTERS * (SLOT + 1) };
+	uint64_t due[VOTERS][E];
+
+	(void)state;
+	for (unsigned rank = 0; rank < VOTERS; rank++) {
+		for (unsigned w = 0; w < E; w++) {
+			due[rank][w] = dr_tick_slot(E + w, E, rank, VOTERS);
+			assert_in_range(due[rank][w], E + w, E + w + LATEST - 1);
+		}
+	}
+	for (unsigned a = 0; a < VOTERS; a++) {
+		for (unsigned b = 0; b < a; b++) {
+			for (unsigned w = 0; w < E; w++) {
+				for (unsigned v = 0; v < E; v++)
+					assert_true(due[a][w] >= due[b][v] + SLOT ||
+						    due[b][v] >= due[a][w] + SLOT);
+			}
+		}
+	}
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -533,6 +558,7 @@ int main(void)
 		CASE(test_scan),
 		CASE(test_repair_copy),
 		CASE(test_repair_gap),
+		CASE(test_votes_are_not_split),
 		CASE(test_repair_replaced),
 		CASE(test_config),
 		CASE(test_ids),
