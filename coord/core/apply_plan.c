@@ -235,7 +235,8 @@ static void step_effects(struct dr_repl *r, struct dr_service *s, struct dr_plan
 	case DR_STEP_PROMOTE:
 		s->primary_epoch = s->epoch;
 		s->was_primary = true;
-		if (p->kind == DR_PLAN_FAILOVER)
+		/* One that made the old primary primary again moved nothing: its next failure need not wait. */
+		if (p->kind == DR_PLAN_FAILOVER && s->holder != p->old)
 			s->last_failover_wall_ms = cmd->wall_ms;
 		dr_emit_member(dr_emit(r, DR_EVENT_PRIMARY, cmd, s), s, s->holder);
 		break;
