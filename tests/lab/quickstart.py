@@ -122,7 +122,7 @@ def one_run(args, number, loopback):
         record = run.go()
         show_run(run, record)
         show_sizes(record)
-        if sound(record) or too_slow(record, fault):
+        if sound(record) or too_slow(record, fault) or run.unprovoked:
             target = os.path.join(ROOT, "build", "slow", f"{fault.name}-{number}")
             keep_logs(stand.lab.folder, target)
             progress(f"not as it should be; the logs stay in {target}")

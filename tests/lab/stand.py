@@ -178,6 +178,7 @@ class Run:
         self.figures, self.end = {}, None
         self.new_site = None
         self.first_ack = None
+        self.unprovoked = 0
 
     def place_leader(self):
         """Put the leader where this run wants it: in site a and outside it in turn."""
@@ -194,6 +195,10 @@ class Run:
         stand.start_writers()
         time.sleep(1.0)
         stand.skip_events()
+        self.unprovoked = sum(e.get("event") == "plan.opened" and e.get("plan_kind") == "failover"
+                              for e in stand.cluster.events())
+        if self.unprovoked:
+            stand.say("a failover before the fault: nothing called for it")
         stand.say(f"fault: {self.fault.name} (leader in {stand.leader_site})")
         self.fault.inject(stand)
         rejoined = self._move() if self.fault.moves else self._steady(stand.fault)
