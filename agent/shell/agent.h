@@ -131,9 +131,4 @@ void dr_member_job_fill(struct dr_member *m, struct dr_pg_job *j, enum dr_pg_job
  * promotion, removal of old copies. */
 void dr_member_upkeep(struct dr_member *m);
 
-/* journal_codec.c */
-void dr_agent_journal_encode(struct dr_buf *out, const struct dr_agent_journal *j);
-DR_MUST_USE enum dr_err dr_agent_journal_decode(struct dr_agent_journal *j, const uint8_t *p, size_t n,
-						struct dr_error *e);
-
 #endif

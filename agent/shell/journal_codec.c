@@ -1,8 +1,9 @@
 /* journal_codec.c -- the journal's bytes: a small head, then the newest order as it came over the wire. */
+#include "agent/shell/journal_codec.h"
+
 #include <string.h>
 
-#include "agent/shell/agent.h"
-#include "base/parse.h"
+#include "proto/codec.h"
 
 enum { JOURNAL_FORMAT = 1 };
 

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "agent/shell/agent.h"
+#include "agent/shell/journal_codec.h"
 #include "agent/shell/journal.h"
 #include "agent/shell/pg_files.h"
 #include "base/assert.h"

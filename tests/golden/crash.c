@@ -11,7 +11,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 enum manner { KILL, CUT, MANNERS };
 static const char *const manner_names[] = { "kill", "cut" };

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 enum { BLOWS = 30, HEAL_S = 240 };
 

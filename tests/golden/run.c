@@ -1,6 +1,6 @@
 /* run.c -- golden_run [--rewrite] FILE.txt...: plays each scenario and compares its transcript with the one that
  * stands in the file; --rewrite puts the new one there.  A broken rule or expectation fails either way. */
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 #include <stdlib.h>
 #include <string.h>

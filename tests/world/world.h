@@ -1,15 +1,16 @@
 /* world.h -- a cluster in one process and in virtual time: real coordinator cores, real agent cores, and around
  * them the simplest network, log, servers and guards that can hurt them.
  *
- *   log      perfect: what is appended by a leader that reaches a majority is committed in order a moment later
- *   network  one-way cuts between sites; what is under way when a cut begins is lost
+ *   log      perfect (log.c): what is appended by a leader that reaches a majority is committed in order a moment
+ *            later; or libraft over a network and disks that can fail (tests/sim/raft.c)
+ *   network  one-way cuts between sites; what is under way when a cut begins is lost; and the weather
  *   server   a list of numbered writes, copied by whoever receives from it; acknowledged by ANY k of the set
  *   guard    kills the server at its deadline, starts a dead agent again
  *
  * The same script always gives the same transcript.  After every event check.c looks at the whole from outside.
  * Times are milliseconds.  One service; a member's agent lives on the member's host. */
-#ifndef DR_TESTS_GOLDEN_WORLD_H
-#define DR_TESTS_GOLDEN_WORLD_H
+#ifndef DR_TESTS_WORLD_WORLD_H
+#define DR_TESTS_WORLD_WORLD_H
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,9 +40,21 @@ enum w_moment {
 	W_CARRIED_OUT /* ... and its decision was carried out */
 };
 
+/* Who owns a timer or takes a message: while a process is paused (SIGSTOP, a starved machine) they wait. */
+enum w_kind { W_COORD, W_AGENT, W_GUARD, W_SERVER, W_KINDS };
+enum { W_PROCS_OF = 8, W_PROCS = W_KINDS * W_PROCS_OF, W_NOBODY = W_PROCS };
+
+/* A host's monotonic clock against true time: it began at offset_ms and runs ppm parts per million fast. */
+struct w_clock {
+	uint64_t offset_ms;
+	int32_t ppm;
+	int64_t wall_ms; /* its wall time, against the right one */
+};
+
 struct w_coordinator {
 	char name[8];
 	uint32_t site;
+	struct w_clock clock;
 	struct dr_core *core; /* NULL: dead */
 	bool raft_leads;
 	uint64_t term;
@@ -55,6 +68,7 @@ struct w_coordinator {
 		uint32_t life;
 	} sent[W_MEMBERS_MAX];
 	struct dr_order_core wanted[W_MEMBERS_MAX]; /* for the transcript */
+	struct dr_timing timing_told;
 	uint64_t granted_epoch[W_MEMBERS_MAX];
 	uint64_t route_epoch[DR_ROUTES_MAX];
 };
@@ -80,6 +94,7 @@ struct w_server {
 struct w_member {
 	struct w_server server;
 	uint32_t site;
+	struct w_clock clock; /* of the host: agent, guard and server */
 	bool alive; /* the agent */
 	bool guard;
 	uint32_t life;
@@ -107,9 +122,21 @@ struct w_timer {
 	uint64_t at, seq;
 	void (*run)(struct world *w, struct w_timer *t);
 	int from, to; /* sites; -1: no network in between */
+	uint32_t proc; /* W_NOBODY: the world itself */
 	uint32_t a, b;
 	uint64_t u;
 	void *data; /* freed afterwards */
+	uint32_t size; /* of data */
+	uint32_t again; /* a copy comes so many ms later; 0: none does */
+};
+
+/* What a message may meet on its way; without one every message takes W_HOP_MS. */
+struct w_weather {
+	/* How long it takes; UINT32_MAX: it is lost.  *again: a copy comes so much later; 0: none does. */
+	uint32_t (*hop)(void *arg, uint32_t from_site, uint32_t to_site, uint32_t *again);
+	/* Extra time of what is written to a disk, in ms. */
+	uint32_t (*disk)(void *arg, uint32_t proc);
+	void *arg;
 };
 
 struct world {
@@ -124,6 +151,8 @@ struct world {
 	struct dr_spec_service service;
 	struct w_timer timer[W_TIMERS_MAX];
 	uint32_t timers;
+	const struct w_weather *weather;
+	uint64_t paused_until[W_PROCS + 1];
 	uint64_t seq;
 	struct w_entry *log; /* W_LOG_MAX */
 	uint32_t appended, committed;
@@ -174,8 +203,19 @@ const struct dr_spec *w_spec_copy(struct world *w);
 void w_start(struct world *w);
 bool w_adopt(struct world *w);
 struct w_timer *w_after(struct world *w, uint64_t ms, void (*run)(struct world *, struct w_timer *));
-struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to,
+/* A message from site to site that process `proc` takes. */
+struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to, uint32_t proc,
 		       void (*run)(struct world *, struct w_timer *));
+static inline uint32_t w_proc(enum w_kind kind, uint32_t i)
+{
+	return (uint32_t)kind * W_PROCS_OF + i;
+}
+/* SIGSTOP for so long; and whether it is stopped now. */
+void w_pause(struct world *w, uint32_t proc, uint64_t ms);
+bool w_paused(const struct world *w, uint32_t proc);
+/* What a clock shows now; and in how many ms of true time it shows `at` (at least `least`). */
+uint64_t w_clock(const struct world *w, const struct w_clock *c);
+uint64_t w_until(const struct world *w, const struct w_clock *c, uint64_t at, uint64_t least);
 bool w_reaches(const struct world *w, uint32_t from, uint32_t to);
 void w_say(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void w_cut(struct world *w, uint32_t site, bool on);
@@ -189,18 +229,34 @@ uint32_t w_member_find(const struct world *w, const char *name);
 uint32_t w_coord_find(const struct world *w, const char *name);
 const char *w_member_name(const struct world *w, uint32_t m);
 
+/* wire.c: what a message is after it went over the wire, by the real codecs. */
+void w_wire_order(struct world *w, struct dr_order *o);
+void w_wire_report(struct world *w, struct dr_report *r);
+void w_wire_result(struct world *w, struct dr_order_result *r);
+void w_wire_observations(struct world *w, struct dr_observation *o, uint32_t n);
+void w_wire_journal(struct world *w, struct dr_agent_journal *j);
+
 /* coords.c */
 void w_coord_start(struct world *w, uint32_t c);
 void w_coord_kill(struct world *w, uint32_t c);
 void w_coord_event(struct world *w, uint32_t c, struct dr_core_event *ev);
+void w_coord_beat(struct world *w, uint32_t c);
+/* c has just been elected: tell the agents. */
+void w_announce(struct world *w, uint32_t c);
+void w_call_hook(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd);
+/* Ask the leader; the refusal when it is said at once, else NONE. */
+enum dr_reason w_request(struct world *w, struct dr_request *q);
+struct dr_service *w_repl(struct world *w); /* the service, as the most advanced living coordinator has it */
+
+/* log.c, or tests/sim/raft.c */
+void w_log_started(struct world *w, uint32_t c);
+void w_log_killed(struct world *w, uint32_t c);
+/* Whom c believes to lead; -1: nobody. */
+int w_leader_known(const struct world *w, uint32_t c);
 void w_elect(struct world *w);
 void w_leader_lost(struct world *w);
 void w_catch_up(struct world *w);
 void w_propose(struct world *w, uint32_t c, const struct dr_cmd *cmd, uint64_t tag);
-void w_coord_beat(struct world *w, uint32_t c);
-/* Ask the leader; the refusal when it is said at once, else NONE. */
-enum dr_reason w_request(struct world *w, struct dr_request *q);
-struct dr_service *w_repl(struct world *w); /* the service, as the most advanced living coordinator has it */
 
 /* agents.c */
 void w_agent_start(struct world *w, uint32_t m);

@@ -1,5 +1,5 @@
 /* ops.c -- what an agent's orders do to the simulated server, each looked at every few milliseconds. */
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 #include <string.h>
 
@@ -208,6 +208,7 @@ static void poll(struct world *w, struct w_timer *t)
 	}
 	if (p == GOES_ON) {
 		struct w_timer *again = w_after(w, POLL_MS, poll);
+		again->proc = t->proc;
 		again->a = t->a;
 		again->b = t->b;
 		return;
@@ -229,6 +230,7 @@ void w_op_start(struct world *w, uint32_t mi)
 	m->op = ++last;
 	m->op_began = w->now;
 	struct w_timer *t = w_after(w, 5, poll);
+	t->proc = w_proc(W_AGENT, mi);
 	t->a = mi;
 	t->b = m->op;
 }

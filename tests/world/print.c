@@ -1,5 +1,5 @@
 /* print.c -- decisions and events as lines of the transcript. */
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* servers.c -- the simulated database servers: lists of numbered writes, copied from upstream, acknowledged. */
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 #include <string.h>
 
@@ -53,7 +53,9 @@ void w_server_set(struct world *w, uint32_t mi, enum dr_server_state state, bool
 	s->crashed = crashed;
 	if (state == DR_SERVER_STOPPED)
 		s->connected = false;
-	w_after(w, 2, tell_agent)->a = mi;
+	struct w_timer *t = w_after(w, 2, tell_agent);
+	t->proc = w_proc(W_AGENT, mi);
+	t->a = mi;
 }
 
 static void stopped(struct world *w, struct w_timer *t)

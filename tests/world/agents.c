@@ -1,5 +1,5 @@
 /* agents.c -- agents of the world: what agent/shell/member.c does around the core, and the guard beside it. */
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 #include <string.h>
 
@@ -9,7 +9,7 @@
 static void wake(struct world *w, struct w_timer *t)
 {
 	struct w_member *m = &w->m[t->a];
-	if (!m->alive || m->life != t->b || m->wake_at != t->at)
+	if (!m->alive || m->life != t->b || m->wake_at != t->u)
 		return;
 	m->wake_at = 0;
 	struct dr_agent_event ev = { .kind = DR_AG_TICK };
@@ -42,6 +42,7 @@ static void result_arrives(struct world *w, struct w_timer *t)
 	if (c->core == NULL)
 		return;
 	c->agent_ms[t->a] = w->now;
+	w_wire_result(w, t->data);
 	struct dr_core_event ev = {
 		.kind = DR_EV_RESULT, .service = w->service.name, .result = t->data, .member = w->name[t->a]
 	};
@@ -55,16 +56,18 @@ static void report_arrives(struct world *w, struct w_timer *t)
 		return;
 	c->agent_ms[t->a] = w->now;
 	struct dr_core_event ev = { .kind = DR_EV_REPORT, .report = t->data };
+	w_wire_report(w, t->data);
 	w_coord_event(w, t->b, &ev);
 }
 
 static struct w_timer *tell(struct world *w, uint32_t m, uint32_t c,
 			    void (*arrives)(struct world *, struct w_timer *), const void *data, size_t n)
 {
-	struct w_timer *t = w_send(w, w->m[m].site, w->c[c].site, arrives);
+	struct w_timer *t = w_send(w, w->m[m].site, w->c[c].site, w_proc(W_COORD, c), arrives);
 	t->a = m;
 	t->b = c;
 	t->data = dr_xcalloc(n);
+	t->size = (uint32_t)n;
 	memcpy(t->data, data, n);
 	return t;
 }
@@ -114,7 +117,8 @@ static void arm(struct world *w, uint32_t mi)
 	m->armed_until = m->core.lease_until_ms;
 	m->armed_epoch = m->core.lease_epoch;
 	uint64_t at = m->armed_until > margin ? m->armed_until - margin : 0;
-	struct w_timer *t = w_after(w, at > w->now ? at - w->now : 0, guard_deadline);
+	struct w_timer *t = w_after(w, w_until(w, &m->clock, at, 0), guard_deadline);
+	t->proc = w_proc(W_GUARD, mi);
 	t->a = mi;
 	t->u = m->armed_until;
 }
@@ -168,17 +172,18 @@ static void carry_out(struct world *w, uint32_t mi, const struct dr_agent_decisi
 		w_server_start_standby(w, mi);
 	if (d->start_op)
 		w_op_start(w, mi);
-	uint64_t at = d->wake_at_ms > w->now ? d->wake_at_ms : w->now + (d->wake_at_ms == 0 ? 1000 : 1);
-	struct w_timer *t = w_after(w, at - w->now, wake);
+	uint64_t in = d->wake_at_ms == 0 ? 1000 : w_until(w, &m->clock, d->wake_at_ms, 1);
+	struct w_timer *t = w_after(w, in, wake);
+	t->proc = w_proc(W_AGENT, mi);
 	t->a = mi;
 	t->b = m->life;
-	m->wake_at = t->at;
+	t->u = m->wake_at = t->seq;
 }
 
 void w_agent_event(struct world *w, uint32_t mi, struct dr_agent_event *ev)
 {
 	struct dr_agent_decision d;
-	ev->now_ms = w->now;
+	ev->now_ms = w_clock(w, &w->m[mi].clock);
 	dr_agent_core_step(&w->m[mi].core, ev, &d);
 	print_decision(w, mi, ev, &d);
 	carry_out(w, mi, &d);
@@ -208,6 +213,7 @@ static void probe(struct world *w, struct w_timer *t)
 		return;
 	w_agent_probe(w, t->a);
 	struct w_timer *next = w_after(w, w->spec.timing.probe_ms, probe);
+	next->proc = t->proc;
 	next->a = t->a;
 	next->b = t->b;
 }
@@ -225,12 +231,13 @@ void w_agent_start(struct world *w, uint32_t mi)
 	bool armed = m->armed_until != 0 && m->server.state != DR_SERVER_STOPPED;
 	dr_agent_core_init(&m->core, &w->name[mi], &m->journal, &w->spec.timing,
 			   1000 * (uint64_t)m->life + 1000000 * (uint64_t)mi + 1, armed ? m->armed_epoch : 0,
-			   armed ? m->armed_until : 0, w->now);
+			   armed ? m->armed_until : 0, w_clock(w, &m->clock));
 	m->core.guard_alive = m->guard;
 	struct dr_agent_event ev = { .kind = DR_AG_SERVER, .server = m->server.state };
 	ev.crashed = m->server.state == DR_SERVER_STOPPED && m->journal.role == DR_ROLE_PRIMARY;
 	w_agent_event(w, mi, &ev);
 	struct w_timer *t = w_after(w, 10 + mi, probe);
+	t->proc = w_proc(W_AGENT, mi);
 	t->a = mi;
 	t->b = m->life;
 }
@@ -254,6 +261,7 @@ void w_agent_kill(struct world *w, uint32_t mi)
 	if (!m->guard)
 		return;
 	struct w_timer *t = w_after(w, 30, guard_restarts);
+	t->proc = w_proc(W_GUARD, mi);
 	t->a = mi;
 	t->b = m->life;
 }

@@ -1,5 +1,5 @@
 /* world.c -- time, network and the making of a cluster (world.h). */
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ struct w_timer *w_after(struct world *w, uint64_t ms, void (*run)(struct world *
 {
 	dr_assert(w->timers < W_TIMERS_MAX);
 	struct w_timer *t = &w->timer[w->timers++];
-	*t = (struct w_timer){ .at = w->now + ms, .seq = ++w->seq, .run = run, .from = -1, .to = -1 };
+	*t = (struct w_timer){ .at = w->now + ms, .seq = ++w->seq, .run = run, .from = -1, .to = -1, .proc = W_NOBODY };
 	return t;
 }
 
@@ -36,15 +36,47 @@ bool w_reaches(const struct world *w, uint32_t from, uint32_t to)
 }
 
 /* A message: lost when the way is cut now or when it would arrive. */
-struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to,
+struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to, uint32_t proc,
 		       void (*run)(struct world *, struct w_timer *))
 {
-	struct w_timer *t = w_after(w, W_HOP_MS, run);
+	uint32_t again = 0, ms = W_HOP_MS;
+	if (w->weather != NULL && from != to)
+		ms = w->weather->hop(w->weather->arg, from, to, &again);
+	struct w_timer *t = w_after(w, ms == UINT32_MAX ? 0 : ms, run);
 	t->from = (int)from;
 	t->to = (int)to;
-	if (!w_reaches(w, from, to))
+	t->proc = proc;
+	t->again = again;
+	if (!w_reaches(w, from, to) || ms == UINT32_MAX)
 		t->run = NULL;
 	return t;
+}
+
+bool w_paused(const struct world *w, uint32_t proc)
+{
+	return w->now < w->paused_until[proc];
+}
+
+void w_pause(struct world *w, uint32_t proc, uint64_t ms)
+{
+	if (w->paused_until[proc] < w->now + ms)
+		w->paused_until[proc] = w->now + ms;
+}
+
+uint64_t w_clock(const struct world *w, const struct w_clock *c)
+{
+	int64_t drift = (int64_t)w->now * c->ppm / 1000000;
+	return c->offset_ms + (uint64_t)((int64_t)w->now + drift);
+}
+
+uint64_t w_until(const struct world *w, const struct w_clock *c, uint64_t at, uint64_t least)
+{
+	uint64_t now = w_clock(w, c);
+	if (at <= now + least)
+		return least;
+	/* Rounded up, and one more for the division in w_clock. */
+	uint64_t ms = (at - now) * 1000000 / (uint64_t)(1000000 + c->ppm);
+	return c->ppm == 0 ? ms : ms + 2;
 }
 
 static uint32_t next_timer(const struct world *w)
@@ -59,6 +91,21 @@ static uint32_t next_timer(const struct world *w)
 	return best;
 }
 
+/* The same message a second time. */
+static void copy_arrives(struct world *w, struct w_timer *t)
+{
+	struct w_timer *c = w_after(w, t->again, t->run);
+	uint64_t at = c->at, seq = c->seq;
+	*c = *t;
+	c->at = at;
+	c->seq = seq;
+	c->again = 0;
+	if (t->data != NULL) {
+		c->data = dr_xcalloc(t->size);
+		memcpy(c->data, t->data, t->size);
+	}
+}
+
 void w_run(struct world *w, uint64_t ms)
 {
 	uint64_t until = w->now + ms;
@@ -69,6 +116,13 @@ void w_run(struct world *w, uint64_t ms)
 			break;
 		w->timer[i] = w->timer[--w->timers];
 		w->now = t.at;
+		if (w_paused(w, t.proc)) {
+			t.at = w->paused_until[t.proc];
+			w->timer[w->timers++] = t;
+			continue;
+		}
+		if (t.again != 0)
+			copy_arrives(w, &t);
 		bool lost = t.run == NULL || (t.from >= 0 && !w_reaches(w, (uint32_t)t.from, (uint32_t)t.to));
 		if (!lost) {
 			t.run(w, &t);

@@ -1,5 +1,5 @@
 /* coords.c -- coordinators of the world: what coord/shell does around the core, and the log between them. */
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -12,7 +12,7 @@ enum { W_RESEND_MS = 1000 };
 static void wake(struct world *w, struct w_timer *t)
 {
 	struct w_coordinator *c = &w->c[t->a];
-	if (c->core == NULL || c->life != t->b || c->wake_at != t->at)
+	if (c->core == NULL || c->life != t->b || c->wake_at != t->u)
 		return;
 	c->wake_at = 0;
 	struct dr_core_event ev = { .kind = DR_EV_TICK };
@@ -28,6 +28,7 @@ static bool agent_there(const struct world *w, uint32_t c, uint32_t m)
 static void order_arrives(struct world *w, struct w_timer *t)
 {
 	struct dr_agent_event ev = { .kind = DR_AG_ORDER, .order = t->data };
+	w_wire_order(w, t->data);
 	if (w->m[t->a].alive && w->m[t->a].life == t->b)
 		w_agent_event(w, t->a, &ev);
 }
@@ -54,10 +55,12 @@ static void send_order(struct world *w, uint32_t c, const struct dr_order_wanted
 		if (dr_set_has(want->core.sync, m))
 			o->sync_member[o->sync_members++] = s->spec.member[m].name;
 	}
-	struct w_timer *t = w_send(w, w->c[c].site, w->m[want->member].site, order_arrives);
+	struct w_timer *t = w_send(w, w->c[c].site, w->m[want->member].site,
+				   w_proc(W_AGENT, want->member), order_arrives);
 	t->a = want->member;
 	t->b = w->m[want->member].life;
 	t->data = o;
+	t->size = sizeof(*o);
 }
 
 /* As coord/shell/agents.c: send what is missing, cancel what serves nothing any more. */
@@ -82,7 +85,8 @@ static void carry_orders(struct world *w, uint32_t ci, const struct dr_decision 
 			c->sent[m].at_ms = w->now;
 		} else if (want->core.number == 0 && c->sent[m].number != 0 && c->core->view.leading) {
 			if (c->core->repl.service[0].member[m].result.number != c->sent[m].number) {
-				struct w_timer *t = w_send(w, c->site, w->m[m].site, cancel_arrives);
+				struct w_timer *t = w_send(w, c->site, w->m[m].site,
+							   w_proc(W_AGENT, m), cancel_arrives);
 				t->a = m;
 				t->b = w->m[m].life;
 				t->u = c->sent[m].number;
@@ -111,10 +115,12 @@ static void carry_grants(struct world *w, uint32_t ci, const struct dr_decision 
 			w_say(w, "%s grants %s epoch=%llu ttl=%u", c->name, w_member_name(w, g->member),
 			      (unsigned long long)g->epoch, g->ttl_ms);
 		c->granted_epoch[g->member] = g->epoch;
-		struct w_timer *t = w_send(w, c->site, w->m[g->member].site, grant_arrives);
+		struct w_timer *t = w_send(w, c->site, w->m[g->member].site, w_proc(W_AGENT, g->member),
+					   grant_arrives);
 		t->a = g->member;
 		t->b = w->m[g->member].life;
 		t->data = dr_xcalloc(sizeof(*g));
+		t->size = sizeof(*g);
 		memcpy(t->data, g, sizeof(*g));
 	}
 }
@@ -141,13 +147,25 @@ static void carry_routes(struct world *w, uint32_t ci, const struct dr_decision 
 		      (unsigned long long)r->epoch);
 		c->route_epoch[r->route] = r->epoch;
 		struct w_timer *t = w_after(w, 5, route_done);
+		t->proc = w_proc(W_COORD, ci);
 		t->a = ci;
 		t->b = c->life;
 		t->u = r->epoch;
 	}
 }
 
-static void call_hook(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd)
+/* As coord/shell/loop.c: before anything is granted under it. */
+static void tell_timing(struct world *w, uint32_t ci)
+{
+	struct w_coordinator *c = &w->c[ci];
+	if (memcmp(&c->timing_told, &c->core->repl.timing, sizeof(c->timing_told)) == 0)
+		return;
+	c->timing_told = c->core->repl.timing;
+	if (c->raft_leads)
+		w_announce(w, ci);
+}
+
+void w_call_hook(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd)
 {
 	if (w->hook != NULL)
 		w->hook(w, c, at, cmd);
@@ -157,27 +175,28 @@ void w_coord_event(struct world *w, uint32_t ci, struct dr_core_event *ev)
 {
 	struct w_coordinator *c = &w->c[ci];
 	struct dr_decision *d = w->decision;
-	ev->now_ms = w->now;
-	ev->wall_ms = w->wall0 + w->now;
+	ev->now_ms = w_clock(w, &c->clock);
+	ev->wall_ms = (uint64_t)((int64_t)(w->wall0 + w->now) + c->clock.wall_ms);
 	dr_core_step(c->core, ev, d);
 	if (ev->kind == DR_EV_COMMITTED) {
 		w_check_applied(w, ci, ev->cmd);
 		w_print_events(w, ci);
 		if (w->leader == (int)ci)
-			call_hook(w, ci, W_APPLIED, ev->cmd);
+			w_call_hook(w, ci, W_APPLIED, ev->cmd);
 		if (c->core == NULL)
 			return;
 	}
 	w_print_wanted(w, ci, d);
+	tell_timing(w, ci);
 	carry_grants(w, ci, d);
 	carry_orders(w, ci, d);
 	carry_routes(w, ci, d);
-	if (d->wake_at_ms != 0 && (c->wake_at == 0 || d->wake_at_ms < c->wake_at || c->wake_at <= w->now)) {
-		uint64_t in = d->wake_at_ms > w->now ? d->wake_at_ms - w->now : 1;
-		struct w_timer *t = w_after(w, in, wake);
+	if (d->wake_at_ms != 0 && (c->wake_at == 0 || d->wake_at_ms < c->wake_at || c->wake_at <= ev->now_ms)) {
+		struct w_timer *t = w_after(w, w_until(w, &c->clock, d->wake_at_ms, 1), wake);
+		t->proc = w_proc(W_COORD, ci);
 		t->a = ci;
 		t->b = c->life;
-		c->wake_at = t->at;
+		t->u = c->wake_at = d->wake_at_ms > ev->now_ms ? d->wake_at_ms : ev->now_ms + 1;
 	}
 	uint32_t n = d->proposals;
 	static struct dr_proposal copy[DR_PROPOSE_MAX];
@@ -187,135 +206,10 @@ void w_coord_event(struct world *w, uint32_t ci, struct dr_core_event *ev)
 		w_propose(w, ci, &copy[i].cmd, copy[i].tag);
 	}
 	if (ev->kind == DR_EV_COMMITTED && c->core != NULL && w->leader == (int)ci)
-		call_hook(w, ci, W_CARRIED_OUT, ev->cmd);
+		w_call_hook(w, ci, W_CARRIED_OUT, ev->cmd);
 }
 
-/* ---- the log */
-
-static bool has_majority(const struct world *w, uint32_t c)
-{
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < w->coords; i++) {
-		bool there = w->c[i].core != NULL && w_reaches(w, w->c[c].site, w->c[i].site) &&
-			     w_reaches(w, w->c[i].site, w->c[c].site);
-		n += there ? 1u : 0u;
-	}
-	return 2 * n > w->coords;
-}
-
-static void apply_one(struct world *w, uint32_t ci)
-{
-	struct w_coordinator *c = &w->c[ci];
-	struct w_entry *e = &w->log[c->applied++];
-	if (e->cmd.kind == DR_CMD_TICK && (e->by != ci || e->life != c->life)) {
-		struct dr_core_event tick = { .kind = DR_EV_APPENDED, .cmd = &e->cmd };
-		w_coord_event(w, ci, &tick);
-	}
-	struct dr_core_event ev = {
-		.kind = DR_EV_COMMITTED, .cmd = &e->cmd, .index = c->applied, .term = e->term
-	};
-	w_coord_event(w, ci, &ev);
-	if (c->core == NULL || e->tag == 0 || e->by != ci || e->life != c->life)
-		return;
-	struct dr_core_event end = { .kind = DR_EV_PROPOSED, .tag = e->tag, .index = c->applied };
-	w_coord_event(w, ci, &end);
-}
-
-static void catch_up_one(struct world *w, uint32_t c)
-{
-	while (w->c[c].core != NULL && w->c[c].applied < w->committed)
-		apply_one(w, c);
-}
-
-static void follower_catches_up(struct world *w, struct w_timer *t)
-{
-	if (w->c[t->a].core != NULL && w->c[t->a].life == t->b)
-		catch_up_one(w, t->a);
-}
-
-/* Everybody whom the leader reaches learns what is committed: the leader now, the others a hop later. */
-void w_catch_up(struct world *w)
-{
-	if (w->leader < 0)
-		return;
-	uint32_t leader = (uint32_t)w->leader;
-	for (uint32_t i = 0; i < w->coords; i++) {
-		if (i == leader || w->c[i].core == NULL || w->c[i].applied >= w->committed)
-			continue;
-		struct w_timer *t = w_send(w, w->c[leader].site, w->c[i].site, follower_catches_up);
-		t->a = i;
-		t->b = w->c[i].life;
-	}
-	catch_up_one(w, leader);
-}
-
-static void commit(struct world *w, struct w_timer *t)
-{
-	struct w_coordinator *c = &w->c[t->a];
-	if (c->core == NULL || c->life != t->b || c->term != w->term || w->leader != (int)t->a)
-		return;
-	if (w->committed >= t->u)
-		return;
-	if (!has_majority(w, t->a)) {
-		struct w_timer *again = w_after(w, 20, commit);
-		again->a = t->a;
-		again->b = t->b;
-		again->u = t->u;
-		return;
-	}
-	while (w->committed < t->u && w->leader == (int)t->a) {
-		w->committed++;
-		call_hook(w, t->a, W_COMMITTED, &w->log[w->committed - 1].cmd);
-		w_catch_up(w);
-	}
-}
-
-static void tick_appended(struct world *w, struct w_timer *t)
-{
-	if (w->c[t->a].core == NULL || w->c[t->a].life != t->b)
-		return;
-	struct dr_core_event ev = { .kind = DR_EV_APPENDED };
-	w_coord_event(w, t->a, &ev);
-}
-
-static void refused(struct world *w, struct w_timer *t)
-{
-	if (w->c[t->a].core == NULL || w->c[t->a].life != t->b)
-		return;
-	struct dr_core_event ev = { .kind = DR_EV_PROPOSED, .tag = t->u, .outcome = DR_E_NOT_LEADER };
-	w_coord_event(w, t->a, &ev);
-}
-
-void w_propose(struct world *w, uint32_t ci, const struct dr_cmd *cmd, uint64_t tag)
-{
-	struct w_coordinator *c = &w->c[ci];
-	struct w_timer *t;
-	if (cmd->kind == DR_CMD_TICK) {
-		t = w_after(w, 0, tick_appended);
-		t->a = ci;
-		t->b = c->life;
-	}
-	if (!c->raft_leads || c->term != w->term) {
-		/* Deposed: what it appends is cut off, and it learns so when it learns that it is deposed. */
-		if (!c->raft_leads) {
-			t = w_after(w, 0, refused);
-			t->a = ci;
-			t->b = c->life;
-			t->u = tag;
-		}
-		return;
-	}
-	dr_assert(w->appended < W_LOG_MAX);
-	w->log[w->appended++] =
-	    (struct w_entry){ .cmd = *cmd, .term = w->term, .tag = tag, .by = ci, .life = c->life };
-	t = w_after(w, W_COMMIT_MS, commit);
-	t->a = ci;
-	t->b = c->life;
-	t->u = w->appended;
-	call_hook(w, ci, W_PROPOSES, cmd);
-}
-
-/* ---- leadership */
+/* ---- leadership, as agents hear of it */
 
 static void announce_arrives(struct world *w, struct w_timer *t)
 {
@@ -335,112 +229,15 @@ static void announce_arrives(struct world *w, struct w_timer *t)
 	w_agent_probe(w, t->a);
 }
 
-static void announce(struct world *w, uint32_t c)
+void w_announce(struct world *w, uint32_t c)
 {
 	for (uint32_t i = 0; i < w->members; i++) {
 		if (!w->m[i].alive)
 			continue;
-		struct w_timer *t = w_send(w, w->c[c].site, w->m[i].site, announce_arrives);
+		struct w_timer *t = w_send(w, w->c[c].site, w->m[i].site, w_proc(W_AGENT, i), announce_arrives);
 		t->a = i;
 		t->b = c;
 	}
-}
-
-static void lead(struct world *w, uint32_t ci)
-{
-	struct w_coordinator *c = &w->c[ci];
-	w->appended = w->committed; /* what the last leader alone had is gone */
-	catch_up_one(w, ci);
-	w->leader = (int)ci;
-	c->term = ++w->term;
-	c->raft_leads = true;
-	w_say(w, "%s leads, term %llu", c->name, (unsigned long long)c->term);
-	struct dr_core_event ev = { .kind = DR_EV_ROLE, .leading = true, .term = c->term };
-	w_coord_event(w, ci, &ev);
-	if (c->core != NULL)
-		announce(w, ci);
-	w_catch_up(w);
-}
-
-static bool electable(const struct world *w, int c)
-{
-	return c >= 0 && w->c[c].core != NULL && has_majority(w, (uint32_t)c);
-}
-
-void w_elect(struct world *w)
-{
-	if (w->no_election || electable(w, w->leader))
-		return;
-	if (electable(w, w->prefer)) {
-		lead(w, (uint32_t)w->prefer);
-		return;
-	}
-	for (uint32_t i = 0; i < w->coords; i++) {
-		if (electable(w, (int)i)) {
-			lead(w, i);
-			return;
-		}
-	}
-	w->leader = -1;
-}
-
-static void election(struct world *w, struct w_timer *t)
-{
-	(void)t;
-	w_elect(w);
-}
-
-static void step_down(struct world *w, struct w_timer *t)
-{
-	struct w_coordinator *c = &w->c[t->a];
-	if (c->core == NULL || c->life != t->b || !c->raft_leads || c->term != t->u)
-		return;
-	if (w->leader == (int)t->a) {
-		if (has_majority(w, t->a))
-			return;
-		w->leader = -1;
-	}
-	c->raft_leads = false;
-	w_say(w, "%s leads no more", c->name);
-	struct dr_core_event ev = { .kind = DR_EV_ROLE, .leading = false, .term = c->term };
-	w_coord_event(w, t->a, &ev);
-}
-
-/* The leader died or was cut off: it steps down and another is elected, each after its time. */
-void w_leader_lost(struct world *w)
-{
-	w_after(w, w->elect_ms, election);
-	for (uint32_t i = 0; i < w->coords; i++) {
-		if (w->c[i].core == NULL || !w->c[i].raft_leads)
-			continue;
-		struct w_timer *t = w_after(w, w->step_down_ms, step_down);
-		t->a = i;
-		t->b = w->c[i].life;
-		t->u = w->c[i].term;
-	}
-}
-
-static void healed(struct world *w, struct w_timer *t)
-{
-	(void)t;
-	w_elect(w);
-	if (w->leader < 0)
-		return;
-	w_catch_up(w);
-	for (uint32_t i = 0; i < w->coords; i++) {
-		struct w_coordinator *c = &w->c[i];
-		bool deposed = c->core != NULL && c->raft_leads && w->leader != (int)i;
-		if (!deposed || !w_reaches(w, w->c[w->leader].site, c->site))
-			continue;
-		struct w_timer down = { .a = i, .b = c->life, .u = c->term };
-		step_down(w, &down);
-	}
-	announce(w, (uint32_t)w->leader);
-}
-
-void w_healed(struct world *w)
-{
-	w_after(w, 20, healed);
 }
 
 void w_coord_start(struct world *w, uint32_t ci)
@@ -459,14 +256,15 @@ void w_coord_start(struct world *w, uint32_t ci)
 	c->wake_at = 0;
 	memset(c->sent, 0, sizeof(c->sent));
 	memset(c->wanted, 0, sizeof(c->wanted));
+	memset(&c->timing_told, 0, sizeof(c->timing_told));
 	memset(c->granted_epoch, 0, sizeof(c->granted_epoch));
 	memset(c->route_epoch, 0, sizeof(c->route_epoch));
 	memset(c->agent_ms, 0, sizeof(c->agent_ms));
 	memset(c->server_ms, 0, sizeof(c->server_ms));
 	memset(c->write_ms, 0, sizeof(c->write_ms));
-	dr_core_init(c->core, &self, w->now);
+	dr_core_init(c->core, &self, w_clock(w, &c->clock));
 	w_coord_beat(w, ci);
-	w_healed(w);
+	w_log_started(w, ci);
 }
 
 void w_coord_kill(struct world *w, uint32_t ci)
@@ -485,10 +283,7 @@ void w_coord_kill(struct world *w, uint32_t ci)
 			w_agent_event(w, m, &ev);
 		}
 	}
-	if (w->leader == (int)ci) {
-		w->leader = -1;
-		w_leader_lost(w);
-	}
+	w_log_killed(w, ci);
 }
 
 /* ---- the pulse: probes, observations, a look at everything */
@@ -506,6 +301,7 @@ static void observations_arrive(struct world *w, struct w_timer *t)
 	struct dr_core_event ev = { .kind = DR_EV_OBSERVED,
 				    .observations = w->members,
 				    .observation = t->data };
+	w_wire_observations(w, t->data, w->members);
 	dr_assert(dr_name_set(&ev.observer, w->c[t->b].name));
 	w_coord_event(w, t->a, &ev);
 }
@@ -529,14 +325,17 @@ static void observe(struct world *w, uint32_t ci)
 						.write_age_ms = age(w, c->write_ms[i]),
 						.in_recovery = c->in_recovery[i] };
 	}
-	if (w->leader < 0) {
+	int leader = w_leader_known(w, ci);
+	if (leader < 0) {
 		dr_free(o);
 		return;
 	}
-	struct w_timer *t = w_send(w, c->site, w->c[w->leader].site, observations_arrive);
-	t->a = (uint32_t)w->leader;
+	struct w_timer *t = w_send(w, c->site, w->c[leader].site, w_proc(W_COORD, (uint32_t)leader),
+				   observations_arrive);
+	t->a = (uint32_t)leader;
 	t->b = ci;
 	t->data = o;
+	t->size = W_MEMBERS_MAX * sizeof(*o);
 }
 
 static void beat(struct world *w, struct w_timer *t)
@@ -548,7 +347,7 @@ static void beat(struct world *w, struct w_timer *t)
 	if (c->core->repl.services > 0)
 		observe(w, t->a);
 	if (c->raft_leads)
-		announce(w, t->a);
+		w_announce(w, t->a);
 	if (w->leader == (int)t->a)
 		w_catch_up(w);
 	struct dr_core_event ev = { .kind = DR_EV_TICK };
@@ -558,6 +357,7 @@ static void beat(struct world *w, struct w_timer *t)
 void w_coord_beat(struct world *w, uint32_t c)
 {
 	struct w_timer *t = w_after(w, w->spec.timing.probe_ms + 3 * c, beat);
+	t->proc = w_proc(W_COORD, c);
 	t->a = c;
 	t->b = w->c[c].life;
 }

@@ -1,5 +1,5 @@
 /* check.c -- what must hold at every moment, seen from outside. */
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 #include <string.h>
 
