@@ -79,9 +79,9 @@ static void take_lead(struct dr_coord_link *l, const uint8_t *p, size_t n)
 	l->leading = lead.leading;
 	l->term = lead.term;
 	dr_conn_idle_set(&l->conn, 4 * lead.timing.probe_ms + 2000);
-	if (lead.leading) /* others may be behind, or know no spec at all */
-		take_timing(l->agent, &lead.timing);
 	struct dr_coord_link *now = dr_agent_leader(l->agent);
+	if (lead.leading && now == l) /* others may be behind, or know no spec at all */
+		take_timing(l->agent, &lead.timing);
 	if (now != before || (began && now == l)) {
 		dr_log(DR_LOG_INFO, "leader.known", "leader=%s term=%llu", now != NULL ? now->peer->name.s : "none",
 		       now != NULL ? (unsigned long long)now->term : 0ull);

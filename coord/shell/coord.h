@@ -119,6 +119,8 @@ struct dr_coord {
 	uint64_t events_seen;         /* highest event that was chained, logged and streamed */
 	uint8_t ledger_head[32];
 	uv_timer_t wake, beat;
+	struct dr_timing timing_told; /* to the agents */
+	uint32_t beats;
 	uint64_t beat_ms;             /* when the last beat was, to notice own stalls */
 	struct dr_in *in;             /* all accepted connections */
 	uint32_t ins, clients;

@@ -101,6 +101,16 @@ static void carry_out(struct dr_coord *c, const struct dr_decision *d)
 	}
 }
 
+/* A new TTL is granted only after the fence budget that goes with it was told: the old budget may be longer than
+ * the new lease, and a healthy primary would stop at once.  Grants take the same connection. */
+static void tell_timing(struct dr_coord *c)
+{
+	if (memcmp(&c->timing_told, &c->core->repl.timing, sizeof(c->timing_told)) == 0)
+		return;
+	c->timing_told = c->core->repl.timing;
+	dr_agents_lead(c, NULL);
+}
+
 static void one_step(struct dr_coord *c, struct dr_core_event *ev)
 {
 	ev->now_ms = dr_clock_boot_ms();
@@ -109,6 +119,7 @@ static void one_step(struct dr_coord *c, struct dr_core_event *ev)
 	dr_core_step(c->core, ev, c->decision);
 	if (ev->kind == DR_EV_REQUEST)
 		c->answer = c->decision->answer;
+	tell_timing(c);
 	carry_out(c, c->decision);
 	c->stepping = false;
 }
@@ -144,14 +155,10 @@ void dr_coord_event(struct dr_coord *c, struct dr_core_event *ev)
  * give a coordinator up after 4 beats and 2 s, coordinators one another after 10 beats. */
 static void say_again(struct dr_coord *c)
 {
-	static uint32_t beats;
-	static struct dr_timing told;
-	bool again = ++beats % SAY_AGAIN_BEATS == 0;
-	if (again || memcmp(&told, &c->core->repl.timing, sizeof(told)) != 0)
-		dr_agents_lead(c, NULL);
-	told = c->core->repl.timing;
-	if (again)
-		dr_nodes_tell(c);
+	if (++c->beats % SAY_AGAIN_BEATS != 0)
+		return;
+	dr_agents_lead(c, NULL);
+	dr_nodes_tell(c);
 }
 
 /* The regular pulse: probes, observations, keep-alives, and a look at everything. */

@@ -12,7 +12,7 @@
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
  *   expect healthy | expect KEY=VALUE...                       (see expect_one)
  *   allow-loss */
-#include "tests/golden/world.h"
+#include "tests/world/world.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -294,6 +294,8 @@ static void do_spec(struct script *s)
 		w->service.member[m].name = w->name[m];
 	else if (strcmp(key, "ttl") == 0)
 		w->spec.timing.ttl_ms = (uint32_t)number(word(s, 2));
+	else if (strcmp(key, "profile") == 0 && dr_timing_profile(word(s, 2)) != NULL)
+		w->spec.timing = *dr_timing_profile(word(s, 2));
 	else if (strcmp(key, "priority") == 0 && w_member_find(w, word(s, 2)) < w->members)
 		w->service.member[m].priority = (uint32_t)number(word(s, 3));
 	else if (strcmp(key, "set") == 0)
