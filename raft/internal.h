@@ -94,11 +94,6 @@ void dr_raft_leave(struct dr_raft *r);
 /* tick.c: after dr_storage_open; and after each step of libraft: role and timeouts may have changed. */
 void dr_tick_install(struct dr_raft *r);
 void dr_tick_review(struct dr_raft *r);
-/* The first moment at or after `waited_ms` since the last heartbeat in which the voter number `rank` (from 0,
- * by id) of `voters` may start an election.  No two voters share one, and moments of two are at least a
- * sixteenth of `election_ms` apart; it is later than asked by less than voters/16 of election_ms, plus a
- * millisecond each. */
-uint64_t dr_tick_slot(uint64_t waited_ms, unsigned election_ms, unsigned rank, unsigned voters);
 /* member.c: a committed change of the members that libraft did not notice is settled. */
 void dr_member_review(struct dr_raft *r);
 

@@ -13,10 +13,10 @@
 #include "raft/entry.h"
 #include "raft/guard.h"
 #include "raft/hello.h"
-#include "raft/internal.h"
 #include "raft/node.h"
 #include "raft/repair.h"
 #include "raft/scan.h"
+#include "raft/slot.h"
 #include "raft/snap.h"
 #include "raft/storage.h"
 
