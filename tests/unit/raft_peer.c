@@ -34,6 +34,7 @@ struct peer {
 	bool stopping;
 
 	uint64_t count, appended, restored, echoes, echoed; /* the state machine */
+	uint64_t led_commit; /* what was committed when this member was last told that it leads */
 	uint32_t chain;
 
 	uint32_t left, out, window, ok, unknown, refused; /* the running proposal */
@@ -116,7 +117,10 @@ static enum dr_err on_restore(void *ctx, const uint8_t *data, size_t len, uint64
 
 static void on_role(void *ctx, const struct dr_raft_status *st)
 {
-	(void)ctx;
+	struct peer *p = ctx;
+
+	if (st->role == DR_RAFT_LEADER)
+		p->led_commit = st->commit;
 	say("role %s term=%" PRIu64 " leader=%" PRIu64 " removed=%d",
 	    st->role == DR_RAFT_LEADER ? "leader" : "follower", st->term, st->leader_id, st->removed);
 }
@@ -278,10 +282,10 @@ static void status(struct peer *p)
 	say("status role=%s id=%" PRIu64 " term=%" PRIu64 " commit=%" PRIu64 " applied=%" PRIu64
 	    " last=%" PRIu64 " leader=%" PRIu64 " members=%u voters=%u snap=%" PRIu64
 	    " removed=%d count=%" PRIu64 " chain=%08x appended=%" PRIu64 " restored=%" PRIu64
-	    " echoed=%" PRIu64 " behind=%" PRIu64,
+	    " echoed=%" PRIu64 " behind=%" PRIu64 " led_commit=%" PRIu64,
 	    st.role == DR_RAFT_LEADER ? "leader" : "follower", st.id, st.term, st.commit, st.applied, st.last,
 	    st.leader_id, st.members, voters, st.snapshot_index, st.removed, p->count, p->chain, p->appended,
-	    p->restored, p->echoed, behind);
+	    p->restored, p->echoed, behind, p->led_commit);
 }
 
 static void change(struct peer *p, const char *verb, uint64_t id, const char *name, unsigned port)

@@ -1,5 +1,6 @@
 /* test_raft_cluster.c -- three real members, three processes over TLS on loopback: election, kill -9,
- * restart, snapshot for a laggard, join, remove, transfer, foreign certificates, SIGPIPE. */
+ * restart, pre-vote, barrier before leading, snapshot for a laggard, join, remove, transfer, foreign
+ * certificates, SIGPIPE. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -112,6 +113,58 @@ static void test_leader_killed(void **state)
 	lab_start(&lab, first);
 	assert_true(lab_wait(&lab.p[first], "ready", LAB_WAIT_MS));
 	same_everywhere(second);
+	quit_all();
+}
+
+/* Whoever is alone asks for votes in vain, and must not raise the term meanwhile: when the others are back it
+ * would overthrow whom they follow.  Its election timeouts are each of E to 2 E. */
+static void test_alone_keeps_its_term(void **state)
+{
+	enum { ELECTION_MS = 300, ALONE_MS = 16 * ELECTION_MS };
+	unsigned leader, alone, back;
+	uint64_t term;
+
+	(void)state;
+	start_all();
+	leader = lab_leader(&lab);
+	alone = (leader + 1) % 3;
+	back = (leader + 2) % 3;
+	propose(&lab.p[leader], 100, 10, "");
+	same_everywhere(leader);
+	lab_kill(&lab.p[back]); /* the leader last: while it lives nobody else is elected */
+	lab_kill(&lab.p[leader]);
+	term = lab_value(&lab.p[alone], "term");
+	assert_false(lab_wait(&lab.p[alone], "role leader", ALONE_MS));
+	assert_int_equal(lab_value(&lab.p[alone], "term"), term);
+	lab_start(&lab, back);
+	assert_true(lab_wait(&lab.p[back], "ready", LAB_WAIT_MS));
+	leader = lab_leader(&lab);
+	assert_true(lab_value(&lab.p[leader], "term") > term);
+	propose(&lab.p[leader], 100, 10, "");
+	same_everywhere(leader);
+	quit_all();
+}
+
+/* A new leader knows what is committed only once an entry of its own term is; it must not say before that it
+ * leads.  With all of the log committed libraft appends nothing by itself, so that entry is our barrier. */
+static void test_leads_after_barrier(void **state)
+{
+	unsigned first, second;
+	uint64_t last, term;
+
+	(void)state;
+	start_all();
+	first = lab_leader(&lab);
+	propose(&lab.p[first], 100, 20, "");
+	same_everywhere(first);
+	last = lab_value(&lab.p[first], "last");
+	term = lab_value(&lab.p[first], "term");
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(lab_reach(&lab.p[i], "commit", last));
+	lab_kill(&lab.p[first]);
+	second = lab_leader(&lab);
+	assert_true(lab_value(&lab.p[second], "term") > term);
+	assert_true(lab_value(&lab.p[second], "led_commit") > last);
 	quit_all();
 }
 
@@ -384,11 +437,18 @@ static void test_recover(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_elect_and_propose), CASE(test_leader_killed),
-		CASE(test_all_restart),       CASE(test_snapshot_installed),
-		CASE(test_truncated_tail),    CASE(test_transfer),
-		CASE(test_join_and_remove),   CASE(test_wiped_and_back),
-		CASE(test_foreign),           CASE(test_recover),
+		CASE(test_elect_and_propose),
+		CASE(test_leader_killed),
+		CASE(test_alone_keeps_its_term),
+		CASE(test_leads_after_barrier),
+		CASE(test_all_restart),
+		CASE(test_snapshot_installed),
+		CASE(test_truncated_tail),
+		CASE(test_transfer),
+		CASE(test_join_and_remove),
+		CASE(test_wiped_and_back),
+		CASE(test_foreign),
+		CASE(test_recover),
 	};
 
 	cmocka_set_test_filter(getenv("LAB_ONLY")); /* one case by its name */
