@@ -59,6 +59,7 @@ struct dr_evidence {
 	bool wrote;               /* PROBE_WRITE, WRITABLE: the write was durable */
 	uint64_t system_id;       /* identity of the data; 0 unknown */
 	uint32_t timeline;
+	uint32_t checkpoint_timeline; /* of the newest completed checkpoint; 0 unknown */
 	uint64_t received;        /* standby: received and durable; primary: flushed */
 	uint64_t replayed;
 	uint64_t started_ms;      /* server start, wall clock ms since 1970 */

@@ -53,7 +53,7 @@ struct pg_state {
 	uint64_t started_ms;
 	uint64_t system_id;
 	uint32_t version;
-	uint32_t timeline;
+	uint32_t timeline, checkpoint_timeline;
 	uint64_t received; /* primary: flushed; standby: the greater of received and replayed */
 	uint64_t replayed;
 	uint32_t receiver_pid; /* 0: no walreceiver process */

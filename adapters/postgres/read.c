@@ -38,7 +38,7 @@ const char PG_STATE_SQL[] =
     " CASE WHEN p.may THEN current_setting('primary_slot_name') END,"
     " current_setting('synchronous_standby_names'), current_setting('wal_retrieve_retry_interval'),"
     " a.checkpointer, a.startup,"
-    " CASE WHEN p.may THEN current_setting('recovery_target_timeline') = 'latest' END"
+    " CASE WHEN p.may THEN current_setting('recovery_target_timeline') = 'latest' END, c.timeline_id"
     " FROM (SELECT pg_is_in_recovery() AS standby OFFSET 0) s,"
     " (SELECT pg_has_role('pg_read_all_settings', 'USAGE') AS may OFFSET 0) p,"
     " pg_control_checkpoint() c, pg_control_recovery() r,"
@@ -69,6 +69,7 @@ enum {
 	COL_CHECKPOINTER,
 	COL_STARTUP,
 	COL_LATEST,
+	COL_CHECKPOINT_TIMELINE,
 	COLS
 };
 
@@ -135,6 +136,7 @@ enum dr_err pg_read_state(const PGresult *res, struct pg_state *st, struct dr_er
 	copy_of(res, 0, COL_CHECKPOINTER, st->checkpointer, sizeof(st->checkpointer));
 	copy_of(res, 0, COL_STARTUP, st->startup, sizeof(st->startup));
 	st->target_latest = bool_of(res, 0, COL_LATEST);
+	st->checkpoint_timeline = u32_of(res, 0, COL_CHECKPOINT_TIMELINE);
 	if (st->version == 0)
 		return dr_fail(e, DR_E_PROTOCOL, "the server does not tell its version");
 	if (!st->in_recovery)
@@ -186,6 +188,7 @@ enum pg_next pg_state_step(struct pg_run *r, const PGresult *res, struct dr_erro
 	ev->receiving = st->streaming;
 	ev->system_id = st->system_id;
 	ev->timeline = st->timeline;
+	ev->checkpoint_timeline = st->checkpoint_timeline;
 	ev->received = st->received;
 	ev->replayed = st->replayed;
 	ev->started_ms = st->started_ms;

@@ -193,11 +193,16 @@ static bool follows(const struct pg_run *r)
 	       st->sender.port == to->port;
 }
 
+static bool retry_differs(const struct pg_run *r)
+{
+	return strcmp(r->before.retry_interval, "20ms") != 0;
+}
+
 static enum pg_next following_already(struct pg_run *r, const PGresult *res, struct dr_error *e)
 {
 	enum pg_next next = standby_only(r, res, e);
 	r->before = r->now;
-	return next == PG_NEXT && follows(r) ? PG_DONE : next;
+	return next == PG_NEXT && follows(r) && !retry_differs(r) ? PG_DONE : next;
 }
 
 /* The upstream may lack the slot for a moment, or still be starting: the receiver tries again by itself. */
@@ -222,11 +227,6 @@ static bool conninfo_differs(const struct pg_run *r)
 static bool slot_differs(const struct pg_run *r)
 {
 	return strcmp(r->before.slot, r->want_slot) != 0;
-}
-
-static bool retry_differs(const struct pg_run *r)
-{
-	return strcmp(r->before.retry_interval, "20ms") != 0;
 }
 
 static bool target_differs(const struct pg_run *r)

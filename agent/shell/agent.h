@@ -70,7 +70,7 @@ struct dr_member {
 	bool discard_due;        /* old copies may stand beside the data: to be removed once the member follows */
 	struct dr_pg_job discard;
 	bool discard_running;
-	uint64_t checkpoint_epoch; /* the epoch after whose promotion a checkpoint was asked for */
+	uint64_t checkpoint_next_ms; /* none of upkeep's before this moment */
 	bool probe_again;        /* something changed meanwhile */
 	uint64_t probed_ms;      /* when the newest answer came; 0: never */
 	struct dr_evidence seen; /* that answer */

@@ -5,12 +5,19 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { SLOTS_EVERY_MS = 10000, OP_MS = 60000, DISCARD_MS = 600000 };
+enum {
+	SLOTS_EVERY_MS = 10000, OP_MS = 60000, DISCARD_MS = 600000,
+	CHECKPOINT_AGAIN_MS = 10000, CHECKPOINT_CUT_OFF_MS = 1000 /* by an order: it goes on in the server */
+};
 
 static void op_done(struct dr_op *op, const struct dr_error *e)
 {
 	struct dr_member *m = op->ctx;
 	m->slots_running = false;
+	if (op->kind == DR_OP_CHECKPOINTED) {
+		bool cut_off = e != NULL && e->code == DR_E_CANCELLED;
+		m->checkpoint_next_ms = dr_clock_boot_ms() + (cut_off ? CHECKPOINT_CUT_OFF_MS : CHECKPOINT_AGAIN_MS);
+	}
 	if (e != NULL && e->code != DR_E_CANCELLED)
 		dr_log(DR_LOG_WARN, "upkeep.failed", "member=%s op=%s why=\"%s\"", m->conf->member.s,
 		       dr_op_name(op->kind), e->msg);
@@ -48,6 +55,16 @@ static void discard(struct dr_member *m)
 	m->discard_running = dr_pg_job_start(&m->discard, m->agent->loop, &m->agent->cgroups, &e) == DR_OK;
 }
 
+/* A server that was promoted is on a timeline that its control file does not know until the next checkpoint, and
+ * until then nobody can be rewound against it.  Judged by the server alone, so it is done whatever was ordered
+ * since, after a restart of ours too, and until it is done. */
+static bool checkpoint_due(const struct dr_member *m, uint64_t now)
+{
+	const struct dr_evidence *s = &m->seen;
+	return m->server == DR_SERVER_PRIMARY && !s->in_recovery && s->timeline > s->checkpoint_timeline &&
+	       s->checkpoint_timeline != 0 && now >= m->checkpoint_next_ms;
+}
+
 void dr_member_upkeep(struct dr_member *m)
 {
 	uint64_t now = dr_clock_boot_ms();
@@ -59,15 +76,12 @@ void dr_member_upkeep(struct dr_member *m)
 		discard(m);
 		return;
 	}
-	if (m->peers == 0 || (!primary && m->server != DR_SERVER_STANDBY))
-		return;
-	/* Rewinding others against this server needs a checkpoint on the new timeline. */
-	bool promoted = primary && m->core.journal.order.core.kind == DR_ORDER_WRITABLE;
-	if (promoted && m->checkpoint_epoch != m->core.journal.epoch) {
-		if (start_op(m, DR_OP_CHECKPOINTED))
-			m->checkpoint_epoch = m->core.journal.epoch;
+	if (checkpoint_due(m, now)) {
+		(void)start_op(m, DR_OP_CHECKPOINTED);
 		return;
 	}
+	if (m->peers == 0 || (!primary && m->server != DR_SERVER_STANDBY))
+		return;
 	if ((m->slots_due || now >= m->slots_next_ms) && start_op(m, DR_OP_SLOTS)) {
 		m->slots_due = false;
 		m->slots_next_ms = now + SLOTS_EVERY_MS;

@@ -404,7 +404,9 @@ static void test_writable(void **state)
 	print_message("WRITABLE when it is so already: %llu ms\n", (unsigned long long)took);
 	assert_true(ev.wrote);
 	assert_int_equal(ev.timeline, 2);
-	(void)run(&b, DR_OP_CHECKPOINTED, NULL, DR_OK);
+	assert_in_range(ev.checkpoint_timeline, 1, 2);
+	ev = run(&b, DR_OP_CHECKPOINTED, NULL, DR_OK);
+	assert_int_equal(ev.checkpoint_timeline, 2);
 
 	/* The sibling moves over to the new primary and its timeline. */
 	struct dr_op_args slots = peer_args(0, "pg-c", NULL), follow = follow_args(&c, &b);
@@ -412,7 +414,14 @@ static void test_writable(void **state)
 	ev = run(&c, DR_OP_FOLLOWING, &follow, DR_OK);
 	assert_int_equal(ev.timeline, 2);
 	assert_string_equal(ev.upstream.s, "pg-b");
+	pg_lab_until(&c, "20ms", "SHOW wal_retrieve_retry_interval");
 	pg_lab_caught_up(&b, &c);
+	/* One that follows already is told all the same how soon to ask again. */
+	assert_true(pg_lab_sql(&c, 0, NULL, 0, "ALTER SYSTEM SET wal_retrieve_retry_interval = '5s'"));
+	assert_true(pg_lab_sql(&c, 0, NULL, 0, "SELECT pg_reload_conf()"));
+	pg_lab_until(&c, "5s", "SHOW wal_retrieve_retry_interval");
+	(void)run(&c, DR_OP_FOLLOWING, &follow, DR_OK);
+	pg_lab_until(&c, "20ms", "SHOW wal_retrieve_retry_interval");
 	passed++;
 }
 
