@@ -437,18 +437,10 @@ static void test_recover(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_elect_and_propose),
-		CASE(test_leader_killed),
-		CASE(test_alone_keeps_its_term),
-		CASE(test_leads_after_barrier),
-		CASE(test_all_restart),
-		CASE(test_snapshot_installed),
-		CASE(test_truncated_tail),
-		CASE(test_transfer),
-		CASE(test_join_and_remove),
-		CASE(test_wiped_and_back),
-		CASE(test_foreign),
-		CASE(test_recover),
+		CASE(test_elect_and_propose),   CASE(test_leader_killed), CASE(test_alone_keeps_its_term),
+		CASE(test_leads_after_barrier), CASE(test_all_restart),   CASE(test_snapshot_installed),
+		CASE(test_truncated_tail),      CASE(test_transfer),      CASE(test_join_and_remove),
+		CASE(test_wiped_and_back),      CASE(test_foreign),       CASE(test_recover),
 	};
 
 	cmocka_set_test_filter(getenv("LAB_ONLY")); /* one case by its name */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -189,6 +190,132 @@ static void test_closed_segment_deleted(void **state)
 	assert_int_equal(lab_quit(a), 0);
 	assert_int_equal(unlink(file_named("0000000000000002-")), 0);
 	refused_with("acknowledged");
+}
+
+/* Replace folder `to` by a copy of `from`. */
+static void copy_folder(const char *from, const char *to)
+{
+	static const char script[] = "rm -rf \"$1\" && cp -a \"$0\" \"$1\"";
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)execlp("sh", "sh", "-c", script, from, to, (char *)NULL);
+		_exit(9);
+	}
+	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+	assert_int_equal(status, 0);
+}
+
+/* Where the last byte that was ever written ends. */
+static off_t written(const char *path)
+{
+	static uint8_t file[1 << 16];
+	int fd = open(path, O_RDONLY);
+	ssize_t n = pread(fd, file, sizeof file, 0);
+
+	(void)close(fd);
+	while (n > 0 && file[n - 1] == 0)
+		n--;
+	assert_true(n > 0);
+	return n;
+}
+
+/* The segment cut to every length of a list, of which none holds all that was acknowledged.  The member must
+ * refuse, and do so again when it is started once more: libraft renames and removes files while it loads. */
+static void refuses_when_cut(const char *prefix, const off_t *length, size_t n)
+{
+	char saved[200];
+
+	(void)snprintf(saved, sizeof saved, "%s-saved", a->dir);
+	copy_folder(a->dir, saved);
+	for (size_t i = 0; i < n; i++) {
+		copy_folder(saved, a->dir);
+		assert_int_equal(truncate(file_named(prefix), length[i]), 0);
+		refused_with("remove");
+		refused_with("remove");
+	}
+	copy_folder(saved, a->dir);
+}
+
+/* A proposal's bytes are one letter, so the entries of a batch have no zeros that look like a torn write. */
+static void test_open_segment_cut(void **state)
+{
+	off_t end;
+
+	(void)state;
+	start_leading();
+	propose(200, 100, "");
+	lab_kill(a);
+	end = written(file_named("open-"));
+	{
+		/* Inside format, header and data; the last byte; and sectors, where a lost write would end. */
+		const off_t at[] = { 0, 4, 8, 12, 40, 100, 1024, 4096, end / 2, end - 200, end - 1 };
+
+		refuses_when_cut("open-", at, sizeof at / sizeof at[0]);
+	}
+	/* Cut behind everything that was written it loses nothing. */
+	assert_int_equal(truncate(file_named("open-"), (end / 4096 + 1) * 4096), 0);
+	start_leading();
+	assert_int_equal(lab_value(a, "count"), 100);
+	assert_int_equal(lab_quit(a), 0);
+}
+
+/* Exactly between two batches: what is left is a whole segment in itself, only the guard knows of more. */
+static void test_open_segment_cut_between(void **state)
+{
+	off_t between;
+
+	(void)state;
+	start_leading();
+	propose(200, 50, "");
+	between = (written(file_named("open-")) + 7) / 8 * 8;
+	propose(200, 1, "");
+	lab_kill(a);
+	assert_true(written(file_named("open-")) > between);
+	refuses_when_cut("open-", &between, 1);
+	start_leading();
+	assert_int_equal(lab_value(a, "count"), 51);
+	assert_int_equal(lab_quit(a), 0);
+}
+
+static void test_closed_segment_cut(void **state)
+{
+	off_t end, between;
+
+	(void)state;
+	start_leading();
+	propose(200, 99, "");
+	between = (written(file_named("open-")) + 7) / 8 * 8;
+	propose(200, 1, "");
+	assert_int_equal(lab_quit(a), 0);
+	end = written(file_named("0000000000000002-"));
+	assert_true(end > between);
+	{
+		const off_t at[] = { 0, 4, 8, 100, 4096, end / 2, between, end - 200, end - 1 };
+
+		refuses_when_cut("0000000000000002-", at, sizeof at / sizeof at[0]);
+	}
+	start_leading();
+	assert_int_equal(lab_value(a, "count"), 100);
+	assert_int_equal(lab_quit(a), 0);
+}
+
+/* A full one with a whole open one behind it. */
+static void test_full_segment_cut(void **state)
+{
+	static const off_t at[] = { 0, 8, 65536, 1 << 20, (1 << 20) + 1 };
+
+	(void)state;
+	start_leading();
+	propose(65000, 40, ""); /* of these 2 MiB hold 32 */
+	assert_int_equal(lab_value(a, "count"), 40);
+	lab_kill(a);
+	(void)file_named("open-");
+	refuses_when_cut("0000000000000002-", at, sizeof at / sizeof at[0]);
+	start_leading();
+	assert_int_equal(lab_value(a, "count"), 40);
+	assert_int_equal(lab_quit(a), 0);
 }
 
 static const char *metadata(char path[256], unsigned n)
@@ -414,6 +541,10 @@ int main(void)
 		CASE(test_open_segment_deleted),
 		CASE(test_closed_segment_damaged),
 		CASE(test_closed_segment_deleted),
+		CASE(test_open_segment_cut),
+		CASE(test_open_segment_cut_between),
+		CASE(test_closed_segment_cut),
+		CASE(test_full_segment_cut),
 		CASE(test_metadata),
 		CASE(test_vote),
 		CASE(test_metadata_deleted),
@@ -427,5 +558,6 @@ int main(void)
 		CASE(test_bootstrap_twice),
 	};
 
+	cmocka_set_test_filter(getenv("LAB_ONLY")); /* one case by its name */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
