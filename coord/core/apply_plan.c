@@ -120,9 +120,7 @@ void dr_apply_plan_open(struct dr_repl *r, struct dr_service *s, const struct dr
 		close_rejoins(r, s, cmd, p->id);
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
 		s->member[m].fails = 0;
-	if (cmd->plan_kind == DR_PLAN_FENCE)
-		s->held_fenced = true;
-	else if (cmd->plan_kind == DR_PLAN_FAILOVER || cmd->plan_kind == DR_PLAN_SWITCHOVER)
+	if (cmd->plan_kind == DR_PLAN_FAILOVER || cmd->plan_kind == DR_PLAN_SWITCHOVER)
 		s->held_fenced = false;
 	if (cmd->reason == DR_REASON_SERVER_FAILED || cmd->reason == DR_REASON_MEMBER_LOST) {
 		struct dr_event_record *i = dr_emit_plan(r, DR_EVENT_INCIDENT, cmd, s, p);
@@ -158,6 +156,8 @@ void dr_apply_declare(struct dr_repl *r, struct dr_service *s, const struct dr_c
 		return;
 	s->epoch++;
 	s->holder = DR_MEMBER_NONE;
+	/* Not before: given up while it was being prepared, the service is as it was. */
+	s->held_fenced = s->held_fenced || p->kind == DR_PLAN_FENCE;
 	clear_orders(s);
 	(void)dr_emit(r, DR_EVENT_EPOCH, cmd, s);
 	advance(r, s, p, cmd, true);

@@ -30,6 +30,29 @@ static bool is_well_again(const struct dr_think *t, const struct dr_plan *p)
 	       dr_core_verdict(t->c, t->ix, t->s->holder, &silent) == DR_VERDICT_OK;
 }
 
+/* Whether the member's newest done order was this one of this plan. */
+static bool done_in(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m, enum dr_order_kind kind)
+{
+	return t->s->member[m].done.kind == kind && t->s->member[m].done.plan == p->id;
+}
+
+/* A fence never waits for it: not where nothing that is sent arrives, not after a failed try, and not for long
+ * (steps.def).  The holder takes writes meanwhile, under its lease. */
+static struct dr_step_outcome step_PREPARE(struct dr_think *t, const struct dr_plan *p)
+{
+	dr_member_ix m = t->s->holder;
+	if (m == DR_MEMBER_NONE || !dr_heard(t, m))
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_NOT_REACHABLE, 0, 0 };
+	if (t->v->member[m].report.server != DR_SERVER_PRIMARY)
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_SERVER_FAILED, 0, 0 };
+	if (done_in(t, p, m, DR_ORDER_PREPARED))
+		return holds;
+	if (t->s->member[m].fails > 0)
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_ORDER_FAILED, m, t->s->member[m].fails };
+	struct dr_order_core o = { .kind = DR_ORDER_PREPARED, .target = DR_MEMBER_NONE };
+	return dr_order_want(t, p, m, o);
+}
+
 static struct dr_step_outcome step_DECLARE(struct dr_think *t, const struct dr_plan *p)
 {
 	if (p->kind == DR_PLAN_FAILOVER && is_well_again(t, p))
@@ -188,12 +211,6 @@ static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_pl
 	cmd.set = choice.next.set;
 	cmd.k = choice.next.k;
 	return dr_propose(t, &cmd) ? proposed : waits;
-}
-
-/* Whether the member's newest done order was this one of this plan. */
-static bool done_in(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m, enum dr_order_kind kind)
-{
-	return t->s->member[m].done.kind == kind && t->s->member[m].done.plan == p->id;
 }
 
 /* Planned: the old primary has just completed a checkpoint, so that its stop is short, and the candidate is
