@@ -189,28 +189,43 @@ def flip(path, at):
         f.write(bytes([byte[0] ^ 0x5a]))
 
 
+def segments(folder):
+    """The files of a coordinator's log."""
+    found = [f for f in glob.glob(os.path.join(folder, "**"), recursive=True)
+             if re.fullmatch(r"open-\d+|\d{16}-\d{16}", os.path.basename(f)) and os.path.getsize(f) > 200]
+    expect(found, "segments of the log", os.listdir(folder))
+    return found
+
+
+def refuses_damaged(stand, site, damage):
+    """Damage a stopped coordinator's log, see it refuse to start, undo the damage; what it said."""
+    folder = stand.lab.path(f"coord-{site}")
+    shutil.copytree(folder, folder + "-whole")
+    for path in segments(folder):
+        damage(path)
+    program = stand.cluster.start_coordinator(site)
+    expect(program.wait(10) not in (None, 0), "a damaged coordinator to refuse to start", program.tail())
+    told = program.tail(1).strip()
+    expect("join" in told, "the message to say how to rejoin", told)
+    shutil.rmtree(folder)
+    os.rename(folder + "-whole", folder)
+    return told
+
+
 @case("storage-damage")
 def storage_damage(scenes):
-    """A flipped byte in a coordinator's log: it refuses to vote and says how to rejoin; the others go on."""
+    """A coordinator's log with flipped bytes, then cut short: it refuses to vote and says how to rejoin."""
     stand = scenes.up()
     stand.cluster.move_leader(A)
     program = stand.lab.programs[f"c-{letter(C)}"]
     program.kill()
     program.wait(5)
-    files = [f for f in glob.glob(stand.lab.path(f"coord-{C}", "**"), recursive=True)
-             if re.fullmatch(r"open-\d+|\d{16}-\d{16}", os.path.basename(f))]
-    expect(files, "segments of the log", os.listdir(stand.lab.path(f"coord-{C}")))
-    for path in files:
-        if os.path.getsize(path) > 200:
-            flip(path, 200)
-    program = stand.cluster.start_coordinator(C)
-    expect(program.wait(10) not in (None, 0), "a damaged coordinator to refuse to start", program.tail())
-    told = program.tail(3).strip()
-    expect("join" in told, "the message to say how to rejoin", told)
+    told = [refuses_damaged(stand, C, lambda path: flip(path, 200)),
+            refuses_damaged(stand, C, lambda path: os.truncate(path, 8))]  # a whole segment, but empty
     still_writing(stand, 1, 0.5)
     wipe(stand, C)
     join_anew(stand, C)
-    return {**verdict(stand, [A]), "told": told[-300:]}
+    return {**verdict(stand, [A]), "told": [t[-400:] for t in told]}
 
 
 @case("node-recover")
