@@ -105,7 +105,8 @@ static void carry_out(struct dr_coord *c, const struct dr_decision *d)
  * the new lease, and a healthy primary would stop at once.  Grants take the same connection. */
 static void tell_timing(struct dr_coord *c)
 {
-	if (memcmp(&c->timing_told, &c->core->repl.timing, sizeof(c->timing_told)) == 0)
+	/* What is restored or applied while Raft opens has no agents to hear it yet. */
+	if (c->raft == NULL || memcmp(&c->timing_told, &c->core->repl.timing, sizeof(c->timing_told)) == 0)
 		return;
 	c->timing_told = c->core->repl.timing;
 	dr_agents_lead(c, NULL);
