@@ -19,7 +19,7 @@ enum {
 	CONNECT_RETRY_MS = 200,
 	/* A restart reads whole segments and keeps them as long as one of their entries is kept: with libraft's 8 MiB
 	 * that is more than all the rest of us.  It holds two in reserve and takes nothing more when less than a
-	 * threshold of that is left, which must go along: above DR_ENTRY_MAX, below one segment. */
+	 * threshold of that is left, which must go along: docs/decisions/0003-raft-segments.md. */
 	SEGMENT_BYTES = 2 << 20,
 	RESERVE_KIB_MIN = 1024,
 	INSTALL_MS = 10000,
@@ -27,6 +27,10 @@ enum {
 	DIE_S = 2,
 	EXIT_STORAGE = 74, /* EX_IOERR */
 };
+
+_Static_assert(2 * DR_ENTRY_MAX <= RESERVE_KIB_MIN * 1024, "the reserve holds the largest entry");
+_Static_assert(2 * RESERVE_KIB_MIN * 1024 <= SEGMENT_BYTES, "one segment is reserve enough");
+_Static_assert(2 * (SEGMENT_BYTES / 1024) <= UINT16_MAX, "libraft counts two segments in 16 bits of KiB");
 
 enum dr_err dr_raft_err(int rv)
 {

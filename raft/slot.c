@@ -8,7 +8,7 @@
  * Two that wake within a message's way of each other split the vote, and the cluster waits for another whole
  * timeout (Ongaro, "Consensus: Bridging Theory and Practice", 3.4 and 9.3).  libraft draws from [E, 2E): with
  * two followers of E = 300 ms that is some 2 % of the elections.  They all count from the same heartbeat, so
- * each may wake only in slots of its own: see dr_tick_slot. */
+ * each may wake only in slots of its own: see dr_tick_slot and docs/decisions/0004-election-slots.md. */
 #include "raft/slot.h"
 
 enum { SLOTS_PER_ELECTION = 16 /* 19 ms of 300 */ };

@@ -118,6 +118,19 @@ static void test_restart(void **state)
 	assert_int_equal(lab_quit(a), 0);
 }
 
+/* While the log fills six segments nothing is refused for want of one (docs/decisions/0003). */
+static void test_many_segments(void **state)
+{
+	(void)state;
+	start_leading();
+	propose(65000, 200, "");
+	propose(DR_ENTRY_MAX, 3, "");
+	lab_kill(a);
+	start_leading();
+	assert_int_equal(lab_value(a, "count"), 203);
+	assert_int_equal(lab_quit(a), 0);
+}
+
 static void test_window(void **state)
 {
 	(void)state;
@@ -535,6 +548,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_restart),
 		CASE(test_window),
+		CASE(test_many_segments),
 		CASE(test_flip_in_open_segment),
 		CASE(test_flip_in_last_batch),
 		CASE(test_open_segment_zeroed),
