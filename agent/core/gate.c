@@ -62,11 +62,19 @@ static void accept(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 	answer(out, o, DR_OUTCOME_ACCEPTED, DR_OK, "");
 }
 
+/* A service that was removed and came back counts from the beginning: a number alone says little. */
+static bool same_order(const struct dr_order_core *x, const struct dr_order_core *y)
+{
+	return x->number == y->number && x->epoch == y->epoch && x->kind == y->kind;
+}
+
 void dr_agent_gate(struct dr_agent_core *c, const struct dr_order *o, struct dr_agent_decision *out)
 {
 	const struct dr_agent_journal *j = &c->journal;
 	if (o->core.number < j->order_seen) {
 		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "a newer order was accepted");
+	} else if (o->core.number == j->order_seen && !same_order(&o->core, &j->order.core)) {
+		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "another order had that number");
 	} else if (o->core.number == j->order_seen) {
 		if (j->done.number == j->order_seen) {
 			out->answer = true;

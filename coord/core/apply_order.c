@@ -140,7 +140,8 @@ void dr_apply_order_end(struct dr_repl *r, struct dr_service *s, const struct dr
 	if (cmd->member >= DR_MEMBERS_MAX)
 		return;
 	struct dr_member_repl *m = &s->member[cmd->member];
-	if (m->order.number == 0 || m->order.number != cmd->result.number || m->order.epoch != s->epoch)
+	bool of_it = m->order.number == cmd->result.number && m->order.epoch == cmd->result.epoch;
+	if (m->order.number == 0 || !of_it || m->order.epoch != s->epoch)
 		return;
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_ORDER_ENDED, cmd, s);
 	e->order = m->order.kind;

@@ -192,7 +192,8 @@ static void rest_on_holder(struct dr_repl *r, struct dr_service *s, const struct
 void dr_apply_choose(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	struct dr_plan *p = present(s, cmd);
-	if (p == NULL || p->step[p->at] != DR_STEP_CHOOSE || cmd->member >= DR_MEMBERS_MAX)
+	if (p == NULL || p->step[p->at] != DR_STEP_CHOOSE || cmd->member >= DR_MEMBERS_MAX ||
+	    s->spec.member[cmd->member].name.s[0] == '\0')
 		return;
 	p->candidate = cmd->member;
 	p->source = cmd->target;
@@ -207,7 +208,12 @@ void dr_apply_claim(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	struct dr_plan *p = present(s, cmd);
 	if (p == NULL || p->step[p->at] != DR_STEP_CLAIM || cmd->member >= DR_MEMBERS_MAX)
 		return;
-	s->epoch++;
+	/* Agents that served under this name before have seen higher ones: they take no lower. */
+	s->epoch = (s->epoch > cmd->a ? s->epoch : cmd->a) + 1;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (s->member[m].order_last < cmd->b)
+			s->member[m].order_last = cmd->b;
+	}
 	s->managed = true;
 	s->primary_epoch = s->epoch;
 	clear_orders(s);

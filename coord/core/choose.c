@@ -13,8 +13,10 @@ static bool frozen(const struct dr_think *t, dr_member_ix m)
 
 bool dr_may_be_chosen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m)
 {
-	/* Under sync every position counts: a standby may have acknowledged before its joining was logged. */
-	bool any = t->s->spec.durability == DR_DURABILITY_SYNC || p->accept_loss;
+	/* Under sync every position of the set counts, whatever is known of its lineage: whoever may have acknowledged
+	 * stands in the set before it can.  Of others only the primary's own history does. */
+	bool in_set = t->s->spec.durability == DR_DURABILITY_SYNC && dr_set_has(t->s->sync.set, m);
+	bool any = in_set || p->accept_loss;
 	return frozen(t, m) && (any || t->s->member[m].lineage >= t->s->primary_epoch);
 }
 

@@ -183,8 +183,14 @@ static void role(struct dr_core *c, const struct dr_core_event *ev)
 	v->led_since_ms = ev->now_ms;
 	dr_lease_role(c, ev->leading);
 	for (uint32_t i = 0; i < c->repl.services; i++) {
-		v->service[i].proposing = 0;
-		v->service[i].declaring = false;
+		struct dr_service_view *s = &v->service[i];
+		s->proposing = 0;
+		s->declaring = false;
+		/* Since when something holds, or a step goes on, is counted from now: nobody looked in between. */
+		s->step_plan = 0;
+		memset(s->rejoin_plan, 0, sizeof(s->rejoin_plan));
+		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
+			s->member[m].sync_bad_ms = s->member[m].away_ms = s->member[m].order_since = 0;
 	}
 	c->all = true;
 }
@@ -205,6 +211,8 @@ static void committed(struct dr_core *c, const struct dr_core_event *ev)
 
 static void proposed(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
 {
+	if (ev->tag == 0) /* no proposal of the core's: it answers nothing, least of all a renewal */
+		return;
 	if (ev->tag == c->view.tick_tag) {
 		dr_lease_tick_ended(c, ev->outcome, out);
 		return;
@@ -245,6 +253,7 @@ static void take_report(struct dr_core *c, const struct dr_core_event *ev)
 		v->primary_position = rep->received;
 		v->primary_position_ms = ev->now_ms;
 	}
+	dr_note_forgotten(c, ix, m);
 	look_again(c, ix);
 }
 

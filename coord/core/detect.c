@@ -72,11 +72,33 @@ static bool says_failed(const struct dr_core *c, uint32_t ix, dr_member_ix m)
 	       mv->report.server == DR_SERVER_STOPPED;
 }
 
+/* The agent of a confirmed holder is well and knows nothing of being primary: its journal was lost or replaced,
+ * and its guard has stopped the server. */
+static bool has_forgotten(const struct dr_core *c, uint32_t ix, dr_member_ix m)
+{
+	uint64_t since = c->view.service[ix].member[m].forgot_ms;
+	return since != 0 && c->view.now_ms - since >= c->repl.timing.detect_after_ms &&
+	       dr_heard_age(c, ix, m) <= c->repl.timing.detect_after_ms;
+}
+
+void dr_note_forgotten(struct dr_core *c, uint32_t ix, dr_member_ix m)
+{
+	const struct dr_service *s = &c->repl.service[ix];
+	struct dr_member_view *mv = &c->view.service[ix].member[m];
+	const struct dr_report *r = &mv->report;
+	bool confirmed = s->managed && s->holder == m && s->primary_epoch == s->epoch && s->plan.id == 0;
+	bool knows = r->managed && r->role == DR_ROLE_PRIMARY && r->epoch == s->epoch;
+	if (!confirmed || knows || r->server == DR_SERVER_PRIMARY)
+		mv->forgot_ms = 0;
+	else if (mv->forgot_ms == 0)
+		mv->forgot_ms = c->view.now_ms;
+}
+
 enum dr_verdict dr_core_verdict(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *silent_ms)
 {
 	struct count n = count_silent(c, service, m);
 	*silent_ms = n.silent_ms == UINT64_MAX ? 0 : n.silent_ms;
-	if (says_failed(c, service, m))
+	if (says_failed(c, service, m) || has_forgotten(c, service, m))
 		return DR_VERDICT_FAILED;
 	bool outside = n.all_outside > 0 && 2 * n.silent_outside > n.all_outside;
 	bool all = n.silent_outside > 0 && 2 * n.silent > n.all;
@@ -139,7 +161,9 @@ enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64
 	if (dr_is_paused(s, c->view.wall_ms))
 		return DR_REASON_PAUSED;
 	uint64_t over = s->last_failover_wall_ms + s->spec.cooldown_ms;
-	if (s->last_failover_wall_ms != 0 && c->view.wall_ms < over) {
+	/* A stamp from a clock that was far ahead blocks nothing. */
+	bool sane = s->last_failover_wall_ms <= c->view.wall_ms + s->spec.cooldown_ms;
+	if (s->last_failover_wall_ms != 0 && sane && c->view.wall_ms < over) {
 		*a = over - c->view.wall_ms;
 		return DR_REASON_COOLDOWN;
 	}

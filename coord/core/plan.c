@@ -93,7 +93,8 @@ void dr_member_orders_think(struct dr_think *t)
 		struct dr_member_view *mv = &t->v->member[m];
 		if (o->number == 0)
 			continue;
-		if (mv->result.number == o->number && mv->result.outcome != DR_OUTCOME_ACCEPTED &&
+		bool of_it = mv->result.number == o->number && mv->result.epoch == o->epoch;
+		if (of_it && mv->result.outcome != DR_OUTCOME_ACCEPTED &&
 		    mv->result.outcome != DR_OUTCOME_NONE) {
 			end_order(t, m, &mv->result);
 			continue;

@@ -4,7 +4,7 @@
  * had.  What agents journaled is the better witness, so they are listened to first; whoever was not heard may be
  * anything.  From then on nothing rests on what this log believed: every member may have been a holder, and an
  * acknowledged write may be with any single one of them. */
-#include "coord/core/core.h"
+#include "coord/core/think.h"
 
 #include "base/assert.h"
 
@@ -65,7 +65,8 @@ static void raise_above(const struct dr_core *c, uint32_t ix, struct dr_cmd *cmd
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		const struct dr_member_view *mv = &c->view.service[ix].member[m];
 		cmd->a = most(cmd->a, s->member[m].order_last);
-		if (mv->report_ms == 0)
+		if (mv->report_ms == 0 || mv->report.epoch > DR_COUNT_SANE || mv->report.order_seen > DR_COUNT_SANE ||
+		    mv->report.last.epoch > DR_COUNT_SANE || mv->report.last.number > DR_COUNT_SANE)
 			continue;
 		cmd->epoch = most(cmd->epoch, most(mv->report.epoch, mv->report.last.epoch));
 		cmd->a = most(cmd->a, most(mv->report.order_seen, mv->report.last.number));

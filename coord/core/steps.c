@@ -176,8 +176,10 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 	if (enough && (missing == 0 || dr_step_age(t) >= patience))
 		return holds;
 	dr_wake_at(t->out, t->v->step_since_ms + STRAGGLER_MS);
-	if (enough && patience != UINT64_MAX)
+	if (enough && patience != UINT64_MAX) {
 		dr_wake_at(t->out, t->v->step_since_ms + patience);
+		return (struct dr_step_outcome){ .verdict = DR_STEP_PATIENT };
+	}
 	enum dr_reason why = need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE;
 	if (why == DR_REASON_NO_CANDIDATE && have_any(t))
 		why = DR_REASON_NO_STANDBY_LEFT; /* frozen ones there are, but of an older primary's history */
@@ -356,6 +358,13 @@ static struct dr_step_outcome step_CLAIM(struct dr_think *t, const struct dr_pla
 	cmd.plan = p->id;
 	cmd.step = p->at;
 	cmd.member = m;
+	for (dr_member_ix i = 0; i < DR_MEMBERS_MAX; i++) {
+		const struct dr_report *r = &t->v->member[i].report;
+		if (!named(t, i) || r->epoch > DR_COUNT_SANE || r->order_seen > DR_COUNT_SANE)
+			continue;
+		cmd.a = cmd.a > r->epoch ? cmd.a : r->epoch;
+		cmd.b = cmd.b > r->order_seen ? cmd.b : r->order_seen;
+	}
 	return dr_propose(t, &cmd) ? proposed : waits;
 }
 

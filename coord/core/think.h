@@ -26,6 +26,8 @@ bool dr_order_is_current(const struct dr_service *s, const struct dr_order_core 
 void dr_wake_at(struct dr_decision *out, uint64_t at_ms);
 
 /* detect.c */
+/* After a report: since when a holder's agent knows nothing of it. */
+void dr_note_forgotten(struct dr_core *c, uint32_t ix, dr_member_ix m);
 bool dr_heard(const struct dr_think *t, dr_member_ix m);        /* its agent reported here lately */
 uint64_t dr_heard_age(const struct dr_core *c, uint32_t ix, dr_member_ix m);
 bool dr_follows(const struct dr_think *t, dr_member_ix m);      /* its report says: standby of the holder */
@@ -42,7 +44,15 @@ void dr_lease_tick_ended(struct dr_core *c, enum dr_err outcome, struct dr_decis
 /* plan.c: the main plan; true when it has something open (so that nothing else may start). */
 bool dr_plan_think(struct dr_think *t);
 /* What a step's evidence says. */
-enum dr_step_verdict { DR_STEP_WAITS, DR_STEP_HOLDS, DR_STEP_STUCK, DR_STEP_PROPOSED };
+enum dr_step_verdict {
+	DR_STEP_WAITS,   /* for something that may never come: the step's limit counts */
+	DR_STEP_HOLDS,
+	DR_STEP_STUCK,
+	DR_STEP_PROPOSED,
+	DR_STEP_PATIENT  /* on purpose, with an end of its own */
+};
+/* Epochs and numbers above this are no honest agent's. */
+#define DR_COUNT_SANE (UINT64_MAX / 4)
 struct dr_step_outcome {
 	enum dr_step_verdict verdict;
 	enum dr_reason reason;       /* STUCK */

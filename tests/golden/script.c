@@ -326,7 +326,11 @@ static void do_member(struct script *s)
 	else if (strcmp(what, "diverge") == 0)
 		w->m[m].divergence =
 		    strcmp(word(s, 2), "clone") == 0 ? DR_DIVERGENCE_CLONE : DR_DIVERGENCE_REWIND;
-	else if (strcmp(what, "jump") == 0) {
+	else if (strcmp(what, "forget") == 0) {
+		w_agent_kill(w, m);
+		memset(&w->m[m].journal, 0, sizeof(w->m[m].journal));
+		w->high_seen[m] = w->high_agent_epoch[m] = 0;
+	} else if (strcmp(what, "jump") == 0) {
 		struct dr_agent_event ev = { .kind = DR_AG_CLOCK_JUMPED };
 		w_agent_event(w, m, &ev);
 	}

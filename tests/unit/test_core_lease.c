@@ -421,6 +421,23 @@ static void test_hold_rounds_up(void **state)
 	assert_true(dr_lease_hold_ms(1000, UINT32_MAX) > 1000); /* nonsense stays on the safe side */
 }
 
+/* Entries that are not the core's own end with tag 0, which is also "no tick is in flight". */
+static void test_foreign_entry_answers_nothing(void **state)
+{
+	(void)state;
+	renew(1, 22, 1);
+	struct dr_proposal first = tick();
+	tick_appended();
+	commit_proposal(&first);
+	assert_int_equal(did.grants, 1);
+	now += 15; /* within the spacing: this one waits for the next tick */
+	renew(0, 11, 1);
+	assert_false(ticks());
+	now += 1;
+	step((struct dr_core_event){ .kind = DR_EV_PROPOSED, .tag = 0, .index = ++log_index });
+	assert_int_equal(did.grants, 0);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -438,6 +455,7 @@ int main(void)
 		T(test_lowered_ttl),
 		T(test_lowered_ttl_settles),
 		T(test_lowered_ttl_starts_anew),
+		T(test_foreign_entry_answers_nothing),
 		T(test_hold_rounds_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
