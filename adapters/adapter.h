@@ -25,7 +25,7 @@ enum dr_op_kind {
 };
 const char *dr_op_name(enum dr_op_kind op); /* "writable"; "unknown" for others */
 
-enum { DR_OP_PEERS_MAX = DR_MEMBERS_MAX };
+enum { DR_OP_PEERS_MAX = DR_MEMBERS_MAX, DR_SERVER_WHY_MAX = 256 };
 
 /* What the state is to be.  Each op reads only what its comment in the adapter names. */
 struct dr_op_args {
@@ -74,6 +74,7 @@ struct dr_evidence {
 	uint32_t servers_ok;      /* servers that show what was wanted */
 	uint32_t servers_all;
 	struct dr_address server_failed[DR_ROUTE_SERVERS_MAX]; /* the others, servers_all - servers_ok of them */
+	char server_why[DR_ROUTE_SERVERS_MAX][DR_SERVER_WHY_MAX]; /* why not, in the same order */
 	char text[DR_REASON_MAX]; /* one line for people */
 };
 

@@ -117,6 +117,39 @@ static void print_members(const json_t *v, const char *only)
 	dr_table_end(&t, stdout);
 }
 
+/* Where clients find the primary: one line a server of each route. */
+static void print_routes(const json_t *v, const char *only)
+{
+	static const char *const heads[] = { "SERVICE", "ROUTE", "RECORD", "SERVER", "CURRENT" };
+	size_t i, k, n, rows = 0;
+	const json_t *service, *route, *server;
+	struct dr_table t;
+	dr_table_begin(&t, 5);
+	head_of(&t, heads, 5);
+	json_array_foreach(json_object_get(v, "services"), i, service)
+	{
+		if (!is_wanted(service, only))
+			continue;
+		json_array_foreach(json_object_get(service, "routes"), k, route)
+		{
+			json_array_foreach(json_object_get(route, "servers"), n, server)
+			{
+				rows++;
+				dr_table_cell(&t, "%s", dr_json_text(service, "name"));
+				dr_table_cell(&t, "%s", dr_json_text(route, "name"));
+				dr_table_cell(&t, "%s", dr_json_text(route, "record"));
+				dr_table_cell(&t, "%s", dr_json_text(server, "address"));
+				dr_table_cell(&t, "%s", dr_json_text(server, "current"));
+			}
+		}
+	}
+	if (rows > 0)
+		(void)printf("\n");
+	else
+		t.cells = 0;
+	dr_table_end(&t, stdout);
+}
+
 static void say(const char *name, const char *what, const char *text)
 {
 	(void)printf("%s", dr_out_code(DR_YELLOW));
@@ -124,6 +157,33 @@ static void say(const char *name, const char *what, const char *text)
 	(void)printf(": %s%s", what, dr_out_code(DR_PLAIN));
 	dr_out_text(text, stdout);
 	(void)printf("\n");
+}
+
+/* A text of any length, "" when there is none: cells cut theirs. */
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+	return text != NULL ? text : "";
+}
+
+/* Each server of a route that does not show the primary, with the leader's newest error. */
+static void say_routes(const char *name, const json_t *service)
+{
+	size_t k, n;
+	const json_t *route, *server;
+	json_array_foreach(json_object_get(service, "routes"), k, route)
+	{
+		json_array_foreach(json_object_get(route, "servers"), n, server)
+		{
+			char what[DR_TABLE_CELL_MAX];
+			const char *why = text_of(server, "why");
+			if (why[0] == '\0')
+				continue;
+			(void)snprintf(what, sizeof(what), "route %s: %s ", dr_json_text(route, "name"),
+				       dr_json_text(server, "address"));
+			say(name, what, why);
+		}
+	}
 }
 
 /* What somebody has to know or to do, in words below the tables. */
@@ -136,19 +196,18 @@ static void print_notes(const json_t *v, const char *only)
 		const json_t *plan = json_object_get(one, "plan");
 		if (!is_wanted(one, only))
 			continue;
-		const char *name = json_string_value(json_object_get(one, "name"));
-		name = name != NULL ? name : "?";
-		if (dr_json_text(plan, "why")[0] != '\0')
-			say(name, "the plan asks: ", dr_json_text(plan, "why"));
-		if (dr_json_text(plan, "override")[0] != '\0')
-			say(name, "to go on: ", dr_json_text(plan, "override"));
+		const char *name = text_of(one, "name");
+		if (text_of(plan, "why")[0] != '\0')
+			say(name, "the plan asks: ", text_of(plan, "why"));
+		if (text_of(plan, "override")[0] != '\0')
+			say(name, "to go on: ", text_of(plan, "override"));
 		if (json_is_true(json_object_get(one, "paused")))
 			say(name, "automatic plans are paused", "");
 		if (json_is_true(json_object_get(one, "held_fenced")))
 			say(name, "held fenced by an operator; drcoordctl unfence ends it", "");
-		if (dr_json_text(one, "automatic_failover_blocked")[0] != '\0')
-			say(name,
-			    "no automatic failover now: ", dr_json_text(one, "automatic_failover_blocked"));
+		if (text_of(one, "automatic_failover_blocked")[0] != '\0')
+			say(name, "no automatic failover now: ", text_of(one, "automatic_failover_blocked"));
+		say_routes(name, one);
 	}
 }
 
@@ -179,6 +238,7 @@ static void print_status(json_t *v, const char *only)
 	print_services(v, only);
 	(void)printf("\n");
 	print_members(v, only);
+	print_routes(v, only);
 	print_notes(v, only);
 }
 
@@ -193,17 +253,15 @@ static void print_explain(json_t *v, const char *only)
 	size_t i;
 	(void)only;
 	print_rest(v);
-	const char *why = dr_json_text(automatic, "why");
+	const char *why = text_of(automatic, "why");
 	say("automatic failover", "", why[0] != '\0' ? why : "nothing stands against it");
-	if (dr_json_text(automatic, "override")[0] != '\0')
-		say("automatic failover",
-		    "what would go on nevertheless: ", dr_json_text(automatic, "override"));
+	if (text_of(automatic, "override")[0] != '\0')
+		say("automatic failover", "what would go on nevertheless: ", text_of(automatic, "override"));
 	print_list(candidates, heads, keys, 6);
 	json_array_foreach(candidates, i, one)
 	{
-		if (dr_json_text(one, "override")[0] != '\0')
-			say(dr_json_text(one, "member"),
-			    "what would make it one: ", dr_json_text(one, "override"));
+		if (text_of(one, "override")[0] != '\0')
+			say(text_of(one, "member"), "what would go on nevertheless: ", text_of(one, "override"));
 	}
 }
 

@@ -4,8 +4,8 @@
  *   OBSERVED  every server shows its A, AAAA and marker, authoritatively;
  *   ROUTED    every server shows exactly args.primary_at.host as the record, and a marker of args.epoch
  *             (args.plan and args.step stand in the marker for people).
- * evidence: reached, route_epoch, servers_ok, servers_all, server_failed[], text.  This file runs the servers
- * side by side (server.c) and puts their results together; partly done is an error with evidence. */
+ * evidence: reached, route_epoch, servers_ok, servers_all, server_failed[], server_why[], text.  This file runs
+ * the servers side by side (server.c) and puts their results together; partly done is an error with evidence. */
 #include "adapters/adapter.h"
 
 #include <inttypes.h>
@@ -14,6 +14,7 @@
 
 #include "adapters/dns_rfc2136/server.h"
 #include "base/assert.h"
+#include "base/parse.h"
 
 enum { EXCHANGE_MIN_MS = 50, EXCHANGE_MAX_MS = 1500, BUDGET_MARGIN_MIN_MS = 10, BUDGET_MARGIN_MAX_MS = 200 };
 
@@ -70,10 +71,13 @@ static void fill_evidence(const struct dr_dns *d, struct dr_evidence *ev)
 	ev->servers_all = d->servers;
 	for (unsigned i = 0; i < d->servers; i++) {
 		const struct dr_dns_server *sv = &d->server[i];
-		if (sv->ok)
+		if (sv->ok) {
 			ev->servers_ok++;
-		else
+		} else {
+			const char *why = sv->why.code != DR_OK ? sv->why.msg : "no answer yet";
+			(void)dr_copy_text(ev->server_why[failed], sizeof(ev->server_why[0]), why);
 			ev->server_failed[failed++] = sv->at;
+		}
 		if (sv->answered && (!ev->reached || sv->shown.marker_epoch < ev->route_epoch))
 			ev->route_epoch = sv->shown.marker_epoch;
 		ev->reached = ev->reached || sv->answered;

@@ -310,6 +310,8 @@ static void routed(struct dr_core *c, const struct dr_core_event *ev, struct dr_
 	p->cmd = (struct dr_cmd){ .kind = DR_CMD_ROUTED, .service = ix, .epoch = ev->epoch, .route = ev->route,
 				  .servers = ev->servers, .wall_ms = ev->wall_ms, .member = DR_MEMBER_NONE,
 				  .target = DR_MEMBER_NONE };
+	for (size_t i = 0; ev->text != NULL && ev->text[i] != '\0' && i + 1 < sizeof(p->cmd.text); i++)
+		p->cmd.text[i] = ev->text[i];
 }
 
 static void take_in(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)

@@ -55,6 +55,7 @@ struct dr_core_event {
 	uint32_t observations;
 	const struct dr_observation *observation;
 	uint32_t route, servers;   /* ROUTE */
+	const char *text;          /* ROUTE: why the others do not show it, for the record; borrowed, NULL: nothing */
 	const struct dr_request *request;
 };
 

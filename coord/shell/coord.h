@@ -91,6 +91,8 @@ struct dr_route_job {
 	uv_timer_t retry;
 	bool timer_ready;
 	uint32_t fails;
+	/* The newest error of each server, as the spec counts them; empty: none, or not tried yet for this epoch. */
+	char why[DR_ROUTE_SERVERS_MAX][DR_SERVER_WHY_MAX];
 };
 
 /* A client that waits for its entry to be applied. */
@@ -219,6 +221,8 @@ struct dr_watch *dr_watch_of(struct dr_coord *c, uint32_t service, dr_member_ix 
 
 /* routes.c */
 void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d);
+/* Why a server of a route could not be brought to the newest epoch by this node; "" when nothing is known. */
+const char *dr_routes_why(const struct dr_coord *c, uint32_t service, uint32_t route, uint32_t server);
 
 /* clients.c */
 void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n);

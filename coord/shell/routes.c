@@ -1,8 +1,10 @@
 /* routes.c -- routes that ought to show (epoch, holder) are brought there by their adapter, again and again with
  * longer pauses until they do or are not wanted any more. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "coord/shell/coord.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -10,6 +12,13 @@
 enum { DEADLINE_MS = 3000, RETRY_FIRST_MS = 200, RETRY_MOST_MS = 5000 };
 
 static void start(struct dr_route_job *j);
+
+/* The same is wrong with every server, or nothing is any more (""). */
+static void same_for_all(struct dr_route_job *j, const char *why)
+{
+	for (uint32_t k = 0; k < DR_ROUTE_SERVERS_MAX; k++)
+		(void)dr_copy_text(j->why[k], sizeof(j->why[k]), why);
+}
 
 static struct dr_route_job *find(struct dr_coord *c, uint32_t service, uint32_t route, bool make)
 {
@@ -33,6 +42,7 @@ static struct dr_route_job *find(struct dr_coord *c, uint32_t service, uint32_t 
 	empty->service = service;
 	empty->route = route;
 	empty->fails = 0;
+	same_for_all(empty, "");
 	return empty;
 }
 
@@ -73,6 +83,29 @@ static uint32_t servers_of(const struct dr_spec_route *r, const struct dr_eviden
 	return mask;
 }
 
+/* Remember each server's error; the first one, with its server, is for the record. */
+static void note_errors(struct dr_route_job *j, const struct dr_spec_route *r, const struct dr_evidence *ev, uint32_t ok,
+			const struct dr_error *e, char record[DR_REASON_MAX])
+{
+	record[0] = '\0';
+	same_for_all(j, "");
+	for (uint32_t k = 0; k < r->servers && e != NULL; k++) {
+		const struct dr_address *at = &r->server[k];
+		const char *why = e->msg;
+		if ((ok & 1u << k) != 0)
+			continue;
+		for (uint32_t i = 0; i < DR_ROUTE_SERVERS_MAX; i++) {
+			if (ev->server_failed[i].port == at->port && strcmp(ev->server_failed[i].host, at->host) == 0)
+				why = ev->server_why[i];
+		}
+		(void)dr_copy_text(j->why[k], sizeof(j->why[k]), why);
+		char line[DR_HOST_MAX + 8 + DR_SERVER_WHY_MAX];
+		(void)snprintf(line, sizeof(line), "%s:%u %s", at->host, at->port, j->why[k]);
+		if (record[0] == '\0')
+			(void)dr_copy_text(record, DR_REASON_MAX, line);
+	}
+}
+
 static void routed(struct dr_op *op, const struct dr_error *e)
 {
 	struct dr_route_job *j = op->ctx;
@@ -80,6 +113,9 @@ static void routed(struct dr_op *op, const struct dr_error *e)
 	const struct dr_service *s = &c->core->repl.service[j->service];
 	struct dr_core_event ev = { .kind = DR_EV_ROUTE, .service = s->spec.name, .route = j->route, .epoch = j->epoch,
 				    .servers = servers_of(&s->spec.route[j->route], &op->evidence) };
+	char record[DR_REASON_MAX];
+	note_errors(j, &s->spec.route[j->route], &op->evidence, ev.servers, e, record);
+	ev.text = record;
 	j->running = false;
 	j->fails = e == NULL ? 0 : j->fails + 1;
 	/* What was seen of a route that the spec has changed since says nothing about the new one. */
@@ -115,6 +151,7 @@ static void start(struct dr_route_job *j)
 		dr_log(DR_LOG_ERROR, "route.not_opened", "service=%s route=%s why=\"%s\"", s->spec.name.s, t.route.name.s,
 		       a == NULL ? "no adapter" : e.msg);
 		j->fails++;
+		same_for_all(j, a == NULL ? "no adapter" : e.msg);
 		(void)uv_timer_start(&j->retry, on_retry, RETRY_MOST_MS, 0);
 		return;
 	}
@@ -127,8 +164,19 @@ static void start(struct dr_route_job *j)
 		j->running = false;
 		j->closing = true;
 		j->fails++;
+		same_for_all(j, e.msg);
 		dr_session_close(&j->session, on_session_closed);
 	}
+}
+
+const char *dr_routes_why(const struct dr_coord *c, uint32_t service, uint32_t route, uint32_t server)
+{
+	for (uint32_t i = 0; i < DR_ROUTE_JOBS_MAX && server < DR_ROUTE_SERVERS_MAX; i++) {
+		const struct dr_route_job *j = &c->route[i];
+		if (j->used && j->wanted && j->service == service && j->route == route)
+			return j->why[server];
+	}
+	return "";
 }
 
 void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d)
@@ -150,6 +198,7 @@ void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d)
 		j->to = c->core->repl.service[w->service].spec.member[w->holder].address;
 		if (changed) {
 			j->fails = 0;
+			same_for_all(j, "");
 			if (j->running)
 				dr_session_cancel(&j->session);
 			else

@@ -242,8 +242,28 @@ static json_t *plan_json(const struct dr_service *s, const struct dr_plan *p)
 	return o;
 }
 
-static json_t *routes_json(const struct dr_service *s)
+/* What this node, which leads, knows of each server: whether it shows the primary, and else the newest error. */
+static json_t *route_servers_json(struct dr_coord *c, uint32_t ix, uint32_t route)
 {
+	const struct dr_service *s = &c->core->repl.service[ix];
+	const struct dr_spec_route *r = &s->spec.route[route];
+	json_t *a = json_array();
+	for (uint32_t k = 0; k < r->servers && k < DR_ROUTE_SERVERS_MAX; k++) {
+		json_t *o = json_object();
+		char at[DR_HOST_MAX + 8];
+		bool current = s->route_epoch[route] == s->epoch && (s->route_servers[route] & 1u << k) != 0;
+		(void)snprintf(at, sizeof(at), "%s:%u", r->server[k].host, r->server[k].port);
+		put_text(o, "address", at);
+		put_bool(o, "current", current);
+		put_text_or_null(o, "why", current ? "" : dr_routes_why(c, ix, route, k));
+		(void)json_array_append_new(a, o);
+	}
+	return a;
+}
+
+static json_t *routes_json(struct dr_coord *c, uint32_t ix)
+{
+	const struct dr_service *s = &c->core->repl.service[ix];
 	json_t *a = json_array();
 	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
 		const struct dr_spec_route *r = &s->spec.route[i];
@@ -256,6 +276,7 @@ static json_t *routes_json(const struct dr_service *s)
 		put_text(o, "record", r->record);
 		put_u64(o, "epoch", s->route_epoch[i]);
 		put_bool(o, "current", s->route_epoch[i] == s->epoch && (s->route_servers[i] & all) == all);
+		(void)json_object_set_new(o, "servers", route_servers_json(c, ix, i));
 		(void)json_array_append_new(a, o);
 	}
 	return a;
@@ -297,7 +318,7 @@ static json_t *service_json(struct dr_coord *c, uint32_t ix)
 	}
 	(void)json_object_set_new(o, "members", members);
 	(void)json_object_set_new(o, "rejoins", rejoins);
-	(void)json_object_set_new(o, "routes", routes_json(s));
+	(void)json_object_set_new(o, "routes", routes_json(c, ix));
 	return o;
 }
 
@@ -339,7 +360,8 @@ json_t *dr_explain_json(struct dr_coord *c, uint32_t ix)
 	put_text(o, "service", s->spec.name.s);
 	put_member_name(o, "holder", s, s->holder);
 	json_t *automatic = json_object();
-	put_reason(automatic, dr_core_blocked(c->core, ix, &a), a, 0);
+	enum dr_reason blocked = dr_core_blocked(c->core, ix, &a); /* before its value is read */
+	put_reason(automatic, blocked, a, 0);
 	(void)json_object_set_new(o, "automatic_failover", automatic);
 	put_u64(o, "positions_needed", s->sync.k > 0 ? dr_sync_positions_needed(&s->sync) : 0);
 	(void)json_object_set_new(o, "sync", set_json(s, &s->sync));

@@ -363,6 +363,8 @@ static void a_dead_server_is_named(void **state)
 	assert_int_equal(o.op.evidence.servers_all, 3);
 	assert_int_equal(o.op.evidence.servers_ok, 2);
 	assert_int_equal(o.op.evidence.server_failed[0].port, nobody.port);
+	assert_non_null(strstr(o.op.evidence.server_why[0], "refused"));
+	assert_string_equal(o.op.evidence.server_why[1], "");
 	assert_int_equal(o.op.evidence.route_epoch, 3);
 	for (int i = 0; i < 2; i++)
 		shows(&server[i].at, "dead." DNS_ZONE, "A", "10.1.0.20");
@@ -399,6 +401,7 @@ static void a_mute_server_holds_up_nobody(void **state)
 	assert_true(o.took_ms < 2100);
 	assert_int_equal(o.op.evidence.servers_ok, 2);
 	assert_int_equal(o.op.evidence.server_failed[0].port, mute.at.port);
+	assert_non_null(strstr(o.op.evidence.server_why[0], "within"));
 	printf("             %s\n", o.e.msg);
 	rig_session_close(&rig, &s, NULL);
 	rig_session_close(&rig, &eye, NULL);

@@ -1,7 +1,7 @@
 """case_dns.py -- the name follows the primary on every server that can be told, and later on the others."""
 
 from faults import A
-from scene import all_joined, case, eventually, kill_primary, verdict
+from scene import all_joined, case, eventually, events_of, expect, kill_primary, verdict
 
 B, C = "az-b", "az-c"
 
@@ -35,7 +35,7 @@ def dns_down_and_back(scenes):
 
 @case("wrong-tsig")
 def wrong_tsig(scenes):
-    """A DNS server that knows another key refuses: the failover is done, the route says what is wrong."""
+    """A DNS server that knows another key refuses: the failover is done, and status and watch say what is wrong."""
     stand = scenes.up()
     path = stand.lab.path(f"dns-{B}", "conf")
     with open(path) as f:
@@ -50,4 +50,27 @@ def wrong_tsig(scenes):
         stand.dns.start(B)
         eventually(stand, "BIND after a restart", lambda: stand.dns.answer(B) != "")
     restart(right.replace(stand.dns.secret, "d3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmch"))
-    return told_late(stand, B, lambda: restart(right))
+
+    def mend():
+        says_why(stand, B, "BADSIG")
+        restart(right)
+    done = told_late(stand, B, mend)
+    eventually(stand, "nothing to be said of the route any more", lambda: why_not(stand) == {})
+    return done
+
+
+def why_not(stand):
+    """What status says of the servers of the route that do not show the primary, by address."""
+    servers = stand.cluster.service()["routes"][0]["servers"]
+    return {s["address"]: s["why"] for s in servers if s["why"] is not None or not s["current"]}
+
+
+def says_why(stand, site, word):
+    """Status, its table and the event name the server of a site, and what is wrong with it; no other server."""
+    at = f"{stand.dns.address(site)}:{stand.dns.port}"
+    said = eventually(stand, f"status to say {word}", lambda: word in (why_not(stand).get(at) or "") and why_not(stand))
+    expect(list(said) == [at], "one server to be named", said)
+    table = stand.cluster.ctl("status", person="viewer")
+    expect(f"route dns: {at} " in table and word in table, "the table to say so as well", table)
+    told = [e.get("text", "") for e in events_of(stand, "route.partly")]
+    expect(told and told[-1].startswith(at) and word in told[-1], "the event to say so as well", told)

@@ -336,6 +336,8 @@ def fence_unfence(scenes):
         tell(stand, "unfence", SERVICE, *(["--to", "pg-b"] if path[-1] == B else []))
         new_acks(stand, path[-1])
         expect(all_joined(stand) == path[-1], f"{path[-1]} to be primary")
+    steps = [e["step"] for e in events_of(stand, "plan.step.done", plan_kind="fence")]
+    expect(steps == ["prepare", "declare", "fence_old", "close"] * 2, "a checkpoint before each stop", steps)
     index = recorded(stand, "plan.opened", plan_kind="fence")["index"]
     line = stand.cluster.ctl("watch", "--from", str(index), "--count", "1", person="viewer")
     expect("actor=operator" in line and "e2e" in line, "who and why, also in the table", line)
@@ -371,8 +373,20 @@ def observe_adopt(scenes):
     expect(after == before, "the same servers", before, after)
     kill_server(stand)
     new = stand.first_new_ack(20)[1]
+    cools_down(stand)
     all_joined(stand)
     return {**verdict(stand, [A, new]), "pause_s": round(pause, 3)}
+
+
+def cools_down(stand):
+    """After a failover "explain" says that the next one would wait, and for how long."""
+    def told():
+        found = json.loads(stand.cluster.ctl("-o", "json", "explain", SERVICE, person="viewer"))
+        return found["automatic_failover"] if found["automatic_failover"].get("reason") == "cooldown" else None
+    said = eventually(stand, "explain to tell of the cooldown", told, 10)
+    left = re.search(r"(\d+) ms of its cooldown", said["why"])
+    expect(left and 1 <= int(left[1]) <= 30000, "1 to 30000 ms to be left", said)
+    expect("drcoordctl failover" in said["override"], "the way round", said)
 
 
 def nodes(stand):

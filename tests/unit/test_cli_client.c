@@ -9,6 +9,11 @@
 #include "proto/frames.h"
 #include "sys/file.h"
 
+/* Longer than a cell of a table. */
+#define WHY                                                                                                            \
+	"rejects our signature with TSIG key \\\"drcoord.\\\" (BADSIG): the secret in "                           \
+	"/etc/drcoord/a-folder-with-a-name-that-is-rather-long/and-another-one-below-it/tsig-of-the-demo.secret is not the server's"
+
 /* ---- what coordinators do ---- */
 
 static void leads(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
@@ -22,7 +27,9 @@ static void leads(struct fake *f, struct dr_conn *c, const struct dr_client_requ
 		    "{\"name\":\"orders\",\"mode\":\"managed\",\"epoch\":4,\"primary\":\"pg-a\",\"sync\":{\"set\":[\"pg-b\"],"
 		    "\"k\":1},\"plan\":{\"id\":3,\"kind\":\"failover\",\"step\":\"promote\",\"at\":6,\"steps\":9,"
 		    "\"state\":\"asking\",\"why\":\"a reason\"},\"members\":[{\"name\":\"pg-a\",\"role\":\"primary\","
-		    "\"state\":\"healthy\",\"lag_bytes\":0}]}]}",
+		    "\"state\":\"healthy\",\"lag_bytes\":0}],\"routes\":[{\"name\":\"dns\",\"record\":\"a.demo.\","
+		    "\"servers\":[{\"address\":\"10.2.0.53:53\",\"current\":false,\"why\":\"" WHY "\"},"
+		    "{\"address\":\"10.3.0.53:53\",\"current\":true,\"why\":null}]}]}]}",
 		    false);
 	else
 		answer_json(c, q->id, "{\"accepted\":true,\"plan\":3}", false);
@@ -182,6 +189,11 @@ static void test_status(void **state)
 	expect(0, "c-a          az-a  10.1.0.10:7400  leader  yes", "");
 	expect(0, "orders: the plan asks: a reason", "");
 	assert_null(strstr(text_of(&w.out), "\033"));
+	expect(0, "orders   dns    a.demo.  10.2.0.53:53  no", "");
+	expect(0, "orders   dns    a.demo.  10.3.0.53:53  yes", "");
+	expect(0, "orders: route dns: 10.2.0.53:53 rejects our signature with TSIG key \"drcoord.\" (BADSIG): ", "");
+	expect(0, "tsig-of-the-demo.secret is not the server's\n", "");
+	assert_null(strstr(text_of(&w.out), "10.3.0.53:53 \n"));
 	RUN(at(0), "-o", "json", "status");
 	expect(0, "{\"cluster\":\"demo\",", "");
 	assert_int_equal(w.fake[0].requests, 2);
