@@ -144,8 +144,8 @@ uint32_t dr_timing_check(const struct dr_timing *t, const struct dr_assumed *a, 
 	if (a->election_ms < least)
 		fails(&r, "E >= 10 x (round trip + p99 fsync)", "election",
 		      "election %" PRIu32 "ms < 10 x (%" PRIu32 " + %" PRIu32 ") = %" PRIu32
-		      "ms: a busy network would unseat healthy leaders",
-		      a->election_ms, a->round_trip_ms, a->fsync_ms, least);
+		      "ms: a busy network would unseat healthy leaders; raise election (node files, raft) to %" PRIu32 "ms",
+		      a->election_ms, a->round_trip_ms, a->fsync_ms, least, least);
 	return r.count;
 }
 
