@@ -34,6 +34,9 @@ uint64_t dr_tick_election_due(const struct raft *r, unsigned election_ms)
 	}
 	if (rank >= voters || drawn <= start)
 		return drawn; /* no voter: it holds no elections */
+	/* After a pre-vote that failed each counts from its own start, which is in a slot of its own already. */
+	if (r->state == RAFT_CANDIDATE && r->candidate_state.in_pre_vote)
+		rank = 0;
 	return start + dr_tick_slot(drawn - start, election_ms, rank, voters);
 }
 

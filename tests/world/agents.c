@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 
 static void wake(struct world *w, struct w_timer *t)
 {
@@ -148,11 +149,9 @@ static void print_decision(struct world *w, uint32_t mi, const struct dr_agent_e
 	(void)ev;
 }
 
-static void carry_out(struct world *w, uint32_t mi, const struct dr_agent_decision *d)
+static void carry_rest(struct world *w, uint32_t mi, const struct dr_agent_decision *d)
 {
 	struct w_member *m = &w->m[mi];
-	if (d->journal)
-		m->journal = m->core.journal;
 	if (d->disarm)
 		m->armed_until = m->armed_epoch = 0;
 	if (d->arm)
@@ -178,6 +177,54 @@ static void carry_out(struct world *w, uint32_t mi, const struct dr_agent_decisi
 	t->a = mi;
 	t->b = m->life;
 	t->u = m->wake_at = t->seq;
+}
+
+static void journal_written(struct world *w, const struct dr_agent_journal *j, uint32_t mi)
+{
+	struct w_member *m = &w->m[mi];
+	m->journal = *j;
+	w_wire_journal(w, &m->journal);
+	if (!DR_MUTANT(JOURNAL_NOT_FLUSHED))
+		m->flushed = m->journal;
+}
+
+/* A decision that waits for its journal. */
+struct held {
+	struct dr_agent_journal journal;
+	struct dr_agent_decision d;
+};
+
+static void held_goes_on(struct world *w, struct w_timer *t)
+{
+	const struct held *h = t->data;
+	if (!w->m[t->a].alive || w->m[t->a].life != t->b)
+		return;
+	journal_written(w, &h->journal, t->a);
+	carry_rest(w, t->a, &h->d);
+}
+
+/* The journal comes first, and while it is written the agent does nothing else. */
+static void carry_out(struct world *w, uint32_t mi, const struct dr_agent_decision *d)
+{
+	struct w_member *m = &w->m[mi];
+	uint32_t proc = w_proc(W_AGENT, mi);
+	uint32_t ms = d->journal && w->weather != NULL ? w->weather->disk(w->weather->arg, proc) : 0;
+	if (d->journal && ms == 0)
+		journal_written(w, &m->core.journal, mi);
+	if (ms == 0) {
+		carry_rest(w, mi, d);
+		return;
+	}
+	struct held *h = dr_xcalloc(sizeof(*h));
+	h->journal = m->core.journal;
+	h->d = *d;
+	w_pause(w, proc, ms);
+	struct w_timer *t = w_after(w, ms, held_goes_on);
+	t->seq = 0; /* before all that waits for the agent */
+	t->a = mi;
+	t->b = m->life;
+	t->data = h;
+	t->size = sizeof(*h);
 }
 
 void w_agent_event(struct world *w, uint32_t mi, struct dr_agent_event *ev)
@@ -273,4 +320,15 @@ void w_guard_kill(struct world *w, uint32_t mi)
 		return;
 	struct dr_agent_event ev = { .kind = DR_AG_GUARD, .alive = false };
 	w_agent_event(w, mi, &ev);
+}
+
+void w_guard_back(struct world *w, uint32_t mi)
+{
+	w->m[mi].guard = true;
+	if (w->m[mi].alive) {
+		struct dr_agent_event ev = { .kind = DR_AG_GUARD, .alive = true };
+		w_agent_event(w, mi, &ev);
+	} else {
+		w_agent_start(w, mi);
+	}
 }

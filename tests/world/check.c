@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { VIOLATIONS_SHOWN = 5 };
+enum { VIOLATIONS_SHOWN = 5, GUARD_ACTS_MS = 2 };
 
 void w_violation(struct world *w, const char *fmt, ...)
 {
@@ -12,10 +12,10 @@ void w_violation(struct world *w, const char *fmt, ...)
 	char text[256];
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (w->violations++ >= VIOLATIONS_SHOWN)
-		return;
-	(void)fprintf(w->out != NULL ? w->out : stderr, "\t%6llu VIOLATION %s\n", (unsigned long long)w->now,
-		      text);
+	if (w->violations == 0)
+		memcpy(w->first_violation, text, sizeof(text));
+	if (w->violations++ < VIOLATIONS_SHOWN && w->out != NULL)
+		(void)fprintf(w->out, "\t%6llu VIOLATION %s\n", (unsigned long long)w->now, text);
 }
 
 static bool rises(struct world *w, uint64_t *high, uint64_t now, const char *what, uint32_t m)
@@ -29,13 +29,20 @@ static bool rises(struct world *w, uint64_t *high, uint64_t now, const char *wha
 	return true;
 }
 
+/* A paused host's server takes no writes, and its guard acts before it does when the host goes on. */
+static bool takes_writes(const struct world *w, uint32_t m)
+{
+	bool paused = w->now < w->paused_until[w_proc(W_SERVER, m)] + GUARD_ACTS_MS;
+	return w->m[m].server.state == DR_SERVER_PRIMARY && w->m[m].journal.managed && !paused;
+}
+
 /* At most one server of ours is out of recovery, whatever anybody believes. */
 static void check_primaries(struct world *w)
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < w->members; i++)
-		count += w->m[i].server.state == DR_SERVER_PRIMARY && w->m[i].journal.managed ? 1u : 0u;
-	if (count > 1)
+		count += takes_writes(w, i) ? 1u : 0u;
+	if (count > 1 && !w->two_allowed)
 		w_violation(w, "%u servers take writes", count);
 }
 
@@ -158,7 +165,7 @@ void w_check_kept(struct world *w)
 static bool member_well(struct world *w, const struct dr_service *s, uint32_t m, char *why, size_t cap)
 {
 	const struct w_server *v = &w->m[m].server;
-	if (!w->m[m].alive || m == s->holder || w->service.member[m].name.s[0] == '\0')
+	if (!w->m[m].alive || m == s->holder || s->spec.member[m].name.s[0] == '\0')
 		return true;
 	bool well = v->state == DR_SERVER_STANDBY && v->connected && v->upstream == s->holder &&
 		    s->member[m].joined_epoch == s->epoch && s->rejoin[m].id == 0;

@@ -313,6 +313,7 @@ static void observe(struct world *w, uint32_t ci)
 	for (uint32_t i = 0; i < w->members; i++) {
 		const struct w_server *s = &w->m[i].server;
 		bool up = s->state == DR_SERVER_PRIMARY || s->state == DR_SERVER_STANDBY;
+		up = (up && !w_paused(w, w_proc(W_SERVER, i))) != w->m[i].lies;
 		if (up && w_reaches(w, c->site, w->m[i].site) && w_reaches(w, w->m[i].site, c->site)) {
 			c->server_ms[i] = w->now;
 			c->in_recovery[i] = s->state == DR_SERVER_STANDBY;

@@ -118,7 +118,7 @@ static void receive(struct world *w, uint32_t mi)
 	}
 	if (!s->connected || from->n < s->n)
 		s->connected = from->timeline >= s->timeline && w_common(s, from) == s->n;
-	if (!s->connected || s->held)
+	if (!s->connected || s->held || w_paused(w, w_proc(W_SERVER, s->upstream)))
 		return;
 	memcpy(s->wal + s->n, from->wal + s->n, (from->n - s->n) * sizeof(s->wal[0]));
 	s->n = from->n;
@@ -140,11 +140,16 @@ static bool acknowledged(const struct world *w, uint32_t mi, uint32_t at)
 static void acknowledge(struct world *w, uint32_t mi)
 {
 	struct w_server *s = &w->m[mi].server;
-	while (s->acked < s->n && acknowledged(w, mi, s->acked)) {
+	while (s->acked < s->n && (s->acked < s->ready || acknowledged(w, mi, s->acked))) {
+		bool zombie = s->acked < s->ready;
 		uint32_t id = s->wal[s->acked++];
 		w->acked[id] = (uint8_t)(mi + 1);
 		w->acked_total++;
-		if (s->epoch < w->acked_epoch)
+		if (s->epoch < w->acked_epoch && zombie) {
+			w->zombies++;
+			continue;
+		}
+		if (s->epoch < w->acked_epoch && !w->two_allowed)
 			w_violation(w, "%s acknowledges at epoch %llu after epoch %llu did",
 				    w_member_name(w, mi), (unsigned long long)s->epoch,
 				    (unsigned long long)w->acked_epoch);
@@ -159,17 +164,30 @@ void w_replicate(struct world *w)
 {
 	for (uint32_t i = 0; i < w->members; i++) {
 		struct w_server *s = &w->m[i].server;
-		if (s->state != DR_SERVER_PRIMARY || w->now % W_WRITE_MS != 0 || s->acks_blocked)
+		bool idle = s->acks_blocked || w_paused(w, w_proc(W_SERVER, i));
+		if (s->state != DR_SERVER_PRIMARY || w->now % W_WRITE_MS != 0 || idle)
 			continue;
 		dr_assert(s->n < W_WAL_MAX && w->next_write < W_WAL_MAX);
 		s->wal[s->n++] = w->next_write++;
 	}
-	for (uint32_t i = 0; i < w->members; i++)
-		receive(w, i);
 	for (uint32_t i = 0; i < w->members; i++) {
-		if (w->m[i].server.state == DR_SERVER_PRIMARY)
+		if (!w_paused(w, w_proc(W_SERVER, i)))
+			receive(w, i);
+	}
+	for (uint32_t i = 0; i < w->members; i++) {
+		if (w->m[i].server.state == DR_SERVER_PRIMARY && !w_paused(w, w_proc(W_SERVER, i)))
 			acknowledge(w, i);
 	}
+}
+
+/* What a server that is paused now had already heard from its standbys: it acknowledges that when it goes on,
+ * whatever has happened since. */
+void w_server_paused(struct world *w, uint32_t mi)
+{
+	struct w_server *s = &w->m[mi].server;
+	s->ready = s->acked;
+	while (s->state == DR_SERVER_PRIMARY && s->ready < s->n && acknowledged(w, mi, s->ready))
+		s->ready++;
 }
 
 void w_server_see(struct world *w, uint32_t mi, struct dr_report *r)

@@ -328,8 +328,9 @@ void w_start(struct world *w)
 	for (uint32_t i = 0; i < w->coords; i++) {
 		(void)snprintf(w->c[i].name, sizeof(w->c[i].name), "c-%c", site_letter[i]);
 		w->c[i].site = i;
-		w_coord_start(w, i);
 	}
+	for (uint32_t i = 0; i < w->coords; i++)
+		w_coord_start(w, i);
 	for (uint32_t i = 0; i < w->members; i++) {
 		w->m[i].site = i % w->sites;
 		w->m[i].guard = true;

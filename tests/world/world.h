@@ -17,6 +17,7 @@
 
 #include "agent/core/agent_core.h"
 #include "coord/core/core.h"
+#include "tests/world/time.h"
 
 enum {
 	W_COORDS_MAX = 5,
@@ -25,7 +26,7 @@ enum {
 	W_TIMERS_MAX = 8192,
 	W_LOG_MAX = 16384,
 	W_WAL_MAX = 65536,
-	W_SPECS_MAX = 16,
+	W_SPECS_MAX = 128,
 	W_WRITE_MS = 20,  /* between two writes on a primary */
 	W_HOP_MS = 1,     /* one way over the network */
 	W_COMMIT_MS = 2,  /* append to commit */
@@ -38,17 +39,6 @@ enum w_moment {
 	W_COMMITTED,  /* cmd is committed: the leader has not applied it yet */
 	W_APPLIED,    /* the leader has applied cmd, and nothing that follows from it is carried out yet */
 	W_CARRIED_OUT /* ... and its decision was carried out */
-};
-
-/* Who owns a timer or takes a message: while a process is paused (SIGSTOP, a starved machine) they wait. */
-enum w_kind { W_COORD, W_AGENT, W_GUARD, W_SERVER, W_KINDS };
-enum { W_PROCS_OF = 8, W_PROCS = W_KINDS * W_PROCS_OF, W_NOBODY = W_PROCS };
-
-/* A host's monotonic clock against true time: it began at offset_ms and runs ppm parts per million fast. */
-struct w_clock {
-	uint64_t offset_ms;
-	int32_t ppm;
-	int64_t wall_ms; /* its wall time, against the right one */
 };
 
 struct w_coordinator {
@@ -89,6 +79,7 @@ struct w_server {
 	uint32_t k;        /* ... any k of them */
 	uint32_t acked;    /* writes acknowledged */
 	bool acks_blocked; /* script: does not take writes */
+	uint32_t ready;    /* writes whose acknowledgement a paused server had already received */
 };
 
 struct w_member {
@@ -100,6 +91,7 @@ struct w_member {
 	uint32_t life;
 	struct dr_agent_core core;
 	struct dr_agent_journal journal; /* as on disk */
+	struct dr_agent_journal flushed; /* what a power cut leaves of it */
 	int leader;                      /* coordinator, -1 */
 	uint64_t wake_at;
 	uint64_t armed_until, armed_epoch;
@@ -108,6 +100,7 @@ struct w_member {
 	struct dr_report seen;       /* the server as last looked at */
 	uint32_t fail[DR_ORDER_MAX]; /* script: so many of these orders fail */
 	bool mute[DR_ORDER_MAX];     /* script: these orders never end */
+	bool lies;                   /* probes of it say what is not so */
 	uint32_t divergence;         /* script: compare says this when the copy has left the history */
 };
 
@@ -115,28 +108,6 @@ struct w_entry {
 	struct dr_cmd cmd;
 	uint64_t term, tag;
 	uint32_t by, life;
-};
-
-struct world;
-struct w_timer {
-	uint64_t at, seq;
-	void (*run)(struct world *w, struct w_timer *t);
-	int from, to; /* sites; -1: no network in between */
-	uint32_t proc; /* W_NOBODY: the world itself */
-	uint32_t a, b;
-	uint64_t u;
-	void *data; /* freed afterwards */
-	uint32_t size; /* of data */
-	uint32_t again; /* a copy comes so many ms later; 0: none does */
-};
-
-/* What a message may meet on its way; without one every message takes W_HOP_MS. */
-struct w_weather {
-	/* How long it takes; UINT32_MAX: it is lost.  *again: a copy comes so much later; 0: none does. */
-	uint32_t (*hop)(void *arg, uint32_t from_site, uint32_t to_site, uint32_t *again);
-	/* Extra time of what is written to a disk, in ms. */
-	uint32_t (*disk)(void *arg, uint32_t proc);
-	void *arg;
 };
 
 struct world {
@@ -171,7 +142,10 @@ struct world {
 	FILE *out; /* the transcript; NULL: muted */
 	bool verbose;
 	bool loss_allowed; /* the script accepted it */
+	bool two_allowed;  /* clocks out of bounds: what the lease promises is void */
+	uint32_t zombies;  /* acknowledged by a server that had been paused past its lease (design.md 4.9) */
 	uint32_t violations;
+	char first_violation[256];
 	void (*hook)(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd);
 	void *hook_arg;
 	/* check.c: what must not fall */
@@ -202,20 +176,6 @@ const struct dr_spec *w_spec_copy(struct world *w);
 /* Boot: elect, introduce the coordinators, apply the spec; then, when asked, adopt and settle. */
 void w_start(struct world *w);
 bool w_adopt(struct world *w);
-struct w_timer *w_after(struct world *w, uint64_t ms, void (*run)(struct world *, struct w_timer *));
-/* A message from site to site that process `proc` takes. */
-struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to, uint32_t proc,
-		       void (*run)(struct world *, struct w_timer *));
-static inline uint32_t w_proc(enum w_kind kind, uint32_t i)
-{
-	return (uint32_t)kind * W_PROCS_OF + i;
-}
-/* SIGSTOP for so long; and whether it is stopped now. */
-void w_pause(struct world *w, uint32_t proc, uint64_t ms);
-bool w_paused(const struct world *w, uint32_t proc);
-/* What a clock shows now; and in how many ms of true time it shows `at` (at least `least`). */
-uint64_t w_clock(const struct world *w, const struct w_clock *c);
-uint64_t w_until(const struct world *w, const struct w_clock *c, uint64_t at, uint64_t least);
 bool w_reaches(const struct world *w, uint32_t from, uint32_t to);
 void w_say(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void w_cut(struct world *w, uint32_t site, bool on);
@@ -264,6 +224,7 @@ void w_agent_kill(struct world *w, uint32_t m);
 void w_agent_event(struct world *w, uint32_t m, struct dr_agent_event *ev);
 void w_agent_probe(struct world *w, uint32_t m);
 void w_guard_kill(struct world *w, uint32_t m);
+void w_guard_back(struct world *w, uint32_t m);
 void w_fill_report(struct world *w, uint32_t m, struct dr_report *r);
 void w_op_start(struct world *w, uint32_t m); /* ops.c */
 void w_op_cancel(struct world *w, uint32_t m);
@@ -275,6 +236,7 @@ void w_server_stop(struct world *w, uint32_t m, bool in_order); /* takes a momen
 void w_server_start_standby(struct world *w, uint32_t m);
 void w_server_see(struct world *w, uint32_t m, struct dr_report *r);
 void w_replicate(struct world *w);
+void w_server_paused(struct world *w, uint32_t mi);
 uint64_t w_position(const struct w_server *s);
 uint32_t w_common(const struct w_server *a, const struct w_server *b);
 void w_promoted(struct world *w, uint32_t m); /* check.c */

@@ -1,0 +1,404 @@
+/* faults.c -- what goes wrong, when, and that it ends.
+ *
+ * All faults of a seed are drawn before it begins, so that some can be left out (--minimize) while the rest stay as
+ * they are.  Whatever lasts has an end in `until`; a look every 10 ms ends it. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "tests/sim/sim.h"
+
+enum { LOOK_MS = 10, FIRST_MS = 200 };
+
+enum kind {
+#define SIM_FAULT(NAME, weight, whom, least, most, what) FAULT_##NAME,
+#include "tests/sim/faults.def"
+#undef SIM_FAULT
+	FAULT_MAX
+};
+
+static const struct {
+	const char *name;
+	uint32_t weight;
+	enum sim_whom whom;
+	uint32_t least, most;
+} rows[FAULT_MAX] = {
+#define SIM_FAULT(NAME, weight, whom, least, most, what) { #NAME, weight, SIM_WHOM_##whom, least, most },
+#include "tests/sim/faults.def"
+#undef SIM_FAULT
+};
+
+const char *sim_fault_name(uint32_t kind)
+{
+	return kind < FAULT_MAX ? rows[kind].name : "?";
+}
+
+enum sim_whom sim_fault_whom(uint32_t kind)
+{
+	return rows[kind].whom;
+}
+
+uint32_t sim_fault_kinds(void)
+{
+	return FAULT_MAX;
+}
+
+void sim_fault_text(const struct sim *s, const struct sim_fault *f, char *out, size_t cap)
+{
+	const struct world *w = s->w;
+	const char *a = "", *b = "";
+	switch (rows[f->kind].whom) {
+	case SIM_WHOM_COORD: a = w->c[f->a].name; break;
+	case SIM_WHOM_MEMBER: a = w_member_name(w, f->a); break;
+	case SIM_WHOM_SITE:
+		a = w->spec.site[f->a].name.s;
+		b = f->kind == FAULT_CUT_WAY ? w->spec.site[f->b].name.s : "";
+		break;
+	default: break;
+	}
+	(void)snprintf(out, cap, "%s %s%s%s for %llu ms (%u)", rows[f->kind].name, a, b[0] != '\0' ? " to " : "", b,
+		       (unsigned long long)f->ms, f->b);
+}
+
+static uint32_t draw_kind(struct sim_dice *d)
+{
+	uint32_t all = 0;
+	for (uint32_t i = 0; i < FAULT_MAX; i++)
+		all += rows[i].weight;
+	uint64_t at = sim_roll(d, all);
+	for (uint32_t i = 0; i < FAULT_MAX; i++) {
+		if (at < rows[i].weight)
+			return i;
+		at -= rows[i].weight;
+	}
+	return 0;
+}
+
+/* Short times are as likely as long ones: most races live among the short. */
+static uint64_t draw_time(struct sim_dice *d, uint64_t least, uint64_t most)
+{
+	uint64_t top = most;
+	if (most <= least)
+		return least;
+	for (uint64_t n = sim_roll(d, 4); n > 0 && top > 2 * least; n--)
+		top /= 3;
+	return top > least ? least + sim_roll(d, top - least) : least;
+}
+
+void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms)
+{
+	struct sim_dice d = sim_dice(s->seed, 1);
+	const struct world *w = s->w;
+	uint64_t mean = 300 + sim_roll(&d, 4000), at = from_ms + FIRST_MS;
+	while (s->faults < SIM_FAULTS_MAX) {
+		at += draw_time(&d, 1, 2 * mean);
+		if (at >= from_ms + ms)
+			return;
+		struct sim_fault *f = &s->fault[s->faults++];
+		f->at_ms = at;
+		f->kind = draw_kind(&d);
+		f->ms = draw_time(&d, rows[f->kind].least, rows[f->kind].most);
+		uint32_t of = rows[f->kind].whom == SIM_WHOM_COORD	 ? w->coords
+			      : rows[f->kind].whom == SIM_WHOM_SITE ? w->sites
+								 : w->members;
+		f->a = (uint32_t)sim_roll(&d, of);
+		f->b = rows[f->kind].whom == SIM_WHOM_SITE ? (uint32_t)sim_roll(&d, w->sites)
+						       : (uint32_t)sim_roll(&d, 1000000);
+	}
+}
+
+static void extend(uint64_t *until, uint64_t to)
+{
+	if (*until < to)
+		*until = to;
+}
+
+/* ---- what an operator does */
+
+static void request(struct sim *s, const struct sim_fault *f)
+{
+	static const enum dr_request_kind kinds[] = { DR_REQ_FAILOVER, DR_REQ_SWITCHOVER, DR_REQ_SWITCHOVER,
+						      DR_REQ_APPROVE,  DR_REQ_ABORT,	  DR_REQ_PAUSE,
+						      DR_REQ_RESUME,   DR_REQ_FENCE,	  DR_REQ_UNFENCE,
+						      DR_REQ_FAILOVER, DR_REQ_APPROVE };
+	struct world *w = s->w;
+	struct dr_request q = { .kind = kinds[f->b % 11], .force = f->b / 16 % 3 == 0 };
+	const struct dr_service *v = w_repl(w);
+	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
+	if (f->b / 64 % 2 == 0)
+		q.member = w->name[f->a];
+	q.plan = v != NULL ? v->plan.id : 0;
+	(void)w_request(w, &q);
+}
+
+static void apply_spec(struct sim *s, const struct sim_fault *f)
+{
+	struct world *w = s->w;
+	struct dr_spec spec = w->spec;
+	struct dr_spec_service service = w->service;
+	struct dr_spec_service *n = &w->service;
+	uint32_t how = f->b % 7, value = f->b / 8;
+	uint32_t last = w->members - 1;
+	if (w->specs >= W_SPECS_MAX)
+		return;
+	switch (how) {
+	case 0:
+	case 1: w->spec.timing.ttl_ms = w->spec.timing.ttl_ms == 1500 ? 3000 : w->spec.timing.ttl_ms == 3000 ? 1500 : 5000; break;
+	case 2: n->sync_set_max = n->sync_k + value % 2; break;
+	case 3: n->when_alone = value % 2 == 0 ? DR_ALONE_BLOCK : DR_ALONE_CONTINUE; break;
+	case 4: n->member[f->a].priority = value % 3; break;
+	case 5: n->cooldown_ms = value % 2 * 5000; break;
+	default:
+		if (n->member[last].name.s[0] == '\0')
+			n->member[last].name = w->name[last];
+		else if (last >= 2)
+			memset(&n->member[last].name, 0, sizeof(n->member[last].name));
+		break;
+	}
+	struct dr_request q = { .kind = DR_REQ_APPLY, .spec = w_spec_copy(w) };
+	dr_assert(dr_name_set(&q.actor, "anna"));
+	if (w_request(w, &q) != DR_REASON_NONE) {
+		w->spec = spec;
+		w->service = service;
+		w->spec.service = &w->service;
+	}
+}
+
+/* ---- one fault */
+
+static void kill_node(struct sim *s, uint32_t m, uint64_t until, bool power)
+{
+	struct world *w = s->w;
+	w_node(w, m, false);
+	if (power)
+		w->m[m].journal = w->m[m].flushed;
+	extend(&s->until.node[m], until);
+}
+
+static void kill_coord(struct sim *s, uint32_t c, uint64_t until)
+{
+	w_coord_kill(s->w, c);
+	extend(&s->down_until[c], until);
+}
+
+static void kill_site(struct sim *s, uint32_t site, uint64_t until)
+{
+	for (uint32_t i = 0; i < s->w->coords; i++) {
+		if (s->w->c[i].site == site)
+			kill_coord(s, i, until);
+	}
+	for (uint32_t i = 0; i < s->w->members; i++) {
+		if (s->w->m[i].site == site)
+			kill_node(s, i, until, false);
+	}
+}
+
+static void cut(struct sim *s, uint32_t a, uint32_t b, uint64_t until)
+{
+	s->w->cut[a][b] = true;
+	extend(&s->until.cut[a][b], until);
+}
+
+static void step_wall(struct sim *s, const struct sim_fault *f)
+{
+	struct world *w = s->w;
+	int64_t by = (int64_t)(f->b % 20000) - 8000;
+	w->m[f->a].clock.wall_ms += by;
+	w->c[f->a % w->coords].clock.wall_ms += by;
+	if (by <= (int64_t)w->spec.timing.fence_budget_ms || !w->m[f->a].alive || w_paused(w, w_proc(W_AGENT, f->a)))
+		return;
+	struct dr_agent_event ev = { .kind = DR_AG_CLOCK_JUMPED };
+	w_agent_event(w, f->a, &ev);
+}
+
+static void pause_host(struct sim *s, uint32_t m, uint64_t ms)
+{
+	w_server_paused(s->w, m);
+	w_pause(s->w, w_proc(W_AGENT, m), ms);
+	w_pause(s->w, w_proc(W_GUARD, m), ms);
+	w_pause(s->w, w_proc(W_SERVER, m), ms);
+}
+
+static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
+{
+	struct world *w = s->w;
+	struct w_member *m = &w->m[f->a];
+	uint32_t order = 1 + f->b % (DR_ORDER_MAX - 1);
+	switch ((enum kind)f->kind) {
+	case FAULT_KILL_SERVER:
+		if (m->server.state != DR_SERVER_STOPPED)
+			w_server_set(w, f->a, DR_SERVER_STOPPED, true);
+		break;
+	case FAULT_KILL_AGENT: w_agent_kill(w, f->a); break;
+	case FAULT_KILL_NODE: kill_node(s, f->a, until, false); break;
+	case FAULT_LOSE_NODE: kill_node(s, f->a, until, true); break;
+	case FAULT_KILL_GUARD:
+		if (!m->guard)
+			break;
+		w_guard_kill(w, f->a);
+		extend(&s->until.guard[f->a], until);
+		break;
+	case FAULT_PAUSE_AGENT: w_pause(w, w_proc(W_AGENT, f->a), f->ms); break;
+	case FAULT_PAUSE_HOST: pause_host(s, f->a, f->ms); break;
+	case FAULT_HANG_SERVER:
+		m->server.acks_blocked = true;
+		extend(&s->until.hang[f->a], until);
+		break;
+	case FAULT_HOLD_STANDBY:
+		m->server.held = true;
+		extend(&s->until.hold[f->a], until);
+		break;
+	case FAULT_SLOW_DISK:
+		s->disks[w_proc(W_AGENT, f->a)].slow_ms = 5 + f->b % 300;
+		extend(&s->until.slow[w_proc(W_AGENT, f->a)], until);
+		break;
+	case FAULT_LIE:
+		m->lies = true;
+		extend(&s->until.lie[f->a], until);
+		break;
+	case FAULT_FAIL_ORDER: m->fail[order] = 1 + f->b / 16 % 3; break;
+	case FAULT_HANG_ORDER:
+		m->mute[order] = true;
+		extend(&s->until.mute[f->a], until);
+		break;
+	case FAULT_CLONE: m->divergence = f->b % 2 == 0 ? DR_DIVERGENCE_REWIND : DR_DIVERGENCE_CLONE; break;
+	case FAULT_WALL_STEP: step_wall(s, f); break;
+	case FAULT_REQUEST: request(s, f); break;
+	case FAULT_SPEC: apply_spec(s, f); break;
+	default: dr_assert(false);
+	}
+}
+
+void sim_fault_do(struct sim *s, const struct sim_fault *f)
+{
+	struct world *w = s->w;
+	uint64_t until = w->now + f->ms;
+	switch ((enum kind)f->kind) {
+	case FAULT_CUT_SITE:
+		for (uint32_t i = 0; i < w->sites; i++) {
+			if (i == f->a)
+				continue;
+			cut(s, f->a, i, until);
+			cut(s, i, f->a, until);
+		}
+		w_cut_changed(w);
+		break;
+	case FAULT_CUT_WAY:
+		if (f->a != f->b)
+			cut(s, f->a, f->b, until);
+		w_cut_changed(w);
+		break;
+	case FAULT_STORM:
+		s->calm.jitter_ms = 1 + f->b % 120;
+		s->calm.lose = f->b / 128 % 300;
+		s->calm.again = f->b / 256 % 200;
+		extend(&s->until.storm, until);
+		break;
+	case FAULT_KILL_SITE: kill_site(s, f->a, until); break;
+	case FAULT_KILL_COORD: kill_coord(s, f->a, until); break;
+	case FAULT_PAUSE_COORD: w_pause(w, w_proc(W_COORD, f->a), f->ms); break;
+	case FAULT_SLOW_COORD:
+		s->disks[w_proc(W_COORD, f->a)].slow_ms = 5 + f->b % 200;
+		extend(&s->until.slow[w_proc(W_COORD, f->a)], until);
+		break;
+	case FAULT_FULL_COORD:
+		s->disks[w_proc(W_COORD, f->a)].full = true;
+		extend(&s->until.full[w_proc(W_COORD, f->a)], until);
+		break;
+	case FAULT_EIO_COORD: s->disks[w_proc(W_COORD, f->a)].eio = true; break;
+	case FAULT_TRANSFER:
+		for (uint32_t i = 0; i < w->coords; i++) {
+			if (!w_paused(w, w_proc(W_COORD, i)))
+				sim_raft_transfer(s, i);
+		}
+		break;
+	default: do_member(s, f, until); break;
+	}
+}
+
+/* ---- and its end */
+
+static bool over(const struct sim *s, uint64_t *until)
+{
+	if (*until == 0 || *until > s->w->now)
+		return false;
+	*until = 0;
+	return true;
+}
+
+static void end_cuts(struct sim *s)
+{
+	bool changed = false;
+	for (uint32_t a = 0; a < s->w->sites; a++) {
+		for (uint32_t b = 0; b < s->w->sites; b++) {
+			if (!over(s, &s->until.cut[a][b]))
+				continue;
+			s->w->cut[a][b] = false;
+			changed = true;
+		}
+	}
+	if (changed)
+		w_cut_changed(s->w);
+}
+
+static void end_member(struct sim *s, uint32_t m)
+{
+	struct world *w = s->w;
+	if (over(s, &s->until.node[m]))
+		w_node(w, m, true);
+	if (over(s, &s->until.guard[m]) && s->until.node[m] == 0)
+		w_guard_back(w, m);
+	if (over(s, &s->until.hang[m]))
+		w->m[m].server.acks_blocked = false;
+	if (over(s, &s->until.hold[m]))
+		w->m[m].server.held = false;
+	if (over(s, &s->until.lie[m]))
+		w->m[m].lies = false;
+	if (over(s, &s->until.mute[m]))
+		memset(w->m[m].mute, 0, sizeof(w->m[m].mute));
+}
+
+static void look(struct world *w, struct w_timer *t)
+{
+	struct sim *s = sim_of(w);
+	(void)t;
+	end_cuts(s);
+	if (over(s, &s->until.storm))
+		s->calm = (struct sim_calm){ .hop_ms = s->calm.hop_ms, .jitter_ms = 1 };
+	for (uint32_t i = 0; i < w->coords; i++) {
+		if (over(s, &s->down_until[i]))
+			w_coord_start(w, i);
+	}
+	for (uint32_t i = 0; i < w->members; i++)
+		end_member(s, i);
+	for (uint32_t i = 0; i < W_PROCS; i++) {
+		if (over(s, &s->until.slow[i]))
+			s->disks[i].slow_ms = 0;
+		if (over(s, &s->until.full[i]))
+			s->disks[i].full = false;
+	}
+	(void)w_after(w, LOOK_MS, look);
+}
+
+void sim_faults_begin(struct sim *s)
+{
+	(void)w_after(s->w, LOOK_MS, look);
+}
+
+/* Everything ends now: what is down is started, what is cut is joined. */
+void sim_heal(struct sim *s)
+{
+	uint64_t now = s->w->now;
+	uint64_t *all = (uint64_t *)(void *)&s->until;
+	for (size_t i = 0; i < sizeof(s->until) / sizeof(*all); i++)
+		all[i] = all[i] != 0 ? now : 0;
+	for (uint32_t i = 0; i < W_COORDS_MAX; i++)
+		s->down_until[i] = s->down_until[i] != 0 ? now : 0;
+	for (uint32_t i = 0; i < s->w->coords; i++)
+		s->disks[w_proc(W_COORD, i)].eio = false;
+	for (uint32_t i = 0; i < s->w->members; i++)
+		memset(s->w->m[i].fail, 0, sizeof(s->w->m[i].fail));
+	for (uint32_t i = 0; i < W_PROCS; i++) {
+		if (s->w->paused_until[i] > now)
+			s->w->paused_until[i] = now;
+	}
+}

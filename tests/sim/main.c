@@ -1,0 +1,295 @@
+/* main.c -- drcoord-sim: play one seed, explore many, shrink one that fails, show that deliberate bugs are found. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "tests/sim/sim.h"
+
+enum { JOBS_MAX = 64, SHOWN_MAX = 20, MUTANT_SEEDS = 1000, DEFAULT_S = 60 };
+
+static const char usage[] =
+	"drcoord-sim: a whole cluster in one process and in virtual time; one number decides everything\n"
+	"\n"
+	"  drcoord-sim --seed N           play one seed and show its transcript\n"
+	"  drcoord-sim --seeds A..B       play many, and name those that fail   [--jobs J]\n"
+	"  drcoord-sim --minimize N       find a smaller list of faults with which seed N still fails, and play it\n"
+	"  drcoord-sim --mutants [NAME]   switch on one deliberate bug after another: each must be found   [--jobs J]\n"
+	"  --minutes M, --seconds S       virtual time of faults in each seed (one minute)\n"
+	"  --mutant NAME                  with this deliberate bug switched on\n"
+	"  --coverage                     count which fault met which step of a plan, in which role\n"
+	"  --quiet                        with --seed: only the verdict\n"
+	"\n"
+	"Exit: 0 all was well (--mutants: all were found), 1 something was not, 2 it was not understood.\n";
+
+struct options {
+	uint64_t from, to, ms;
+	unsigned jobs;
+	bool seeds, minimize, mutants, coverage, quiet;
+	const char *only;
+};
+
+static bool number(const char *text, uint64_t *out)
+{
+	char *end;
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	return errno == 0 && end != text && *end == '\0' && text[0] != '-';
+}
+
+static bool range(const char *text, struct options *o)
+{
+	char copy[64], *dots;
+	if (strlen(text) >= sizeof(copy))
+		return false;
+	memcpy(copy, text, strlen(text) + 1);
+	dots = strstr(copy, "..");
+	if (dots == NULL)
+		return false;
+	*dots = '\0';
+	return number(copy, &o->from) && number(dots + 2, &o->to) && o->from <= o->to;
+}
+
+static bool switch_on(const char *name)
+{
+	for (uint32_t i = 0; i < sim_mutants(); i++) {
+		if (strcmp(sim_mutant(i)->name, name) == 0) {
+			sim_mutant_switch(i);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- one seed */
+
+static void replay_line(const struct options *o, uint64_t seed)
+{
+	(void)printf("replay: drcoord-sim --seed %llu --seconds %llu%s%s\n", (unsigned long long)seed,
+		     (unsigned long long)o->ms / 1000, o->only != NULL ? " --mutant " : "",
+		     o->only != NULL ? o->only : "");
+}
+
+static int play(const struct options *o)
+{
+	struct sim_how how = { .ms = o->ms, .out = o->quiet ? NULL : stdout };
+	struct sim_result r = sim_run(o->from, &how);
+	(void)printf("seed %llu: %s%s (%u faults, %llu virtual s)\n", (unsigned long long)r.seed,
+		     r.fine ? "fine" : "FAILED: ", r.fine ? "" : r.why, r.faults,
+		     (unsigned long long)r.virtual_ms / 1000);
+	return r.fine ? 0 : 1;
+}
+
+/* Leave out ever smaller parts of the faults for as long as it still fails (Zeller and Hildebrandt, "Simplifying and
+ * isolating failure-inducing input", 2002). */
+static int minimize(const struct options *o)
+{
+	bool out[SIM_FAULTS_MAX] = { false };
+	struct sim_how how = { .ms = o->ms, .left_out = out };
+	struct sim_result r = sim_run(o->from, &how);
+	uint32_t n = r.faults, left = n;
+	if (r.fine) {
+		(void)printf("seed %llu is fine: there is nothing to shrink\n", (unsigned long long)o->from);
+		return 2;
+	}
+	for (uint32_t part = n; part >= 1; part = part == 1 ? 0 : (part + 1) / 2) {
+		for (uint32_t at = 0; at < n; at += part) {
+			bool was[SIM_FAULTS_MAX];
+			memcpy(was, out, sizeof(was));
+			for (uint32_t i = at; i < at + part && i < n; i++)
+				out[i] = true;
+			if (memcmp(was, out, sizeof(was)) != 0 && sim_run(o->from, &how).fine)
+				memcpy(out, was, sizeof(was));
+		}
+	}
+	for (uint32_t i = 0; i < n; i++)
+		left -= out[i] ? 1u : 0u;
+	how.out = o->quiet ? NULL : stdout;
+	r = sim_run(o->from, &how);
+	(void)printf("seed %llu: %s with %u of %u faults:", (unsigned long long)r.seed, r.why, left, n);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!out[i])
+			(void)printf(" %u", i);
+	}
+	(void)printf("\n");
+	return 1;
+}
+
+/* ---- many seeds, in several processes that share what they found */
+
+struct shared {
+	uint32_t failed, shown;
+	uint64_t runs, virtual_ms, first_failed;
+	struct sim_result result[SHOWN_MAX];
+	uint32_t coverage[];
+};
+
+static void explore_some(const struct options *o, struct shared *all, unsigned job, bool stop_at_first)
+{
+	struct sim_how how = { .ms = o->ms, .coverage = o->coverage ? all->coverage : NULL };
+	for (uint64_t seed = o->from + job; seed <= o->to; seed += o->jobs) {
+		if (stop_at_first && __atomic_load_n(&all->failed, __ATOMIC_RELAXED) > 0)
+			return;
+		struct sim_result r = sim_run(seed, &how);
+		(void)__atomic_add_fetch(&all->runs, 1, __ATOMIC_RELAXED);
+		(void)__atomic_add_fetch(&all->virtual_ms, r.virtual_ms, __ATOMIC_RELAXED);
+		if (r.fine)
+			continue;
+		uint32_t at = __atomic_fetch_add(&all->failed, 1, __ATOMIC_RELAXED);
+		if (at < SHOWN_MAX)
+			all->result[at] = r;
+	}
+}
+
+static struct shared *explore(const struct options *o, bool stop_at_first)
+{
+	size_t size = sizeof(struct shared) + sim_coverage_size() * sizeof(uint32_t);
+	struct shared *all = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid[JOBS_MAX] = { 0 };
+	dr_assert(all != MAP_FAILED);
+	(void)fflush(stdout);
+	for (unsigned i = 0; i < o->jobs; i++) {
+		pid[i] = fork();
+		dr_assert(pid[i] >= 0);
+		if (pid[i] == 0) {
+			explore_some(o, all, i, stop_at_first);
+			_exit(0);
+		}
+	}
+	for (unsigned i = 0; i < o->jobs; i++) {
+		int status = 0;
+		(void)waitpid(pid[i], &status, 0);
+		if (status == 0)
+			continue;
+		uint32_t at = __atomic_fetch_add(&all->failed, 1, __ATOMIC_RELAXED);
+		if (at < SHOWN_MAX)
+			all->result[at] = (struct sim_result){ .why = "the simulator itself ended: an assertion" };
+	}
+	return all;
+}
+
+static double seconds_now(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int many(const struct options *o)
+{
+	double began = seconds_now();
+	struct shared *all = explore(o, false);
+	double took = seconds_now() - began;
+	for (uint32_t i = 0; i < all->failed && i < SHOWN_MAX; i++) {
+		(void)printf("seed %llu: %s\n  ", (unsigned long long)all->result[i].seed, all->result[i].why);
+		replay_line(o, all->result[i].seed);
+	}
+	if (o->coverage)
+		sim_coverage_print(stdout, all->coverage);
+	(void)printf("%llu seeds, %u failed; %.0f virtual s in %.1f s: %.0f a second and process\n",
+		     (unsigned long long)all->runs, all->failed, (double)all->virtual_ms / 1000, took,
+		     (double)all->virtual_ms / 1000 / took / o->jobs);
+	return all->failed == 0 ? 0 : 1;
+}
+
+static int mutants(struct options *o)
+{
+	uint32_t missed = 0, tried = 0;
+	o->from = 1;
+	o->to = MUTANT_SEEDS;
+	for (uint32_t i = 0; i < sim_mutants(); i++) {
+		const struct sim_mutant *m = sim_mutant(i);
+		if (o->only != NULL && strcmp(o->only, m->name) != 0)
+			continue;
+		sim_mutant_switch(i);
+		struct shared *all = explore(o, true);
+		tried++;
+		if (all->failed == 0) {
+			missed++;
+			(void)printf("%-28s NOT FOUND in %llu seeds: %s\n", m->name, (unsigned long long)all->runs,
+				     m->what);
+		} else {
+			(void)printf("%-28s seed %4llu: %s\n", m->name, (unsigned long long)all->result[0].seed,
+				     all->result[0].why);
+		}
+		(void)fflush(stdout);
+		(void)munmap(all, sizeof(*all) + sim_coverage_size() * sizeof(uint32_t));
+	}
+	(void)printf("%u deliberate bugs, %u not found\n", tried, missed);
+	return missed == 0 && tried > 0 ? 0 : 1;
+}
+
+/* ---- the command line */
+
+enum { OPT_SEED = 256, OPT_SEEDS, OPT_JOBS, OPT_MINIMIZE, OPT_MUTANTS, OPT_MUTANT, OPT_MINUTES, OPT_SECONDS,
+       OPT_COVERAGE, OPT_QUIET, OPT_HELP };
+
+static const struct option longs[] = { { "seed", required_argument, NULL, OPT_SEED },
+				       { "seeds", required_argument, NULL, OPT_SEEDS },
+				       { "jobs", required_argument, NULL, OPT_JOBS },
+				       { "minimize", required_argument, NULL, OPT_MINIMIZE },
+				       { "mutants", optional_argument, NULL, OPT_MUTANTS },
+				       { "mutant", required_argument, NULL, OPT_MUTANT },
+				       { "minutes", required_argument, NULL, OPT_MINUTES },
+				       { "seconds", required_argument, NULL, OPT_SECONDS },
+				       { "coverage", no_argument, NULL, OPT_COVERAGE },
+				       { "quiet", no_argument, NULL, OPT_QUIET },
+				       { "help", no_argument, NULL, OPT_HELP },
+				       { NULL, 0, NULL, 0 } };
+
+static bool take(struct options *o, int option, const char *arg)
+{
+	uint64_t n = 0;
+	switch (option) {
+	case OPT_SEED: return number(arg, &o->from);
+	case OPT_MINIMIZE: o->minimize = true; return number(arg, &o->from);
+	case OPT_SEEDS: o->seeds = true; return range(arg, o);
+	case OPT_JOBS:
+		if (!number(arg, &n) || n < 1 || n > JOBS_MAX)
+			return false;
+		o->jobs = (unsigned)n;
+		return true;
+	case OPT_MINUTES:
+	case OPT_SECONDS:
+		if (!number(arg, &n) || n < 1 || n > 100000)
+			return false;
+		o->ms = n * (option == OPT_MINUTES ? 60000 : 1000);
+		return true;
+	case OPT_MUTANTS: o->mutants = true; o->only = arg; return arg == NULL || switch_on(arg);
+	case OPT_MUTANT: o->only = arg; return switch_on(arg);
+	case OPT_COVERAGE: o->coverage = true; return true;
+	case OPT_QUIET: o->quiet = true; return true;
+	default: return false;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .ms = DEFAULT_S * 1000, .jobs = 1 };
+	int option, given = 0;
+	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (option == OPT_HELP) {
+			(void)fputs(usage, stdout);
+			return 0;
+		}
+		if (option == '?' || !take(&o, option, optarg)) {
+			(void)fprintf(stderr, "drcoord-sim: not understood near %s\n%s", argv[optind - 1], usage);
+			return 2;
+		}
+		given += option == OPT_SEED || option == OPT_SEEDS || option == OPT_MINIMIZE || option == OPT_MUTANTS;
+	}
+	if (given != 1 || optind != argc) {
+		(void)fprintf(stderr, "drcoord-sim: expected one of --seed, --seeds, --minimize, --mutants\n%s", usage);
+		return 2;
+	}
+	if (o.mutants)
+		return mutants(&o);
+	if (o.minimize)
+		return minimize(&o);
+	return o.seeds ? many(&o) : play(&o);
+}

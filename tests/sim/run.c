@@ -1,0 +1,258 @@
+/* run.c -- one seed: a cluster is made and adopted in calm weather, hurt for a while, healed, and must be well.
+ *
+ * While it is hurt only safety is demanded (tests/world/check.c, after every event).  Then everything is started
+ * and joined, somebody looks at it now and then as an operator would who accepts no loss under sync, and within a
+ * bound of virtual time every plan must have ended, every member must follow, and the primary must have every
+ * acknowledged row. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "tests/sim/sim.h"
+
+enum { STEP_IDLE = DR_STEP_ID_MAX, HEAL_S = 300, OPERATOR_EVERY_S = 3, SETTLED_S = 6 };
+
+static struct sim *the_sim; /* one simulation at a time in a process */
+
+struct sim *sim_of(const struct world *w)
+{
+	(void)w;
+	return the_sim;
+}
+
+/* ---- weather */
+
+static uint32_t hop(void *arg, uint32_t from, uint32_t to, uint32_t *again)
+{
+	struct sim *s = arg;
+	(void)from;
+	(void)to;
+	if (s->calm.lose != 0 && sim_chance(&s->net, s->calm.lose))
+		return UINT32_MAX;
+	if (s->calm.again != 0 && sim_chance(&s->net, s->calm.again))
+		*again = 1 + (uint32_t)sim_roll(&s->net, 200);
+	return s->calm.hop_ms + (uint32_t)sim_roll(&s->net, s->calm.jitter_ms + 1);
+}
+
+static uint32_t disk(void *arg, uint32_t proc)
+{
+	struct sim *s = arg;
+	uint32_t slow = s->disks[proc].slow_ms;
+	return (uint32_t)sim_roll(&s->disk, 3) + (slow != 0 ? (uint32_t)sim_roll(&s->disk, slow + 1) : 0);
+}
+
+/* ---- the cluster */
+
+static struct w_options options(struct sim_dice *d)
+{
+	struct w_options o = w_defaults();
+	o.coordinators = sim_roll(d, 4) == 0 ? 5 : 3;
+	o.members = 2 + (uint32_t)sim_roll(d, 3);
+	o.durability = sim_roll(d, 3) == 0 ? DR_DURABILITY_ASYNC : DR_DURABILITY_SYNC;
+	o.set_max = 1 + (uint32_t)sim_roll(d, 2);
+	o.k = o.set_max == 2 ? 1 + (uint32_t)sim_roll(d, 2) : 1;
+	o.when_alone = sim_roll(d, 4) == 0 ? DR_ALONE_BLOCK : DR_ALONE_CONTINUE;
+	o.profile = sim_roll(d, 5) == 0 ? "default" : "metro";
+	o.cooldown_ms = (uint32_t)sim_roll(d, 2) * 5000;
+	o.restart_within_ms = (uint32_t)sim_roll(d, 2) * 3000;
+	o.alone_after_ms = 1000 + (uint32_t)sim_roll(d, 5) * 1000;
+	return o;
+}
+
+/* Every host's clock runs at its own pace, inside the bound that the spec promises; now and then outside. */
+static struct w_clock draw_clock(struct sim *s)
+{
+	uint64_t bound = s->w->spec.timing.drift_ppm;
+	int32_t ppm = (int32_t)sim_roll(&s->clock, 2 * bound + 1) - (int32_t)bound;
+	if (s->bad_clocks)
+		ppm *= 40;
+	return (struct w_clock){ .offset_ms = sim_roll(&s->clock, 1000000), .ppm = ppm };
+}
+
+static void set_clocks(struct sim *s)
+{
+	s->bad_clocks = sim_roll(&s->clock, 20) == 0;
+	for (uint32_t i = 0; i < s->w->coords; i++)
+		s->w->c[i].clock = draw_clock(s);
+	for (uint32_t i = 0; i < s->w->members; i++)
+		s->w->m[i].clock = draw_clock(s);
+	s->w->two_allowed = s->bad_clocks;
+}
+
+static void open_sim(struct sim *s, uint64_t seed)
+{
+	struct sim_dice d = sim_dice(seed, 0);
+	memset(s, 0, sizeof(*s));
+	the_sim = s;
+	s->seed = seed;
+	s->options = options(&d);
+	s->snapshot_threshold = 64u << sim_roll(&d, 4);
+	s->calm = (struct sim_calm){ .hop_ms = 1, .jitter_ms = 1 };
+	s->net = sim_dice(seed, 2);
+	s->disk = sim_dice(seed, 3);
+	s->raft = sim_dice(seed, 4);
+	s->clock = sim_dice(seed, 5);
+	s->w = w_new(&s->options, NULL);
+	set_clocks(s);
+	s->weather = (struct w_weather){ .hop = hop, .disk = disk, .arg = s };
+	s->w->weather = &s->weather;
+	sim_raft_open(s);
+}
+
+static void close_sim(struct sim *s)
+{
+	w_free(s->w);
+	sim_raft_close(s);
+	the_sim = NULL;
+}
+
+/* ---- coverage: fault x step of the open plan x role of whom it met */
+
+static const char *const role_names[SIM_ROLES] = { "primary or leader", "candidate", "other", "nobody" };
+
+size_t sim_coverage_size(void)
+{
+	return (size_t)sim_fault_kinds() * (STEP_IDLE + 1) * SIM_ROLES;
+}
+
+static uint32_t *cell(uint32_t *coverage, uint32_t kind, uint32_t step, uint32_t role)
+{
+	return &coverage[(kind * (STEP_IDLE + 1) + step) * SIM_ROLES + role];
+}
+
+static void cover(const struct sim *s, const struct sim_fault *f, uint32_t *coverage)
+{
+	const struct dr_service *v = w_repl(s->w);
+	uint32_t step = v != NULL && v->plan.id != 0 ? (uint32_t)v->plan.step[v->plan.at] : STEP_IDLE;
+	uint32_t role = 2;
+	switch (sim_fault_whom(f->kind)) {
+	case SIM_WHOM_ANY: role = 3; break;
+	case SIM_WHOM_COORD: role = s->w->leader == (int)f->a ? 0 : 2; break;
+	default:
+		if (v != NULL && v->holder == f->a)
+			role = 0;
+		else if (v != NULL && v->plan.id != 0 && v->plan.candidate == f->a)
+			role = 1;
+		break;
+	}
+	*cell(coverage, f->kind, step, role) += 1;
+}
+
+void sim_coverage_print(FILE *f, const uint32_t *coverage)
+{
+	uint32_t met = 0, all = 0;
+	(void)fprintf(f, "faults met at each step of the open plan (%s / %s / %s / %s)\n", role_names[0],
+		      role_names[1], role_names[2], role_names[3]);
+	for (uint32_t kind = 0; kind < sim_fault_kinds(); kind++) {
+		(void)fprintf(f, "%-13s", sim_fault_name(kind));
+		for (uint32_t step = 0; step <= STEP_IDLE; step++) {
+			uint32_t n[SIM_ROLES], sum = 0;
+			for (uint32_t r = 0; r < SIM_ROLES; r++)
+				sum += n[r] = *cell((uint32_t *)(uintptr_t)coverage, kind, step, r);
+			if (step != STEP_IDLE && dr_step_row((enum dr_step)step) == NULL)
+				continue;
+			all++;
+			met += sum != 0 ? 1u : 0u;
+			if (sum != 0)
+				(void)fprintf(f, " %s=%u/%u/%u/%u",
+					      step == STEP_IDLE ? "idle" : dr_step_name((enum dr_step)step), n[0],
+					      n[1], n[2], n[3]);
+		}
+		(void)fputc('\n', f);
+	}
+	(void)fprintf(f, "%u of %u pairs of fault and step were met\n", met, all);
+}
+
+/* ---- the run */
+
+static void hurt(struct sim *s, const struct sim_how *how)
+{
+	struct world *w = s->w;
+	uint64_t until = w->now + how->ms;
+	sim_faults_draw(s, w->now, how->ms);
+	sim_faults_begin(s);
+	for (uint32_t i = 0; i < s->faults && w->violations == 0; i++) {
+		const struct sim_fault *f = &s->fault[i];
+		char text[128];
+		w_run(w, f->at_ms - w->now);
+		if (w->violations != 0 || (how->left_out != NULL && how->left_out[i]))
+			continue;
+		sim_fault_text(s, f, text, sizeof(text));
+		w_say(w, "fault %u: %s", i, text);
+		if (how->coverage != NULL)
+			cover(s, f, how->coverage);
+		sim_fault_do(s, f);
+	}
+	if (w->violations == 0)
+		w_run(w, until - w->now);
+}
+
+/* What a person would do who looks at `status` now and then, and never accepts a loss under sync. */
+static void operator_looks(struct world *w)
+{
+	const struct dr_service *v = w_repl(w);
+	struct dr_request q = { .kind = DR_REQ_APPROVE };
+	if (v == NULL || w->leader < 0)
+		return;
+	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
+	if (v->paused) {
+		q.kind = DR_REQ_RESUME;
+	} else if (v->held_fenced && v->plan.id == 0) {
+		q.kind = DR_REQ_UNFENCE;
+	} else if (v->plan.id != 0 && v->plan.state == DR_PLAN_ASKING) {
+		q.plan = v->plan.id;
+		q.accept_loss = w->service.durability == DR_DURABILITY_ASYNC;
+	} else {
+		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+			if (v->rejoin[m].id != 0 && v->rejoin[m].state == DR_PLAN_ASKING)
+				q.plan = v->rejoin[m].id;
+		}
+		if (q.plan == 0)
+			return;
+	}
+	(void)w_request(w, &q);
+}
+
+static bool recovers(struct sim *s, char *why, size_t cap)
+{
+	struct world *w = s->w;
+	w_say(w, "everything is started and joined again");
+	sim_heal(s);
+	for (uint32_t i = 0; i < HEAL_S && w->violations == 0; i++) {
+		w_run(w, 1000);
+		if (i % OPERATOR_EVERY_S == OPERATOR_EVERY_S - 1)
+			operator_looks(w);
+		if (i > SETTLED_S && w_healthy(w, why, cap)) {
+			w_check_kept(w);
+			return w->violations == 0;
+		}
+	}
+	return false;
+}
+
+struct sim_result sim_run(uint64_t seed, const struct sim_how *how)
+{
+	static struct sim s;
+	struct sim_result r = { .seed = seed };
+	open_sim(&s, seed);
+	w_start(s.w);
+	if (!w_adopt(s.w)) {
+		(void)snprintf(r.why, sizeof(r.why), "not adopted");
+	} else {
+		const struct w_options *o = &s.options;
+		s.w->out = how->out;
+		w_say(s.w, "seed %llu: %s members=%u coordinators=%u k=%u set=%u when_alone=%s %s%s",
+		      (unsigned long long)seed, dr_durability_name(o->durability), o->members, o->coordinators, o->k,
+		      o->set_max, dr_when_alone_name(o->when_alone), o->profile,
+		      s.bad_clocks ? ", clocks outside their bound" : "");
+		hurt(&s, how);
+		r.fine = s.w->violations == 0 && recovers(&s, r.why, sizeof(r.why));
+	}
+	if (s.w->violations != 0)
+		(void)snprintf(r.why, sizeof(r.why), "%s", s.w->first_violation);
+	r.violations = s.w->violations;
+	r.faults = s.faults;
+	r.virtual_ms = s.w->now;
+	close_sim(&s);
+	return r;
+}

@@ -1,0 +1,115 @@
+/* sim.h -- what the files of the simulator share: a world (tests/world) whose log is libraft's, and all that can
+ * go wrong around it.  One seed decides everything; times are true milliseconds unless a name says otherwise. */
+#ifndef DR_TESTS_SIM_SIM_H
+#define DR_TESTS_SIM_SIM_H
+
+#include "tests/sim/disk.h"
+#include "tests/world/world.h"
+
+/* ---- dice.c: every stream of chance by itself, so that leaving out a fault leaves the others as they were */
+struct sim_dice {
+	uint64_t state;
+};
+struct sim_dice sim_dice(uint64_t seed, uint64_t stream);
+uint64_t sim_roll(struct sim_dice *d, uint64_t sides); /* 0 .. sides - 1 */
+bool sim_chance(struct sim_dice *d, uint32_t per_mille);
+
+/* ---- raft.c */
+struct sim_raft;
+
+/* What a disk does beyond being fast; of one coordinator or member. */
+struct sim_disk_weather {
+	uint32_t slow_ms;    /* a write takes up to so much longer */
+	bool full;           /* writes wait */
+	bool eio;            /* the next write fails */
+};
+
+struct sim_calm {
+	uint32_t hop_ms, jitter_ms;      /* one way, between sites */
+	uint32_t lose, again, reorder;   /* per mille of the messages */
+};
+
+struct sim;
+void sim_raft_open(struct sim *s);
+void sim_raft_close(struct sim *s);
+/* A running coordinator gives leadership away; nothing happens when it doesn't lead. */
+void sim_raft_transfer(struct sim *s, uint32_t c);
+uint64_t sim_raft_term(const struct sim *s, uint32_t c);
+
+/* ---- faults.c */
+enum { SIM_FAULTS_MAX = 256 };
+struct sim_fault {
+	uint64_t at_ms;
+	uint32_t kind;     /* row of faults.def */
+	uint32_t a, b;     /* whom: meaning depends on the kind */
+	uint64_t ms;       /* how long */
+};
+const char *sim_fault_name(uint32_t kind);
+uint32_t sim_fault_kinds(void);
+enum sim_whom { SIM_WHOM_ANY, SIM_WHOM_COORD, SIM_WHOM_MEMBER, SIM_WHOM_SITE };
+enum sim_whom sim_fault_whom(uint32_t kind);
+void sim_fault_text(const struct sim *s, const struct sim_fault *f, char *out, size_t cap);
+/* Draw the faults of `ms` of virtual time; from then on what lasts is ended in time. */
+void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms);
+void sim_faults_begin(struct sim *s);
+void sim_fault_do(struct sim *s, const struct sim_fault *f);
+/* Everything ends now: what is down is started, what is cut is joined. */
+void sim_heal(struct sim *s);
+
+/* When what lasts ends; 0: it is not there. */
+struct sim_until {
+	uint64_t cut[W_SITES_MAX][W_SITES_MAX], storm;
+	uint64_t node[W_MEMBERS_MAX], guard[W_MEMBERS_MAX], hang[W_MEMBERS_MAX], hold[W_MEMBERS_MAX];
+	uint64_t lie[W_MEMBERS_MAX], mute[W_MEMBERS_MAX];
+	uint64_t slow[W_PROCS], full[W_PROCS];
+};
+
+struct sim {
+	struct world *w;
+	uint64_t seed;
+	struct w_options options;
+	struct sim_dice net, disk, raft, clock;
+	struct sim_calm calm;
+	struct w_weather weather;
+	struct sim_disk_weather disks[W_PROCS + 1];
+	uint32_t snapshot_threshold;
+	struct sim_raft *node[W_COORDS_MAX];
+	struct sim_until until;
+	uint64_t down_until[W_COORDS_MAX]; /* a coordinator that ended by itself is started again then */
+	uint32_t faults;
+	struct sim_fault fault[SIM_FAULTS_MAX];
+	bool bad_clocks; /* drift outside the bound: two may acknowledge, nothing may be lost under sync */
+};
+
+/* ---- run.c: one seed from its beginning to its verdict */
+struct sim_result {
+	uint64_t seed;
+	bool fine;
+	uint32_t violations, faults;
+	uint64_t virtual_ms;
+	char why[256];
+};
+struct sim_how {
+	uint64_t ms;            /* of faults */
+	FILE *out;              /* the transcript; NULL: none */
+	const bool *left_out;   /* SIM_FAULTS_MAX faults that are not done; NULL: none */
+	uint32_t *coverage;     /* sim_coverage_size() counts, added to; NULL: not wanted */
+};
+struct sim_result sim_run(uint64_t seed, const struct sim_how *how);
+/* Which fault met which step, in which role. */
+enum { SIM_ROLES = 4 };
+size_t sim_coverage_size(void);
+void sim_coverage_print(FILE *f, const uint32_t *coverage);
+
+/* ---- mutants.c */
+struct sim_mutant {
+	const char *name, *rule, *what;
+};
+uint32_t sim_mutants(void);
+const struct sim_mutant *sim_mutant(uint32_t i);
+void sim_mutant_switch(uint32_t i);
+
+/* The simulation that owns w. */
+struct sim *sim_of(const struct world *w);
+
+#endif
