@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "../unit/raft_lab.h"
+#include "temp.h"
 
 enum { COUNT = 5000, WAIT_MS = 120000 };
 
@@ -27,9 +28,12 @@ static int rising(const void *a, const void *b)
 static double disk_us(void)
 {
 	static double us[1000];
-	char path[] = "/tmp/raftnode-disk-XXXXXX";
 	static uint8_t block[4096];
-	int fd = mkstemp(path);
+	char path[80];
+	int fd;
+
+	temp_template(path, sizeof path, "raftnode-disk");
+	fd = mkstemp(path);
 
 	for (unsigned i = 0; i < 1000; i++)
 		assert_int_equal(pwrite(fd, block, sizeof block, (off_t)i * 4096), sizeof block);

@@ -25,6 +25,7 @@
 
 #include "base/parse.h"
 #include "sys/clock.h"
+#include "temp.h"
 
 uint64_t rig_now_ms(void)
 {
@@ -48,7 +49,7 @@ void rig_dir_make(struct rig_dir *d, const char *user)
 {
 	uid_t uid;
 	gid_t gid;
-	(void)dr_copy_text(d->path, sizeof(d->path), "/tmp/drcoord-contract-XXXXXX");
+	temp_template(d->path, sizeof(d->path), "drcoord-contract");
 	assert_non_null(mkdtemp(d->path));
 	if (other_user(user, &uid, &gid))
 		assert_int_equal(chown(d->path, uid, gid), 0);

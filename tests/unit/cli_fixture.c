@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "proto/frames.h"
+#include "temp.h"
 
 struct world w;
 
@@ -312,7 +313,7 @@ int before_all(void **state)
 	assert_int_equal(uv_loop_init(&w.loop), 0);
 	dr_buf_init(&w.out, 1 << 20);
 	dr_buf_init(&w.err, 1 << 20);
-	(void)dr_copy_text(w.dir, sizeof(w.dir), "/tmp/test-cli-XXXXXX");
+	temp_template(w.dir, sizeof(w.dir), "test-cli");
 	assert_non_null(mkdtemp(w.dir));
 	(void)snprintf(pki, sizeof(pki), "%s/pki", w.dir);
 	assert_int_equal(dr_pki_init(pki, "demo", 1, &e), DR_OK);

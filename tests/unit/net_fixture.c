@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "temp.h"
+
 static void on_guard(uv_timer_t *t)
 {
 	struct world *w = t->data;
@@ -82,7 +84,7 @@ void world_open(struct world *w)
 	assert_int_equal(uv_loop_init(&w->loop), 0);
 	assert_int_equal(uv_timer_init(&w->loop, &w->guard), 0);
 	w->guard.data = w;
-	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/drcoord-net-XXXXXX");
+	temp_template(w->dir, sizeof(w->dir), "drcoord-net");
 	assert_non_null(mkdtemp(w->dir));
 	if (dr_pki_init(w->dir, "demo", 100, &e) != DR_OK)
 		fail_msg("%s", e.msg);

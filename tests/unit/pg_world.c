@@ -18,6 +18,7 @@
 
 #include "agent/shell/pg_files.h"
 #include "base/parse.h"
+#include "temp.h"
 
 void pg_world_turn(struct pg_world *w)
 {
@@ -46,7 +47,7 @@ void pg_world_open(struct pg_world *w)
 		(void)dr_copy_text(w->os_user, sizeof(w->os_user), "postgres");
 		assert_int_equal(dr_os_user_find("postgres", &w->user, NULL), DR_OK);
 	}
-	(void)snprintf(w->folder, sizeof(w->folder), "/tmp/guard-pg-XXXXXX");
+	temp_template(w->folder, sizeof(w->folder), "guard-pg");
 	assert_non_null(mkdtemp(w->folder));
 	if (geteuid() == 0)
 		assert_int_equal(chown(w->folder, w->user.uid, w->user.gid), 0);

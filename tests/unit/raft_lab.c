@@ -17,6 +17,7 @@
 
 #include "net/tls.h"
 #include "raft/node.h"
+#include "temp.h"
 
 static int64_t now_ms(void)
 {
@@ -71,9 +72,10 @@ void lab_open(struct lab *l, unsigned n, const char *election_ms, const char *th
 	static char certs[140];
 	struct dr_error e;
 
-	char dir[] = "/tmp/raftnode-XXXXXX";
+	char dir[80];
 
 	*l = (struct lab){ .n = n, .certs = "-", .election_ms = election_ms, .threshold = threshold };
+	temp_template(dir, sizeof dir, "raftnode");
 	assert_non_null(mkdtemp(dir));
 	own_host(l);
 	(void)snprintf(l->dir, sizeof l->dir, "%s", dir);

@@ -15,13 +15,14 @@
 #include "agent/shell/pg_files.h"
 #include "agent/shell/pg_wal.h"
 #include "sys/file.h"
+#include "temp.h"
 
 static char folder[64];
 
 static int set_up(void **state)
 {
 	(void)state;
-	(void)snprintf(folder, sizeof(folder), "/tmp/guard-files-XXXXXX");
+	temp_template(folder, sizeof(folder), "guard-files");
 	return mkdtemp(folder) != NULL ? 0 : -1;
 }
 

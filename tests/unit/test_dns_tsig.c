@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "adapters/dns_rfc2136/tsig.h"
+#include "temp.h"
 
 #define SECRET "Ll6M4zt1qJCV1gWICWcUoZ/GRGi6fE16LehChueOk84="
 #define CLAUSE(name, algorithm)                                                                              \
@@ -84,7 +85,8 @@ static void a_key_file_is_named_in_errors(void **state)
 	(void)state;
 	struct dr_tsig_key k;
 	struct dr_error e;
-	char file[] = "/tmp/dns-tsig-XXXXXX";
+	char file[80];
+	temp_template(file, sizeof(file), "dns-tsig");
 	int fd = mkstemp(file);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, SECRET "\n", sizeof(SECRET)), sizeof(SECRET));

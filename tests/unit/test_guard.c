@@ -19,6 +19,7 @@
 #include "sys/cgroup.h"
 #include "sys/clock.h"
 #include "sys/file.h"
+#include "temp.h"
 
 #define MS 1000000ull
 
@@ -116,7 +117,7 @@ static int set_up(void **state)
 	struct world *w = &world;
 	char data[128];
 	memset(w, 0, sizeof(*w));
-	(void)snprintf(w->folder, sizeof(w->folder), "/tmp/guard-test-XXXXXX");
+	temp_template(w->folder, sizeof(w->folder), "guard-test");
 	if (mkdtemp(w->folder) == NULL)
 		return -1;
 	(void)snprintf(data, sizeof(data), "%.63s/data", w->folder);

@@ -19,13 +19,14 @@
 #include "raft/slot.h"
 #include "raft/snap.h"
 #include "raft/storage.h"
+#include "temp.h"
 
 static char dir[64], guard_path[96];
 
 static int setup(void **state)
 {
 	(void)state;
-	(void)snprintf(dir, sizeof dir, "/tmp/raftnode-parts-XXXXXX");
+	temp_template(dir, sizeof dir, "raftnode-parts");
 	if (mkdtemp(dir) == NULL)
 		return -1;
 	(void)snprintf(guard_path, sizeof guard_path, "%s/guard", dir);
