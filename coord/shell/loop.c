@@ -4,6 +4,7 @@
 #include "coord/shell/coord.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "coord/shell/disk.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
@@ -177,6 +178,7 @@ static void on_beat(uv_timer_t *t)
 	say_again(c);
 	dr_nodes_note_stored(c);
 	dr_yield_beat(c);
+	dr_disk_beat(c->conf.data_dir, now);
 	dr_recover_beat(c);
 	dr_clients_stream(c);
 	struct dr_core_event ev = { .kind = DR_EV_TICK };
