@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "model/cmd.h"
+#include "model/event.h"
 #include "model/report.h"
 
 struct dr_greet {
@@ -69,7 +70,7 @@ struct dr_client_response {
 	enum dr_err code;
 	char message[DR_ERROR_MSG_MAX];
 	char word[48];
-	char override[256];
+	char override[DR_REASON_TEXT_MAX];
 	char *json;
 	struct dr_name leader;
 	struct dr_address leader_at;

@@ -45,6 +45,7 @@ enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_m
 
 /* Whether a pause is in force: one with an end is over by itself. */
 bool dr_is_paused(const struct dr_service *s, uint64_t wall_ms);
+uint64_t dr_pause_left_ms(const struct dr_service *s, uint64_t wall_ms); /* 0: not paused, or without an end */
 
 /* Why an automatic failover would not start now (NONE: it would). */
 enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64_t *a);

@@ -129,6 +129,20 @@ enum dr_reason dr_incident(const struct dr_think *t, uint64_t *a)
 	}
 }
 
+unsigned dr_others(const struct dr_think *t, unsigned *heard)
+{
+	dr_member_ix primary = t->s->holder != DR_MEMBER_NONE ? t->s->holder : t->s->last_holder;
+	unsigned n = 0;
+	*heard = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (t->s->spec.member[m].name.s[0] == '\0' || m == primary)
+			continue;
+		n++;
+		*heard += dr_heard(t, m) ? 1u : 0u;
+	}
+	return n;
+}
+
 static bool same_address(const struct dr_address *x, const struct dr_address *y)
 {
 	return x->port == y->port && strcmp(x->host, y->host) == 0;
@@ -148,6 +162,11 @@ bool dr_is_paused(const struct dr_service *s, uint64_t wall_ms)
 	return s->paused && (s->pause_until_wall_ms == 0 || wall_ms < s->pause_until_wall_ms);
 }
 
+uint64_t dr_pause_left_ms(const struct dr_service *s, uint64_t wall_ms)
+{
+	return dr_is_paused(s, wall_ms) && s->pause_until_wall_ms != 0 ? s->pause_until_wall_ms - wall_ms : 0;
+}
+
 enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64_t *a)
 {
 	const struct dr_service *s = &c->repl.service[service];
@@ -158,8 +177,10 @@ enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64
 		return DR_REASON_NOT_MANAGED;
 	if (s->held_fenced)
 		return DR_REASON_NO_PRIMARY;
-	if (dr_is_paused(s, c->view.wall_ms))
+	if (dr_is_paused(s, c->view.wall_ms)) {
+		*a = dr_pause_left_ms(s, c->view.wall_ms);
 		return DR_REASON_PAUSED;
+	}
 	uint64_t over = s->last_failover_wall_ms + s->spec.cooldown_ms;
 	/* A stamp from a clock that was far ahead blocks nothing. */
 	bool sane = s->last_failover_wall_ms <= c->view.wall_ms + s->spec.cooldown_ms;
@@ -181,10 +202,15 @@ enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_m
 		return DR_REASON_NOT_PROMOTABLE;
 	if (m == s->holder)
 		return DR_REASON_IS_PRIMARY;
-	if (dr_heard_age(c, service, m) > c->repl.timing.detect_after_ms)
+	uint64_t age = dr_heard_age(c, service, m);
+	if (age > c->repl.timing.detect_after_ms) {
+		*a = age != UINT64_MAX ? age : 0;
 		return DR_REASON_NOT_REACHABLE;
-	if (s->member[m].joined_epoch != s->epoch && s->member[m].frozen_epoch != s->epoch)
-		return DR_REASON_NOT_FOLLOWING;
+	}
+	if (s->member[m].joined_epoch != s->epoch && s->member[m].frozen_epoch != s->epoch) {
+		*a = s->epoch;
+		return DR_REASON_NOT_JOINED;
+	}
 	uint64_t primary = c->view.service[service].primary_position;
 	uint64_t lag = primary > mv->report.received ? primary - mv->report.received : 0;
 	if (s->spec.durability == DR_DURABILITY_ASYNC && lag > s->spec.rpo_bytes) {

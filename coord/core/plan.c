@@ -112,13 +112,15 @@ void dr_member_orders_think(struct dr_think *t)
 	}
 }
 
-static void end_step(struct dr_think *t, const struct dr_plan *p, bool done, enum dr_reason reason)
+static void end_step(struct dr_think *t, const struct dr_plan *p, enum dr_reason skipped, uint64_t a, uint64_t b)
 {
 	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_STEP_END);
 	cmd.plan = p->id;
 	cmd.step = p->at;
-	cmd.flag = done;
-	cmd.reason = reason;
+	cmd.flag = skipped == DR_REASON_NONE;
+	cmd.reason = skipped;
+	cmd.a = a;
+	cmd.b = b;
 	if (p->step[p->at] == DR_STEP_FINAL_POSITION) {
 		/* The planned switch's holder: its set is chosen with what is known now. */
 		struct dr_sync next = dr_sync_of_new(t, p->candidate);
@@ -139,12 +141,13 @@ static void ask(struct dr_think *t, const struct dr_plan *p, enum dr_reason reas
 	(void)dr_propose(t, &cmd);
 }
 
-static void close_failed(struct dr_think *t, const struct dr_plan *p, enum dr_reason reason, uint64_t a)
+static void close_failed(struct dr_think *t, const struct dr_plan *p, enum dr_reason reason, uint64_t a, uint64_t b)
 {
 	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_PLAN_CLOSE);
 	cmd.plan = p->id;
 	cmd.reason = reason;
 	cmd.a = a;
+	cmd.b = b;
 	(void)dr_propose(t, &cmd);
 }
 
@@ -161,10 +164,10 @@ static void stuck(struct dr_think *t, const struct dr_plan *p, enum dr_reason re
 		then = DR_STUCK_ABORT;
 	switch (then) {
 	case DR_STUCK_ABORT:
-		close_failed(t, p, reason, a);
+		close_failed(t, p, reason, a, b);
 		break;
 	case DR_STUCK_SKIP:
-		end_step(t, p, false, reason);
+		end_step(t, p, reason, a, b);
 		break;
 	default:
 		ask(t, p, reason, a, b);
@@ -187,7 +190,7 @@ static bool holder_died(struct dr_think *t, const struct dr_plan *p)
 		return false;
 	if (why == DR_REASON_NONE)
 		return false;
-	close_failed(t, p, why, a);
+	close_failed(t, p, why, a, 0);
 	return true;
 }
 
@@ -222,7 +225,7 @@ bool dr_plan_think(struct dr_think *t)
 	if (t->proposed || holder_died(t, p))
 		return true;
 	if (answered_itself(t, p)) {
-		end_step(t, p, true, DR_REASON_NONE);
+		end_step(t, p, DR_REASON_NONE, 0, 0);
 		return true;
 	}
 	if (waits_for_approval(t, p))
@@ -231,7 +234,7 @@ bool dr_plan_think(struct dr_think *t)
 	const struct dr_step_row *row = dr_step_row(p->step[p->at]);
 	uint64_t limit = row != NULL ? row->limit_ms : 10000;
 	if (o.verdict == DR_STEP_HOLDS)
-		end_step(t, p, true, DR_REASON_NONE);
+		end_step(t, p, DR_REASON_NONE, 0, 0);
 	else if (o.verdict == DR_STEP_STUCK)
 		stuck(t, p, o.reason, o.a, o.b);
 	else if (o.verdict == DR_STEP_WAITS && dr_step_age(t) >= limit)

@@ -23,7 +23,7 @@ static struct refusal may_open(const struct dr_think *t, bool force)
 	if (t->s->plan.id != 0)
 		return because(DR_REASON_PLAN_IS_OPEN, t->s->plan.id, 0);
 	if (dr_is_paused(t->s, t->c->view.wall_ms) && !force)
-		return because(DR_REASON_PAUSED, 0, 0);
+		return because(DR_REASON_PAUSED, dr_pause_left_ms(t->s, t->c->view.wall_ms), 0);
 	return fine;
 }
 
@@ -46,7 +46,9 @@ static struct refusal may_open_for(const struct dr_think *t, const struct dr_req
 /* Somebody could take over: the named member, or any. */
 static struct refusal has_candidate(const struct dr_think *t, dr_member_ix wanted)
 {
-	struct refusal last = because(DR_REASON_NO_CANDIDATE, 0, 0);
+	unsigned heard;
+	unsigned others = dr_others(t, &heard);
+	struct refusal last = because(DR_REASON_NO_CANDIDATE, others, heard);
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		uint64_t a = 0;
 		if (t->s->spec.member[m].name.s[0] == '\0' || (wanted != DR_MEMBER_NONE && m != wanted))
@@ -71,6 +73,17 @@ static void open_plan(struct dr_think *t, const struct dr_request *q, enum dr_pl
 	cmd->flag2 = kind == DR_PLAN_FAILOVER && q->assert_fenced;
 }
 
+/* Nothing that was seen makes a failover right: either all is well, or too little was seen. */
+static struct refusal not_ill(const struct dr_think *t)
+{
+	uint64_t silent = 0;
+	uint64_t age = dr_heard_age(t->c, t->ix, t->s->holder);
+	uint64_t leading = t->c->view.now_ms - t->c->view.led_since_ms;
+	if (dr_core_verdict(t->c, t->ix, t->s->holder, &silent) == DR_VERDICT_OK)
+		return because(DR_REASON_PRIMARY_HEALTHY, age, 0);
+	return because(DR_REASON_PRIMARY_IN_DOUBT, age != UINT64_MAX ? age : leading, t->c->repl.timing.detect_after_ms);
+}
+
 static struct refusal ask_failover(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
 	dr_member_ix m;
@@ -81,7 +94,7 @@ static struct refusal ask_failover(struct dr_think *t, const struct dr_request *
 	bool ill = dr_incident(t, &a) != DR_REASON_NONE;
 	/* That a healthy primary is fenced nobody can vouch for: it is stopped, and that is the proof. */
 	if (!ill && (!q->force || q->assert_fenced))
-		return because(DR_REASON_PRIMARY_HEALTHY, 0, 0);
+		return not_ill(t);
 	no = has_candidate(t, m);
 	if (no.reason != DR_REASON_NONE && !q->force)
 		return no;
@@ -125,7 +138,7 @@ static struct refusal ask_unfence(struct dr_think *t, const struct dr_request *q
 	if (no.reason != DR_REASON_NONE)
 		return no;
 	if (t->s->holder != DR_MEMBER_NONE)
-		return because(DR_REASON_PRIMARY_HEALTHY, 0, 0);
+		return because(DR_REASON_NOT_FENCED, t->s->epoch, 0);
 	open_plan(t, q, DR_PLAN_FAILOVER, m != DR_MEMBER_NONE ? m : t->s->last_holder, cmd);
 	return fine;
 }

@@ -56,7 +56,8 @@ static struct dr_step_outcome step_PREPARE(struct dr_think *t, const struct dr_p
 static struct dr_step_outcome step_DECLARE(struct dr_think *t, const struct dr_plan *p)
 {
 	if (p->kind == DR_PLAN_FAILOVER && is_well_again(t, p))
-		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_PRIMARY_HEALTHY, 0, 0 };
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_PRIMARY_HEALTHY,
+						 dr_heard_age(t->c, t->ix, t->s->holder), 0 };
 	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_DECLARE);
 	cmd.plan = p->id;
 	cmd.step = p->at;
@@ -152,6 +153,13 @@ static bool to_be_frozen(const struct dr_think *t, const struct dr_plan *p, dr_m
 	return m != p->old || m == p->wanted || !others_do;
 }
 
+static struct dr_step_outcome no_candidate(const struct dr_think *t)
+{
+	unsigned heard;
+	unsigned others = dr_others(t, &heard);
+	return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_NO_CANDIDATE, others, heard };
+}
+
 static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_plan *p)
 {
 	uint64_t have = 0;
@@ -183,7 +191,7 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 	enum dr_reason why = need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE;
 	if (why == DR_REASON_NO_CANDIDATE && have_any(t))
 		why = DR_REASON_NO_STANDBY_LEFT; /* frozen ones there are, but of an older primary's history */
-	return (struct dr_step_outcome){ DR_STEP_WAITS, why, have, need };
+	return why == DR_REASON_NO_CANDIDATE ? no_candidate(t) : (struct dr_step_outcome){ DR_STEP_WAITS, why, have, need };
 }
 
 static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_plan *p)
@@ -192,7 +200,7 @@ static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_pl
 	bool planned = p->kind == DR_PLAN_SWITCHOVER;
 	bool found = planned ? dr_choose_switchover(t, p, &choice) : dr_choose_failover(t, p, &choice);
 	if (!found)
-		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_NO_CANDIDATE, 0, 0 };
+		return no_candidate(t);
 	const struct dr_service *s = t->s;
 	uint64_t position = planned ? 0 : s->member[choice.candidate].frozen_position;
 	uint64_t known = t->v->primary_position;

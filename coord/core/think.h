@@ -30,6 +30,7 @@ void dr_wake_at(struct dr_decision *out, uint64_t at_ms);
 void dr_note_forgotten(struct dr_core *c, uint32_t ix, dr_member_ix m);
 bool dr_heard(const struct dr_think *t, dr_member_ix m);        /* its agent reported here lately */
 uint64_t dr_heard_age(const struct dr_core *c, uint32_t ix, dr_member_ix m);
+unsigned dr_others(const struct dr_think *t, unsigned *heard);  /* members that are not the (last) primary */
 bool dr_follows(const struct dr_think *t, dr_member_ix m);      /* its report says: standby of the holder */
 enum dr_reason dr_incident(const struct dr_think *t, uint64_t *a); /* what is wrong with the holder */
 

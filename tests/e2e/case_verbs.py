@@ -41,6 +41,12 @@ def overridable(error, *parts):
         expect(part in error.get("override", ""), f"\"{part}\" as the way round", error)
 
 
+def number_in(error, pattern):
+    """The number that a refusal's message names; -1 when it names none."""
+    found = re.search(pattern, error["message"])
+    return int(found[1]) if found else -1
+
+
 def plan(stand):
     """The plan that is open for the service; empty without one."""
     return stand.cluster.service().get("plan") or {}
@@ -111,10 +117,12 @@ def verbs_refused(scenes):
     members[2]["priority"] = 0
     stand.adopt(members=members)
     stand.start_writers()
-    overridable(no(stand, REFUSED, "primary_healthy", "failover", SERVICE), "switchover", "failover --force")
+    healthy = no(stand, REFUSED, "primary_healthy", "failover", SERVICE)
+    overridable(healthy, "switchover", "failover --force", "connections break")
+    expect(0 <= number_in(healthy, r"heard (\d+) ms ago") <= 3000, "when it was heard", healthy)
     overridable(no(stand, REFUSED, "not_promotable", "switchover", SERVICE, "--to", "pg-c"), "priority")
-    no(stand, REFUSED, "is_primary", "switchover", SERVICE, "--to", "pg-a")
-    no(stand, REFUSED, "primary_healthy", "unfence", SERVICE)
+    overridable(no(stand, REFUSED, "is_primary", "switchover", SERVICE, "--to", "pg-a"), "failover --to", "new epoch")
+    no(stand, REFUSED, "not_fenced", "unfence", SERVICE)
     no(stand, REFUSED, "already_managed", "service", "adopt", SERVICE)
     no(stand, NOT_FOUND, "no_such_member", "switchover", SERVICE, "--to", "pg-x")
     no(stand, NOT_FOUND, "no_such_service", "fence", "nothing")
@@ -125,11 +133,18 @@ def verbs_refused(scenes):
     no(stand, USAGE, None, "pause", SERVICE, "--for", "soon")
     no(stand, UNREACHABLE, None, "--endpoints", "10.1.0.10:1", "--timeout", "1s", "status", reason=())
     tell(stand, "pause", SERVICE)
-    overridable(no(stand, REFUSED, "paused", "switchover", SERVICE), "resume")
+    paused = no(stand, REFUSED, "paused", "switchover", SERVICE)
+    overridable(paused, "resume", "--force")
+    expect(3500000 < number_in(paused, r"another (\d+) ms") <= 3600000, "how long the pause lasts", paused)
     tell(stand, "resume", SERVICE)
     kill_node(stand, B)
     eventually(stand, "pg-b to be lost", lambda: state_of(stand, B) == "lost")
-    no(stand, REFUSED, "not_reachable", "switchover", SERVICE, "--to", "pg-b")
+    silent = no(stand, REFUSED, "not_reachable", "switchover", SERVICE, "--to", "pg-b")
+    overridable(silent, "failover --to MEMBER --force", "another one is promoted")
+    expect(number_in(silent, r"last (\d+) ms ago") >= 500, "since when it is not heard", silent)
+    none = no(stand, REFUSED, "no_candidate", "switchover", SERVICE)
+    expect("none of 2 other member(s)" in none["message"] and "1 of them" in none["message"], "the counts", none)
+    overridable(none, "failover --force", "nobody takes writes")
     stand.cluster.start_guard(B)
     all_joined(stand)
     expect(stand.cluster.service()["epoch"] == 1, "nothing to have moved", stand.cluster.service())

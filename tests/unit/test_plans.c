@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "model/cmd.h"
+#include "model/event.h"
 #include "model/plan.h"
 
 struct listed {
@@ -83,6 +84,24 @@ static void test_unique(void **state)
 	unique(events, COUNT(events), DR_EVENT_KIND_MAX);
 	unique(commands, COUNT(commands), DR_CMD_KIND_MAX);
 	unique(plans, COUNT(plans), DR_PLAN_KIND_MAX);
+}
+
+/* A refusal is sent whole: rule with its values, and the verb that would go on with what it costs. */
+static void test_reasons_fit(void **state)
+{
+	char text[512];
+	(void)state;
+	for (size_t i = 0; i < COUNT(reasons); i++) {
+		enum dr_reason r = (enum dr_reason)reasons[i].id;
+		const char *override = dr_reason_override(r);
+		dr_reason_format(text, sizeof(text), dr_reason_text(r), UINT64_MAX, UINT64_MAX);
+		assert_in_range(strlen(text), 1, DR_REASON_TEXT_MAX - 1);
+		dr_reason_format(text, sizeof(text), override, UINT64_MAX, UINT64_MAX);
+		assert_in_range(strlen(text), 0, DR_REASON_TEXT_MAX - 1);
+		bool tells_cost = strpbrk(override, ":;") != NULL || strstr(override, " stops ") != NULL;
+		if (strstr(override, "`drcoordctl ") != NULL && !tells_cost)
+			fail_msg("%s: what does \"%s\" cost?", reasons[i].word, override);
+	}
 }
 
 static void test_one_bar_or_none(void **state)
@@ -268,6 +287,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unique),
+		cmocka_unit_test(test_reasons_fit),
 		cmocka_unit_test(test_one_bar_or_none),
 		cmocka_unit_test(test_steps_known_and_once),
 		cmocka_unit_test(test_undo),
