@@ -91,6 +91,11 @@ def tree_with(folder, name, text):
     for doc in ("design.md", "stack.md", "tables.md"):  # which the checks themselves name
         os.makedirs(os.path.join(folder, "docs"), exist_ok=True)
         shutil.copy(os.path.join(TOP, "docs", doc), os.path.join(folder, "docs", doc))
+    # Those name decisions in their turn; which ones there are, and what they say, is not looked at here.
+    for decision in os.listdir(os.path.join(TOP, "docs", "decisions")):
+        os.makedirs(os.path.join(folder, "docs", "decisions"), exist_ok=True)
+        with open(os.path.join(folder, "docs", "decisions", decision), "w", encoding="ascii") as f:
+            f.write("# A decision\n")
     with open(os.path.join(folder, "tools/tidy.ratchet"), "w", encoding="ascii") as f:
         f.write("# none\n")
     files = {"adapters/adapters.def": (HEAD % "adapters.def"), "base/errors.def": (HEAD % "errors.def")}
