@@ -3,7 +3,7 @@
  *   main.c     arguments, configuration, loop, signals
  *   coords.c   connections to the coordinators: who leads, reports to all, orders from the leader
  *   member.c   one local server: core, guard slot, supervisor, probes; carries decisions out
- *   ops.c      orders as sequences of stages (the table is there)
+ *   ops.c      orders as sequences of stages; stages.c has the table
  *   upkeep.c   what is done between orders
  *   journal_codec.c  the journal's bytes
  *
@@ -37,14 +37,12 @@ struct dr_coord_link {
 	uv_timer_t retry;
 };
 
-enum { DR_OP_STAGES_MAX = 8 };
-
 /* The order that is being carried out. */
 struct dr_member_op {
 	bool running;
 	uint64_t number;         /* of the order: what comes back for another one is dropped */
 	struct dr_order order;
-	const uint8_t *stages;   /* of ops.c's table */
+	const uint8_t *stages;   /* of the order: stages.h */
 	uint32_t at;
 	uint64_t until_ms;       /* the whole op's deadline */
 	struct dr_order_result result;

@@ -1,4 +1,4 @@
-/* ops.c -- orders carried out as sequences of stages, from one table.
+/* ops.c -- orders carried out as sequences of stages, from the table in stages.c.
  *
  * Each stage brings a state about or finds it there, so that a sequence may be begun again from its start at
  * any time: after a crash, on a repeated order, by another try.  A stage that waits is polled; the whole has the
@@ -9,41 +9,10 @@
 #include "agent/shell/agent.h"
 #include "agent/shell/pg_final.h"
 #include "agent/shell/pg_files.h"
+#include "agent/shell/stages.h"
 #include "base/parse.h"
 #include "sys/clock.h"
 #include "sys/log.h"
-
-enum stage {
-	END = 0,
-	STOP,         /* nobody of the server is left, standby.signal is there */
-	FINAL,        /* a clean stop's position is known */
-	FOUND,        /* a server that was running before we came is in our cgroup, if there is one */
-	ALONE,        /* a stopped server would come up receiving from nobody */
-	TARGETED,     /* a stopped server would come up receiving from the target */
-	UP,           /* it runs and answers */
-	AD_FROZEN, AD_FOLLOWING, AD_WRITABLE, AD_SYNC_SET, AD_CHECKPOINTED,
-	REACHED,      /* has the order's position */
-	COMPARED,     /* the comparison with the target is known */
-	SAVED,
-	REWOUND,      /* or cloned */
-	TAKEN,        /* a running server is in our cgroup */
-	STAGE_COUNT
-};
-
-static const uint8_t sequence[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
-	[DR_ORDER_ADOPTED] = { TAKEN },
-	[DR_ORDER_FENCED] = { STOP, FINAL },
-	[DR_ORDER_FROZEN] = { FOUND, ALONE, UP, AD_FROZEN },
-	[DR_ORDER_CAUGHT_UP] = { FOUND, TARGETED, UP, AD_FOLLOWING, REACHED, AD_FROZEN },
-	[DR_ORDER_WRITABLE] = { FOUND, ALONE, UP, AD_WRITABLE },
-	[DR_ORDER_FOLLOWING] = { FOUND, TARGETED, UP, AD_FOLLOWING },
-	[DR_ORDER_SYNC_SET] = { AD_SYNC_SET },
-	[DR_ORDER_COMPARED] = { STOP, COMPARED },
-	[DR_ORDER_SALVAGED] = { STOP, COMPARED, SAVED },
-	[DR_ORDER_REWOUND] = { STOP, COMPARED, REWOUND },
-	[DR_ORDER_RELEASED] = { END },
-	[DR_ORDER_PREPARED] = { AD_CHECKPOINTED },
-};
 
 enum { POLL_MS = 20, STOP_FAST_MS = 10000, STOP_IMMEDIATE_MS = 2000, START_AGAIN_MS = 2000 };
 
@@ -104,7 +73,7 @@ static void stage_stopped(struct dr_supervisor *s, bool proved, const struct dr_
 	m->op.stop_waits = false;
 	if (!m->op.running)
 		return;
-	if ((enum stage)m->op.stages[m->op.at] != STOP) {
+	if ((enum dr_stage)m->op.stages[m->op.at] != DR_STAGE_STOP) {
 		run_stage(m); /* asked for by an order before this one */
 		return;
 	}
@@ -407,25 +376,26 @@ static void run_stage(struct dr_member *m)
 		finish(m, DR_OUTCOME_FAILED, DR_E_TIMEOUT, "the order's time limit passed");
 		return;
 	}
-	switch ((enum stage)op->stages[op->at]) {
-	case END: done(m); break;
-	case STOP: stage_STOP(m); break;
-	case FINAL: stage_FINAL(m); break;
-	case FOUND: stage_FOUND(m); break;
-	case ALONE: stage_ALONE(m); break;
-	case TARGETED: stage_TARGETED(m); break;
-	case UP: stage_UP(m); break;
-	case AD_FROZEN: start_adapter(m, DR_OP_FROZEN); break;
-	case AD_FOLLOWING: start_adapter(m, DR_OP_FOLLOWING); break;
-	case AD_WRITABLE: start_adapter(m, DR_OP_WRITABLE); break;
-	case AD_SYNC_SET: start_adapter(m, DR_OP_SYNC_SET); break;
-	case AD_CHECKPOINTED: start_adapter(m, DR_OP_CHECKPOINTED); break;
-	case REACHED: stage_REACHED(m); break;
-	case COMPARED: stage_COMPARED(m); break;
-	case SAVED: stage_SAVED(m); break;
-	case REWOUND: stage_REWOUND(m); break;
-	case TAKEN: stage_TAKEN(m); break;
-	case STAGE_COUNT: break;
+	switch ((enum dr_stage)op->stages[op->at]) {
+	case DR_STAGE_END: done(m); break;
+	case DR_STAGE_STOP: stage_STOP(m); break;
+	case DR_STAGE_FINAL: stage_FINAL(m); break;
+	case DR_STAGE_FOUND: stage_FOUND(m); break;
+	case DR_STAGE_ALONE: stage_ALONE(m); break;
+	case DR_STAGE_TARGETED: stage_TARGETED(m); break;
+	case DR_STAGE_UP: stage_UP(m); break;
+	case DR_STAGE_AD_FROZEN:
+	case DR_STAGE_AD_FOLLOWING:
+	case DR_STAGE_AD_WRITABLE:
+	case DR_STAGE_AD_SYNC_SET:
+	case DR_STAGE_AD_CHECKPOINTED: start_adapter(m, dr_stage_op((enum dr_stage)op->stages[op->at])); break;
+	case DR_STAGE_REACHED: stage_REACHED(m); break;
+	case DR_STAGE_COMPARED: stage_COMPARED(m); break;
+	case DR_STAGE_SAVED: stage_SAVED(m); break;
+	case DR_STAGE_REWOUND: stage_REWOUND(m); break;
+	case DR_STAGE_TAKEN: stage_TAKEN(m); break;
+	case DR_STAGE_LEFT_ALONE: next(m); break;
+	case DR_STAGE_COUNT: break;
 	}
 }
 
@@ -438,7 +408,7 @@ void dr_member_op_start(struct dr_member *m)
 	m->op.running = true;
 	m->op.number = o->core.number;
 	m->op.order = *o;
-	m->op.stages = sequence[o->core.kind];
+	m->op.stages = dr_order_stages(o->core.kind);
 	m->op.at = 0;
 	m->op.started_ms = 0;
 	m->op.until_ms = dr_clock_boot_ms() + dr_order_limit_ms(o->core.kind);
@@ -471,7 +441,7 @@ void dr_member_op_poke(struct dr_member *m)
 {
 	if (!m->op.running)
 		return;
-	enum stage at = (enum stage)m->op.stages[m->op.at];
-	if (at == STOP || at == UP || at == REACHED || !uv_is_active((uv_handle_t *)&m->poll))
+	enum dr_stage at = (enum dr_stage)m->op.stages[m->op.at];
+	if (at == DR_STAGE_STOP || at == DR_STAGE_UP || at == DR_STAGE_REACHED || !uv_is_active((uv_handle_t *)&m->poll))
 		run_stage(m);
 }

@@ -216,24 +216,6 @@ static void test_lease_for_writable_alone(void **state)
 	}
 }
 
-/* Every order has its sequence in the agent, and every step that orders something names orders that exist. */
-static void test_every_order_has_an_executor(void **state)
-{
-	(void)state;
-	static char text[1 << 17];
-	FILE *f = fopen(DR_SOURCE_DIR "/agent/shell/ops.c", "re");
-	assert_non_null(f);
-	size_t n = fread(text, 1, sizeof(text) - 1, f);
-	(void)fclose(f);
-	text[n] = '\0';
-	for (size_t i = 0; i < COUNT(orders); i++) {
-		char row[64];
-		(void)snprintf(row, sizeof(row), "[DR_ORDER_%s] = {", orders[i].name);
-		if (strstr(text, row) == NULL)
-			fail_msg("order %s has no sequence in agent/shell/ops.c", orders[i].name);
-	}
-}
-
 /* Only the lease tick, which binds nobody, may be lost with the page cache. */
 static void test_durable(void **state)
 {
@@ -294,7 +276,6 @@ int main(void)
 		cmocka_unit_test(test_fenced_before_writable),
 		cmocka_unit_test(test_every_step_used),
 		cmocka_unit_test(test_lease_for_writable_alone),
-		cmocka_unit_test(test_every_order_has_an_executor),
 		cmocka_unit_test(test_durable),
 		cmocka_unit_test(test_reason_texts),
 		cmocka_unit_test(test_total),

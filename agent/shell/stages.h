@@ -1,0 +1,36 @@
+/* stages.h -- of what stages each order consists: a table, and nothing else.
+ *
+ * ops.c carries the stages out, one after the other; each brings a state about or finds it there. */
+#ifndef DR_AGENT_SHELL_STAGES_H
+#define DR_AGENT_SHELL_STAGES_H
+
+#include "adapters/adapter.h"
+#include "model/order.h"
+
+enum dr_stage {
+	DR_STAGE_END = 0,
+	DR_STAGE_STOP,       /* nobody of the server is left, standby.signal is there */
+	DR_STAGE_FINAL,      /* a clean stop's position is known */
+	DR_STAGE_FOUND,      /* a server that was running before we came is in our cgroup, if there is one */
+	DR_STAGE_ALONE,      /* a stopped server would come up receiving from nobody */
+	DR_STAGE_TARGETED,   /* a stopped server would come up receiving from the target */
+	DR_STAGE_UP,         /* it runs and answers */
+	/* the adapter's op of that name is done */
+	DR_STAGE_AD_FROZEN, DR_STAGE_AD_FOLLOWING, DR_STAGE_AD_WRITABLE, DR_STAGE_AD_SYNC_SET, DR_STAGE_AD_CHECKPOINTED,
+	DR_STAGE_REACHED,    /* has the order's position */
+	DR_STAGE_COMPARED,   /* the comparison with the target is known */
+	DR_STAGE_SAVED,
+	DR_STAGE_REWOUND,    /* or cloned */
+	DR_STAGE_TAKEN,      /* a running server is in our cgroup */
+	DR_STAGE_LEFT_ALONE, /* nothing is done to the server any more */
+	DR_STAGE_COUNT
+};
+
+enum { DR_OP_STAGES_MAX = 8 };
+
+/* The stages of an order, ended by END; END alone for what is no order. */
+const uint8_t *dr_order_stages(enum dr_order_kind kind);
+/* The adapter's op that brings the stage about; 0: none. */
+enum dr_op_kind dr_stage_op(enum dr_stage stage);
+
+#endif
