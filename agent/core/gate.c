@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/core/parts.h"
+#include "base/mutant.h"
 #include "base/parse.h"
 
 static void answer(struct dr_agent_decision *out, const struct dr_order *o, enum dr_outcome outcome, enum dr_err code,
@@ -44,7 +45,7 @@ static void accept(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 	c->op_wanted = true;
 	c->accepted_ms = c->now_ms;
 	bool fence = o->core.kind == DR_ORDER_FENCED; /* how long the lease still runs is how long it may take */
-	if (!fence && (o->core.epoch > c->journal.epoch || !keeps_lease(o->core.kind)))
+	if (!fence && !DR_MUTANT(LEASE_KEPT) && (o->core.epoch > c->journal.epoch || !keeps_lease(o->core.kind)))
 		dr_agent_lease_drop(c);
 	c->journal.order_seen = o->core.number;
 	c->journal.epoch = o->core.epoch;
@@ -71,19 +72,19 @@ static bool same_order(const struct dr_order_core *x, const struct dr_order_core
 void dr_agent_gate(struct dr_agent_core *c, const struct dr_order *o, struct dr_agent_decision *out)
 {
 	const struct dr_agent_journal *j = &c->journal;
-	if (o->core.number < j->order_seen) {
+	if (o->core.number < j->order_seen && !DR_MUTANT(LOWER_ORDER_TAKEN)) {
 		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "a newer order was accepted");
 	} else if (o->core.number == j->order_seen && !same_order(&o->core, &j->order.core)) {
 		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "another order had that number");
 	} else if (o->core.number == j->order_seen) {
-		if (j->done.number == j->order_seen) {
+		if (j->done.number == j->order_seen && !DR_MUTANT(DONE_TWICE)) {
 			out->answer = true;
 			out->answer_result = j->done;
 		} else {
 			answer(out, o, DR_OUTCOME_ACCEPTED, DR_OK, "");
 			c->op_wanted = !c->op_running;
 		}
-	} else if (o->core.epoch < j->epoch) {
+	} else if (o->core.epoch < j->epoch && !DR_MUTANT(LOWER_EPOCH_TAKEN)) {
 		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "a newer epoch was seen");
 	} else {
 		accept(c, o, out);

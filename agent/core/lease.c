@@ -2,6 +2,7 @@
 #include "agent/core/parts.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 /* Answers to renewals that are still on their way count no more. */
 void dr_agent_renewals_void(struct dr_agent_core *c)
@@ -49,6 +50,10 @@ void dr_agent_grant(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 			continue;
 		bool fits = c->renewal[i].epoch == ev->epoch && ev->epoch == c->journal.epoch;
 		uint64_t sent = c->renewal[i].sent_ms;
+		if (DR_MUTANT(LEASE_FROM_ARRIVAL))
+			sent = c->now_ms;
+		if (DR_MUTANT(ANY_RENEWAL_ANSWERED))
+			sent = c->renewed_ms;
 		uint64_t until = sent + ev->ttl_ms;
 		c->renewal[i].id = 0;
 		if (!fits || until <= c->now_ms)

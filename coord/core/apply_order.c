@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 struct dr_sync dr_sync_effective(const struct dr_sync *s, dr_member_ix holder)
 {
@@ -56,7 +57,8 @@ void dr_apply_order(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 		return;
 	struct dr_member_repl *m = &s->member[cmd->member];
 	m->order = cmd->order;
-	m->order.number = ++m->order_last;
+	m->order_last += DR_MUTANT(NUMBER_TWICE) && m->order_last % 4 == 3 && m->done.number == m->order_last ? 0 : 1;
+	m->order.number = m->order_last;
 	m->order.epoch = s->epoch;
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_ORDER_ISSUED, cmd, s);
 	e->order = m->order.kind;
@@ -72,6 +74,13 @@ static void sync_was_set(struct dr_service *s, struct dr_member_repl *m, const s
 		return;
 	m->sync_epoch = s->epoch;
 	m->sync_version = s->next_version;
+}
+
+/* What it has is a part of the holder's: it may acknowledge before it is logged that it follows (apply_plan.c). */
+static void in_line(const struct dr_service *s, struct dr_member_repl *m, const struct dr_order_core *o)
+{
+	if (o->target == s->holder && s->spec.durability == DR_DURABILITY_SYNC)
+		m->lineage = s->epoch;
 }
 
 static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
@@ -126,9 +135,12 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 		break;
 	case DR_ORDER_COMPARED:
 		m->divergence = res->divergence;
+		if (res->divergence == DR_DIVERGENCE_NONE)
+			in_line(s, m, o);
 		break;
 	case DR_ORDER_REWOUND:
 		m->divergence = DR_DIVERGENCE_NONE;
+		in_line(s, m, o);
 		break;
 	default:
 		break;
@@ -172,7 +184,8 @@ void dr_apply_sync_change(struct dr_repl *r, struct dr_service *s, const struct 
 		return;
 	struct dr_sync want = { .set = cmd->set, .k = cmd->k };
 	struct dr_sync next = dr_sync_effective(&want, s->holder);
-	s->sync = dr_sync_joint(&s->sync, &next);
+	if (!DR_MUTANT(SET_SHRUNK_LATE))
+		s->sync = dr_sync_joint(&s->sync, &next);
 	s->next = want;
 	s->next_version++;
 	s->sync_joint = true;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/mutant.h"
+
 struct dr_plan *dr_service_plan(struct dr_service *s, uint64_t id)
 {
 	if (id == 0)
@@ -154,7 +156,8 @@ void dr_apply_declare(struct dr_repl *r, struct dr_service *s, const struct dr_c
 	struct dr_plan *p = present(s, cmd);
 	if (p == NULL || p->step[p->at] != DR_STEP_DECLARE)
 		return;
-	s->epoch++;
+	if (!DR_MUTANT(EPOCH_NOT_RAISED))
+		s->epoch++;
 	s->holder = DR_MEMBER_NONE;
 	/* Not before: given up while it was being prepared, the service is as it was. */
 	s->held_fenced = s->held_fenced || p->kind == DR_PLAN_FENCE;
@@ -166,7 +169,8 @@ void dr_apply_declare(struct dr_repl *r, struct dr_service *s, const struct dr_c
 static void give_epoch(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd, dr_member_ix m)
 {
 	s->holder = m;
-	s->member[m].unproved_epoch = s->epoch;
+	if (!DR_MUTANT(PROMOTED_FORGOTTEN))
+		s->member[m].unproved_epoch = s->epoch;
 	s->member[m].frozen_epoch = s->member[m].frozen_epoch == s->epoch ? s->epoch : 0;
 	s->next = (struct dr_sync){ .set = dr_set_without(cmd->set, m), .k = cmd->k };
 	s->next_version++;
@@ -175,10 +179,28 @@ static void give_epoch(struct dr_repl *r, struct dr_service *s, const struct dr_
 	dr_emit_member(e, s, m);
 }
 
+/* Whose history is a part of the holder's: those of the same lineage that stand still at no more than it has, or
+ * followed the primary that stopped in order.  They may acknowledge for it before it is logged that they follow.
+ * Under async that is no merit: only whoever has followed is known to lack no more than a lag. */
+static void keep_in_line(struct dr_service *s)
+{
+	const struct dr_member_repl *h = &s->member[s->holder];
+	if (h->lineage < s->primary_epoch || s->spec.durability != DR_DURABILITY_SYNC)
+		return;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		struct dr_member_repl *x = &s->member[m];
+		bool still = x->frozen_epoch == s->epoch && x->frozen_position <= h->frozen_position;
+		bool followed = x->joined_epoch != 0 && x->joined_epoch + 1 == s->epoch;
+		if (m == s->holder || (x->lineage >= s->primary_epoch && (still || followed)))
+			x->lineage = s->epoch;
+	}
+}
+
 /* The holder has every acknowledged write from here on, and nobody else need have: the promise rests on it and,
  * once they have caught up, on the set that its server will wait for (docs/decisions/0002-joint-sets.md). */
 static void rest_on_holder(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
+	keep_in_line(s);
 	struct dr_sync alone = { .set = dr_set_of(s->holder), .k = 1 };
 	struct dr_sync next = dr_sync_effective(&s->next, s->holder);
 	s->last_holder = s->holder;

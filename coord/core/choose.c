@@ -2,6 +2,7 @@
 #include "coord/core/think.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 enum { SWITCHOVER_LAG_MAX = 16 << 20 }; /* bytes behind at which a planned switch is not begun */
 
@@ -11,13 +12,15 @@ static bool frozen(const struct dr_think *t, dr_member_ix m)
 	       t->s->member[m].unproved_epoch == 0;
 }
 
+/* It stands still, and what it has is the last primary's history. */
+static bool in_line(const struct dr_think *t, dr_member_ix m)
+{
+	return frozen(t, m) && (t->s->member[m].lineage >= t->s->primary_epoch || DR_MUTANT(FORK_CHOSEN));
+}
+
 bool dr_may_be_chosen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m)
 {
-	/* Under sync every position of the set counts, whatever is known of its lineage: whoever may have acknowledged
-	 * stands in the set before it can.  Of others only the primary's own history does. */
-	bool in_set = t->s->spec.durability == DR_DURABILITY_SYNC && dr_set_has(t->s->sync.set, m);
-	bool any = in_set || p->accept_loss;
-	return frozen(t, m) && (any || t->s->member[m].lineage >= t->s->primary_epoch);
+	return p->accept_loss ? frozen(t, m) : in_line(t, m);
 }
 
 /* Later timeline first, then further position. */
@@ -34,18 +37,44 @@ static int by_position(const struct dr_think *t, dr_member_ix x, dr_member_ix y)
 
 static bool better(const struct dr_think *t, dr_member_ix x, dr_member_ix than)
 {
+	if (DR_MUTANT(PRIORITY_FIRST))
+		return t->s->spec.member[x].priority < t->s->spec.member[than].priority;
 	int order = by_position(t, x, than);
 	if (order != 0)
 		return order > 0;
 	return t->s->spec.member[x].priority < t->s->spec.member[than].priority;
 }
 
+/* A member of the set of which it is not known that its history is the primary's has more than all of which it is:
+ * a fork that came back, or one that followed by itself and acknowledged.  Only a person can tell. */
+static bool unknown_beyond(const struct dr_think *t, const struct dr_plan *p, dr_member_ix furthest)
+{
+	if (p->accept_loss || t->s->spec.durability != DR_DURABILITY_SYNC)
+		return false;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (dr_set_has(t->s->sync.set, m) && frozen(t, m) && !in_line(t, m) &&
+		    by_position(t, m, furthest) > 0)
+			return true;
+	}
+	return false;
+}
+
+static bool some_in_line(const struct dr_think *t)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (in_line(t, m) && t->s->spec.member[m].priority != 0 && dr_heard(t, m))
+			return true;
+	}
+	return false;
+}
+
 bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
 {
 	dr_member_ix best = DR_MEMBER_NONE;
 	dr_member_ix furthest = DR_MEMBER_NONE;
+	bool any = !some_in_line(t); /* then only where the loss was accepted: what is left must do */
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (!dr_may_be_chosen(t, p, m))
+		if (!dr_may_be_chosen(t, p, m) || (!any && !in_line(t, m)))
 			continue;
 		if (furthest == DR_MEMBER_NONE || by_position(t, m, furthest) > 0)
 			furthest = m;
@@ -53,12 +82,15 @@ bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struc
 		if (may && (best == DR_MEMBER_NONE || better(t, m, best)))
 			best = m;
 	}
-	if (p->wanted < DR_MEMBERS_MAX && dr_may_be_chosen(t, p, p->wanted) && dr_heard(t, p->wanted))
+	bool wanted = p->wanted < DR_MEMBERS_MAX && (any ? dr_may_be_chosen(t, p, p->wanted) : in_line(t, p->wanted));
+	if (wanted && dr_heard(t, p->wanted))
 		best = p->wanted;
-	if (best == DR_MEMBER_NONE)
+	if (best == DR_MEMBER_NONE || furthest == DR_MEMBER_NONE || unknown_beyond(t, p, furthest))
 		return false;
 	dr_assert(furthest != DR_MEMBER_NONE);
-	bool fetch = by_position(t, furthest, best) > 0;
+	bool fetch = by_position(t, furthest, best) > 0 && !DR_MUTANT(PRIORITY_FIRST);
+	if (DR_MUTANT(PRIORITY_FIRST))
+		furthest = best;
 	*out = (struct dr_choice){ .candidate = best,
 				   .source = fetch ? furthest : DR_MEMBER_NONE,
 				   .position = t->s->member[furthest].frozen_position,

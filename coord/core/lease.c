@@ -6,12 +6,23 @@
 #include "coord/core/think.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 enum { TICK_SPACING_MS = 20 }; /* at most one lease tick per so long (design.md 4.2) */
 
+static void grant(struct dr_core *c, uint32_t ix, struct dr_decision *out);
+
+/* The clock that leases are counted on. */
+static uint64_t lease_now(const struct dr_core_view *v)
+{
+	return DR_MUTANT(WALL_TIME_IN_LEASE) ? v->wall_ms : v->now_ms;
+}
+
 void dr_lease_appended(struct dr_core *c)
 {
-	c->view.tick_received_ms = c->view.now_ms;
+	if (DR_MUTANT(OLDER_RECEIPT) && c->view.tick_received_ms != 0)
+		return;
+	c->view.tick_received_ms = lease_now(&c->view);
 }
 
 void dr_lease_role(struct dr_core *c, bool leading)
@@ -33,12 +44,13 @@ uint64_t dr_core_lease_left_ms(const struct dr_core *c, uint32_t service, dr_mem
 	dr_assert(service < DR_SERVICES_MAX && m < DR_MEMBERS_MAX);
 	const struct dr_core_view *v = &c->view;
 	uint64_t from = v->service[service].member[m].renewed_ms;
-	if (from < v->base_receipt_ms)
+	if (from < v->base_receipt_ms && !DR_MUTANT(LEADER_FORGETS_WAIT))
 		from = v->base_receipt_ms;
-	uint64_t hold = dr_lease_hold_ms(c->repl.ttl_longest_ms, c->repl.timing.drift_ppm);
+	uint32_t ttl = DR_MUTANT(LOWERED_TTL_AT_ONCE) ? c->repl.timing.ttl_ms : c->repl.ttl_longest_ms;
+	uint64_t hold = dr_lease_hold_ms(ttl, DR_MUTANT(NO_DRIFT_MARGIN) ? 0 : c->repl.timing.drift_ppm);
 	/* Times are whole milliseconds, cut off: one more makes sure. */
 	uint64_t until = from + hold + 1;
-	return until > v->now_ms ? until - v->now_ms : 0;
+	return until > lease_now(v) ? until - lease_now(v) : 0;
 }
 
 void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
@@ -51,9 +63,11 @@ void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	const struct dr_service *s = &c->repl.service[ix];
 	struct dr_service_view *v = &c->view.service[ix];
 	dr_member_ix m = dr_service_member_find(s, ev->member.s);
-	if (m == DR_MEMBER_NONE || s->holder != m || s->epoch != ev->epoch || v->declaring)
+	if (m == DR_MEMBER_NONE)
 		return;
-	v->member[m].renewed_ms = ev->now_ms;
+	if ((s->holder != m || s->epoch != ev->epoch || v->declaring) && !DR_MUTANT(GRANT_TO_ANYBODY))
+		return;
+	v->member[m].renewed_ms = lease_now(&c->view);
 	if (!v->renewal_waits)
 		c->view.renewals_waiting++;
 	v->renewal_waits = true;
@@ -61,6 +75,12 @@ void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	v->renewal_id = ev->renewal;
 	v->renewal_epoch = ev->epoch;
 	v->renewal_tag = 0; /* only a tick appended from now on answers it */
+	if (DR_MUTANT(GRANT_ON_OLDER_TICK))
+		v->renewal_tag = c->view.tick_tag;
+	if (DR_MUTANT(GRANT_BEFORE_COMMIT)) {
+		grant(c, ix, out);
+		return;
+	}
 	dr_lease_tick_wanted(c, out);
 }
 
@@ -134,7 +154,8 @@ static void grant(struct dr_core *c, uint32_t ix, struct dr_decision *out)
 	v->renewal_waits = false;
 	v->renewal_tag = 0;
 	c->view.renewals_waiting--;
-	if (s->holder != v->renewal_member || s->epoch != v->renewal_epoch || v->declaring)
+	bool still = s->holder == v->renewal_member && s->epoch == v->renewal_epoch && !v->declaring;
+	if (!still && !DR_MUTANT(GRANT_TO_ANYBODY))
 		return;
 	if (out->grants >= DR_GRANTS_MAX)
 		return;

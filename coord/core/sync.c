@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/mutant.h"
+
 /* A walsender that has not read the new setting yet may still release commits by the old set.  The point of
  * joining is therefore taken from a report whose look at the server began this long after the order was done. */
 enum { SETTLE_MS = 1000 };
@@ -177,7 +179,7 @@ static void confirm(struct dr_think *t)
 		t->v->join_point = 0;
 		t->v->join_since_ms = t->c->view.now_ms;
 	}
-	if (s->next.k > 0) {
+	if (s->next.k > 0 && !DR_MUTANT(JOINED_TOO_EARLY)) {
 		/* A report's look at the server is at most two probes and their deadlines old (agent/shell/member.c). */
 		const struct dr_timing *tm = &t->c->repl.timing;
 		uint64_t look_ms = 2 * ((uint64_t)tm->probe_ms + tm->probe_deadline_ms);

@@ -384,7 +384,7 @@ void sim_faults_begin(struct sim *s)
 	(void)w_after(s->w, LOOK_MS, look);
 }
 
-/* Everything ends now: what is down is started, what is cut is joined. */
+/* Everything ends now: what is down is started, what is cut is joined.  Who is paused goes on in his own time. */
 void sim_heal(struct sim *s)
 {
 	uint64_t now = s->w->now;
@@ -397,8 +397,4 @@ void sim_heal(struct sim *s)
 		s->disks[w_proc(W_COORD, i)].eio = false;
 	for (uint32_t i = 0; i < s->w->members; i++)
 		memset(s->w->m[i].fail, 0, sizeof(s->w->m[i].fail));
-	for (uint32_t i = 0; i < W_PROCS; i++) {
-		if (s->w->paused_until[i] > now)
-			s->w->paused_until[i] = now;
-	}
 }

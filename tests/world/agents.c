@@ -105,7 +105,7 @@ void w_fill_report(struct world *w, uint32_t mi, struct dr_report *r)
 static void guard_deadline(struct world *w, struct w_timer *t)
 {
 	struct w_member *m = &w->m[t->a];
-	if (!m->guard || m->armed_until != t->u || m->server.state == DR_SERVER_STOPPED)
+	if (DR_MUTANT(GUARD_ABSENT) || !m->guard || m->armed_until != t->u || m->server.state == DR_SERVER_STOPPED)
 		return;
 	w_say(w, "%s guard kills", w_member_name(w, t->a));
 	w_server_set(w, t->a, DR_SERVER_STOPPED, true);
@@ -200,7 +200,8 @@ static void held_goes_on(struct world *w, struct w_timer *t)
 	if (!w->m[t->a].alive || w->m[t->a].life != t->b)
 		return;
 	journal_written(w, &h->journal, t->a);
-	carry_rest(w, t->a, &h->d);
+	if (!DR_MUTANT(JOURNAL_LAST))
+		carry_rest(w, t->a, &h->d);
 }
 
 /* The journal comes first, and while it is written the agent does nothing else. */
@@ -211,10 +212,10 @@ static void carry_out(struct world *w, uint32_t mi, const struct dr_agent_decisi
 	uint32_t ms = d->journal && w->weather != NULL ? w->weather->disk(w->weather->arg, proc) : 0;
 	if (d->journal && ms == 0)
 		journal_written(w, &m->core.journal, mi);
-	if (ms == 0) {
+	if (ms == 0 || DR_MUTANT(JOURNAL_LAST))
 		carry_rest(w, mi, d);
+	if (ms == 0)
 		return;
-	}
 	struct held *h = dr_xcalloc(sizeof(*h));
 	h->journal = m->core.journal;
 	h->d = *d;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { VIOLATIONS_SHOWN = 5, GUARD_ACTS_MS = 2 };
+enum { VIOLATIONS_SHOWN = 5, GUARD_ACTS_MS = 2, AGENT_ACTS_MS = 10 };
 
 void w_violation(struct world *w, const char *fmt, ...)
 {
@@ -29,11 +29,16 @@ static bool rises(struct world *w, uint64_t *high, uint64_t now, const char *wha
 	return true;
 }
 
-/* A paused host's server takes no writes, and its guard acts before it does when the host goes on. */
+/* What remains of design.md 4.9: when a paused host goes on, its guard acts at once; without one the agent does,
+ * after some milliseconds. */
+bool w_just_resumed(const struct world *w, uint32_t m)
+{
+	return w->now < w->paused_until[w_proc(W_SERVER, m)] + (w->m[m].guard ? GUARD_ACTS_MS : AGENT_ACTS_MS);
+}
+
 static bool takes_writes(const struct world *w, uint32_t m)
 {
-	bool paused = w->now < w->paused_until[w_proc(W_SERVER, m)] + GUARD_ACTS_MS;
-	return w->m[m].server.state == DR_SERVER_PRIMARY && w->m[m].journal.managed && !paused;
+	return w->m[m].server.state == DR_SERVER_PRIMARY && w->m[m].journal.managed && !w_just_resumed(w, m);
 }
 
 /* At most one server of ours is out of recovery, whatever anybody believes. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 enum { POLL_MS = 10, BATCH = 64 };
 enum progress { GOES_ON, DONE, FAILED };
@@ -55,8 +56,10 @@ static enum progress frozen(struct op *op)
 {
 	if (op->s->state == DR_SERVER_PRIMARY)
 		return FAILED;
-	op->s->upstream = DR_MEMBER_NONE;
-	op->s->connected = false;
+	if (!DR_MUTANT(FREEZE_SKIPPED)) {
+		op->s->upstream = DR_MEMBER_NONE;
+		op->s->connected = false;
+	}
 	if (!is_standby(op))
 		return GOES_ON;
 	seen(op);
@@ -227,6 +230,11 @@ void w_op_start(struct world *w, uint32_t mi)
 {
 	static uint32_t last;
 	struct w_member *m = &w->m[mi];
+	const struct dr_agent_journal *j = &m->journal;
+	if (j->order_seen == m->core.journal.order_seen && j->done.number == j->order_seen && j->order_seen != 0 &&
+	    j->done.outcome == DR_OUTCOME_DONE)
+		w_violation(w, "%s carries out order #%llu a second time", w_member_name(w, mi),
+			    (unsigned long long)j->order_seen);
 	m->op = ++last;
 	m->op_began = w->now;
 	struct w_timer *t = w_after(w, 5, poll);

@@ -243,6 +243,7 @@ void w_promoted(struct world *w, uint32_t m); /* check.c */
 
 /* check.c */
 void w_check(struct world *w);
+bool w_just_resumed(const struct world *w, uint32_t m);
 void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 void w_violation(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Whatever was acknowledged must be with the primary (under sync, unless the loss was accepted). */
