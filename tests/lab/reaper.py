@@ -1,4 +1,4 @@
-"""reaper.py -- removes what a lab leaves behind: processes, namespaces, cgroups, mounts, the folder.
+"""reaper.py -- removes what a lab leaves behind: processes, what they shared, namespaces, cgroups, mounts, the folder.
 
 Everything of a lab carries the lab's name, drlab-PID-START-N: its folder under /tmp, its network
 namespaces, its cgroup.  PID and START (start time, in clock ticks since boot) are those of the program
@@ -14,6 +14,7 @@ At its end, however the owner ended (kill -9 included), everything of that owner
 session of its own and ignores the signals that a terminal sends."""
 
 import ctypes
+import glob
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ FOLDERS = "/tmp"
 NETNS = "/run/netns"
 PREFIX = "drlab-"
 MNT_DETACH = 2
+IPC_RMID = 0
 
 
 def start_time(pid):
@@ -129,23 +131,57 @@ def kill_cgroup(folder):
         pass
 
 
+def mapped_by(pids):
+    """The files in /dev/shm that PostgreSQL's processes have mapped: initdb's stay when it is killed."""
+    found = set()
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/maps") as f:
+                found.update(w for line in f for w in line.split()[5:6] if w.startswith("/dev/shm/PostgreSQL."))
+        except OSError:
+            pass
+    return found
+
+
 def kill_all(lab, deadline):
     """End every process of a lab; repeated, since one may have been starting another."""
+    shared = set()
     while True:
         groups = cgroups_of(lab)
+        pids = processes_of(lab)
+        shared |= mapped_by(pids)
         if groups:
             kill_cgroup(groups[-1])
-        pids = processes_of(lab)
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
-        if not pids and not any(read_pids(g) for g in groups):
-            return
-        if time.monotonic() > deadline:
-            return
+        if not pids and not any(read_pids(g) for g in groups) or time.monotonic() > deadline:
+            break
         time.sleep(0.01)
+    for path in shared:
+        try:
+            os.unlink(path)
+        except OSError:
+            pass
+
+
+def remove_locks(folder):
+    """Remove the System V segments by which killed servers held their data folders, named in their pid files."""
+    try:
+        with open("/proc/sysvipc/shm") as f:
+            idle = {tuple(row[:2]) for row in map(str.split, f) if row[6] == "0"}  # nobody is attached
+    except OSError:
+        return
+    for path in glob.glob(f"{glob.escape(folder)}/**/postmaster.pid", recursive=True):
+        try:
+            with open(path) as f:
+                named = tuple((f.read().split("\n") + [""] * 7)[6].split())
+        except OSError:
+            continue
+        if named in idle:
+            ctypes.CDLL(None).shmctl(int(named[1]), IPC_RMID, None)
 
 
 def read_pids(group):
@@ -206,6 +242,7 @@ def clean(lab, seconds=10):
     kill_all(lab, deadline)
     remove_spaces(lab)
     remove_cgroups(lab, deadline)
+    remove_locks(f"{FOLDERS}/{lab}")
     remove_folder(f"{FOLDERS}/{lab}")
 
 
