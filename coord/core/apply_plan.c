@@ -180,7 +180,7 @@ static void give_epoch(struct dr_repl *r, struct dr_service *s, const struct dr_
 }
 
 /* Whose history is a part of the holder's: those of the same lineage that stand still at no more than it has, or
- * followed the primary that stopped in order.  They may acknowledge for it before it is logged that they follow.
+ * followed the primary that a switch has stopped in order.  They may acknowledge for it before it is logged that they follow.
  * Under async that is no merit: only whoever has followed is known to lack no more than a lag. */
 static void keep_in_line(struct dr_service *s)
 {
@@ -190,7 +190,8 @@ static void keep_in_line(struct dr_service *s)
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		struct dr_member_repl *x = &s->member[m];
 		bool still = x->frozen_epoch == s->epoch && x->frozen_position <= h->frozen_position;
-		bool followed = x->joined_epoch != 0 && x->joined_epoch + 1 == s->epoch;
+		bool followed = s->plan.kind == DR_PLAN_SWITCHOVER && m != s->plan.old && x->joined_epoch != 0 &&
+				x->joined_epoch + 1 == s->epoch;
 		if (m == s->holder || (x->lineage >= s->primary_epoch && (still || followed)))
 			x->lineage = s->epoch;
 	}
