@@ -2,6 +2,7 @@
  *
  * One function a step, found by its row.  A function looks at evidence (repl, view) and either says that the
  * step holds, wants an order, waits (naming what it waits for), or is stuck. */
+#include "base/mutant.h"
 #include "coord/core/think.h"
 
 static const struct dr_step_outcome holds = { .verdict = DR_STEP_HOLDS };
@@ -91,7 +92,7 @@ static struct dr_step_outcome step_FENCE_OLD(struct dr_think *t, const struct dr
 			return prove(t, p, m, DR_PROOF_OPERATOR);
 		if (left == 0 && p->kind == DR_PLAN_SWITCHOVER && !dr_heard(t, m))
 			return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_OLD_VANISHED, p->id, 0 };
-		if (left == 0 && p->kind != DR_PLAN_SWITCHOVER)
+		if ((left == 0 || DR_MUTANT(PROOF_AT_ONCE)) && p->kind != DR_PLAN_SWITCHOVER)
 			return prove(t, p, m, DR_PROOF_LEASE);
 		dr_wake_at(t->out, t->c->view.now_ms + left);
 		bool clean = p->kind != DR_PLAN_FAILOVER; /* a forced one stops it hard */
@@ -122,6 +123,8 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 	if (p->accept_loss || s->spec.durability == DR_DURABILITY_ASYNC || s->sync.set == 0)
 		return true;
 	*need = dr_sync_positions_needed(&s->sync);
+	if (DR_MUTANT(TOO_FEW_POSITIONS) && *need > 0)
+		--*need;
 	*have = dr_set_count((dr_member_set)(frozen & s->sync.set));
 	/* The holder itself has everything that it ever acknowledged; after `node recover` it may not be known. */
 	return *have >= *need || (s->last_holder != DR_MEMBER_NONE && dr_set_has(frozen, s->last_holder));
