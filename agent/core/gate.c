@@ -45,7 +45,7 @@ static void accept(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 	c->op_wanted = true;
 	c->accepted_ms = c->now_ms;
 	bool fence = o->core.kind == DR_ORDER_FENCED; /* how long the lease still runs is how long it may take */
-	if (!fence && !DR_MUTANT(LEASE_KEPT) && (o->core.epoch > c->journal.epoch || !keeps_lease(o->core.kind)))
+	if (!fence && (o->core.epoch > c->journal.epoch || !keeps_lease(o->core.kind)))
 		dr_agent_lease_drop(c);
 	c->journal.order_seen = o->core.number;
 	c->journal.epoch = o->core.epoch;

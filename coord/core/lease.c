@@ -63,11 +63,10 @@ void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	const struct dr_service *s = &c->repl.service[ix];
 	struct dr_service_view *v = &c->view.service[ix];
 	dr_member_ix m = dr_service_member_find(s, ev->member.s);
-	if (m == DR_MEMBER_NONE)
+	if (m == DR_MEMBER_NONE || s->holder != m || s->epoch != ev->epoch || v->declaring)
 		return;
-	if ((s->holder != m || s->epoch != ev->epoch || v->declaring) && !DR_MUTANT(GRANT_TO_ANYBODY))
-		return;
-	v->member[m].renewed_ms = lease_now(&c->view);
+	if (!DR_MUTANT(GRANT_NOT_NOTED))
+		v->member[m].renewed_ms = lease_now(&c->view);
 	if (!v->renewal_waits)
 		c->view.renewals_waiting++;
 	v->renewal_waits = true;
@@ -154,8 +153,7 @@ static void grant(struct dr_core *c, uint32_t ix, struct dr_decision *out)
 	v->renewal_waits = false;
 	v->renewal_tag = 0;
 	c->view.renewals_waiting--;
-	bool still = s->holder == v->renewal_member && s->epoch == v->renewal_epoch && !v->declaring;
-	if (!still && !DR_MUTANT(GRANT_TO_ANYBODY))
+	if (s->holder != v->renewal_member || s->epoch != v->renewal_epoch || v->declaring)
 		return;
 	if (out->grants >= DR_GRANTS_MAX)
 		return;

@@ -8,6 +8,14 @@
 #include "tests/sim/sim.h"
 
 enum { LOOK_MS = 10, FIRST_MS = 200 };
+enum { /* bits of ISOLATE */
+	ISOLATE_HANGS = 1,
+	ISOLATE_LEADER = 2,
+	ISOLATE_TTL = 4,
+	ISOLATE_SPEC = 8, /* with ISOLATE_TTL: a quarter of them */
+	ISOLATE_STORM = 16,
+	ISOLATE_SLOW = 32
+};
 
 enum kind {
 #define SIM_FAULT(NAME, weight, whom, least, most, what) FAULT_##NAME,
@@ -112,6 +120,20 @@ static void extend(uint64_t *until, uint64_t to)
 		*until = to;
 }
 
+static void step_ttl(struct world *w)
+{
+	uint32_t *ttl = &w->spec.timing.ttl_ms;
+	*ttl = *ttl == 3000 ? 1500 : *ttl == 1500 ? 3000 : 5000;
+}
+
+static void storm(struct sim *s, uint32_t jitter, uint32_t lose, uint32_t again, uint64_t until)
+{
+	s->calm.jitter_ms = jitter;
+	s->calm.lose = lose;
+	s->calm.again = again;
+	extend(&s->until.storm, until);
+}
+
 /* ---- what an operator does */
 
 static void request(struct sim *s, const struct sim_fault *f)
@@ -142,7 +164,7 @@ static void apply_spec(struct sim *s, const struct sim_fault *f)
 		return;
 	switch (how) {
 	case 0:
-	case 1: w->spec.timing.ttl_ms = w->spec.timing.ttl_ms == 1500 ? 3000 : w->spec.timing.ttl_ms == 3000 ? 1500 : 5000; break;
+	case 1: step_ttl(w); break;
 	case 2: n->sync_set_max = n->sync_k + value % 2; break;
 	case 3: n->when_alone = value % 2 == 0 ? DR_ALONE_BLOCK : DR_ALONE_CONTINUE; break;
 	case 4: n->member[f->a].priority = value % 3; break;
@@ -208,6 +230,46 @@ static void step_wall(struct sim *s, const struct sim_fault *f)
 		return;
 	struct dr_agent_event ev = { .kind = DR_AG_CLOCK_JUMPED };
 	w_agent_event(w, f->a, &ev);
+}
+
+/* The primary's site is cut off now. */
+static void isolate_now(struct world *w, struct w_timer *t)
+{
+	struct sim *s = sim_of(w);
+	const struct dr_service *v = w_repl(w);
+	uint64_t until = w->now + t->u;
+	if (v == NULL || v->holder >= w->members)
+		return;
+	uint32_t site = w->m[v->holder].site;
+	w_say(w, "%s is cut off", w_member_name(w, v->holder));
+	for (uint32_t i = 0; i < w->sites; i++) {
+		if (i == site)
+			continue;
+		cut(s, site, i, until);
+		cut(s, i, site, until);
+	}
+	w_cut_changed(w);
+	if ((t->a & ISOLATE_HANGS) != 0)
+		w_pause(w, w_proc(W_AGENT, v->holder), t->u);
+	if ((t->a & ISOLATE_LEADER) != 0 && w->leader >= 0)
+		kill_coord(s, (uint32_t)w->leader, until);
+}
+
+/* Random faults seldom fall together in the one second in which a lease is all that keeps two primaries apart. */
+static void isolate(struct sim *s, const struct sim_fault *f)
+{
+	uint32_t how = f->b % 64;
+	if ((how & ISOLATE_STORM) != 0)
+		storm(s, 400 + f->b / 64 % 400, 0, 0, s->w->now + 600);
+	for (uint32_t i = 0; (how & ISOLATE_SLOW) != 0 && i < s->w->coords; i++) {
+		s->disks[w_proc(W_COORD, i)].slow_ms = 300;
+		extend(&s->until.slow[w_proc(W_COORD, i)], s->w->now + 1500);
+	}
+	if ((how & ISOLATE_TTL) != 0 && (how & ISOLATE_SPEC) != 0)
+		apply_spec(s, &(struct sim_fault){ .b = 0 });
+	struct w_timer *t = w_after(s->w, 1 + f->b / 64 % 700, isolate_now);
+	t->a = how;
+	t->u = f->ms;
 }
 
 static void pause_host(struct sim *s, uint32_t m, uint64_t ms)
@@ -287,12 +349,8 @@ void sim_fault_do(struct sim *s, const struct sim_fault *f)
 			cut(s, f->a, f->b, until);
 		w_cut_changed(w);
 		break;
-	case FAULT_STORM:
-		s->calm.jitter_ms = 1 + f->b % 120;
-		s->calm.lose = f->b / 128 % 300;
-		s->calm.again = f->b / 256 % 200;
-		extend(&s->until.storm, until);
-		break;
+	case FAULT_ISOLATE: isolate(s, f); break;
+	case FAULT_STORM: storm(s, 1 + f->b % 120, f->b / 128 % 300, f->b / 256 % 200, until); break;
 	case FAULT_KILL_SITE: kill_site(s, f->a, until); break;
 	case FAULT_KILL_COORD: kill_coord(s, f->a, until); break;
 	case FAULT_PAUSE_COORD: w_pause(w, w_proc(W_COORD, f->a), f->ms); break;

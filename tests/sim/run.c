@@ -11,6 +11,7 @@
 #include "tests/sim/sim.h"
 
 enum { STEP_IDLE = DR_STEP_ID_MAX, HEAL_S = 300, OPERATOR_EVERY_S = 3, SETTLED_S = 6 };
+enum { TIGHT_FENCE_MS = 40, TIGHT_GUARD_MS = 8, WIDE_DRIFT_PPM = 40000, BAD_DRIFT_PPM = 80000 };
 
 static struct sim *the_sim; /* one simulation at a time in a process */
 
@@ -65,7 +66,7 @@ static struct w_clock draw_clock(struct sim *s)
 	uint64_t bound = s->w->spec.timing.drift_ppm;
 	int32_t ppm = (int32_t)sim_roll(&s->clock, 2 * bound + 1) - (int32_t)bound;
 	if (s->bad_clocks)
-		ppm *= 40;
+		ppm = (int32_t)sim_roll(&s->clock, 2 * BAD_DRIFT_PPM + 1) - BAD_DRIFT_PPM;
 	return (struct w_clock){ .offset_ms = sim_roll(&s->clock, 1000000), .ppm = ppm };
 }
 
@@ -77,6 +78,19 @@ static void set_clocks(struct sim *s)
 	for (uint32_t i = 0; i < s->w->members; i++)
 		s->w->m[i].clock = draw_clock(s);
 	s->w->two_allowed = s->bad_clocks;
+}
+
+/* In half of the seeds the reserves are as small as the stand-ins allow, so that an error of milliseconds shows; in
+ * some the clocks may drift a lot, and the spec says so. */
+static void tighten(struct sim *s, struct sim_dice *d)
+{
+	struct dr_timing *t = &s->w->spec.timing;
+	if (sim_roll(d, 2) == 0) {
+		t->fence_budget_ms = TIGHT_FENCE_MS;
+		t->guard_margin_ms = TIGHT_GUARD_MS;
+	}
+	if (sim_roll(d, 4) == 0)
+		t->drift_ppm = WIDE_DRIFT_PPM;
 }
 
 static void open_sim(struct sim *s, uint64_t seed)
@@ -93,6 +107,7 @@ static void open_sim(struct sim *s, uint64_t seed)
 	s->raft = sim_dice(seed, 4);
 	s->clock = sim_dice(seed, 5);
 	s->w = w_new(&s->options, NULL);
+	tighten(s, &d);
 	set_clocks(s);
 	s->weather = (struct w_weather){ .hop = hop, .disk = disk, .arg = s };
 	s->w->weather = &s->weather;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { VIOLATIONS_SHOWN = 5, GUARD_ACTS_MS = 2, AGENT_ACTS_MS = 10 };
+enum { VIOLATIONS_SHOWN = 5, GUARD_ACTS_MS = 2, AGENT_ACTS_MS = 30 };
 
 void w_violation(struct world *w, const char *fmt, ...)
 {
