@@ -7,10 +7,9 @@ import time
 import measure
 from cluster import letter
 from faults import A, heal_network
-from lab import LabError
 from net import CLIENT, SITES
-from scene import (all_joined, case, eventually, expect, kill_all, new_acks, still_writing, stop_go_on,
-                   verdict)
+from scene import (all_joined, case, eventually, expect, kill_all, logged, new_acks, still_writing,
+                   stop_go_on, verdict)
 
 
 def moved_off_a(stand, seconds=20):
@@ -74,20 +73,21 @@ def freeze(stand, site, on):
 
 @case("manual-start")
 def manual_start(scenes):
-    """A fenced server started by hand, with its site still cut off, comes up as a standby or not at all."""
+    """A fenced server started by hand, with its site still cut off, comes up as a standby and stays one."""
     stand = scenes.up()
     stand.fault_at()
     stand.lab.network.isolate(A)
     new = moved_off_a(stand)
-    eventually(stand, "the cut-off server to be fenced", lambda: stand.pg.role(A) != "primary")
-    try:
-        stand.pg.start(A)
-    except LabError:
-        pass  # its agent had it running already, or stopped it: both are safe, and judged below
+    eventually(stand, "the cut-off server to be fenced", lambda: not stand.pg.processes(A))
+    stand.pg.start(A)
+    by_hand = stand.lab.programs[f"pg-{A}"]
+    expect(stand.pg.postmaster(A) == by_hand.pid, "the server that was started by hand", stand.pg.postmaster(A))
     end = measure.now() + 3
     while measure.now() < end:
-        expect(stand.pg.role(A) != "primary", "the old server never to take writes")
+        expect(stand.pg.role(A) == "standby", "the old server to be a standby", stand.pg.role(A))
         time.sleep(0.1)
+    adopted = logged(stand.lab.path("log", f"guard-{letter(A)}.log"), "server.adopted")
+    expect(int(adopted[-1]["pid"]) == by_hand.pid, "its agent to have taken it into its care", adopted)
     heal_network(stand)
     all_joined(stand)
     return verdict(stand, [A, new])

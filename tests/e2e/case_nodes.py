@@ -11,8 +11,9 @@ import measure
 from cluster import letter, member_of, site_of
 from faults import A
 from net import SITES
-from scene import (all_joined, case, eventually, expect, kill_all, new_acks, servers_in_turn, settled_set,
-                   still_writing, verdict)
+from scene import (all_joined, case, eventually, expect, kill_all, logged, new_acks, servers_in_turn,
+                   settled_set, still_writing, verdict)
+from stand import TTL
 
 C = "az-c"
 FAILOVER_STEPS = ("declare", "fence_old", "freeze", "choose", "catch_up", "promote", "repoint", "route",
@@ -111,7 +112,7 @@ def leader_kill_rejoin(scenes):
 
 @case("coordinator-disk-full")
 def coordinator_disk_full(scenes):
-    """A coordinator's disk is full: the others go on, it says so, and it is back when there is room."""
+    """A coordinator's disk is full: the others go on, it says which and what to do, and when there is room."""
     stand = scenes.stand()
     folder = stand.lab.make_folder(f"coord-{C}")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder], check=True)
@@ -127,8 +128,13 @@ def coordinator_disk_full(scenes):
     for _ in range(3):
         stand.cluster.ctl("pause", "orders", "--reason", "disk-full test")
         stand.cluster.ctl("resume", "orders", "--reason", "disk-full test")
+    log = stand.lab.path("log", f"c-{letter(C)}.log")
+    said = eventually(stand, "it to say so", lambda: logged(log, "disk.full"), 5)[-1]
+    expect(said["folder"] == folder and int(said["free_bytes"]) < 1 << 20, "the disk and what is free on it", said)
+    expect("make room" in said["next"], "what to do", said)
     pause = still_writing(stand, 3, 0.5)
     os.unlink(filler)
+    eventually(stand, "it to say that there is room again", lambda: logged(log, "disk.room"), 5)
     if f"c-{letter(C)}" not in stand.cluster.pids():
         stand.cluster.start_coordinator(C)
     eventually(stand, "three coordinators that answer", lambda: reachable(stand) == len(SITES))
@@ -228,20 +234,54 @@ def storage_damage(scenes):
     return {**verdict(stand, [A]), "told": [t[-400:] for t in told]}
 
 
+def accepted_orders(stand):
+    """What every agent has accepted so far: by member, its orders' numbers and epochs and when they began."""
+    found = {}
+    for site in SITES:
+        orders = logged(stand.lab.path("log", f"guard-{letter(site)}.log"), "order.begun")
+        found[member_of(site)] = [(int(o["number"]), int(o["epoch"]), o["at"]) for o in orders]
+    return found
+
+
+def check_recovered(stand, before, events):
+    """Nothing is granted or ordered until the longest lease is over, and then above all that was ever seen."""
+    log = stand.lab.path("log", "c-a.log")
+    listening, raised = logged(log, "recover.listening")[0], logged(log, "recover.raised")[0]
+    over = listening["at"] + TTL["metro"] * 1.002 / 0.998
+    expect(raised["at"] >= over, "the longest lease to be waited out", listening, raised)
+    epochs = [epoch for orders in before.values() for _, epoch, _ in orders]
+    numbers = [number for orders in before.values() for number, _, _ in orders]
+    expect(int(raised["epoch"]) > max(epochs), "an epoch above every agent's", raised, epochs)
+    expect(int(raised["number"]) > max(numbers), "order numbers above every agent's", raised, numbers)
+    for member, orders in accepted_orders(stand).items():
+        new = orders[len(before[member]):]
+        wrong = [o for o in new if o[0] <= int(raised["number"]) or o[1] < int(raised["epoch"]) or o[2] < over]
+        expect(not wrong, f"the orders of {member} to be newer and later than that", wrong, raised)
+    expect(any(accepted_orders(stand)[m][len(before[m]):] for m in before), "orders after the recovery")
+    since = [e for e in stand.cluster.events()[events:] if e["event"] in ("primary.confirmed", "holder.chosen")]
+    early = [e for e in since if e["wall_ms"] < 1000 * over]
+    expect(since and not early, "a new primary, and none before the longest lease was over", early)
+    kept = [a for a in stand.writers.read().acks()
+            if a.done > stand.fault + TTL["metro"] + measure.CLOCK_ERROR and measure.wall_of(a.done) < over]
+    expect(not kept, "no lease to be renewed meanwhile", len(kept))
+
+
 @case("node-recover")
 def node_recover(scenes):
     """Two of three coordinators are gone for good: the third is made the only voter and can fail over."""
     stand = scenes.up()
     for site in ("az-b", C):
         stand.lab.programs[f"c-{letter(site)}"].kill()
+    stand.fault_at()
     stand.lab.programs["c-a"].kill()
     stand.lab.programs["c-a"].wait(5)
+    before, events = accepted_orders(stand), len(stand.cluster.events())
     stand.cluster.ctl("node", "recover", "--config", stand.cluster.file("c-a.yaml"), "--force")
     stand.cluster.start_coordinator(A)
     stand.cluster.wait_leader(30)
-    eventually(stand, "the epoch to be raised above all that was seen",
-               lambda: stand.cluster.service().get("epoch", 0) > 1, 90)
-    eventually(stand, "the service to have its primary again", stand.cluster.adopted, 60)
+    eventually(stand, "the service to have its primary again under a raised epoch",
+               lambda: stand.cluster.adopted() and stand.cluster.service().get("epoch", 0) > 1, 90)
+    check_recovered(stand, before, events)
     primary = site_of(stand.cluster.service()["primary"])
     new_acks(stand, primary)
     stand.fault_at()

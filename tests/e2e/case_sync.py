@@ -8,7 +8,7 @@ from cluster import letter, member_of
 from faults import A
 from net import SITES
 from scene import (all_joined, case, eventually, events_of, expect, joined, kill_all, kill_node, kill_primary,
-                   new_acks, settled_set, stop_go_on, verdict)
+                   new_acks, settled_set, stop_go_on, timeline_in_control_file, verdict)
 
 B, C = "az-b", "az-c"
 
@@ -92,7 +92,7 @@ def furthest_wins(scenes):
     stand.cluster.move_leader(third)
     eventually(stand, "the promise to rest on the third alone",
                lambda: settled_set(stand) == [member_of(third)])
-    stand.pg.sql(first, "CHECKPOINT")
+    timeline_in_control_file(stand, first)
     eventually(stand, "pg-a to know its timeline", lambda: checkpointed(stand, A))
     stand.lab.network.cut([(first, A)])
     new_acks(stand, first)

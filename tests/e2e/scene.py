@@ -1,6 +1,8 @@
 """scene.py -- what the cases share: the registry, stands, waits, and the verdict that nothing was lost."""
 
+import datetime
 import os
+import re
 import signal
 import time
 
@@ -63,6 +65,12 @@ class Scenes:
         """The folders of the labs."""
         return [s.lab.folder for s in self.stands]
 
+    def check_watch(self):
+        """Wherever watch ran it lost nothing and repeated nothing."""
+        for stand in self.stands:
+            if os.path.exists(stand.lab.path("log", "watch.log")):
+                stand.cluster.check_watch()
+
     def close(self):
         """Remove all labs."""
         for stand in self.stands:
@@ -119,6 +127,19 @@ def new_acks(stand, site, seconds=20):
                       lambda: stand.writers.read().first_ack(stand.address(site), since), seconds, 0.02)
 
 
+def logged(path, kind):
+    """Lines of one kind in a log of a program of ours: their fields, and their wall time as "at"."""
+    found = []
+    with open(path, errors="replace") as f:
+        for line in f:
+            words = re.match(r"<\d>(\S+)Z \S+ \S+ event=(\S+) (.*)", line)
+            if words and words[2] == kind:
+                at = datetime.datetime.fromisoformat(words[1] + "+00:00").timestamp()
+                values = re.findall(r'(\w+)=("[^"]*"|\S+)', words[3])
+                found.append({"at": at, **{key: value.strip('"') for key, value in values}})
+    return found
+
+
 def joined(stand, member_site):
     """Whether a member streams from the present primary."""
     service = stand.cluster.service()
@@ -141,6 +162,14 @@ def all_joined(stand, seconds=90):
         primary = site_of(service["primary"])
         return primary if len(stand.pg.streaming(primary)) == len(SITES) - 1 else None
     return eventually(stand, "all standbys to follow the primary", whole, seconds)
+
+
+def timeline_in_control_file(stand, site):
+    """Wait until a promoted server has checkpointed: without one nobody can be rewound against it."""
+    current = "('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int"
+    check = f"SELECT timeline_id = {current} FROM pg_control_checkpoint()"
+    eventually(stand, f"the control file in {site} to know the new timeline",
+               lambda: stand.pg.sql(site, check) == "t", 12)
 
 
 def servers_in_turn(acks):

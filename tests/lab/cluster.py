@@ -40,6 +40,11 @@ def busy(service):
     return bool(service.get("plan") or service.get("rejoins"))
 
 
+def breaks(indices):
+    """Where indices do not count up from 1 one by one: (the one before, the wrong one)."""
+    return [(a, b) for a, b in zip([0, *indices], indices) if b != a + 1]
+
+
 def yaml(value, indent=0):
     """Plain data as YAML, in blocks."""
     pad, lines = "  " * indent, []
@@ -312,3 +317,13 @@ class Cluster:
                     found.append(json.loads(line))
         return found
 
+    def check_watch(self, seconds=5):
+        """Insist that watch has shown every event so far, from the first one on, and each once."""
+        last = (self.status() or {}).get("event_last", 0)
+        try:
+            wait_for("watch to show all events", lambda: len(self.events()) >= last, seconds)
+        except LabError as e:
+            raise LabError(f"{e}: {len(self.events())} of {last}") from e
+        wrong = breaks([event["index"] for event in self.events()])
+        if wrong:
+            raise LabError(f"watch lost or repeated events: after {wrong[0][0]} came {wrong[0][1]}, {len(wrong)} such")

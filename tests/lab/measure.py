@@ -9,6 +9,7 @@ import time
 from writers import BY_NAME, NAMES, OUTSIDE
 
 STEADY_GAP = 0.1
+CLOCK_ERROR = 0.05  # between an act of ours and the time taken for it
 FIELDS = ("fault", "profile", "durability", "run", "leader_site", "downtime_s", "gap_s", "name_downtime_s",
           "lost_acked", "lost_by_writer", "split_brain_s", "old_last_ack_after_fault_s", "old_rejoined_s",
           "fence_proof", "dns_s", "rss_mb", "pss_mb", "cpu_pct")
@@ -77,6 +78,16 @@ def lost_rows(writers, rows):
     lost = writers.acknowledged_rows() - rows
     by_writer = {NAMES[w]: sum(1 for x, _ in lost if x == w) for w in NAMES}
     return len(lost), {name: n for name, n in by_writer.items() if n}
+
+
+def lost_acks(writers, rows):
+    """The acknowledgements of rows that a server does not hold."""
+    return [a for w, log in writers.logs.items() for a in log.acks if (w, a.n) not in rows]
+
+
+def lost_beyond(acks, old, until):
+    """Those of lost rows that no lease of the old primary covers: given elsewhere, or after its end."""
+    return [a for a in acks if a.server != old or a.done > until + CLOCK_ERROR]
 
 
 def moved(writers, dns_servers, old, new, fault):

@@ -12,6 +12,7 @@ import time
 
 import measure
 import reaper
+from cluster import breaks
 from lab import BUILD, Lab, LabError, Reaper, wait_for
 from net import CLIENT, SITES
 from servers import RECORD, TSIG_KEY, ZONE, Dns, Postgres
@@ -131,8 +132,20 @@ def check_split(tap, lab, pg, writers, fault):
     tap.ok(split > 0.2, "a split brain is seen", split)
     tap.ok(lost >= 20 and by_writer.get("outside-a", 0) >= 20 and "by-name" not in by_writer,
            "rows acknowledged by the wrong server count as lost", lost, by_writer)
+    acks = measure.lost_acks(writers, pg.rows("az-b"))
+    tap.ok(len(acks) == lost and len(measure.lost_beyond(acks, old, fault + 0.2)) >= 20,
+           "lost rows acknowledged after a lease are told from others", len(acks), lost)
+    tap.ok(not measure.lost_beyond(acks, old, measure.now()) and measure.lost_beyond(acks, new, measure.now()) == acks,
+           "and those acknowledged by whom no lease was given")
     outside = writers.acks(OUTSIDE)
     tap.ok(len(outside) == len({(a.server, a.done, a.n) for a in outside}), "no row is counted twice")
+
+
+def check_breaks(tap):
+    """A gap, a repetition and a late beginning among the events that watch has shown."""
+    tap.ok(breaks([]) == breaks([1]) == breaks([1, 2, 3]) == [], "events that are whole are not complained of")
+    tap.ok(breaks([1, 3]) == [(1, 3)] and breaks([1, 2, 2]) == [(2, 2)] and breaks([2, 3]) == [(0, 2)],
+           "a lost and a repeated event are seen")
 
 
 def check_site(tap, lab, pg, dns):
@@ -175,6 +188,7 @@ def main():
         lab, pg, dns, writers = stand_up()
         tap.ok(True, "three sites, three PostgreSQL servers, BIND, Knot and five writers stand")
         tap.ok(sorted(pg.streaming("az-a")) == ["pg-b", "pg-c"], "both standbys stream", pg.streaming("az-a"))
+        check_breaks(tap)
         check_cuts(tap, lab)
         check_one_way(tap, lab, pg, writers)
         fault = check_kill(tap, lab, pg, dns, writers)

@@ -11,6 +11,7 @@ from servers import PRIMARY_SITE, ZONE, Dns, Postgres
 from writers import BY_NAME, NAMES, Writers, find_binary
 
 FENCED = "fence.proved"
+TTL = {"metro": 1.5, "default": 5.0, "geo": 15.0}  # of the profiles, in seconds
 
 
 def quiet(_text):
@@ -179,6 +180,8 @@ class Run:
         self.new_site = None
         self.first_ack = None
         self.unprovoked = 0
+        self.moved = False
+        self.lost = []  # acknowledgements of rows that are gone
 
     def place_leader(self):
         """Put the leader where this run wants it: in site a and outside it in turn."""
@@ -253,13 +256,15 @@ class Run:
     def _figures(self, rejoined, sizes):
         stand = self.stand
         old = stand.address(PRIMARY_SITE)
-        moved = self.new_site not in (None, PRIMARY_SITE)
+        moved = self.moved = self.new_site not in (None, PRIMARY_SITE)
         if moved:
             servers = stand.dns.hosts()
             got = measure.moved(stand.writers, servers, old, stand.address(self.new_site), stand.fault)
         else:
             got = measure.steady(stand.writers, old, stand.fault, self.end)
-        lost, by_writer = measure.lost_rows(stand.writers, stand.final_rows())
+        rows = stand.final_rows()
+        lost, by_writer = measure.lost_rows(stand.writers, rows)
+        self.lost = measure.lost_acks(stand.writers, rows)
         self.figures = {**got, "lost_acked": lost, "lost_by_writer": by_writer,
                         "fence_proof": stand.proof() if moved else None,
                         "old_rejoined_s": measure.rounded(rejoined), **sizes}
@@ -271,3 +276,26 @@ class Run:
                 "run": self.number, "leader_site": self.stand.leader_site}
         return {field: {**head, **self.figures}.get(field) for field in measure.FIELDS}
 
+    def complaints(self):
+        """What must never happen, whatever the fault."""
+        bad = self._loss()
+        if self.figures["split_brain_s"]:
+            bad.append(f"two servers acknowledged for {self.figures['split_brain_s']} s")
+        try:
+            self.stand.cluster.check_watch()
+        except LabError as e:
+            bad.append(str(e))
+        return bad
+
+    def _loss(self):
+        """Under sync no acknowledged row is lost; else only what the old primary acknowledged under its lease."""
+        cluster, count = self.stand.cluster, len(self.lost)
+        if cluster.durability == "sync" or not self.moved:
+            return [f"{count} acknowledged rows were lost: {self.figures['lost_by_writer']}"] if count else []
+        until = self.stand.fault + TTL[cluster.profile]
+        beyond = measure.lost_beyond(self.lost, self.stand.address(PRIMARY_SITE), until)
+        if not beyond:
+            return []
+        worst = max(beyond, key=lambda a: a.done)
+        return [f"{len(beyond)} of {count} lost rows were not acknowledged by the old primary under its lease: row "
+                f"{worst.n} by {worst.server}, {worst.done - self.stand.fault:.3f} s after the fault"]
