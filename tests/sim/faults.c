@@ -7,14 +7,16 @@
 #include "base/assert.h"
 #include "tests/sim/sim.h"
 
-enum { LOOK_MS = 10, FIRST_MS = 200 };
+enum { LOOK_MS = 10, FIRST_MS = 200, SPECS_LEFT = 100 };
 enum { /* bits of ISOLATE */
 	ISOLATE_HANGS = 1,
 	ISOLATE_LEADER = 2,
 	ISOLATE_TTL = 4,
 	ISOLATE_SPEC = 8, /* with ISOLATE_TTL: a quarter of them */
 	ISOLATE_STORM = 16,
-	ISOLATE_SLOW = 32
+	ISOLATE_SLOW = 32,
+	ISOLATE_WALL = 64,
+	ISOLATE_ALL = 128
 };
 
 enum kind {
@@ -160,7 +162,7 @@ static void apply_spec(struct sim *s, const struct sim_fault *f)
 	struct dr_spec_service *n = &w->service;
 	uint32_t how = f->b % 7, value = f->b / 8;
 	uint32_t last = w->members - 1;
-	if (w->specs >= W_SPECS_MAX)
+	if (w->specs + SPECS_LEFT >= W_SPECS_MAX)
 		return;
 	switch (how) {
 	case 0:
@@ -177,6 +179,8 @@ static void apply_spec(struct sim *s, const struct sim_fault *f)
 		break;
 	}
 	struct dr_request q = { .kind = DR_REQ_APPLY, .spec = w_spec_copy(w) };
+	if (w->leader >= 0) /* it was made from the one in force */
+		q.version = w->c[w->leader].core->repl.spec_version;
 	dr_assert(dr_name_set(&q.actor, "anna"));
 	if (w_request(w, &q) != DR_REASON_NONE) {
 		w->spec = spec;
@@ -251,6 +255,8 @@ static void isolate_now(struct world *w, struct w_timer *t)
 	w_cut_changed(w);
 	if ((t->a & ISOLATE_HANGS) != 0)
 		w_pause(w, w_proc(W_AGENT, v->holder), t->u);
+	for (uint32_t i = 0; (t->a & ISOLATE_WALL) != 0 && i < w->coords; i++)
+		w->c[i].clock.wall_ms += 1000;
 	if ((t->a & ISOLATE_LEADER) != 0 && w->leader >= 0)
 		kill_coord(s, (uint32_t)w->leader, until);
 }
@@ -258,16 +264,16 @@ static void isolate_now(struct world *w, struct w_timer *t)
 /* Random faults seldom fall together in the one second in which a lease is all that keeps two primaries apart. */
 static void isolate(struct sim *s, const struct sim_fault *f)
 {
-	uint32_t how = f->b % 64;
+	uint32_t how = f->b % ISOLATE_ALL;
 	if ((how & ISOLATE_STORM) != 0)
-		storm(s, 400 + f->b / 64 % 400, 0, 0, s->w->now + 600);
+		storm(s, 400 + f->b / ISOLATE_ALL % 400, 0, 0, s->w->now + 600);
 	for (uint32_t i = 0; (how & ISOLATE_SLOW) != 0 && i < s->w->coords; i++) {
 		s->disks[w_proc(W_COORD, i)].slow_ms = 300;
 		extend(&s->until.slow[w_proc(W_COORD, i)], s->w->now + 1500);
 	}
 	if ((how & ISOLATE_TTL) != 0 && (how & ISOLATE_SPEC) != 0)
 		apply_spec(s, &(struct sim_fault){ .b = 0 });
-	struct w_timer *t = w_after(s->w, 1 + f->b / 64 % 700, isolate_now);
+	struct w_timer *t = w_after(s->w, 1 + f->b / ISOLATE_ALL % 700, isolate_now);
 	t->a = how;
 	t->u = f->ms;
 }

@@ -203,13 +203,24 @@ static void hurt(struct sim *s, const struct sim_how *how)
 }
 
 /* What a person would do who looks at `status` now and then, and never accepts a loss under sync. */
-static void operator_looks(struct world *w)
+static void operator_looks(struct sim *s)
 {
+	struct world *w = s->w;
 	const struct dr_service *v = w_repl(w);
 	struct dr_request q = { .kind = DR_REQ_APPROVE };
 	if (v == NULL || w->leader < 0)
 		return;
 	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
+	if (!s->spec_restored) { /* nobody is forbidden to be promoted any more */
+		w->service = s->service;
+		w->spec = s->spec;
+		w->spec.service = &w->service;
+		q.kind = DR_REQ_APPLY;
+		q.spec = w_spec_copy(w);
+		q.version = w->c[w->leader].core->repl.spec_version;
+		s->spec_restored = w_request(w, &q) == DR_REASON_NONE;
+		return;
+	}
 	if (v->paused) {
 		q.kind = DR_REQ_RESUME;
 	} else if (v->held_fenced && v->plan.id == 0) {
@@ -236,7 +247,7 @@ static bool recovers(struct sim *s, char *why, size_t cap)
 	for (uint32_t i = 0; i < HEAL_S && w->violations == 0; i++) {
 		w_run(w, 1000);
 		if (i % OPERATOR_EVERY_S == OPERATOR_EVERY_S - 1)
-			operator_looks(w);
+			operator_looks(s);
 		if (i > SETTLED_S && w_healthy(w, why, cap)) {
 			w_check_kept(w);
 			return w->violations == 0;
@@ -255,6 +266,8 @@ struct sim_result sim_run(uint64_t seed, const struct sim_how *how)
 		(void)snprintf(r.why, sizeof(r.why), "not adopted");
 	} else {
 		const struct w_options *o = &s.options;
+		s.service = s.w->service;
+		s.spec = s.w->spec;
 		s.w->out = how->out;
 		w_say(s.w, "seed %llu: %s members=%u coordinators=%u k=%u set=%u when_alone=%s %s%s",
 		      (unsigned long long)seed, dr_durability_name(o->durability), o->members, o->coordinators, o->k,

@@ -78,6 +78,9 @@ struct sim {
 	uint64_t down_until[W_COORDS_MAX]; /* a coordinator that ended by itself is started again then */
 	uint32_t faults;
 	struct sim_fault fault[SIM_FAULTS_MAX];
+	struct dr_spec spec; /* as it was at first */
+	struct dr_spec_service service;
+	bool spec_restored;
 	bool bad_clocks; /* drift outside the bound: two may acknowledge, nothing may be lost under sync */
 };
 
