@@ -68,7 +68,7 @@ static bool some_in_line(const struct dr_think *t)
 	return false;
 }
 
-bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
+enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
 {
 	dr_member_ix best = DR_MEMBER_NONE;
 	dr_member_ix furthest = DR_MEMBER_NONE;
@@ -85,9 +85,10 @@ bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struc
 	bool wanted = p->wanted < DR_MEMBERS_MAX && (any ? dr_may_be_chosen(t, p, p->wanted) : in_line(t, p->wanted));
 	if (wanted && dr_heard(t, p->wanted))
 		best = p->wanted;
-	if (best == DR_MEMBER_NONE || furthest == DR_MEMBER_NONE || unknown_beyond(t, p, furthest))
-		return false;
-	dr_assert(furthest != DR_MEMBER_NONE);
+	if (best == DR_MEMBER_NONE || furthest == DR_MEMBER_NONE)
+		return DR_REASON_NO_CANDIDATE;
+	if (unknown_beyond(t, p, furthest))
+		return DR_REASON_NO_STANDBY_LEFT;
 	bool fetch = by_position(t, furthest, best) > 0 && !DR_MUTANT(PRIORITY_FIRST);
 	if (DR_MUTANT(PRIORITY_FIRST))
 		furthest = best;
@@ -95,7 +96,7 @@ bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struc
 				   .source = fetch ? furthest : DR_MEMBER_NONE,
 				   .position = t->s->member[furthest].frozen_position,
 				   .next = dr_sync_of_new(t, best) };
-	return true;
+	return DR_REASON_NONE;
 }
 
 static bool ready_for_switchover(const struct dr_think *t, dr_member_ix m)
@@ -108,7 +109,7 @@ static bool ready_for_switchover(const struct dr_think *t, dr_member_ix m)
 	return received + SWITCHOVER_LAG_MAX >= primary;
 }
 
-bool dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
+enum dr_reason dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
 {
 	dr_member_ix best = DR_MEMBER_NONE;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
@@ -124,8 +125,8 @@ bool dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, str
 			best = m;
 	}
 	if (best == DR_MEMBER_NONE)
-		return false;
+		return DR_REASON_NO_CANDIDATE;
 	/* Its set is chosen when the old primary has stopped. */
 	*out = (struct dr_choice){ .candidate = best, .source = DR_MEMBER_NONE };
-	return true;
+	return DR_REASON_NONE;
 }

@@ -162,6 +162,9 @@ static void stuck(struct dr_think *t, const struct dr_plan *p, enum dr_reason re
 	 * one among them, and once the old primary was told to stop there is none until it ends. */
 	if (p->kind == DR_PLAN_SWITCHOVER && p->at < p->bar)
 		then = DR_STUCK_ABORT;
+	/* Those that were frozen are gone, or may not be promoted any more: the next plan freezes anew, and asks there. */
+	if (p->step[p->at] == DR_STEP_CHOOSE && reason == DR_REASON_NO_CANDIDATE)
+		then = DR_STUCK_ABORT;
 	switch (then) {
 	case DR_STUCK_ABORT:
 		close_failed(t, p, reason, a, b);

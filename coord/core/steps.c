@@ -201,8 +201,10 @@ static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_pl
 {
 	struct dr_choice choice;
 	bool planned = p->kind == DR_PLAN_SWITCHOVER;
-	bool found = planned ? dr_choose_switchover(t, p, &choice) : dr_choose_failover(t, p, &choice);
-	if (!found)
+	enum dr_reason why = planned ? dr_choose_switchover(t, p, &choice) : dr_choose_failover(t, p, &choice);
+	if (why == DR_REASON_NO_STANDBY_LEFT)
+		return (struct dr_step_outcome){ DR_STEP_STUCK, why, 0, 0 };
+	if (why != DR_REASON_NONE)
 		return no_candidate(t);
 	const struct dr_service *s = t->s;
 	uint64_t position = planned ? 0 : s->member[choice.candidate].frozen_position;

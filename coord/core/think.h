@@ -75,8 +75,9 @@ struct dr_choice {
 /* Frozen and, under async, its history known to be the last primary's: two timelines may bear one number, so
  * positions alone do not tell a fork that was given up. */
 bool dr_may_be_chosen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m);
-bool dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
-bool dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
+/* NONE: *out is filled; NO_CANDIDATE; NO_STANDBY_LEFT: somebody of unknown history has more than all others. */
+enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
+enum dr_reason dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
 
 /* sync.c */
 /* Fit standbys, up to the spec's k and set_max; to_come: for a holder that is to be promoted. */
