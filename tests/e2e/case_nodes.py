@@ -12,7 +12,7 @@ from cluster import letter, member_of, site_of
 from faults import A
 from net import SITES
 from scene import (all_joined, case, eventually, expect, kill_all, logged, new_acks, servers_in_turn,
-                   settled_set, still_writing, verdict)
+                   settled_set, still_writing, timeline_in_control_file, verdict)
 from stand import TTL
 
 C = "az-c"
@@ -36,6 +36,32 @@ def adopt_running(scenes):
     expect(stand.pg.postmaster(A) == before, "the same postmaster", before, stand.pg.postmaster(A))
     expect(pause <= 0.5, "no pause above 0.5 s", f"saw {pause:.3f} s")
     return {**verdict(stand, [A]), "pause_s": round(pause, 3)}
+
+
+def promote_by_hand(stand):
+    """Crash site a's server with much to write out, and promote it: by itself it checkpoints over minutes now."""
+    stand.pg.sql(A, "CREATE TABLE filler AS SELECT g, repeat('x', 200) FROM generate_series(1, 60000) g")
+    kill_all(stand.pg.processes(A))
+    eventually(stand, "the server to be gone", lambda: not stand.pg.processes(A))
+    signal_file = os.path.join(stand.pg.data[A], "standby.signal")
+    with open(signal_file, "w"):
+        shutil.chown(signal_file, "postgres", "postgres")
+    stand.pg.start(A)
+    stand.pg.sql(A, "SELECT pg_promote()")
+    known = stand.pg.sql(A, "SELECT timeline_id FROM pg_control_checkpoint()")
+    expect(known == "1", "its control file to be on the old timeline", known)
+
+
+@case("adopt-promoted")
+def adopt_promoted(scenes):
+    """A server promoted just before it is taken over is checkpointed: else nobody could be rewound against it."""
+    stand = scenes.stand()
+    stand.up(adopt=False)
+    promote_by_hand(stand)
+    stand.adopt()
+    timeline_in_control_file(stand, A)
+    stand.start_writers()
+    return verdict(stand, [A])
 
 
 def kill_at(stand, step, act, kind):
