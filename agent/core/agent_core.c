@@ -79,6 +79,8 @@ static void watch_server(struct dr_agent_core *c, struct dr_agent_decision *out)
 	if (begin < c->grace_until_ms)
 		begin = c->grace_until_ms;
 	bool ours = c->lease_epoch == c->journal.epoch;
+	if (DR_MUTANT(NO_LEASE_TO_PROMOTE) && !ours)
+		return;
 	if (!ours || c->now_ms >= begin)
 		fence(c, out, DR_FENCE_STOP);
 	else

@@ -84,7 +84,7 @@ void dr_agent_gate(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 			answer(out, o, DR_OUTCOME_ACCEPTED, DR_OK, "");
 			c->op_wanted = !c->op_running;
 		}
-	} else if (o->core.epoch < j->epoch && !DR_MUTANT(LOWER_EPOCH_TAKEN)) {
+	} else if (o->core.epoch < j->epoch) {
 		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "a newer epoch was seen");
 	} else {
 		accept(c, o, out);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/mutant.h"
 #include "coord/core/think.h"
 
 enum { PROPOSAL_LOST_MS = 5000 }; /* a proposal whose end never came back is forgotten after this */
@@ -334,8 +333,7 @@ static void take_in(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	case DR_EV_ROUTE: routed(c, ev, out); break;
 	case DR_EV_REQUEST: dr_request_think(c, ev, out); break;
 	case DR_EV_RESTORED:
-		if (!DR_MUTANT(SNAPSHOT_NO_RECEIPT))
-			dr_lease_appended(c); /* the snapshot may stand for a tick received just now */
+		dr_lease_appended(c); /* the snapshot may stand for a tick received just now */
 		c->all = true;
 		break;
 	}

@@ -329,7 +329,7 @@ static void do_member(struct script *s)
 	else if (strcmp(what, "forget") == 0) {
 		w_agent_kill(w, m);
 		memset(&w->m[m].journal, 0, sizeof(w->m[m].journal));
-		w->high_seen[m] = w->high_agent_epoch[m] = 0;
+		w->high_seen[m] = w->high_agent_epoch[m] = w->m[m].told_done = 0;
 	} else if (strcmp(what, "jump") == 0) {
 		struct dr_agent_event ev = { .kind = DR_AG_CLOCK_JUMPED };
 		w_agent_event(w, m, &ev);

@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "tests/sim/sim.h"
 
-enum { LOOK_MS = 10, FIRST_MS = 200, SPECS_LEFT = 100 };
+enum { LOOK_MS = 10, FIRST_MS = 200, SPECS_LEFT = 100, OUT_FIRST_MS = 400 };
 enum { /* bits of ISOLATE */
 	ISOLATE_HANGS = 1,
 	ISOLATE_LEADER = 2,
@@ -16,7 +16,8 @@ enum { /* bits of ISOLATE */
 	ISOLATE_STORM = 16,
 	ISOLATE_SLOW = 32,
 	ISOLATE_WALL = 64,
-	ISOLATE_ALL = 128
+	ISOLATE_OUT_FIRST = 128, /* what it says is lost a while before what it hears */
+	ISOLATE_ALL = 256
 };
 
 enum kind {
@@ -250,9 +251,16 @@ static void isolate_now(struct world *w, struct w_timer *t)
 		if (i == site)
 			continue;
 		cut(s, site, i, until);
-		cut(s, i, site, until);
+		if ((t->a & ISOLATE_OUT_FIRST) == 0)
+			cut(s, i, site, until);
 	}
 	w_cut_changed(w);
+	if ((t->a & ISOLATE_OUT_FIRST) != 0) {
+		struct w_timer *again = w_after(w, OUT_FIRST_MS, isolate_now);
+		again->a = t->a & ~(uint32_t)ISOLATE_OUT_FIRST;
+		again->u = t->u;
+		return;
+	}
 	if ((t->a & ISOLATE_HANGS) != 0)
 		w_pause(w, w_proc(W_AGENT, v->holder), t->u);
 	for (uint32_t i = 0; (t->a & ISOLATE_WALL) != 0 && i < w->coords; i++)

@@ -44,6 +44,9 @@ static void result_arrives(struct world *w, struct w_timer *t)
 		return;
 	c->agent_ms[t->a] = w->now;
 	w_wire_result(w, t->data);
+	const struct dr_order_result *told = t->data;
+	if (told->outcome == DR_OUTCOME_DONE && told->number > w->m[t->a].told_done)
+		w->m[t->a].told_done = told->number;
 	struct dr_core_event ev = {
 		.kind = DR_EV_RESULT, .service = w->service.name, .result = t->data, .member = w->name[t->a]
 	};

@@ -108,6 +108,19 @@ static void check_equal(struct world *w, uint32_t c)
 	}
 }
 
+/* What was said to be final when the choice was made is final: nobody of the frozen has received more since. */
+static void check_frozen(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->kind != DR_CMD_CHOOSE || s->plan.kind != DR_PLAN_FAILOVER)
+		return;
+	for (uint32_t i = 0; i < w->members; i++) {
+		const struct w_server *v = &w->m[i].server;
+		bool frozen = s->member[i].frozen_epoch == s->epoch && v->state == DR_SERVER_STANDBY;
+		if (frozen && w_position(v) > s->member[i].frozen_position)
+			w_violation(w, "%s went on receiving after it was frozen", w_member_name(w, i));
+	}
+}
+
 /* Nothing is made writable before everybody who may have been is proved fenced. */
 static void check_promotion(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
 {
@@ -131,6 +144,7 @@ void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 	for (uint32_t i = 0; i < w->members; i++)
 		(void)rises(w, &w->high_order[i], s->member[i].order_last, "order number", i);
 	check_promotion(w, s, cmd);
+	check_frozen(w, s, cmd);
 }
 
 /* A new primary has every write that was ever acknowledged (under sync, unless a person accepted the loss). */

@@ -97,6 +97,7 @@ struct w_member {
 	uint64_t armed_until, armed_epoch;
 	uint32_t op; /* token of the op in flight; 0: none */
 	uint64_t op_began;
+	uint64_t told_done; /* the highest order that a coordinator was told is done */
 	struct dr_report seen;       /* the server as last looked at */
 	uint32_t fail[DR_ORDER_MAX]; /* script: so many of these orders fail */
 	bool mute[DR_ORDER_MAX];     /* script: these orders never end */
