@@ -49,6 +49,7 @@ void rig_dir_make(struct rig_dir *d, const char *user)
 {
 	uid_t uid;
 	gid_t gid;
+	temp_ipc();
 	temp_template(d->path, sizeof(d->path), "drcoord-contract");
 	assert_non_null(mkdtemp(d->path));
 	if (other_user(user, &uid, &gid))

@@ -47,6 +47,7 @@ void pg_world_open(struct pg_world *w)
 		(void)dr_copy_text(w->os_user, sizeof(w->os_user), "postgres");
 		assert_int_equal(dr_os_user_find("postgres", &w->user, NULL), DR_OK);
 	}
+	temp_ipc();
 	temp_template(w->folder, sizeof(w->folder), "guard-pg");
 	assert_non_null(mkdtemp(w->folder));
 	if (geteuid() == 0)
