@@ -215,6 +215,10 @@ static void apply_recover(struct dr_repl *r, struct dr_service *s, const struct 
 		memset(&mr->order, 0, sizeof(mr->order));
 		mr->fails = 0;
 		mr->unproved_epoch = s->spec.member[m].name.s[0] != '\0' && cmd->flag ? cmd->epoch - 1 : 0;
+		/* Whose history is the primary's: the last holder's, if it is known; else every position is needed and the
+		 * furthest counts, whatever this log believed of it. */
+		if (s->spec.durability == DR_DURABILITY_SYNC)
+			mr->lineage = cmd->member == DR_MEMBER_NONE || cmd->member == m ? s->primary_epoch : 0;
 	}
 	s->epoch = cmd->epoch;
 	s->holder = DR_MEMBER_NONE;
