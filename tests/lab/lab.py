@@ -5,6 +5,7 @@ in a log file of its own, and starts in the lab's folder.  Lab.close(), the end 
 removes all of it (reaper.py)."""
 
 import atexit
+import ctypes
 import glob
 import itertools
 import os
@@ -22,6 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("DR_BUILD", f"{ROOT}/build/release"))
 NUMBERS = itertools.count()
+CLONE_NEWIPC = 0x08000000
 
 
 class LabError(Exception):
@@ -48,6 +50,8 @@ class Reaper:
             return
         for sig in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(sig, cls._ended_by)
+        # A killed server leaves the System V segment by which it held its data folder: it goes with us.
+        ctypes.CDLL(None).unshare(CLONE_NEWIPC)
         cls.process = subprocess.Popen([sys.executable, f"{HERE}/reaper.py", reaper.owner_name(os.getpid())],
                                        stdin=subprocess.PIPE, start_new_session=True)
         atexit.register(cls.finish)

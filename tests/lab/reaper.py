@@ -14,7 +14,6 @@ At its end, however the owner ended (kill -9 included), everything of that owner
 session of its own and ignores the signals that a terminal sends."""
 
 import ctypes
-import glob
 import os
 import shutil
 import signal
@@ -25,7 +24,6 @@ FOLDERS = "/tmp"
 NETNS = "/run/netns"
 PREFIX = "drlab-"
 MNT_DETACH = 2
-IPC_RMID = 0
 
 
 def start_time(pid):
@@ -167,23 +165,6 @@ def kill_all(lab, deadline):
             pass
 
 
-def remove_locks(folder):
-    """Remove the System V segments by which killed servers held their data folders, named in their pid files."""
-    try:
-        with open("/proc/sysvipc/shm") as f:
-            idle = {tuple(row[:2]) for row in map(str.split, f) if row[6] == "0"}  # nobody is attached
-    except OSError:
-        return
-    for path in glob.glob(f"{glob.escape(folder)}/**/postmaster.pid", recursive=True):
-        try:
-            with open(path) as f:
-                named = tuple((f.read().split("\n") + [""] * 7)[6].split())
-        except OSError:
-            continue
-        if named in idle:
-            ctypes.CDLL(None).shmctl(int(named[1]), IPC_RMID, None)
-
-
 def read_pids(group):
     """Pids in one cgroup."""
     try:
@@ -242,7 +223,6 @@ def clean(lab, seconds=10):
     kill_all(lab, deadline)
     remove_spaces(lab)
     remove_cgroups(lab, deadline)
-    remove_locks(f"{FOLDERS}/{lab}")
     remove_folder(f"{FOLDERS}/{lab}")
 
 
