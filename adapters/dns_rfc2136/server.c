@@ -248,7 +248,8 @@ static bool tsig_refused(struct dr_dns_server *sv, const struct dr_dns_msg *m)
 	return true;
 }
 
-static void update_failed(struct dr_dns_server *sv, unsigned rcode)
+/* vouched: the answer was signed with our key, so the server knows it. */
+static void update_failed(struct dr_dns_server *sv, unsigned rcode, bool vouched)
 {
 	const struct dr_spec_route *r = &sv->dns->session->target.route;
 	const char *word = dr_dns_rcode_name(rcode);
@@ -261,10 +262,18 @@ static void update_failed(struct dr_dns_server *sv, unsigned rcode)
 			      r->tsig_key, r->tsig_secret_file, r->record, r->record);
 		break;
 	case DR_DNS_NOTAUTH:
-		(void)dr_fail(&e, DR_E_NOT_FOUND,
-			      "is no primary of zone %s (NOTAUTH): name the zone's primary in the "
-			      "route's servers",
-			      r->zone);
+		if (vouched)
+			(void)dr_fail(&e, DR_E_NOT_FOUND,
+				      "is no primary of zone %s (NOTAUTH): name the zone's primary in the "
+				      "route's servers",
+				      r->zone);
+		else /* Knot from 3.4 on says no more than that (RFC 8945, 5.2.1 asks for BADKEY) */
+			(void)dr_fail(&e, DR_E_AUTH,
+				      "answers NOTAUTH, unsigned: it does not know TSIG key \"%s\" with %s (BADKEY): "
+				      "configure it there, or correct the key in the route (secret in %s); or it is no "
+				      "primary of zone %s",
+				      r->tsig_key, dr_tsig_algorithm_name(r->tsig_algorithm), r->tsig_secret_file,
+				      r->zone);
 		break;
 	case DR_DNS_NOTZONE:
 		(void)dr_fail(&e, DR_E_INVALID, "says that %s is not in zone %s (NOTZONE)", r->record,
@@ -312,7 +321,7 @@ static void take_update_answer(struct dr_dns_server *sv, const struct dr_dns_msg
 		pause_then_read(sv, 0);
 		break;
 	default:
-		update_failed(sv, rcode);
+		update_failed(sv, rcode, rv == DR_OK);
 		break;
 	}
 }

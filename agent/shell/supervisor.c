@@ -348,7 +348,8 @@ enum dr_err dr_supervisor_start(struct dr_supervisor *s, bool as_standby, struct
 	bool proved = false;
 	int pidfd = -1;
 	if (s->seen.phase != DR_SUPER_STOPPED || s->pidfd >= 0)
-		return dr_fail(e, DR_E_BUSY, "the server of %s is %s", s->conf.data_dir,
+		return dr_fail(e, DR_E_BUSY, "the server of %s %s%s", s->conf.data_dir,
+			       s->seen.phase == DR_SUPER_STOPPED ? "has only just ended, and was " : "is ",
 			       dr_super_phase_text(s->seen.phase));
 	enum dr_err rv = dr_cgroup_make(s->root, &s->group, e);
 	if (rv == DR_OK)

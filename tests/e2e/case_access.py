@@ -36,6 +36,13 @@ def cert_foreign(scenes):
     return {**verdict(stand, [A]), "told": told}
 
 
+def lasts(stand, days):
+    """How to ask `openssl x509` for a certificate that lasts so long; negative: from OpenSSL 3.4 on by dates."""
+    if days >= 0 or "-not_after" not in stand.lab.run(CLIENT, ["sh", "-c", "openssl x509 -help 2>&1"]):
+        return ["-days", str(days)]
+    return ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]
+
+
 def sign(stand, name, days):
     """A certificate for an admin of ours that is valid for so many days from now, negative: it has ended."""
     file, pki = stand.cluster.file, stand.cluster.file("pki")
@@ -45,7 +52,7 @@ def sign(stand, name, days):
                            "-nodes", "-keyout", file(f"{name}.key"), "-out", file(f"{name}.csr"),
                            "-subj", f"/CN={name}"])
     stand.lab.run(CLIENT, ["openssl", "x509", "-req", "-in", file(f"{name}.csr"), "-CA", f"{pki}/ca.crt",
-                           "-CAkey", f"{pki}/ca.key", "-CAcreateserial", "-days", str(days),
+                           "-CAkey", f"{pki}/ca.key", "-CAcreateserial", *lasts(stand, days),
                            "-extfile", file("san.cnf"), "-out", file(f"{name}.crt")])
 
 

@@ -93,6 +93,13 @@ def certificates(cluster):
     eventually("it to start", lambda: "coordinator.started" in daemon.said())
 
 
+def over():
+    """What makes a certificate of which the time is over: negative days, or dates from OpenSSL 3.4 on, which refuses those."""
+    helps = subprocess.run(["openssl", "x509", "-help"], capture_output=True, text=True, check=False)
+    dates = ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]
+    return dates if "-not_after" in helps.stdout + helps.stderr else ["-days", "-1"]
+
+
 def expired(cluster, conf):
     """A certificate of which the time is over."""
     config = cluster.path("x509.cnf")
@@ -103,7 +110,7 @@ def expired(cluster, conf):
     quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run(["openssl", "req", "-new", "-key", cluster.path("c-a.key"), "-subj", "/CN=c-a", "-out", csr], **quiet)
     subprocess.run(["openssl", "x509", "-req", "-in", csr, "-CA", cluster.path("pki", "ca.crt"),
-                    "-CAkey", cluster.path("pki", "ca.key"), "-days", "-1", "-extfile", config, "-extensions", "v",
+                    "-CAkey", cluster.path("pki", "ca.key"), *over(), "-extfile", config, "-extensions", "v",
                     "-out", cluster.path("c-a.crt")], **quiet)
     ends(cluster.run("--bootstrap", conf=conf), 78, "expired on", "drcoordctl pki")
 

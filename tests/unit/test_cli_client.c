@@ -283,11 +283,14 @@ static void test_always_busy(void **state)
 {
 	(void)state;
 	play(0, is_always_full);
-	RUN(at(0), "-t", "900ms", "failover", "orders");
+	/* On a busy machine the deadline may fall between a try and its answer: that one's outcome is not known. */
+	for (int i = 0; i < 5 && (i == 0 || w.code == 7); i++)
+		RUN(at(0), "-t", "900ms", "failover", "orders");
 	expect(6, "", "it could not be taken in until the deadline: all places are taken");
 	assert_true(w.fake[0].requests >= 3 && w.fake[0].ids[0] == w.fake[0].ids[2]);
 	play(1, knows_no_leader); /* what a follower says in between does not hide it */
-	RUN(both(), "-t", "900ms", "failover", "orders");
+	for (int i = 0; i < 5 && (i == 0 || w.code == 7); i++)
+		RUN(both(), "-t", "900ms", "failover", "orders");
 	expect(6, "", "all places are taken");
 	RUN(at(0), "-t", "60s", "watch", "--from", "1");
 	expect(6, "", "all places are taken");

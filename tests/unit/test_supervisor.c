@@ -50,7 +50,7 @@ static void stop_and_wait(struct pg_world *w, uint32_t fast_ms, uint32_t immedia
 	uint64_t at = uv_hrtime();
 	dr_supervisor_stop(&s->super, fast_ms, immediate_ms, pg_world_on_stopped);
 	assert_int_equal(s->stopped, before);
-	PG_WAIT(w, s->stopped == before + 1);
+	PG_WAIT(w, s->stopped == before + 1 && s->super.pidfd < 0);
 	print_message("stop fast=%u immediate=%u took %llu ms\n", fast_ms, immediate_ms,
 		      (unsigned long long)((uv_hrtime() - at) / 1000000));
 	if (!s->proved)
