@@ -5,11 +5,15 @@
 # for the rest the machine is compared with what it was before.  So others may work on it at the same time, as
 # long as they run no lab.
 
+# System V segments are told from others' by a namespace for this part.
+[ -n "${DR_OWN_IPC:-}" ] || ! unshare --ipc true 2>/dev/null || DR_OWN_IPC=1 exec unshare --ipc "$0" "$@"
 logs=build/check/stopped # of what is stopped
 mkdir -p "$logs"
 running=0 # pid, and process group, of the command that is to be stopped
 own_tmp=$(mktemp -d /tmp/drtraced-XXXXXX) || exit 1 # short: a socket's path may have 107 bytes
 chmod 1777 "$own_tmp"
+# Ours are all made below the one that we are in.
+cgroups=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)$(sed -n 's/^0:://p' /proc/self/cgroup)
 mark="DR_TRACED=$$.$RANDOM"
 trap 'rm -rf "$own_tmp"' EXIT
 traced=(env "$mark" "TMPDIR=$own_tmp" "CHECK_LOGS=$logs") # in front of a command of ours
@@ -17,7 +21,8 @@ traced=(env "$mark" "TMPDIR=$own_tmp" "CHECK_LOGS=$logs") # in front of a comman
 # One line for each thing that looks like one of ours.
 traces() {
 	ip netns list 2>/dev/null | awk '{ print "namespace", $1 }'
-	find /sys/fs/cgroup -maxdepth 8 -type d \( -name "*drcoord*" -o -name "drlab*" -o -name "drcheck-*" \) -printf 'cgroup %p\n' 2>/dev/null
+	find "$cgroups" -mindepth 1 -maxdepth 1 -type d \( -name "drcoord*" -o -name "drlab*" -o -name "drcheck-*" \) \
+		-printf 'cgroup %p\n' 2>/dev/null
 	ip -o link 2>/dev/null | awk -F': ' '{ print "interface", $2 }'
 	nft list tables 2>/dev/null | sed 's/^/nft /'
 	awk '{ print "mount", $5 }' /proc/self/mountinfo
