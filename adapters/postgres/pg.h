@@ -35,6 +35,7 @@ struct pg_step {
 	enum pg_next (*read)(struct pg_run *r, const PGresult *res, struct dr_error *e); /* NULL: PG_NEXT */
 	bool fresh;           /* on a new connection */
 	bool may_fail;        /* an SQL error is read too (res is then an error result) */
+	bool done_if_changed; /* an answer of 55000 means that an earlier try has done it meanwhile */
 	bool role_may_change; /* an answer of 55000 means that the role changed meanwhile: asked once more */
 };
 

@@ -193,13 +193,15 @@ void pg_run_answer(struct pg_own *o, const PGresult *res)
 	dr_error_clear(&e);
 	if (!good && !s->may_fail) {
 		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-		if (s->role_may_change && state != NULL && strcmp(state, "55000") == 0 &&
-		    r->tries < ROLE_CHANGES_MAX) {
+		bool changed = state != NULL && strcmp(state, "55000") == 0;
+		if (changed && s->role_may_change && r->tries < ROLE_CHANGES_MAX) {
 			pause_step(o);
 			return;
 		}
-		(void)answer_error(o, res, &e);
-		next = PG_FAILED;
+		if (!changed || !s->done_if_changed) {
+			(void)answer_error(o, res, &e);
+			next = PG_FAILED;
+		}
 	} else if (s->read != NULL) {
 		next = s->read(r, res, &e);
 	}

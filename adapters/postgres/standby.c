@@ -366,7 +366,7 @@ static const struct pg_step writable_steps[] = {
 	  .read = names_in_force,
 	  .wanted = to_promote, /* also when they are right: a try before this one may have set them just now */
 	  .role_may_change = true },
-	{ .what = "promoting", .sql = "SELECT pg_promote(false)", .wanted = to_promote },
+	{ .what = "promoting", .sql = "SELECT pg_promote(false)", .wanted = to_promote, .done_if_changed = true },
 	{ .what = "waiting for the end of recovery",
 	  .sql = "SELECT pg_is_in_recovery()",
 	  .read = recovery_over,
