@@ -198,7 +198,9 @@ void pg_run_answer(struct pg_own *o, const PGresult *res)
 			pause_step(o);
 			return;
 		}
-		if (!changed || !s->done_if_changed) {
+		if (changed && s->done_if_changed) {
+			r->before.in_recovery = false; /* what was read was already of the new timeline, maybe */
+		} else {
 			(void)answer_error(o, res, &e);
 			next = PG_FAILED;
 		}
