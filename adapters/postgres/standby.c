@@ -330,7 +330,9 @@ static enum pg_next promoted(struct pg_run *r, const PGresult *res, struct dr_er
 	enum pg_next next = pg_state_step(r, res, e);
 	if (next != PG_NEXT)
 		return next;
-	if (r->now.in_recovery || (r->before.in_recovery && r->now.timeline <= r->before.timeline)) {
+	/* The same as before is the new one already: a promotion that was under way when we first looked writes it
+	 * down before it ends recovery. */
+	if (r->now.in_recovery || (r->before.in_recovery && r->now.timeline < r->before.timeline)) {
 		pg_say(r, "not yet on a new timeline");
 		return PG_AGAIN;
 	}
