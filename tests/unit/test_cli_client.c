@@ -278,19 +278,25 @@ static void test_same_id_again(void **state)
 	assert_true(w.fake[1].ids[0] == w.fake[1].ids[2]);
 }
 
+/* On a busy machine the deadline may fall between the last try and its end: what came of that one is not known, and
+ * drcoordctl says so.  Runs again, up to four times, until the deadline fell into a pause. */
+#define RUN_TO_A_PAUSE(endpoints, ...)                                                                                 \
+	do {                                                                                                           \
+		RUN(endpoints, __VA_ARGS__);                                                                           \
+		for (int i = 0; i < 4 && (w.code == 7 || strstr(text_of(&w.err), "127.0.0.1") != NULL); i++)           \
+			RUN(endpoints, __VA_ARGS__);                                                                   \
+	} while (false)
+
 /* Whoever says that it has no room did nothing: the outcome is known, and asked again until the deadline. */
 static void test_always_busy(void **state)
 {
 	(void)state;
 	play(0, is_always_full);
-	/* On a busy machine the deadline may fall between a try and its answer: that one's outcome is not known. */
-	for (int i = 0; i < 5 && (i == 0 || w.code == 7); i++)
-		RUN(at(0), "-t", "900ms", "failover", "orders");
+	RUN_TO_A_PAUSE(at(0), "-t", "900ms", "failover", "orders");
 	expect(6, "", "it could not be taken in until the deadline: all places are taken");
 	assert_true(w.fake[0].requests >= 3 && w.fake[0].ids[0] == w.fake[0].ids[2]);
 	play(1, knows_no_leader); /* what a follower says in between does not hide it */
-	for (int i = 0; i < 5 && (i == 0 || w.code == 7); i++)
-		RUN(both(), "-t", "900ms", "failover", "orders");
+	RUN_TO_A_PAUSE(both(), "-t", "900ms", "failover", "orders");
 	expect(6, "", "all places are taken");
 	RUN(at(0), "-t", "60s", "watch", "--from", "1");
 	expect(6, "", "all places are taken");
@@ -334,12 +340,12 @@ static void test_no_quorum(void **state)
 	char endpoints[128];
 	play(0, knows_no_leader);
 	(void)snprintf(endpoints, sizeof(endpoints), "%s,127.0.0.1:%u", at(0), (unsigned)free_port());
-	RUN(endpoints, "-t", "700ms", "status");
+	RUN_TO_A_PAUSE(endpoints, "-t", "700ms", "status");
 	expect(6, "", "drcoordctl: status: no leader is known");
-	RUN(endpoints, "-t", "700ms", "failover", "orders");
+	RUN_TO_A_PAUSE(endpoints, "-t", "700ms", "failover", "orders");
 	expect(6, "", "drcoordctl: failover: no leader is known");
 	assert_null(strstr(text_of(&w.err), "()"));
-	RUN(at(0), "-t", "700ms", "status");
+	RUN_TO_A_PAUSE(at(0), "-t", "700ms", "status");
 	expect(6, "", "drcoordctl: status: no leader is known\n");
 }
 
