@@ -211,6 +211,20 @@ static void print_notes(const json_t *v, const char *only)
 	}
 }
 
+/* A coordinator whose state is not the leader's, whichever of the two went wrong. */
+static void say_ledgers(const json_t *v)
+{
+	size_t i;
+	const json_t *one;
+	json_array_foreach(json_object_get(v, "coordinators"), i, one)
+	{
+		if (strcmp(text_of(one, "ledger"), "differs") == 0)
+			say(text_of(one, "name"), "its ledger differs from the leader's: ",
+			    "one of the two is no replica any more; ledger.differs in the leader's log says since "
+			    "which event, and what to do");
+	}
+}
+
 /* What else stands at the top: one line each, so that nothing is hidden. */
 static void print_rest(json_t *v)
 {
@@ -232,14 +246,15 @@ static void print_status(json_t *v, const char *only)
 	print_rest(v);
 	(void)printf("\n");
 	print_coordinators(v);
-	if (json_array_size(json_object_get(v, "services")) == 0)
-		return;
-	(void)printf("\n");
-	print_services(v, only);
-	(void)printf("\n");
-	print_members(v, only);
-	print_routes(v, only);
-	print_notes(v, only);
+	if (json_array_size(json_object_get(v, "services")) > 0) {
+		(void)printf("\n");
+		print_services(v, only);
+		(void)printf("\n");
+		print_members(v, only);
+		print_routes(v, only);
+		print_notes(v, only);
+	}
+	say_ledgers(v);
 }
 
 static void print_explain(json_t *v, const char *only)

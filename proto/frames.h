@@ -15,6 +15,7 @@ enum dr_frame {
 	DR_FRAME_CANCEL = 23,       /* Cancel: leader -> agent, the order serves nothing any more */
 	DR_FRAME_OBSERVATIONS = 30, /* Observations: coordinator -> leader */
 	DR_FRAME_MEMBER_ID = 31,    /* u64 big endian: leader -> coordinator, its raft id; 0: it is no member */
+	DR_FRAME_LEDGER = 35,       /* coord/shell/ledger.h: coordinator -> every coordinator, the newest heads of its ledger */
 	DR_FRAME_BEATS = 36,        /* u64be, u64be: coordinator -> the one that connected, "I take your heartbeats": its
 				     * own raft id, and that of the other; a 0: it takes none (any more) */
 	DR_FRAME_BEAT = 37,         /* raft/beat.h, between coordinators that know each other's ids */

@@ -6,7 +6,8 @@
  *   fsm.c       Raft's side: entries to events, snapshots, the ledger's chain
  *   server.c    listening; the first frame says who somebody is: raft, agent, coordinator or client
  *   agents.c    agents' sessions: reports and renewals in; orders, grants, who leads out
- *   peers.c     connections to the other coordinators: observations to all
+ *   ledger.c    heads of the ledger's chain, compared with the others'
+ *   peers.c     connections to the other coordinators: observations, heads of the ledger to all
  *   probe.c     own probes of every server
  *   routes.c    routes that ought to point elsewhere
  *   clients.c   what people ask; watch streams
@@ -26,6 +27,7 @@
 #include "adapters/adapter.h"
 #include "conf/conf.h"
 #include "coord/core/core.h"
+#include "coord/shell/ledger.h"
 #include "net/conn.h"
 #include "net/tls.h"
 #include "proto/codec.h"
@@ -56,6 +58,7 @@ struct dr_out {
 	bool connecting, open, stale;
 	uint32_t fails;
 	uint64_t takes_beats;  /* its raft id, once it said that it takes heartbeats; 0: it doesn't */
+	enum dr_ledger_verdict ledger; /* its ledger against ours, when last compared */
 	uv_timer_t retry;
 };
 
@@ -119,7 +122,8 @@ struct dr_coord {
 	uint32_t ended_count;
 	uint64_t appended_ms;         /* a tick entered the log while stepping; 0: none */
 	uint64_t events_seen;         /* highest event that was chained, logged and streamed */
-	uint8_t ledger_head[32];
+	uint8_t ledger_head[DR_LEDGER_HEAD];
+	struct dr_ledger ledger;
 	uv_timer_t wake, beat;
 	struct dr_timing timing_told; /* to the agents */
 	uint32_t beats;
@@ -212,6 +216,10 @@ bool dr_peers_carry(void *ctx, uint64_t to, bool answer, const uint8_t *bytes, s
 void dr_peers_read(void *ctx);
 /* Tell those that connected whether their heartbeats are taken, where that changed. */
 void dr_peers_take_beats(struct dr_coord *c);
+/* Tell all how our ledger stands. */
+void dr_peers_tell_ledger(struct dr_coord *c);
+/* What the last comparison with that coordinator's ledger said; our own is the same. */
+enum dr_ledger_verdict dr_peers_ledger(const struct dr_coord *c, const struct dr_name *name);
 bool dr_peers_reachable(const struct dr_coord *c, const struct dr_name *name);
 
 /* probe.c */

@@ -33,6 +33,7 @@ static void chain(struct dr_coord *c, const struct dr_event_record *e)
 	dr_event_encode(&b, e);
 	(void)SHA256(b.data, b.len, c->ledger_head);
 	dr_buf_close(&b);
+	dr_ledger_note(&c->ledger, e->index, c->ledger_head);
 }
 
 static void say(const struct dr_event_record *e)
@@ -108,6 +109,7 @@ static enum dr_err restore(void *ctx, const uint8_t *data, size_t len, uint64_t 
 		c->core->repl.applied = index;
 		memcpy(c->ledger_head, head, sizeof(head));
 		c->events_seen = fresh->event_last;
+		dr_ledger_restart(&c->ledger, c->events_seen, c->ledger_head);
 		struct dr_core_event ev = { .kind = DR_EV_RESTORED };
 		dr_coord_event(c, &ev);
 	}

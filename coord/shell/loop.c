@@ -161,6 +161,7 @@ static void say_again(struct dr_coord *c)
 		return;
 	dr_agents_lead(c, NULL);
 	dr_nodes_tell(c);
+	dr_peers_tell_ledger(c);
 }
 
 /* The regular pulse: probes, observations, keep-alives, and a look at everything. */

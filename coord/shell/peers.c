@@ -151,6 +151,7 @@ static void add(struct dr_coord *c, const struct dr_coordinator *k)
 	o->address = k->address;
 	o->stale = false;
 	o->fails = 0;
+	o->ledger = DR_LEDGER_UNKNOWN;
 	connect_now(o);
 }
 
@@ -192,6 +193,78 @@ void dr_peers_send_all(struct dr_coord *c, uint16_t frame, const struct dr_buf *
 	}
 }
 
+/* ---- the ledger ---- */
+
+/* Its place in c->out; DR_COORDINATORS_MAX when there is none of that name. */
+static uint32_t place_of(const struct dr_coord *c, const struct dr_name *name)
+{
+	uint32_t i = 0;
+	while (i < DR_COORDINATORS_MAX && (c->out[i].stale || !dr_name_eq(&c->out[i].name, name)))
+		i++;
+	return i;
+}
+
+enum dr_ledger_verdict dr_peers_ledger(const struct dr_coord *c, const struct dr_name *name)
+{
+	uint32_t i = place_of(c, name);
+	if (dr_name_eq(name, &c->conf.name))
+		return DR_LEDGER_SAME;
+	return i < DR_COORDINATORS_MAX ? c->out[i].ledger : DR_LEDGER_UNKNOWN;
+}
+
+void dr_peers_tell_ledger(struct dr_coord *c)
+{
+	struct dr_buf b;
+	dr_buf_init(&b, DR_LEDGER_MESSAGE_MAX);
+	if (dr_ledger_encode(&c->ledger, &b))
+		dr_peers_send_all(c, DR_FRAME_LEDGER, &b);
+	dr_buf_close(&b);
+}
+
+/* The first bytes, as many as are enough to find it in what `status` shows. */
+static unsigned long long short_head(const struct dr_ledger_mark *m)
+{
+	struct dr_view v = dr_view_of(m->head, sizeof(m->head));
+	return dr_view_u64be(&v);
+}
+
+static void say_ledger(const struct dr_out *o, const struct dr_ledger_compared *is)
+{
+	if (is->verdict == DR_LEDGER_SAME)
+		dr_log(DR_LOG_INFO, "ledger.agrees", "coordinator=%s", o->name.s);
+	else
+		dr_log(DR_LOG_ERROR, "ledger.differs",
+		       "coordinator=%s index=%llu ours=%016llx theirs=%016llx remedy=\"its state is not ours: compare what "
+		       "`drcoordctl watch --from 1` says with each coordinator as the only endpoint; take the odd one "
+		       "out (`drcoordctl node remove`), empty its data folder, and add it under a new id (`drcoordd "
+		       "--join`, `drcoordctl node add`)\"",
+		       o->name.s, (unsigned long long)is->ours.index, short_head(&is->ours), short_head(&is->theirs));
+}
+
+static void take_ledger(struct dr_coord *c, const struct dr_name *from, const uint8_t *p, size_t n)
+{
+	struct dr_ledger_told told;
+	struct dr_error ignored;
+	uint32_t i = place_of(c, from);
+	if (i == DR_COORDINATORS_MAX || dr_ledger_decode(&told, p, n, &ignored) != DR_OK)
+		return;
+	struct dr_out *o = &c->out[i];
+	struct dr_ledger_compared is = dr_ledger_compare(&c->ledger, &told);
+	if (is.verdict == DR_LEDGER_UNKNOWN || is.verdict == o->ledger)
+		return;
+	if (is.verdict == DR_LEDGER_DIFFERS || o->ledger == DR_LEDGER_DIFFERS)
+		say_ledger(o, &is);
+	o->ledger = is.verdict;
+}
+
+void dr_peers_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
+{
+	if (type == DR_FRAME_BEAT)
+		dr_raft_carried(in->coord->raft, &in->conn.peer.name, p, n);
+	else if (type == DR_FRAME_LEDGER)
+		take_ledger(in->coord, &in->conn.peer.name, p, n);
+}
+
 /* ---- heartbeats ---- */
 
 void dr_peers_take_beats(struct dr_coord *c)
@@ -216,12 +289,6 @@ void dr_peers_take_beats(struct dr_coord *c)
 		dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_BEATS, b.data, b.len));
 		dr_buf_close(&b);
 	}
-}
-
-void dr_peers_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
-{
-	if (type == DR_FRAME_BEAT)
-		dr_raft_carried(in->coord->raft, &in->conn.peer.name, p, n);
 }
 
 /* The newest connection of that member comes first. */

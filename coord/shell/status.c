@@ -126,6 +126,7 @@ static json_t *node_json(struct dr_coord *c, const struct dr_raft_status *st, ui
 	put_text(o, "role", m->id == st->leader_id ? "leader" : (m->voter ? "follower" : "spare"));
 	put_bool(o, "reachable", dr_peers_reachable(c, &m->name));
 	put_bool(o, "stored", stored);
+	put_text(o, "ledger", dr_ledger_verdict_name(dr_peers_ledger(c, &m->name)));
 	if (st->role == DR_RAFT_LEADER)
 		put_u64(o, "match", st->match[i]);
 	return o;

@@ -1,43 +1,20 @@
 #!/usr/bin/python3
 """coordd_clients.py DRCOORDD DRCOORDCTL [CASE...] -- who is let in when many are connected, and what the others are told."""
 
-import socket
-import ssl
-import struct
 import subprocess
 import time
 
-from coordd import eventually, expect, main
+from coordd import connect, eventually, expect, frame, main
 
 EACH, ALL_VIEWERS = 32, 256 - 3 * 32
 GREET = b"\x08\x04\x20\x01"  # a client, protocol version 1
-
-
-def crc32c(data):
-    """Castagnoli's, bit by bit: the frames here are short."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-def frame(kind, payload):
-    """One frame of the protocol."""
-    return b"DRC1" + struct.pack(">HHII", 1, kind, len(payload), crc32c(payload)) + payload
 
 
 class Client:
     """A connection that has said who it is, and asks for a stream."""
 
     def __init__(self, cluster, name):
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        tls.check_hostname = False
-        tls.load_verify_locations(cluster.path("pki", "ca.crt"))
-        tls.load_cert_chain(cluster.path(name + ".crt"), cluster.path(name + ".key"))
-        raw = socket.create_connection(("127.0.0.1", cluster.ports["c-a"]), 10)
-        self.socket = tls.wrap_socket(raw)
+        self.socket = connect(cluster, name, "c-a")
         watch = b"\x08\x09\x12\x05watch"  # id 9, the verb
         self.socket.sendall(frame(3, GREET) + frame(40, watch))
 

@@ -23,7 +23,8 @@ static void leads(struct fake *f, struct dr_conn *c, const struct dr_client_requ
 		answer_json(
 		    c, q->id,
 		    "{\"cluster\":\"demo\",\"leader\":\"c-a\",\"term\":5,\"event_last\":7,\"coordinators\":[{\"name\":\"c-a\","
-		    "\"site\":\"az-a\",\"address\":\"10.1.0.10:7400\",\"role\":\"leader\",\"reachable\":true}],\"services\":["
+		    "\"site\":\"az-a\",\"address\":\"10.1.0.10:7400\",\"role\":\"leader\",\"reachable\":true,"
+		    "\"ledger\":\"same\"},{\"name\":\"c-b\",\"site\":\"az-b\",\"ledger\":\"differs\"}],\"services\":["
 		    "{\"name\":\"orders\",\"mode\":\"managed\",\"epoch\":4,\"primary\":\"pg-a\",\"sync\":{\"set\":[\"pg-b\"],"
 		    "\"k\":1},\"plan\":{\"id\":3,\"kind\":\"failover\",\"step\":\"promote\",\"at\":6,\"steps\":9,"
 		    "\"state\":\"asking\",\"why\":\"a reason\"},\"members\":[{\"name\":\"pg-a\",\"role\":\"primary\","
@@ -193,6 +194,8 @@ static void test_status(void **state)
 	expect(0, "orders   dns    a.demo.  10.3.0.53:53  yes", "");
 	expect(0, "orders: route dns: 10.2.0.53:53 rejects our signature with TSIG key \"drcoord.\" (BADSIG): ", "");
 	expect(0, "tsig-of-the-demo.secret is not the server's\n", "");
+	expect(0, "\nc-b: its ledger differs from the leader's: one of the two is no replica any more; ", "");
+	assert_null(strstr(text_of(&w.out), "c-a: its ledger"));
 	assert_null(strstr(text_of(&w.out), "10.3.0.53:53 \n"));
 	RUN(at(0), "-o", "json", "status");
 	expect(0, "{\"cluster\":\"demo\",", "");
