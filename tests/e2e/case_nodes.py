@@ -193,6 +193,12 @@ def join_anew(stand, site):
     eventually(stand, "three coordinators that answer", lambda: reachable(stand) == len(SITES))
 
 
+def same_ledgers(stand):
+    """How many coordinators have the leader's ledger, itself included."""
+    status = stand.cluster.status() or {}
+    return sum(1 for c in status.get("coordinators", []) if c.get("ledger") == "same")
+
+
 @case("wipe-readd")
 def wipe_readd(scenes):
     """A wiped coordinator may not come back as who it was; removed and added anew it does, and counts."""
@@ -205,6 +211,7 @@ def wipe_readd(scenes):
     expect(program.wait(10) not in (None, 0), "a wiped coordinator to refuse to start", program.tail())
     told = program.tail(3)
     join_anew(stand, C)
+    eventually(stand, "three ledgers that agree", lambda: same_ledgers(stand) == len(SITES))
     kill_all([stand.cluster.pids()["c-b"]])
     time.sleep(1)
     expect(stand.cluster.wait_leader() in (A, C), "the new one to make a majority")
