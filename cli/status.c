@@ -207,6 +207,9 @@ static void print_notes(const json_t *v, const char *only)
 			say(name, "held fenced by an operator; drcoordctl unfence ends it", "");
 		if (text_of(one, "automatic_failover_blocked")[0] != '\0')
 			say(name, "no automatic failover now: ", text_of(one, "automatic_failover_blocked"));
+		if (strcmp(text_of(one, "failsafe"), "missing") == 0)
+			say(name, "should all coordinators be lost, its primary stops: an agent that it has to ask then "
+			    "has no agent_address, or is not reached", "");
 		say_routes(name, one);
 	}
 }

@@ -72,6 +72,7 @@ struct dr_conf_agent {
 	struct dr_name cluster;
 	struct dr_name name;
 	struct dr_name site;
+	struct dr_address listen;   /* for the other agents' questions; port 0: nowhere */
 	char data_dir[DR_PATH_MAX]; /* journal, guard memory */
 	struct dr_conf_tls tls;
 	uint32_t coordinators; /* how many of: */

@@ -29,6 +29,15 @@ struct dr_order_core {
 	uint32_t k;           /* ... and k */
 	uint64_t position;    /* CAUGHT_UP: reach this; WRITABLE: have at least this */
 	bool clean;           /* FENCED: checkpoint and stop in order; else at once */
+	dr_member_set listed; /* WRITABLE, LISTED: whom the agent asks when no leader answers ... */
+	uint64_t list_version; /* ... and which list that is: only grows within an epoch; 0: no list */
+};
+
+/* Another member, as an agent has to know it. */
+struct dr_order_peer {
+	struct dr_name member, agent;
+	struct dr_address agent_at; /* where that agent takes questions; port 0: nowhere */
+	bool listed;
 };
 
 /* The same as sent to an agent: with names and addresses resolved from the spec. */
@@ -40,7 +49,7 @@ struct dr_order {
 	uint32_t sync_members;
 	struct dr_name sync_member[DR_MEMBERS_MAX];
 	uint32_t peers;                        /* every other member: wants a replication slot here */
-	struct dr_name peer[DR_MEMBERS_MAX];
+	struct dr_order_peer peer[DR_MEMBERS_MAX];
 };
 
 enum dr_outcome { DR_OUTCOME_NONE, DR_OUTCOME_ACCEPTED, DR_OUTCOME_DONE, DR_OUTCOME_FAILED, DR_OUTCOME_REFUSED };
@@ -54,7 +63,7 @@ struct dr_order_result {
 	uint64_t epoch;
 	enum dr_outcome outcome;
 	enum dr_err code;         /* when FAILED or REFUSED */
-	uint64_t position;        /* FENCED (clean), FROZEN, CAUGHT_UP, WRITABLE */
+	uint64_t position;        /* FENCED (clean), FROZEN, CAUGHT_UP, WRITABLE; code PROMISED: for how many ms more */
 	uint32_t timeline;
 	enum dr_divergence divergence;
 	char text[DR_REASON_MAX]; /* evidence or reason, one line */

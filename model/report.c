@@ -7,6 +7,12 @@ const char *dr_server_state_name(enum dr_server_state s)
 	return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : "unknown";
 }
 
+const char *dr_failsafe_name(enum dr_failsafe f)
+{
+	static const char *const names[] = { "none", "missing", "ready", "running" };
+	return (unsigned)f < sizeof(names) / sizeof(names[0]) ? names[f] : "none";
+}
+
 const char *dr_member_role_name(enum dr_member_role r)
 {
 	static const char *const names[] = { "none", "standby", "primary", "fenced" };

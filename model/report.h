@@ -16,6 +16,15 @@ const char *dr_server_state_name(enum dr_server_state s);
 enum dr_member_role { DR_ROLE_NONE, DR_ROLE_STANDBY, DR_ROLE_PRIMARY, DR_ROLE_FENCED };
 const char *dr_member_role_name(enum dr_member_role r);
 
+/* Whether a primary would go on if all coordinators were lost (design.md 4.8). */
+enum dr_failsafe {
+	DR_FAILSAFE_NONE,     /* it would not: no list, or no primary */
+	DR_FAILSAFE_MISSING,  /* it would not: an agent on its list is not reached */
+	DR_FAILSAFE_READY,
+	DR_FAILSAFE_RUNNING   /* it does: its lease rests on promises */
+};
+const char *dr_failsafe_name(enum dr_failsafe f);
+
 /* From a member's agent, to every coordinator, once a probe interval and at once on any change. */
 struct dr_report {
 	struct dr_name service, member;
@@ -42,6 +51,7 @@ struct dr_report {
 		uint64_t flushed;
 	} peer[DR_MEMBERS_MAX];
 	struct dr_order_result last; /* the newest order's state; number 0: none */
+	enum dr_failsafe failsafe;
 	char text[DR_REASON_MAX];    /* how the server is contained, or what is wrong */
 };
 

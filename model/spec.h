@@ -48,6 +48,7 @@ struct dr_spec_member {
 	struct dr_name site;
 	struct dr_name agent;      /* the agent (by its certificate's name) that speaks for it */
 	struct dr_address address; /* where clients and the other members reach the server */
+	struct dr_address agent_address; /* where its agent takes the other agents' questions; port 0: nowhere */
 	uint32_t priority;         /* lower is preferred as candidate and for the sync set; 0: never promoted */
 };
 

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "model/cmd.h"
 #include "model/event.h"
+#include "model/promise.h"
 #include "model/report.h"
 
 struct dr_greet {
@@ -34,6 +35,12 @@ struct dr_member_msg {
 void dr_member_msg_encode(struct dr_buf *out, uint16_t frame, const struct dr_member_msg *m);
 DR_MUST_USE enum dr_err dr_member_msg_decode(struct dr_member_msg *m, uint16_t frame, const uint8_t *p, size_t n,
 					     struct dr_error *e);
+
+/* Questions and answers between agents. */
+void dr_ask_encode(struct dr_buf *out, const struct dr_ask *a);
+DR_MUST_USE enum dr_err dr_ask_decode(struct dr_ask *a, const uint8_t *p, size_t n, struct dr_error *e);
+void dr_promise_encode(struct dr_buf *out, const struct dr_promise *p);
+DR_MUST_USE enum dr_err dr_promise_decode(struct dr_promise *pr, const uint8_t *p, size_t n, struct dr_error *e);
 
 struct dr_lead {
 	bool leading;

@@ -44,6 +44,7 @@ void dr_report_encode(struct dr_buf *out, const struct dr_report *r)
 	dr_pb_result_put(&last, &r->last);
 	m.last = &last;
 	m.text = dr_pb_str(r->text);
+	m.failsafe = (uint32_t)r->failsafe;
 	dr_pb_pack(out, &m.base);
 }
 
@@ -81,6 +82,7 @@ static enum dr_err take_report(struct dr_report *r, const Drcoord__Pb__Report *m
 	r->sync_k = m->sync_k;
 	dr_pb_result_take(&r->last, m->last);
 	dr_pb_text(r->text, sizeof(r->text), m->text);
+	r->failsafe = (enum dr_failsafe)(m->failsafe <= DR_FAILSAFE_RUNNING ? m->failsafe : DR_FAILSAFE_NONE);
 	enum dr_err rv = dr_pb_name(&r->service, m->service, "report.service", e);
 	if (rv == DR_OK)
 		rv = dr_pb_name(&r->member, m->member, "report.member", e);
@@ -105,7 +107,9 @@ void dr_order_encode(struct dr_buf *out, const struct dr_order *o)
 	Drcoord__Pb__OrderCore core;
 	Drcoord__Pb__Address at;
 	char *sync[DR_MEMBERS_MAX];
-	char *peer[DR_MEMBERS_MAX];
+	Drcoord__Pb__OrderPeer peer[DR_MEMBERS_MAX];
+	Drcoord__Pb__OrderPeer *peer_ptr[DR_MEMBERS_MAX];
+	Drcoord__Pb__Address peer_at[DR_MEMBERS_MAX];
 	dr_pb_order_put(&core, &o->core);
 	dr_pb_address_put(&at, &o->target_at);
 	m.core = &core;
@@ -116,11 +120,18 @@ void dr_order_encode(struct dr_buf *out, const struct dr_order *o)
 	m.n_sync_member = o->sync_members;
 	m.sync_member = sync;
 	m.n_peer = o->peers;
-	m.peer = peer;
+	m.peer = peer_ptr;
 	for (uint32_t i = 0; i < o->sync_members && i < DR_MEMBERS_MAX; i++)
 		sync[i] = dr_pb_str(o->sync_member[i].s);
-	for (uint32_t i = 0; i < o->peers && i < DR_MEMBERS_MAX; i++)
-		peer[i] = dr_pb_str(o->peer[i].s);
+	for (uint32_t i = 0; i < o->peers && i < DR_MEMBERS_MAX; i++) {
+		drcoord__pb__order_peer__init(&peer[i]);
+		dr_pb_address_put(&peer_at[i], &o->peer[i].agent_at);
+		peer[i].member = dr_pb_str(o->peer[i].member.s);
+		peer[i].agent = dr_pb_str(o->peer[i].agent.s);
+		peer[i].agent_at = &peer_at[i];
+		peer[i].listed = o->peer[i].listed;
+		peer_ptr[i] = &peer[i];
+	}
 	dr_pb_pack(out, &m.base);
 }
 
@@ -129,6 +140,20 @@ static enum dr_err take_names(struct dr_name *to, uint32_t *count, char **from, 
 	enum dr_err rv = DR_OK;
 	for (size_t i = 0; rv == DR_OK && i < n && *count < DR_MEMBERS_MAX; i++)
 		rv = dr_pb_name(&to[(*count)++], from[i], "a member of an order", e);
+	return rv;
+}
+
+static enum dr_err take_order_peers(struct dr_order *o, const Drcoord__Pb__Order *m, struct dr_error *e)
+{
+	enum dr_err rv = DR_OK;
+	for (size_t i = 0; rv == DR_OK && i < m->n_peer && o->peers < DR_MEMBERS_MAX; i++) {
+		struct dr_order_peer *p = &o->peer[o->peers++];
+		rv = dr_pb_name(&p->member, m->peer[i]->member, "a member of an order", e);
+		if (rv == DR_OK)
+			rv = dr_pb_name(&p->agent, m->peer[i]->agent, "an agent of an order", e);
+		dr_pb_address_take(&p->agent_at, m->peer[i]->agent_at);
+		p->listed = m->peer[i]->listed;
+	}
 	return rv;
 }
 
@@ -149,9 +174,70 @@ enum dr_err dr_order_decode(struct dr_order *o, const uint8_t *p, size_t n, stru
 	if (rv == DR_OK)
 		rv = take_names(o->sync_member, &o->sync_members, m->sync_member, m->n_sync_member, e);
 	if (rv == DR_OK)
-		rv = take_names(o->peer, &o->peers, m->peer, m->n_peer, e);
+		rv = take_order_peers(o, m, e);
 	if (rv == DR_OK && (o->core.kind == DR_ORDER_NONE || o->core.number == 0))
 		rv = dr_fail(e, DR_E_PROTOCOL, "an order of unknown kind");
+	dr_pb_free(m, &b);
+	return rv;
+}
+
+void dr_ask_encode(struct dr_buf *out, const struct dr_ask *a)
+{
+	Drcoord__Pb__Ask m = DRCOORD__PB__ASK__INIT;
+	m.service = dr_pb_str(a->service.s);
+	m.member = dr_pb_str(a->member.s);
+	m.of = dr_pb_str(a->of.s);
+	m.epoch = a->epoch;
+	m.id = a->id;
+	m.hold_ms = a->hold_ms;
+	dr_pb_pack(out, &m.base);
+}
+
+enum dr_err dr_ask_decode(struct dr_ask *a, const uint8_t *p, size_t n, struct dr_error *e)
+{
+	struct dr_pb_budget b;
+	Drcoord__Pb__Ask *m = dr_pb_unpack(&drcoord__pb__ask__descriptor, p, n, &b);
+	memset(a, 0, sizeof(*a));
+	if (m == NULL)
+		return dr_fail(e, DR_E_PROTOCOL, "a question does not decode");
+	a->epoch = m->epoch;
+	a->id = m->id;
+	a->hold_ms = m->hold_ms;
+	enum dr_err rv = dr_pb_name(&a->service, m->service, "ask.service", e);
+	if (rv == DR_OK)
+		rv = dr_pb_name(&a->member, m->member, "ask.member", e);
+	if (rv == DR_OK)
+		rv = dr_pb_name(&a->of, m->of, "ask.of", e);
+	dr_pb_free(m, &b);
+	return rv;
+}
+
+void dr_promise_encode(struct dr_buf *out, const struct dr_promise *p)
+{
+	Drcoord__Pb__Promise m = DRCOORD__PB__PROMISE__INIT;
+	m.service = dr_pb_str(p->service.s);
+	m.member = dr_pb_str(p->member.s);
+	m.epoch = p->epoch;
+	m.id = p->id;
+	m.code = (uint32_t)p->code;
+	m.seen_epoch = p->seen_epoch;
+	dr_pb_pack(out, &m.base);
+}
+
+enum dr_err dr_promise_decode(struct dr_promise *pr, const uint8_t *p, size_t n, struct dr_error *e)
+{
+	struct dr_pb_budget b;
+	Drcoord__Pb__Promise *m = dr_pb_unpack(&drcoord__pb__promise__descriptor, p, n, &b);
+	memset(pr, 0, sizeof(*pr));
+	if (m == NULL)
+		return dr_fail(e, DR_E_PROTOCOL, "a promise does not decode");
+	pr->epoch = m->epoch;
+	pr->id = m->id;
+	pr->seen_epoch = m->seen_epoch;
+	pr->code = (enum dr_err)(m->code < DR_ERR_COUNT ? m->code : DR_E_FAILED);
+	enum dr_err rv = dr_pb_name(&pr->service, m->service, "promise.service", e);
+	if (rv == DR_OK)
+		rv = dr_pb_name(&pr->member, m->member, "promise.member", e);
 	dr_pb_free(m, &b);
 	return rv;
 }

@@ -37,6 +37,8 @@ static void put_members(struct dr_pb_service *t, const struct dr_spec_service *s
 		m->site = dr_pb_str(x->site.s);
 		m->agent = dr_pb_str(x->agent.s);
 		m->address = &t->member_at[n];
+		dr_pb_address_put(&t->agent_at[n], &x->agent_address);
+		m->agent_address = &t->agent_at[n];
 		m->priority = x->priority;
 		m->place = dr_pb_place(i);
 		t->member_ptr[n] = m;
@@ -102,6 +104,7 @@ static enum dr_err take_member(struct dr_spec_service *s, const Drcoord__Pb__Mem
 	struct dr_spec_member *x = &s->member[place];
 	x->priority = m->priority;
 	dr_pb_address_take(&x->address, m->address);
+	dr_pb_address_take(&x->agent_address, m->agent_address);
 	enum dr_err rv = dr_pb_name(&x->name, m->name, "member.name", e);
 	if (rv == DR_OK)
 		rv = dr_pb_name(&x->site, m->site, "member.site", e);

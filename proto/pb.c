@@ -115,6 +115,8 @@ void dr_pb_order_put(Drcoord__Pb__OrderCore *m, const struct dr_order_core *o)
 	m->k = o->k;
 	m->position = o->position;
 	m->clean = o->clean;
+	m->listed = o->listed;
+	m->list_version = o->list_version;
 }
 
 void dr_pb_order_take(struct dr_order_core *o, const Drcoord__Pb__OrderCore *m)
@@ -126,7 +128,8 @@ void dr_pb_order_take(struct dr_order_core *o, const Drcoord__Pb__OrderCore *m)
 	*o = (struct dr_order_core){ .kind = (enum dr_order_kind)m->kind, .number = m->number, .epoch = m->epoch,
 				     .plan = m->plan, .step = m->step, .target = dr_pb_member(m->target),
 				     .sync = (dr_member_set)(m->sync & 0xffu), .k = m->k, .position = m->position,
-				     .clean = m->clean };
+				     .clean = m->clean, .listed = (dr_member_set)(m->listed & 0xffu),
+				     .list_version = m->list_version };
 }
 
 void dr_pb_result_put(Drcoord__Pb__OrderResult *m, const struct dr_order_result *r)

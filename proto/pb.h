@@ -56,7 +56,7 @@ struct dr_pb_service {
 	Drcoord__Pb__Service m;
 	Drcoord__Pb__Member member[DR_MEMBERS_MAX];
 	Drcoord__Pb__Member *member_ptr[DR_MEMBERS_MAX];
-	Drcoord__Pb__Address member_at[DR_MEMBERS_MAX];
+	Drcoord__Pb__Address member_at[DR_MEMBERS_MAX], agent_at[DR_MEMBERS_MAX];
 	Drcoord__Pb__Route route[DR_ROUTES_MAX];
 	Drcoord__Pb__Route *route_ptr[DR_ROUTES_MAX];
 	Drcoord__Pb__Address server[DR_ROUTES_MAX][DR_ROUTE_SERVERS_MAX];

@@ -1,5 +1,5 @@
 /* agent_core.c -- see agent_core.h.  The order in one look: gate.c decides whether an order is taken, lease.c
- * keeps the lease, this file ties them to the server's state. */
+ * keeps the lease, failsafe.c has it go on without a leader, this file ties them to the server's state. */
 #include "agent/core/agent_core.h"
 
 #include <string.h>
@@ -23,6 +23,7 @@ void dr_agent_core_init(struct dr_agent_core *c, const struct dr_name *self, con
 		c->lease_epoch = inherited_epoch;
 		c->lease_until_ms = inherited_until_ms;
 	}
+	dr_agent_failsafe_init(c);
 	c->op_wanted = j->order_seen != 0 && j->order.core.number == j->order_seen && j->done.number != j->order_seen;
 }
 
@@ -48,7 +49,7 @@ static void fence(struct dr_agent_core *c, struct dr_agent_decision *out, enum d
 	out->report = true;
 }
 
-static void wake(struct dr_agent_decision *out, uint64_t at_ms)
+void dr_agent_wake(struct dr_agent_decision *out, uint64_t at_ms)
 {
 	if (out->wake_at_ms == 0 || at_ms < out->wake_at_ms)
 		out->wake_at_ms = at_ms;
@@ -68,7 +69,7 @@ static void watch_server(struct dr_agent_core *c, struct dr_agent_decision *out)
 	if (!c->journal.managed || c->server != DR_SERVER_PRIMARY)
 		return;
 	if (stopping_in_order(c)) {
-		wake(out, c->lease_until_ms - c->timing.fence_budget_ms);
+		dr_agent_wake(out, c->lease_until_ms - c->timing.fence_budget_ms);
 		return;
 	}
 	if (!is_primary_role(c)) {
@@ -84,7 +85,7 @@ static void watch_server(struct dr_agent_core *c, struct dr_agent_decision *out)
 	if (!ours || c->now_ms >= begin)
 		fence(c, out, DR_FENCE_STOP);
 	else
-		wake(out, begin);
+		dr_agent_wake(out, begin);
 }
 
 /* Standbys run without a lease; whoever is one and is down is started, now and then. */
@@ -95,12 +96,12 @@ static void watch_standby(struct dr_agent_core *c, struct dr_agent_decision *out
 		return;
 	uint64_t due = c->standby_tried_ms == 0 ? c->now_ms : c->standby_tried_ms + DR_STANDBY_RETRY_MS;
 	if (c->now_ms < due) {
-		wake(out, due);
+		dr_agent_wake(out, due);
 		return;
 	}
 	c->standby_tried_ms = c->now_ms;
 	out->start_standby = true;
-	wake(out, c->now_ms + DR_STANDBY_RETRY_MS);
+	dr_agent_wake(out, c->now_ms + DR_STANDBY_RETRY_MS);
 }
 
 static bool needs_lease(const struct dr_agent_core *c)
@@ -132,8 +133,13 @@ static void watch_order(struct dr_agent_core *c, struct dr_agent_decision *out)
 	enum dr_order_kind kind = c->journal.order.core.kind;
 	if (needs_lease(c) && !lease_is_fresh(c))
 		return;
+	if (kind == DR_ORDER_LISTED && !dr_agent_may_take_list(c, &c->journal.order)) {
+		dr_agent_wake(out, c->extended_until_ms);
+		return;
+	}
 	bool on_primary = kind == DR_ORDER_WRITABLE || kind == DR_ORDER_SYNC_SET || kind == DR_ORDER_PREPARED ||
-			  kind == DR_ORDER_ADOPTED || kind == DR_ORDER_RELEASED || kind == DR_ORDER_FENCED;
+			  kind == DR_ORDER_ADOPTED || kind == DR_ORDER_RELEASED || kind == DR_ORDER_FENCED ||
+			  kind == DR_ORDER_LISTED;
 	if (!on_primary && c->server == DR_SERVER_PRIMARY) {
 		fence(c, out, DR_FENCE_KILL);
 		return;
@@ -147,7 +153,15 @@ static void op_ended(struct dr_agent_core *c, const struct dr_order_result *r, s
 {
 	if (!c->op_running || r->number != c->journal.order_seen)
 		return;
+	const struct dr_order *o = &c->journal.order;
+	bool listed = o->core.kind == DR_ORDER_LISTED && r->outcome == DR_OUTCOME_DONE;
 	c->op_running = false;
+	if (listed && !dr_agent_may_take_list(c, o)) {
+		c->op_wanted = true; /* the lease was extended meanwhile, by others */
+		return;
+	}
+	if (listed)
+		dr_agent_take_list(c, o);
 	c->journal.done = *r;
 	if (r->outcome == DR_OUTCOME_DONE)
 		dr_agent_role_after(c, out);
@@ -181,6 +195,7 @@ static void clock_jumped(struct dr_agent_core *c)
 {
 	uint64_t cut = c->now_ms + c->timing.fence_budget_ms;
 	dr_agent_renewals_void(c);
+	c->round.id = 0;
 	if (c->lease_until_ms > cut) {
 		c->lease_until_ms = cut;
 		c->grace_until_ms = c->now_ms + c->timing.fence_budget_ms / 2;
@@ -201,6 +216,7 @@ static void take_in(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 		out->journal = memcmp(&c->journal.timing, ev->timing, sizeof(*ev->timing)) != 0;
 		c->journal.timing = *ev->timing;
 		c->timing = *ev->timing;
+		dr_agent_failsafe_timing(c);
 		break;
 	case DR_AG_ORDER: dr_agent_gate(c, ev->order, out); break;
 	case DR_AG_CANCEL: dr_agent_gate_cancel(c, ev->number, out); break;
@@ -211,6 +227,8 @@ static void take_in(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 		c->guard_alive = ev->alive;
 		out->report = true;
 		break;
+	case DR_AG_ASKED: dr_agent_asked(c, ev, out); break;
+	case DR_AG_PROMISE: dr_agent_promise(c, ev->promise, out); break;
 	case DR_AG_CLOCK_JUMPED:
 		clock_jumped(c);
 		out->arm = c->lease_until_ms > c->now_ms;
@@ -233,6 +251,7 @@ void dr_agent_core_step(struct dr_agent_core *c, const struct dr_agent_event *ev
 	watch_order(c, out);
 	watch_server(c, out);
 	watch_standby(c, out);
+	dr_agent_failsafe(c, out);
 	/* Whoever wants to be primary, or is being adopted as one, keeps asking. */
 	dr_agent_renew(c, is_primary_role(c) || (adopting(c) && needs_lease(c)), out);
 	dr_assert(!(out->arm && out->disarm));

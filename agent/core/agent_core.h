@@ -1,15 +1,23 @@
 /* agent_core.h -- the deciding half of an agent, for one member: gate, lease holder, and what must happen next.
  *
  * Pure: no clock, no I/O, no allocation; time comes in with each event.  design.md 4: rules 1 (lease by when the
- * renewal was sent), 4 (epochs, leases asked for after the order), 6 (fence in time), and order numbers
- * (3: accepted and done apart, lower ones refused).
+ * renewal was sent), 4 (epochs, leases asked for after the order), 6 (fence in time), 8 (failsafe: promises), and
+ * order numbers (3: accepted and done apart, lower ones refused).
  *
  * The shell carries a decision out in this order: journal (durably; when that fails nothing else of it), guard,
  * the rest.  Ownership: everything is the caller's; nothing is kept of an event. */
 #ifndef DR_AGENT_CORE_AGENT_CORE_H
 #define DR_AGENT_CORE_AGENT_CORE_H
 
+#include "model/promise.h"
 #include "model/report.h"
+
+/* Whom the holder of `epoch` must ask before it goes on without a leader.  Version 0: there is no such list. */
+struct dr_agent_list {
+	uint64_t epoch, version;
+	uint32_t members;
+	struct dr_order_peer member[DR_MEMBERS_MAX];
+};
 
 /* What survives a crash and a power loss. */
 struct dr_agent_journal {
@@ -20,6 +28,8 @@ struct dr_agent_journal {
 	struct dr_order order;        /* the newest accepted one, to go on with after a crash */
 	struct dr_order_result done;  /* its outcome, once known; number 0: not yet */
 	struct dr_timing timing;      /* as last told; ttl_ms 0: never */
+	uint32_t promise_ms;          /* a promise of this length may run: from a restart on its full length; 0: none */
+	struct dr_agent_list list;
 };
 
 enum dr_agent_event_kind {
@@ -32,6 +42,8 @@ enum dr_agent_event_kind {
 	DR_AG_OP_ENDED,    /* result of the op in flight */
 	DR_AG_SERVER,      /* server, crashed */
 	DR_AG_GUARD,       /* alive */
+	DR_AG_ASKED,       /* ask, by another member's agent; known: a leader was heard lately */
+	DR_AG_PROMISE,     /* promise: the answer to a question of ours */
 	DR_AG_CLOCK_JUMPED /* wall time ran ahead of monotonic time by more than the fence budget (rule 9) */
 };
 
@@ -44,6 +56,8 @@ struct dr_agent_event {
 	uint64_t number, id, epoch;
 	uint32_t ttl_ms;
 	const struct dr_order_result *result;
+	const struct dr_ask *ask;
+	const struct dr_promise *promise;
 	enum dr_server_state server;
 };
 
@@ -60,6 +74,10 @@ struct dr_agent_decision {
 	bool start_standby;        /* the server ought to run as a standby: start it */
 	bool answer;               /* send c->answer to the leader */
 	struct dr_order_result answer_result;
+	bool ask;                  /* send to the agent of each member of c->journal.list: */
+	struct dr_ask question;    /* ... with its name in `of` */
+	bool promise;              /* send back to whoever asked: */
+	struct dr_promise promised;
 	bool report;               /* something changed that coordinators want to know now */
 	uint64_t wake_at_ms;       /* 0: none */
 };
@@ -78,6 +96,17 @@ struct dr_agent_core {
 	uint64_t renewed_ms;         /* when the newest was sent */
 	uint64_t lease_epoch, lease_until_ms, lease_sent_ms;
 	uint64_t grace_until_ms;     /* a lease cut by a clock jump: no fence before this moment */
+	struct { /* of questions, the one that is open; id 0: none is */
+		uint64_t id, epoch, asked_ms;
+		uint32_t answered; /* bit i: member i of the list */
+	} round;
+	uint64_t higher_epoch;       /* that another agent has seen */
+	uint64_t extended_until_ms;  /* a lease that rests on promises ends; 0: none does */
+	uint32_t extended_by;        /* who promised it: */
+	struct dr_name promiser[DR_MEMBERS_MAX];
+	uint64_t promise_until_ms;   /* until then no promote order is taken */
+	bool newborn;                /* the journal is empty: new, or lost */
+	uint64_t born_ms;
 	bool leader_known, guard_alive;
 	enum dr_server_state server;
 	bool crashed;
@@ -97,6 +126,10 @@ void dr_agent_core_init(struct dr_agent_core *c, const struct dr_name *self, con
 			uint64_t inherited_until_ms, uint64_t now_ms);
 
 void dr_agent_core_step(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out);
+
+/* Whether the lease rests on promises now, and whether it would if it had to. */
+bool dr_agent_on_promises(const struct dr_agent_core *c);
+bool dr_agent_has_list(const struct dr_agent_core *c);
 
 /* How long the lease still runs; 0: none. */
 uint64_t dr_agent_lease_left_ms(const struct dr_agent_core *c);

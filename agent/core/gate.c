@@ -33,8 +33,9 @@ static enum dr_member_role role_at_acceptance(enum dr_member_role was, enum dr_o
 
 static bool keeps_lease(enum dr_order_kind kind)
 {
+	/* RELEASED ends it, once nothing is ours. */
 	return kind == DR_ORDER_WRITABLE || kind == DR_ORDER_SYNC_SET || kind == DR_ORDER_PREPARED ||
-	       kind == DR_ORDER_ADOPTED || kind == DR_ORDER_RELEASED; /* which ends it, once nothing is ours */
+	       kind == DR_ORDER_LISTED || kind == DR_ORDER_ADOPTED || kind == DR_ORDER_RELEASED;
 }
 
 static void accept(struct dr_agent_core *c, const struct dr_order *o, struct dr_agent_decision *out)
@@ -47,6 +48,7 @@ static void accept(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 	bool fence = o->core.kind == DR_ORDER_FENCED; /* how long the lease still runs is how long it may take */
 	if (!fence && (o->core.epoch > c->journal.epoch || !keeps_lease(o->core.kind)))
 		dr_agent_lease_drop(c);
+	c->newborn = false;
 	c->journal.order_seen = o->core.number;
 	c->journal.epoch = o->core.epoch;
 	c->journal.order = *o;
@@ -58,9 +60,24 @@ static void accept(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 	}
 	if (keeps_lease(o->core.kind))
 		c->renewed_ms = 0; /* ask at once */
+	if (o->core.kind == DR_ORDER_WRITABLE && o->core.list_version != 0 && dr_agent_may_take_list(c, o) &&
+	    !DR_MUTANT(PROMOTED_WITHOUT_LIST))
+		dr_agent_take_list(c, o);
 	out->journal = true;
 	out->report = true;
 	answer(out, o, DR_OUTCOME_ACCEPTED, DR_OK, "");
+}
+
+/* The promise stands, and so does that this epoch was seen: nothing below it is promised any more. */
+static void keep_promise(struct dr_agent_core *c, const struct dr_order *o, struct dr_agent_decision *out)
+{
+	if (o->core.epoch > c->journal.epoch) {
+		c->journal.epoch = o->core.epoch;
+		c->newborn = false;
+		out->journal = true;
+	}
+	answer(out, o, DR_OUTCOME_REFUSED, DR_E_PROMISED, "its agent promised the holder of an older lease to wait");
+	out->answer_result.position = c->promise_until_ms - c->now_ms;
 }
 
 /* A service that was removed and came back counts from the beginning: a number alone says little. */
@@ -86,6 +103,8 @@ void dr_agent_gate(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 		}
 	} else if (o->core.epoch < j->epoch) {
 		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "a newer epoch was seen");
+	} else if (dr_agent_breaks_promise(c, o)) {
+		keep_promise(c, o, out);
 	} else {
 		accept(c, o, out);
 	}

@@ -17,6 +17,8 @@ void dr_agent_lease_drop(struct dr_agent_core *c)
 	c->lease_until_ms = 0;
 	c->lease_sent_ms = 0;
 	c->grace_until_ms = 0;
+	c->extended_until_ms = 0;
+	c->round.id = 0;
 	dr_agent_renewals_void(c);
 }
 

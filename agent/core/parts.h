@@ -18,4 +18,19 @@ void dr_agent_grant(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 void dr_agent_lease_drop(struct dr_agent_core *c);
 void dr_agent_renewals_void(struct dr_agent_core *c);
 
+
+/* failsafe.c */
+void dr_agent_failsafe_init(struct dr_agent_core *c);
+void dr_agent_failsafe_timing(struct dr_agent_core *c);
+/* Time goes on: promises of ours end, questions are due. */
+void dr_agent_failsafe(struct dr_agent_core *c, struct dr_agent_decision *out);
+void dr_agent_asked(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out);
+void dr_agent_promise(struct dr_agent_core *c, const struct dr_promise *p, struct dr_agent_decision *out);
+/* Whether the order's list may be taken now; and take it. */
+bool dr_agent_may_take_list(const struct dr_agent_core *c, const struct dr_order *o);
+void dr_agent_take_list(struct dr_agent_core *c, const struct dr_order *o);
+/* Whether the order would break a promise. */
+bool dr_agent_breaks_promise(const struct dr_agent_core *c, const struct dr_order *o);
+void dr_agent_wake(struct dr_agent_decision *out, uint64_t at_ms);
+
 #endif

@@ -5,6 +5,7 @@
  *   member.c   one local server: core, guard slot, supervisor, probes; carries decisions out
  *   ops.c      orders as sequences of stages; stages.c has the table
  *   upkeep.c   what is done between orders
+ *   promises.c what agents ask one another when no coordinator answers
  *   journal_codec.c  the journal's bytes
  *
  * One thread, one libuv loop; struct dr_agent lives as long as the program. */
@@ -17,6 +18,7 @@
 #include "agent/core/agent_core.h"
 #include "agent/shell/guard_link.h"
 #include "agent/shell/pg_jobs.h"
+#include "agent/shell/promises.h"
 #include "agent/shell/supervisor.h"
 #include "conf/conf.h"
 #include "net/conn.h"
@@ -79,9 +81,12 @@ struct dr_member {
 	struct dr_name upstream;
 	uint32_t kills;          /* of ours: fence_kill_at_ms */
 	uint64_t fence_kill_at_ms;
-	struct dr_name peer[DR_MEMBERS_MAX]; /* the other members, as the newest order named them */
+	struct dr_order_peer peer[DR_MEMBERS_MAX]; /* the other members, as the newest order named them */
 	uint32_t peers;
 	uint32_t handles_open;
+	struct dr_promise_link promise_link[DR_MEMBERS_MAX]; /* [i]: to member i of the journal's list */
+	struct dr_ask asked;     /* the newest question */
+	uint32_t promise_beats;
 };
 
 struct dr_agent {
@@ -92,6 +97,8 @@ struct dr_agent {
 	struct dr_guard_link guard;
 	struct dr_cgroup_root cgroups;
 	struct dr_timing timing;
+	uint64_t heard_ms;       /* when the leader last said anything; 0: never */
+	struct dr_promises promises;
 	struct dr_coord_link coord[DR_COORDINATORS_MAX];
 	struct dr_member member[DR_AGENT_SERVICES_MAX];
 	uint64_t wall_offset_ms; /* wall minus boot clock, for rule 9 */

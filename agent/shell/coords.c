@@ -80,6 +80,8 @@ static void take_lead(struct dr_coord_link *l, const uint8_t *p, size_t n)
 	l->term = lead.term;
 	dr_conn_idle_set(&l->conn, 4 * lead.timing.probe_ms + 2000);
 	struct dr_coord_link *now = dr_agent_leader(l->agent);
+	if (lead.leading && now == l)
+		l->agent->heard_ms = dr_clock_boot_ms();
 	if (lead.leading && now == l) /* others may be behind, or know no spec at all */
 		take_timing(l->agent, &lead.timing);
 	if (now != before || (began && now == l)) {
@@ -100,6 +102,8 @@ static void take_order(struct dr_coord_link *l, const uint8_t *p, size_t n)
 	struct dr_member *m = dr_agent_member_find(l->agent, &o.service, &o.member);
 	if (m == NULL || m->journal_damaged)
 		return;
+	if (dr_agent_leader(l->agent) == l)
+		l->agent->heard_ms = dr_clock_boot_ms();
 	struct dr_agent_event ev = { .kind = DR_AG_ORDER, .order = &o };
 	dr_member_event(m, &ev);
 	if (m->core.journal.order_seen != o.core.number)

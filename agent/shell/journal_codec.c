@@ -5,7 +5,7 @@
 
 #include "proto/codec.h"
 
-enum { JOURNAL_FORMAT = 1 };
+enum { JOURNAL_FORMAT = 2 };
 
 static void put_timing(struct dr_buf *out, const struct dr_timing *t)
 {
@@ -50,6 +50,44 @@ static void take_result(struct dr_view *v, struct dr_order_result *r)
 		memcpy(r->text, text, sizeof(r->text) - 1);
 }
 
+static void put_list(struct dr_buf *out, const struct dr_agent_list *l)
+{
+	dr_buf_put_u64be(out, l->epoch);
+	dr_buf_put_u64be(out, l->version);
+	dr_buf_put_u8(out, (uint8_t)l->members);
+	for (uint32_t i = 0; i < l->members && i < DR_MEMBERS_MAX; i++) {
+		dr_buf_put(out, l->member[i].member.s, DR_NAME_MAX);
+		dr_buf_put(out, l->member[i].agent.s, DR_NAME_MAX);
+		dr_buf_put(out, l->member[i].agent_at.host, DR_HOST_MAX);
+		dr_buf_put_u16be(out, l->member[i].agent_at.port);
+	}
+}
+
+/* Cut, so that it ends; a name that is none is seen to below. */
+static void take_text(struct dr_view *v, char *to, size_t cap)
+{
+	const uint8_t *p = dr_view_bytes(v, cap);
+	if (p != NULL)
+		memcpy(to, p, cap - 1);
+}
+
+static void take_list(struct dr_view *v, struct dr_agent_list *l)
+{
+	l->epoch = dr_view_u64be(v);
+	l->version = dr_view_u64be(v);
+	uint32_t n = dr_view_u8(v);
+	if (n > DR_MEMBERS_MAX)
+		v->bad = true;
+	for (; l->members < n && !v->bad; l->members++) {
+		struct dr_order_peer *p = &l->member[l->members];
+		take_text(v, p->member.s, DR_NAME_MAX);
+		take_text(v, p->agent.s, DR_NAME_MAX);
+		take_text(v, p->agent_at.host, DR_HOST_MAX);
+		p->agent_at.port = dr_view_u16be(v);
+		p->listed = true;
+	}
+}
+
 void dr_agent_journal_encode(struct dr_buf *out, const struct dr_agent_journal *j)
 {
 	dr_buf_put_u8(out, JOURNAL_FORMAT);
@@ -59,6 +97,8 @@ void dr_agent_journal_encode(struct dr_buf *out, const struct dr_agent_journal *
 	dr_buf_put_u64be(out, j->order_seen);
 	put_result(out, &j->done);
 	put_timing(out, &j->timing);
+	dr_buf_put_u32be(out, j->promise_ms);
+	put_list(out, &j->list);
 	if (j->order_seen != 0)
 		dr_order_encode(out, &j->order);
 }
@@ -76,6 +116,8 @@ enum dr_err dr_agent_journal_decode(struct dr_agent_journal *j, const uint8_t *p
 	j->order_seen = dr_view_u64be(&v);
 	take_result(&v, &j->done);
 	take_timing(&v, &j->timing);
+	j->promise_ms = dr_view_u32be(&v);
+	take_list(&v, &j->list);
 	if (v.bad)
 		return dr_fail(e, DR_E_CORRUPT, "the journal is cut short");
 	if (j->order_seen == 0)

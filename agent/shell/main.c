@@ -73,6 +73,7 @@ static void on_signal(uv_signal_t *s, int signum)
 	dr_log(DR_LOG_INFO, "agent.leaving", "signal=%d", signum);
 	a->stopping = true;
 	dr_agent_coords_close(a);
+	dr_promises_close(a);
 	uv_stop(a->loop);
 }
 
@@ -128,6 +129,8 @@ static enum dr_err open_all(struct dr_agent *a, struct dr_error *e)
 	rv = dr_guard_link_open(&a->guard, a->loop, &gc, on_guard, a, e);
 	for (uint32_t i = 0; rv == DR_OK && i < a->conf.services; i++)
 		rv = dr_member_open(&a->member[i], a, &a->conf.service[i], e);
+	if (rv == DR_OK)
+		rv = dr_promises_open(a, e);
 	if (rv == DR_OK)
 		rv = dr_agent_coords_open(a, e);
 	return rv == DR_OK ? start_signals(a, e) : rv;

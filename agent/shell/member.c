@@ -104,7 +104,8 @@ static struct dr_report make_report(struct dr_member *m)
 			       .managed = j->managed, .role = j->role, .epoch = j->epoch,
 			       .order_seen = j->order_seen, .server = m->server, .crashed = m->core.crashed,
 			       .guard_alive = dr_guard_link_alive(&m->agent->guard),
-			       .lease_left_ms = (uint32_t)dr_agent_lease_left_ms(&m->core), .last = j->done };
+			       .lease_left_ms = (uint32_t)dr_agent_lease_left_ms(&m->core), .last = j->done,
+			       .failsafe = dr_promises_state(m) };
 	const struct dr_timing *tm = &m->agent->timing;
 	uint64_t look_ms = 2 * ((uint64_t)tm->probe_ms + tm->probe_deadline_ms);
 	bool up = m->server == DR_SERVER_PRIMARY || m->server == DR_SERVER_STANDBY;
@@ -194,6 +195,10 @@ static void carry_out(struct dr_member *m, const struct dr_agent_decision *d)
 		send_renewal(m, d);
 	if (d->answer && d->answer_result.number != 0)
 		send_result(m, &d->answer_result);
+	if (d->ask)
+		dr_promises_ask(m, &d->question);
+	if (d->promise)
+		dr_promises_answer(m, &d->promised);
 	if (d->report)
 		send_report(m);
 	if (d->start_standby)
@@ -287,6 +292,7 @@ static void on_probe_timer(uv_timer_t *t)
 	struct dr_member *m = t->data;
 	adopt_if_there(m);
 	dr_member_probe_now(m);
+	dr_promises_keep(m);
 	(void)uv_timer_start(t, on_probe_timer, m->agent->timing.probe_ms, 0);
 }
 
@@ -430,6 +436,8 @@ enum dr_err dr_member_open(struct dr_member *m, struct dr_agent *a, const struct
 		a->timing = j.timing;
 	m->core.guard_alive = dr_guard_link_alive(&a->guard);
 	start_timers(m);
+	m->peers = j.order.peers < DR_MEMBERS_MAX ? j.order.peers : DR_MEMBERS_MAX;
+	memcpy(m->peer, j.order.peer, sizeof(m->peer));
 	m->open = true;
 	m->discard_due = true; /* an earlier agent may have left some */
 	adopt_if_there(m);

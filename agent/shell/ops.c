@@ -394,6 +394,7 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_SAVED: stage_SAVED(m); break;
 	case DR_STAGE_REWOUND: stage_REWOUND(m); break;
 	case DR_STAGE_TAKEN: stage_TAKEN(m); break;
+	case DR_STAGE_NOTED:
 	case DR_STAGE_LEFT_ALONE: next(m); break;
 	case DR_STAGE_COUNT: break;
 	}

@@ -22,6 +22,7 @@ enum dr_stage {
 	DR_STAGE_SAVED,
 	DR_STAGE_REWOUND,    /* or cloned */
 	DR_STAGE_TAKEN,      /* a running server is in our cgroup */
+	DR_STAGE_NOTED,      /* the agent's core has the list of whom to ask */
 	DR_STAGE_LEFT_ALONE, /* nothing is done to the server any more */
 	DR_STAGE_COUNT
 };

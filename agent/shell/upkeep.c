@@ -30,7 +30,8 @@ static bool start_op(struct dr_member *m, enum dr_op_kind kind)
 	m->slots_op = (struct dr_op){ .kind = kind, .deadline_ms = OP_MS, .done = op_done, .ctx = m };
 	m->slots_op.args.self = m->conf->member;
 	m->slots_op.args.peers = m->peers;
-	memcpy(m->slots_op.args.peer, m->peer, sizeof(m->peer));
+	for (uint32_t i = 0; i < m->peers; i++)
+		m->slots_op.args.peer[i] = m->peer[i].member;
 	m->slots_running = dr_session_start(&m->work, &m->slots_op, &e) == DR_OK;
 	return m->slots_running;
 }

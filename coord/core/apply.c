@@ -226,6 +226,8 @@ static void apply_recover(struct dr_repl *r, struct dr_service *s, const struct 
 	s->last_holder = cmd->member;
 	s->sync = (struct dr_sync){ .set = dr_service_members(s), .k = 1 };
 	s->next = (struct dr_sync){ 0 };
+	s->listed = 0;
+	s->list_version++;
 	s->next_version++;
 	s->sync_joint = true;
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_RECOVERED, cmd, s);

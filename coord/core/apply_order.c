@@ -34,6 +34,7 @@ static void proved(struct dr_repl *r, struct dr_service *s, const struct dr_cmd 
 	m->unproved_epoch = 0;
 	m->proof = proof;
 	m->proof_epoch = s->epoch;
+	m->only_expired = proof == DR_PROOF_LEASE && (was != 0 || m->only_expired);
 	if (was == 0)
 		return;
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_PROVED, cmd, s);
@@ -60,12 +61,29 @@ void dr_apply_order(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	m->order_last += DR_MUTANT(NUMBER_TWICE) && m->order_last % 4 == 3 && m->done.number == m->order_last ? 0 : 1;
 	m->order.number = m->order_last;
 	m->order.epoch = s->epoch;
+	if (m->order.kind == DR_ORDER_LISTED) {
+		m->order.list_version = ++s->list_version;
+	} else if (m->order.kind == DR_ORDER_WRITABLE) {
+		m->order.listed = s->listed;
+		m->order.list_version = s->list_version;
+	}
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_ORDER_ISSUED, cmd, s);
 	e->order = m->order.kind;
 	e->number = m->order.number;
 	e->plan = m->order.plan;
 	e->step = m->order.step;
 	dr_emit_member(e, s, cmd->member);
+}
+
+/* The holder's agent asks all of them before it goes on without a leader: from now on they may be promoted when its
+ * lease is over. */
+static void list_was_taken(struct dr_repl *r, struct dr_service *s, const struct dr_order_core *o)
+{
+	if (o->list_version != s->list_version)
+		return;
+	s->listed = (dr_member_set)(o->listed & dr_service_members(s));
+	s->list_epoch = s->epoch;
+	s->list_spec = r->spec_version;
 }
 
 static void sync_was_set(struct dr_service *s, struct dr_member_repl *m, const struct dr_order_core *o)
@@ -83,11 +101,20 @@ static void in_line(const struct dr_service *s, struct dr_member_repl *m, const 
 		m->lineage = s->epoch;
 }
 
+/* Whoever did as a standby does has let go of its lease, whatever that rested on. */
+static bool gives_up_lease(enum dr_order_kind kind)
+{
+	return kind == DR_ORDER_FENCED || kind == DR_ORDER_FROZEN || kind == DR_ORDER_CAUGHT_UP ||
+	       kind == DR_ORDER_FOLLOWING || kind == DR_ORDER_COMPARED || kind == DR_ORDER_SALVAGED ||
+	       kind == DR_ORDER_REWOUND;
+}
+
 static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	struct dr_member_repl *m = &s->member[cmd->member];
 	const struct dr_order_core *o = &m->order;
 	const struct dr_order_result *res = &cmd->result;
+	m->only_expired = m->only_expired && !gives_up_lease(o->kind);
 	switch (o->kind) {
 	case DR_ORDER_FENCED:
 		if (cmd->member != s->holder)
@@ -116,9 +143,15 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 		m->joined_epoch = m->lineage = s->epoch;
 		m->frozen_epoch = 0;
 		sync_was_set(s, m, o);
+		if (cmd->member == s->holder)
+			list_was_taken(r, s, o);
 		break;
 	case DR_ORDER_SYNC_SET:
 		sync_was_set(s, m, o);
+		break;
+	case DR_ORDER_LISTED:
+		if (cmd->member == s->holder)
+			list_was_taken(r, s, o);
 		break;
 	case DR_ORDER_FOLLOWING:
 		if (o->target != s->holder)
@@ -170,8 +203,8 @@ void dr_apply_order_end(struct dr_repl *r, struct dr_service *s, const struct dr
 		m->fails = 0;
 		m->done = m->order;
 		order_done(r, s, cmd);
-	} else {
-		m->fails++;
+	} else if (cmd->result.code != DR_E_PROMISED) {
+		m->fails++; /* a promise ends by itself */
 	}
 	memset(&m->order, 0, sizeof(m->order));
 }

@@ -174,6 +174,9 @@ static void give_epoch(struct dr_repl *r, struct dr_service *s, const struct dr_
 	s->member[m].frozen_epoch = s->member[m].frozen_epoch == s->epoch ? s->epoch : 0;
 	s->next = (struct dr_sync){ .set = dr_set_without(cmd->set, m), .k = cmd->k };
 	s->next_version++;
+	/* Its first list: whoever could be promoted on the end of a lease so far, itself aside. */
+	s->listed = dr_set_without(s->listed, m);
+	s->list_version++;
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_HOLDER, cmd, s);
 	e->plan = cmd->plan;
 	dr_emit_member(e, s, m);
@@ -240,6 +243,7 @@ void dr_apply_claim(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	s->managed = true;
 	s->primary_epoch = s->epoch;
 	clear_orders(s);
+	s->listed = 0; /* its agent has no list yet */
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_MODE, cmd, s);
 	e->a = 1;
 	(void)dr_emit(r, DR_EVENT_EPOCH, cmd, s);
@@ -264,6 +268,8 @@ static void step_effects(struct dr_repl *r, struct dr_service *s, struct dr_plan
 	case DR_STEP_PROMOTE:
 		s->primary_epoch = s->epoch;
 		s->was_primary = true;
+		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
+			s->member[m].only_expired = false;
 		/* One that made the old primary primary again moved nothing: its next failure need not wait. */
 		if (p->kind == DR_PLAN_FAILOVER && s->holder != p->old)
 			s->last_failover_wall_ms = cmd->wall_ms;

@@ -70,9 +70,13 @@ static void merge_members(struct dr_service *s, const struct dr_spec_service *wa
 		dr_member_ix known = s->spec.member[m].name.s[0] == '\0'
 					     ? DR_MEMBER_NONE
 					     : spec_member_find(want, &s->spec.member[m].name);
-		if (known != DR_MEMBER_NONE)
+		if (known != DR_MEMBER_NONE) {
+			/* Another agent has another journal: it has promised nothing. */
+			if (!dr_name_eq(&s->spec.member[m].agent, &want->member[known].agent))
+				s->listed = dr_set_without(s->listed, m);
 			merged[m] = want->member[known];
-		else {
+		} else {
+			s->listed = dr_set_without(s->listed, m);
 			s->member[m] = (struct dr_member_repl){ .order_last = s->member[m].order_last };
 			memset(&s->rejoin[m], 0, sizeof(s->rejoin[m]));
 		}
@@ -122,6 +126,9 @@ static void put_service(struct dr_repl *r, const struct dr_spec_service *want)
 	if (ix >= r->services)
 		r->services = ix + 1;
 	struct dr_spec_service old = s->spec;
+	/* What is acknowledged from now on may speak of somebody else in the same place. */
+	if (s->holder < DR_MEMBERS_MAX && s->member[s->holder].order.kind == DR_ORDER_LISTED)
+		memset(&s->member[s->holder].order, 0, sizeof(s->member[s->holder].order));
 	merge_members(s, want);
 	reset_routes(s, &old);
 }

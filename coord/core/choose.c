@@ -59,10 +59,11 @@ static bool unknown_beyond(const struct dr_think *t, const struct dr_plan *p, dr
 	return false;
 }
 
-static bool some_in_line(const struct dr_think *t)
+static bool some_in_line(const struct dr_think *t, const struct dr_plan *p)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (in_line(t, m) && t->s->spec.member[m].priority != 0 && dr_heard(t, m))
+		if (in_line(t, m) && t->s->spec.member[m].priority != 0 && dr_heard(t, m) &&
+		    dr_may_be_promoted(t, p, m))
 			return true;
 	}
 	return false;
@@ -72,18 +73,18 @@ enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan
 {
 	dr_member_ix best = DR_MEMBER_NONE;
 	dr_member_ix furthest = DR_MEMBER_NONE;
-	bool any = !some_in_line(t); /* then only where the loss was accepted: what is left must do */
+	bool any = !some_in_line(t, p); /* then only where the loss was accepted: what is left must do */
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (!dr_may_be_chosen(t, p, m) || (!any && !in_line(t, m)))
 			continue;
 		if (furthest == DR_MEMBER_NONE || by_position(t, m, furthest) > 0)
 			furthest = m;
-		bool may = t->s->spec.member[m].priority != 0 && dr_heard(t, m);
+		bool may = t->s->spec.member[m].priority != 0 && dr_heard(t, m) && dr_may_be_promoted(t, p, m);
 		if (may && (best == DR_MEMBER_NONE || better(t, m, best)))
 			best = m;
 	}
 	bool wanted = p->wanted < DR_MEMBERS_MAX && (any ? dr_may_be_chosen(t, p, p->wanted) : in_line(t, p->wanted));
-	if (wanted && dr_heard(t, p->wanted))
+	if (wanted && dr_heard(t, p->wanted) && dr_may_be_promoted(t, p, p->wanted))
 		best = p->wanted;
 	if (best == DR_MEMBER_NONE || furthest == DR_MEMBER_NONE)
 		return DR_REASON_NO_CANDIDATE;

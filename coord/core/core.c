@@ -150,6 +150,8 @@ static void think(struct dr_think *t)
 	if (!t->proposed)
 		dr_sync_think(t);
 	if (!t->proposed)
+		dr_list_think(t);
+	if (!t->proposed)
 		dr_rejoin_think(t);
 	if (!t->proposed)
 		release_think(t);

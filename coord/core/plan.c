@@ -42,6 +42,23 @@ static bool must_wait(const struct dr_think *t, const struct dr_plan *p, const s
 	return open->plan == main_plan->id && open->step == wanted->step;
 }
 
+static bool has_promised(const struct dr_member_repl *mr)
+{
+	return mr->result.code == DR_E_PROMISED && mr->result.number == mr->order_last;
+}
+
+/* What it said, unless that can't be. */
+static uint64_t promise_left(const struct dr_think *t, const struct dr_member_repl *mr)
+{
+	uint64_t most = dr_lease_hold_ms(t->c->repl.ttl_longest_ms, t->c->repl.timing.drift_ppm);
+	return mr->result.position < most ? mr->result.position + 1 : most;
+}
+
+static uint64_t pause_ms(const struct dr_member_repl *mr)
+{
+	return RETRY_MS * (uint64_t)(mr->fails < FAILS_KNOWN ? mr->fails : FAILS_KNOWN);
+}
+
 struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p, dr_member_ix m,
 				     struct dr_order_core o)
 {
@@ -52,7 +69,8 @@ struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p
 	o.plan = p != NULL ? p->id : 0;
 	o.step = p != NULL ? (uint32_t)p->step[p->at] : 0;
 	if (mr->order.number != 0 && mr->order.kind == o.kind && mr->order.plan == o.plan &&
-	    mr->order.sync == o.sync && mr->order.k == o.k && mr->order.target == o.target)
+	    mr->order.sync == o.sync && mr->order.k == o.k && mr->order.target == o.target &&
+	    (o.kind != DR_ORDER_LISTED || mr->order.listed == o.listed))
 		return waits;
 	/* Letting go of a server waits for no upkeep: its lease runs meanwhile. */
 	if (o.kind != DR_ORDER_RELEASED && must_wait(t, p, &mr->order, &o))
@@ -60,11 +78,11 @@ struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p
 	/* Upkeep outside any plan has nobody to ask: it is tried again and again, ever more rarely. */
 	if (p != NULL && mr->fails >= FAILS_MAX)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_ORDER_FAILED, m, mr->fails };
-	if (mr->fails > 0 && mr->order.number == 0) {
+	bool promised = has_promised(mr);
+	if ((mr->fails > 0 || promised) && mr->order.number == 0) {
 		if (mv->retry_for != mr->order_last) {
-			uint64_t pauses = mr->fails < FAILS_KNOWN ? mr->fails : FAILS_KNOWN;
 			mv->retry_for = mr->order_last;
-			mv->retry_at_ms = t->c->view.now_ms + RETRY_MS * pauses;
+			mv->retry_at_ms = t->c->view.now_ms + (promised ? promise_left(t, mr) : pause_ms(mr));
 		}
 		if (t->c->view.now_ms < mv->retry_at_ms) {
 			dr_wake_at(t->out, mv->retry_at_ms);

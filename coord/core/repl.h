@@ -24,6 +24,8 @@ struct dr_member_repl {
 	uint64_t unproved_epoch;       /* may act as primary of this epoch until proved fenced; 0: proved */
 	enum dr_proof proof;           /* the newest proof ... */
 	uint64_t proof_epoch;          /* ... and the service's epoch when it was given */
+	bool only_expired;             /* proved by its lease's end alone, and nobody was promoted since: it may go on
+					* by the promises of those on its list (design.md 4.8) */
 	uint64_t frozen_epoch;         /* receives nothing since this epoch; final position: */
 	uint64_t frozen_position;
 	uint32_t frozen_timeline;
@@ -79,6 +81,10 @@ struct dr_service {
 	uint64_t pause_until_wall_ms;  /* 0: until resumed */
 	struct dr_name pause_actor;
 	char pause_text[DR_REASON_MAX];
+	dr_member_set listed;          /* on a list that the holder's agent acknowledged, or that its promotion carried */
+	uint64_t list_version;         /* newest list ever made */
+	uint64_t list_epoch;           /* LISTED was done for this epoch ... */
+	uint64_t list_spec;            /* ... and this spec */
 	uint64_t last_failover_wall_ms;
 	uint64_t route_epoch[DR_ROUTES_MAX];
 	uint32_t route_servers[DR_ROUTES_MAX]; /* bit i: server i shows route_epoch */

@@ -133,7 +133,18 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 static bool has_candidate(const struct dr_think *t, const struct dr_plan *p)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (named(t, m) && dr_may_be_chosen(t, p, m) && (t->s->spec.member[m].priority != 0 || m == p->wanted))
+		if (named(t, m) && dr_may_be_chosen(t, p, m) && dr_may_be_promoted(t, p, m) &&
+		    (t->s->spec.member[m].priority != 0 || m == p->wanted))
+			return true;
+	}
+	return false;
+}
+
+/* Frozen ones that could be chosen, but for who may still be writing. */
+static bool only_unlisted(const struct dr_think *t, const struct dr_plan *p)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (named(t, m) && dr_may_be_chosen(t, p, m) && t->s->spec.member[m].priority != 0)
 			return true;
 	}
 	return false;
@@ -192,7 +203,9 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 		return (struct dr_step_outcome){ .verdict = DR_STEP_PATIENT };
 	}
 	enum dr_reason why = need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE;
-	if (why == DR_REASON_NO_CANDIDATE && have_any(t))
+	if (why == DR_REASON_NO_CANDIDATE && only_unlisted(t, p))
+		why = DR_REASON_NOT_LISTED;
+	else if (why == DR_REASON_NO_CANDIDATE && have_any(t))
 		why = DR_REASON_NO_STANDBY_LEFT; /* frozen ones there are, but of an older primary's history */
 	return why == DR_REASON_NO_CANDIDATE ? no_candidate(t) : (struct dr_step_outcome){ DR_STEP_WAITS, why, have, need };
 }

@@ -85,6 +85,11 @@ struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bo
 struct dr_sync dr_sync_of_new(const struct dr_think *t, dr_member_ix holder);
 void dr_sync_think(struct dr_think *t);
 
+/* listed.c */
+/* Whether a promise of its own, or the proofs that there are, keep it from being a second primary. */
+bool dr_may_be_promoted(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m);
+void dr_list_think(struct dr_think *t);
+
 /* rejoin.c */
 void dr_follow_think(struct dr_think *t);   /* repoint frozen standbys as soon as there is a holder */
 void dr_rejoin_think(struct dr_think *t);

@@ -100,7 +100,10 @@ static void fill_order(const struct dr_service *s, const struct dr_order_wanted 
 		if (dr_set_has(w->core.sync, m))
 			o->sync_member[o->sync_members++] = s->spec.member[m].name;
 		if (m != w->member)
-			o->peer[o->peers++] = s->spec.member[m].name;
+			o->peer[o->peers++] = (struct dr_order_peer){ .member = s->spec.member[m].name,
+								      .agent = s->spec.member[m].agent,
+								      .agent_at = s->spec.member[m].agent_address,
+								      .listed = dr_set_has(w->core.listed, m) };
 	}
 }
 

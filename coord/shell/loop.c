@@ -153,13 +153,13 @@ void dr_coord_event(struct dr_coord *c, struct dr_core_event *ev)
 	}
 }
 
-/* What was said already is said again, for keeping alive and for whoever missed it, but not at every beat: agents
- * give a coordinator up after 4 beats and 2 s, coordinators one another after 10 beats. */
+/* What was said already is said again, for keeping alive and for whoever missed it; among coordinators, who give one
+ * another up after 10 beats, not at every beat. */
 static void say_again(struct dr_coord *c)
 {
+	dr_agents_lead(c, NULL); /* whoever has heard a leader lately promises nothing (design.md 4.8) */
 	if (++c->beats % SAY_AGAIN_BEATS != 0)
 		return;
-	dr_agents_lead(c, NULL);
 	dr_nodes_tell(c);
 	dr_peers_tell_ledger(c);
 }

@@ -106,6 +106,7 @@ static void put_member(struct member_tree *t, const struct dr_service *s, dr_mem
 	m->sync_version = r->sync_version;
 	m->divergence = (uint32_t)r->divergence;
 	m->fails = r->fails;
+	m->only_expired = r->only_expired;
 	m->rejoin = s->rejoin[ix].id != 0 ? &t->rejoin : NULL;
 }
 
@@ -136,6 +137,7 @@ static enum dr_err take_member(struct dr_service *s, const Drcoord__Pb__MemberSt
 	r->sync_version = m->sync_version;
 	r->divergence = (enum dr_divergence)m->divergence;
 	r->fails = m->fails;
+	r->only_expired = m->only_expired;
 	return take_plan(&s->rejoin[ix], m->rejoin, e);
 }
 
@@ -183,6 +185,10 @@ static void put_service(struct service_tree *t, const struct dr_service *s, uint
 	m->pause_actor = dr_pb_str(s->pause_actor.s);
 	m->pause_text = dr_pb_str(s->pause_text);
 	m->last_failover_wall_ms = s->last_failover_wall_ms;
+	m->listed = s->listed;
+	m->list_version = s->list_version;
+	m->list_epoch = s->list_epoch;
+	m->list_spec = s->list_spec;
 	m->n_route_epoch = m->n_route_servers = DR_ROUTES_MAX;
 	m->route_epoch = t->route_epoch;
 	m->route_servers = t->route_servers;
@@ -219,6 +225,10 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 	s->paused = m->paused;
 	s->pause_until_wall_ms = m->pause_until_wall_ms;
 	s->last_failover_wall_ms = m->last_failover_wall_ms;
+	s->listed = (dr_member_set)(m->listed & 0xffu);
+	s->list_version = m->list_version;
+	s->list_epoch = m->list_epoch;
+	s->list_spec = m->list_spec;
 	dr_pb_text(s->pause_text, sizeof(s->pause_text), m->pause_text);
 	for (size_t i = 0; i < DR_ROUTES_MAX && i < m->n_route_epoch && i < m->n_route_servers; i++) {
 		s->route_epoch[i] = m->route_epoch[i];

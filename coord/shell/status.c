@@ -283,6 +283,16 @@ static json_t *routes_json(struct dr_coord *c, uint32_t ix)
 	return a;
 }
 
+/* By the word of the holder's agent, which alone can know. */
+static void put_failsafe(json_t *o, struct dr_coord *c, uint32_t ix)
+{
+	const struct dr_service *s = &c->core->repl.service[ix];
+	enum dr_failsafe f = DR_FAILSAFE_NONE;
+	if (s->holder < DR_MEMBERS_MAX && s->managed)
+		f = c->core->view.service[ix].member[s->holder].report.failsafe;
+	put_text(o, "failsafe", dr_failsafe_name(f));
+}
+
 static json_t *service_json(struct dr_coord *c, uint32_t ix)
 {
 	const struct dr_service *s = &c->core->repl.service[ix];
@@ -300,6 +310,7 @@ static json_t *service_json(struct dr_coord *c, uint32_t ix)
 	(void)json_object_set_new(o, "sync", set_json(s, &s->sync));
 	(void)json_object_set_new(o, "sync_wanted", set_json(s, &s->next));
 	put_bool(o, "sync_settled", !s->sync_joint);
+	put_failsafe(o, c, ix);
 	put_bool(o, "paused", dr_is_paused(s, dr_clock_wall_ms()));
 	if (s->paused) {
 		put_text_or_null(o, "pause_owner", s->pause_actor.s);

@@ -5,11 +5,12 @@ import os
 import time
 
 import measure
-from cluster import letter
-from faults import A, heal_network
+from cluster import SERVICE, letter
+from faults import A, heal_network, start_coordinators, wait_failsafe
 from net import CLIENT, SITES
 from scene import (all_joined, case, eventually, expect, kill_all, logged, new_acks, still_writing,
                    stop_go_on, verdict)
+from stand import TTL
 
 
 def moved_off_a(stand, seconds=20):
@@ -121,20 +122,53 @@ def cut_incoming(scenes):
     return one_way(scenes, [(place, A) for place in (*SITES, CLIENT) if place != A])
 
 
-@case("coordinators-all-dead")
-def coordinators_all_dead(scenes):
-    """All coordinators killed: the primary stops as its lease ends; they return, and so does the service."""
-    stand = scenes.up()
+def kill_coordinators(stand):
+    """All of them, once the primary is ready for it."""
+    wait_failsafe(stand)
     pids = stand.cluster.pids()
     stand.fault_at()
     kill_all([pids[f"c-{letter(s)}"] for s in SITES])
-    eventually(stand, "the primary to stop taking writes", lambda: stand.pg.role(A) != "primary")
-    for site in SITES:
-        stand.cluster.start_coordinator(site)
-    stand.cluster.wait_leader()
+
+
+@case("coordinators-down-silent")
+def coordinators_down_silent(scenes):
+    """All coordinators killed, and one standby's agent: the primary stops in time, and is back when they are."""
+    stand = scenes.up()
+    names = ["agent-c", "guard-c"]
+    wait_failsafe(stand)
+    stop_go_on(stand, names, go_on=False)
+    kill_coordinators(stand)
+    eventually(stand, "the primary to stop taking writes", lambda: stand.pg.role(A) != "primary", seconds=10, every=0.02)
+    last = max(a.done for a in stand.writers.read().acks())
+    ttl = TTL[stand.cluster.profile]
+    expect(last <= stand.fault + ttl, "no write acknowledged beyond the lease", f"{last - stand.fault:.3f} s of {ttl} s")
+    start_coordinators(stand)
+    stop_go_on(stand, names, go_on=True)
     end = all_joined(stand)
     new_acks(stand, end)
-    return verdict(stand, [A] if end == A else [A, end])
+    return {**verdict(stand, [A] if end == A else [A, end]), "last_ack_s": round(last - stand.fault, 3)}
+
+
+@case("promise-kept")
+def promise_kept(scenes):
+    """An operator's failover to a member that promised is refused by its agent until the promise ends."""
+    stand = scenes.up()
+    kill_coordinators(stand)
+    log = stand.lab.path("log", "guard-b.log")
+    eventually(stand, "pg-b's agent to promise", lambda: logged(log, "promise.given"), every=0.02)
+    start_coordinators(stand)
+    stand.cluster.ctl("failover", SERVICE, "--to", "pg-b", "--force", "--reason", "promise-kept")
+    new = moved_off_a(stand)
+    expect(new == "az-b", "pg-b to be promoted", new)
+    promised = max(p["at"] for p in logged(log, "promise.given") if p["answer"] == "yes")
+    seen = [s for s in logged(log, "server.seen") if s["now"] == "primary"]
+    ttl = TTL[stand.cluster.profile]
+    expect(seen[0]["at"] >= promised + ttl, "no promotion while the promise holds",
+           f"promised at {promised}, primary at {seen[0]['at']}, TTL {ttl} s")
+    refused = [e for e in stand.cluster.events()
+               if e.get("event") == "order.ended" and e.get("order") == "writable" and e.get("outcome") == "refused"]
+    all_joined(stand)
+    return {**verdict(stand, [A, new]), "after_promise_s": round(seen[0]["at"] - promised, 3), "refused": len(refused)}
 
 
 def libfaketime():

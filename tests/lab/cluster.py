@@ -15,6 +15,7 @@ from writers import find_binary
 
 SERVICE = "orders"
 PORT = 7400
+AGENT_PORT = 7401
 PROGRAMS = ("drcoordd", "drcoord-guard", "drcoord-agent", "drcoordctl")
 RAFT_TIMING = {"metro": {"election": "300ms", "heartbeat": "50ms"}}
 PEOPLE = ("viewer", "operator", "approver", "admin")
@@ -120,6 +121,10 @@ class Cluster:
         """Where a site's member serves its clients."""
         return f"{self.lab.address(site, 'db')}:{self.pg.port}"
 
+    def agent_address(self, site):
+        """Where a site's agent takes the other agents' questions."""
+        return f"{self.lab.address(site, 'db')}:{AGENT_PORT}"
+
     def member_block(self, site):
         """What an agent's node file says of the service's member there."""
         server = {"data": self.pg.data[site], "bin": self.pg.bin, "listen": self.data_address(site),
@@ -133,14 +138,15 @@ class Cluster:
         name = f"agent-{letter(site)}"
         peers = [{"name": c["name"], "address": c["address"]} for c in self.coordinators()]
         return self.write(f"{name}.yaml", {
-            "cluster": "demo", "name": name, "site": site, "data_dir": self.lab.make_folder(f"agent-{site}"),
+            "cluster": "demo", "name": name, "site": site, "listen": self.agent_address(site),
+            "data_dir": self.lab.make_folder(f"agent-{site}"),
             "tls": self.tls(name), "coordinators": peers,
             "services": [one.member_block(site) for one in self.all]})
 
     def service_block(self, **changes):
         """What the cluster spec says of the service."""
         members = [{"name": member_of(s), "site": s, "agent": f"agent-{letter(s)}",
-                    "address": self.data_address(s), "priority": n + 1}
+                    "address": self.data_address(s), "agent_address": self.agent_address(s), "priority": n + 1}
                    for n, s in enumerate(SITES)]
         route = {"name": "dns", "kind": "dns_rfc2136", "record": self.record, "zone": ZONE, "ttl": 5,
                  "tsig": {"key": TSIG_KEY, "algorithm": "hmac-sha256",

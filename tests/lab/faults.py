@@ -9,7 +9,8 @@ import time
 
 import reaper
 from cluster import SERVICE, letter, member_of
-from net import host_name
+from lab import wait_for
+from net import SITES, host_name
 from servers import PRIMARY_SITE
 
 A = PRIMARY_SITE
@@ -92,6 +93,27 @@ def leader_only(stand):
     kill_named(stand, stand.leader_name)
 
 
+def wait_failsafe(stand):
+    """Until the primary would go on without coordinators: its agent has its list, and reaches all on it."""
+    wait_for("failsafe to be ready", lambda: stand.cluster.service().get("failsafe") == "ready", 15, 0.1,
+             stand.cluster.logs())
+
+
+def coordinators_down(stand):
+    """Every coordinator."""
+    wait_failsafe(stand)
+    pids = stand.cluster.pids()
+    stand.fault_at()
+    kill_all([pids[f"c-{letter(site)}"] for site in SITES])
+
+
+def start_coordinators(stand):
+    """All of them again."""
+    for site in SITES:
+        stand.cluster.start_coordinator(site)
+    stand.cluster.wait_leader()
+
+
 def agent_restart(stand):
     """The primary's agent; its guard starts it again."""
     kill_named(stand, f"agent-{letter(A)}")
@@ -154,6 +176,8 @@ FAULTS = {f.name: f for f in (
           help="db-kill and the leading coordinator together"),
     Fault("leader-only", leader_only, start_leader, 0, moves=False, heal_after=STEADY_FOR,
           help="only the leading coordinator; writes must not pause"),
+    Fault("coordinators-down", coordinators_down, start_coordinators, 0, moves=False, heal_after=HEAL_LONG,
+          help="all coordinators for 60 s; writes must not pause"),
     Fault("agent-restart", agent_restart, None, 0, moves=False, heal_after=STEADY_FOR,
           help="only the agent; writes must not pause"),
     Fault("guard-kill", guard_kill, None, 0, moves=False, heal_after=STEADY_FOR,

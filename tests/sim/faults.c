@@ -19,6 +19,16 @@ enum { /* bits of ISOLATE */
 	ISOLATE_OUT_FIRST = 128, /* what it says is lost a while before what it hears */
 	ISOLATE_ALL = 256
 };
+enum { /* bits of OUTAGE */
+	OUTAGE_CUT = 1,      /* the primary is cut off when the second coordinator comes back */
+	OUTAGE_FORGETS = 2,  /* ... and the other agents are started again */
+	OUTAGE_UNLISTED = 4, /* a standby got another agent just before, and no list is acknowledged */
+	OUTAGE_LOSE = 8,     /* a standby's host is down for the first half */
+	OUTAGE_SLOW = 16,    /* the agents' journals are slow */
+	OUTAGE_RELISTED = 32, /* with UNLISTED: the list is acknowledged after it; renewals are lost, the leader dies */
+	OUTAGE_ALL = 64,
+	OUTAGE_APART_MS = 2500
+};
 
 enum kind {
 #define SIM_FAULT(NAME, weight, whom, least, most, what) FAULT_##NAME,
@@ -286,6 +296,81 @@ static void isolate(struct sim *s, const struct sim_fault *f)
 	t->u = f->ms;
 }
 
+static void outage_ends(struct world *w, struct w_timer *t)
+{
+	struct sim *s = sim_of(w);
+	const struct dr_service *v = w_repl(w);
+	if (v == NULL || v->holder >= w->members)
+		return;
+	for (uint32_t i = 0; (t->a & OUTAGE_FORGETS) != 0 && i < w->members; i++) {
+		if (i != v->holder && s->until.node[i] == 0)
+			w_agent_kill(w, i);
+	}
+	bool relisted = (t->a & OUTAGE_UNLISTED) != 0 && (t->a & OUTAGE_RELISTED) != 0;
+	if (relisted) {
+		memset(w->m[v->holder].mute, 0, sizeof(w->m[v->holder].mute));
+		w->m[v->holder].renewals_lost = true;
+		extend(&s->until.renewals[v->holder], w->now + 2000);
+	}
+	if ((t->a & OUTAGE_CUT) == 0)
+		return;
+	struct w_timer *now = w_after(w, relisted ? 1 + t->b % 700 : 1, isolate_now);
+	now->a = relisted ? ISOLATE_LEADER : 0;
+	now->u = t->u;
+}
+
+/* Another agent speaks for the last member from now on, and what would list it again hangs. */
+static void unlist(struct sim *s)
+{
+	struct world *w = s->w;
+	struct dr_spec_member *last = &w->service.member[w->members - 1];
+	struct dr_request q = { .kind = DR_REQ_APPLY };
+	if (w->leader < 0 || w->specs + SPECS_LEFT >= W_SPECS_MAX || last->name.s[0] == '\0')
+		return;
+	struct dr_name was = last->agent;
+	dr_assert(dr_name_set(&last->agent, dr_name_is(&was, "agent-x") ? "agent-y" : "agent-x"));
+	q.spec = w_spec_copy(w);
+	q.version = w->c[w->leader].core->repl.spec_version;
+	dr_assert(dr_name_set(&q.actor, "anna"));
+	if (w_request(w, &q) != DR_REASON_NONE)
+		last->agent = was;
+	for (uint32_t i = 0; i < w->members; i++) {
+		w->m[i].mute[DR_ORDER_LISTED] = true;
+		extend(&s->until.mute[i], w->now + 20000);
+	}
+}
+
+static void outage_begins(struct world *w, struct w_timer *t)
+{
+	struct sim *s = sim_of(w);
+	uint64_t back = w->now + t->u;
+	uint64_t apart = t->b % OUTAGE_APART_MS;
+	w_say(w, "all coordinators are killed");
+	for (uint32_t i = 0; i < w->coords; i++)
+		kill_coord(s, i, back + i * apart);
+	if ((t->a & OUTAGE_LOSE) != 0)
+		kill_node(s, t->b % w->members, w->now + t->u / 2, false);
+	for (uint32_t i = 0; (t->a & OUTAGE_SLOW) != 0 && i < w->members; i++) {
+		s->disks[w_proc(W_AGENT, i)].slow_ms = 300;
+		extend(&s->until.slow[w_proc(W_AGENT, i)], back + 5000);
+	}
+	struct w_timer *end = w_after(w, t->u + apart + 1 + t->b % 400, outage_ends);
+	end->a = t->a;
+	end->b = t->b / 400;
+	end->u = 3000 + t->b % 4000;
+}
+
+static void outage(struct sim *s, const struct sim_fault *f)
+{
+	uint32_t how = f->b % OUTAGE_ALL;
+	if ((how & OUTAGE_UNLISTED) != 0)
+		unlist(s);
+	struct w_timer *t = w_after(s->w, (how & OUTAGE_UNLISTED) != 0 ? 400 : 1, outage_begins);
+	t->a = how;
+	t->b = f->b / OUTAGE_ALL;
+	t->u = f->ms;
+}
+
 static void pause_host(struct sim *s, uint32_t m, uint64_t ms)
 {
 	w_server_paused(s->w, m);
@@ -364,6 +449,7 @@ void sim_fault_do(struct sim *s, const struct sim_fault *f)
 		w_cut_changed(w);
 		break;
 	case FAULT_ISOLATE: isolate(s, f); break;
+	case FAULT_OUTAGE: outage(s, f); break;
 	case FAULT_STORM: storm(s, 1 + f->b % 120, f->b / 128 % 300, f->b / 256 % 200, until); break;
 	case FAULT_KILL_SITE: kill_site(s, f->a, until); break;
 	case FAULT_KILL_COORD: kill_coord(s, f->a, until); break;
@@ -423,6 +509,8 @@ static void end_member(struct sim *s, uint32_t m)
 		w->m[m].server.acks_blocked = false;
 	if (over(s, &s->until.hold[m]))
 		w->m[m].server.held = false;
+	if (over(s, &s->until.renewals[m]))
+		w->m[m].renewals_lost = false;
 	if (over(s, &s->until.lie[m]))
 		w->m[m].lies = false;
 	if (over(s, &s->until.mute[m]))

@@ -65,6 +65,8 @@ static struct w_clock draw_clock(struct sim *s)
 {
 	uint64_t bound = s->w->spec.timing.drift_ppm;
 	int32_t ppm = (int32_t)sim_roll(&s->clock, 2 * bound + 1) - (int32_t)bound;
+	if (sim_roll(&s->clock, 2) == 0) /* as wrong as it may be */
+		ppm = ppm < 0 ? -(int32_t)bound : (int32_t)bound;
 	if (s->bad_clocks)
 		ppm = (int32_t)sim_roll(&s->clock, 2 * BAD_DRIFT_PPM + 1) - BAD_DRIFT_PPM;
 	return (struct w_clock){ .offset_ms = sim_roll(&s->clock, 1000000), .ppm = ppm };

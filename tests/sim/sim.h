@@ -60,7 +60,7 @@ void sim_heal(struct sim *s);
 struct sim_until {
 	uint64_t cut[W_SITES_MAX][W_SITES_MAX], storm;
 	uint64_t node[W_MEMBERS_MAX], guard[W_MEMBERS_MAX], hang[W_MEMBERS_MAX], hold[W_MEMBERS_MAX];
-	uint64_t lie[W_MEMBERS_MAX], mute[W_MEMBERS_MAX];
+	uint64_t lie[W_MEMBERS_MAX], mute[W_MEMBERS_MAX], renewals[W_MEMBERS_MAX];
 	uint64_t slow[W_PROCS], full[W_PROCS];
 };
 

@@ -64,6 +64,14 @@ void sample_result(struct dr_order_result *r)
 	sample_text(r->text, sizeof(r->text), "replayed to 0/3000060");
 }
 
+void sample_peer(struct dr_order_peer *p, const char *member, bool listed)
+{
+	p->member = sample_name(member);
+	p->agent = sample_name("agent-x");
+	p->agent_at = sample_address("10.2.0.20", 7401);
+	p->listed = listed;
+}
+
 void sample_core(struct dr_order_core *o)
 {
 	memset(o, 0, sizeof(*o));
@@ -77,6 +85,8 @@ void sample_core(struct dr_order_core *o)
 	o->k = sample_u32();
 	o->position = sample_u64();
 	o->clean = true;
+	o->listed = 0x5a;
+	o->list_version = sample_u64();
 }
 
 static void fill_member(struct dr_spec_member *m, uint32_t i)

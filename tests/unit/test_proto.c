@@ -268,7 +268,7 @@ static void test_order(void **state)
 		(void)snprintf(n, sizeof(n), "pg-%u", i);
 		o.sync_member[o.sync_members++] = sample_name(n);
 		n[0] = 'x';
-		o.peer[o.peers++] = sample_name(n);
+		sample_peer(&o.peer[o.peers++], n, i % 2 == 0);
 	}
 	there_and_back(ORDER, &o, &b);
 	assert_memory_equal(&o.service, &b.service, sizeof(o) - offsetof(struct dr_order, service));
@@ -277,6 +277,7 @@ static void test_order(void **state)
 		    o.core.step == b.core.step && o.core.target == b.core.target &&
 		    o.core.sync == b.core.sync && o.core.k == b.core.k &&
 		    o.core.position == b.core.position && b.core.clean);
+	assert_true(b.core.listed == o.core.listed && b.core.list_version == o.core.list_version);
 	o.core.target = DR_MEMBER_NONE;
 	there_and_back(ORDER, &o, &b);
 	assert_int_equal(b.core.target, DR_MEMBER_NONE);

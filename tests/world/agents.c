@@ -114,17 +114,22 @@ static void guard_deadline(struct world *w, struct w_timer *t)
 	w_server_set(w, t->a, DR_SERVER_STOPPED, true);
 }
 
+static void watch_deadline(struct world *w, uint32_t mi, uint64_t until)
+{
+	uint32_t margin = w->spec.timing.guard_margin_ms;
+	uint64_t at = until > margin ? until - margin : 0;
+	struct w_timer *t = w_after(w, w_until(w, &w->m[mi].clock, at, 0), guard_deadline);
+	t->proc = w_proc(W_GUARD, mi);
+	t->a = mi;
+	t->u = until;
+}
+
 static void arm(struct world *w, uint32_t mi)
 {
 	struct w_member *m = &w->m[mi];
-	uint32_t margin = w->spec.timing.guard_margin_ms;
 	m->armed_until = m->core.lease_until_ms;
 	m->armed_epoch = m->core.lease_epoch;
-	uint64_t at = m->armed_until > margin ? m->armed_until - margin : 0;
-	struct w_timer *t = w_after(w, w_until(w, &m->clock, at, 0), guard_deadline);
-	t->proc = w_proc(W_GUARD, mi);
-	t->a = mi;
-	t->u = m->armed_until;
+	watch_deadline(w, mi, m->armed_until);
 }
 
 static void print_decision(struct world *w, uint32_t mi, const struct dr_agent_event *ev,
@@ -163,7 +168,11 @@ static void carry_rest(struct world *w, uint32_t mi, const struct dr_agent_decis
 		w_op_cancel(w, mi);
 	if (d->fence != DR_FENCE_NONE)
 		w_server_stop(w, mi, d->fence == DR_FENCE_STOP);
-	if (d->renew && leader_of(w, m))
+	if (d->ask)
+		w_ask(w, mi, &d->question);
+	if (d->promise)
+		w_promise(w, mi, &d->promised);
+	if (d->renew && leader_of(w, m) && !m->renewals_lost)
 		(void)tell(w, mi, (uint32_t)m->leader, renewal_arrives, d, sizeof(*d));
 	if (d->answer && d->answer_result.number != 0 && leader_of(w, m))
 		(void)tell(w, mi, (uint32_t)m->leader, result_arrives, &d->answer_result,
@@ -328,8 +337,12 @@ void w_guard_kill(struct world *w, uint32_t mi)
 
 void w_guard_back(struct world *w, uint32_t mi)
 {
-	w->m[mi].guard = true;
-	if (w->m[mi].alive) {
+	struct w_member *m = &w->m[mi];
+	m->guard = true;
+	m->guard_back_at = w->now;
+	if (m->armed_until != 0) /* what the dead one was armed with stands in shared memory */
+		watch_deadline(w, mi, m->armed_until);
+	if (m->alive) {
 		struct dr_agent_event ev = { .kind = DR_AG_GUARD, .alive = true };
 		w_agent_event(w, mi, &ev);
 	} else {

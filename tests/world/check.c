@@ -32,16 +32,21 @@ static bool rises(struct world *w, uint64_t *high, uint64_t now, const char *wha
 	return true;
 }
 
-/* What remains of design.md 4.9: when a paused host goes on, its guard acts at once; without one the agent does,
- * after some milliseconds. */
-bool w_just_resumed(const struct world *w, uint32_t m)
+/* Whether nobody on the host could act yet.  When a paused host goes on, its guard acts at once; without one the agent
+ * does, after some milliseconds (what remains of design.md 4.9).  With the guard dead and the agent hanging or dead
+ * nobody is left who could stop the server (docs/simulator.md), until one of them is back. */
+bool w_nobody_acts(const struct world *w, uint32_t m)
 {
-	return w->now < w->paused_until[w_proc(W_SERVER, m)] + (w->m[m].guard ? GUARD_ACTS_MS : AGENT_ACTS_MS);
+	uint64_t agent_from = w->paused_until[w_proc(W_AGENT, m)] + AGENT_ACTS_MS;
+	uint64_t resumed = w->paused_until[w_proc(W_SERVER, m)];
+	if (w->m[m].guard)
+		return w->now < (resumed > w->m[m].guard_back_at ? resumed : w->m[m].guard_back_at) + GUARD_ACTS_MS;
+	return !w->m[m].alive || w->now < agent_from || w->now < resumed + AGENT_ACTS_MS;
 }
 
 static bool takes_writes(const struct world *w, uint32_t m)
 {
-	return w->m[m].server.state == DR_SERVER_PRIMARY && w->m[m].journal.managed && !w_just_resumed(w, m);
+	return w->m[m].server.state == DR_SERVER_PRIMARY && w->m[m].journal.managed && !w_nobody_acts(w, m);
 }
 
 /* At most one server of ours is out of recovery, whatever anybody believes. */

@@ -54,6 +54,10 @@ static void send_order(struct world *w, uint32_t c, const struct dr_order_wanted
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (dr_set_has(want->core.sync, m))
 			o->sync_member[o->sync_members++] = s->spec.member[m].name;
+		if (m != want->member && s->spec.member[m].name.s[0] != '\0')
+			o->peer[o->peers++] = (struct dr_order_peer){ .member = s->spec.member[m].name,
+								      .agent = s->spec.member[m].agent,
+								      .listed = dr_set_has(want->core.listed, m) };
 	}
 	struct w_timer *t = w_send(w, w->c[c].site, w->m[want->member].site,
 				   w_proc(W_AGENT, want->member), order_arrives);
@@ -218,6 +222,7 @@ static void announce_arrives(struct world *w, struct w_timer *t)
 	if (!m->alive || c->core == NULL || !c->raft_leads ||
 	    (m->leader >= 0 && w->c[m->leader].term > c->term))
 		return;
+	m->heard_at = w->now;
 	struct dr_agent_event timing = { .kind = DR_AG_TIMING, .timing = &c->core->repl.timing };
 	if (c->core->repl.spec_version != 0)
 		w_agent_event(w, t->a, &timing);

@@ -74,6 +74,8 @@ static enum progress caught_up(struct op *op)
 		op->s->wal[op->s->n] = op->to->wal[op->s->n];
 	if (w_position(op->s) < op->o->position)
 		return GOES_ON;
+	if (op->s->timeline < op->to->timeline)
+		op->s->timeline = op->to->timeline; /* it has followed it there */
 	seen(op);
 	return DONE;
 }
@@ -173,6 +175,7 @@ static enum progress look(struct op *op)
 		return op->age < 20 ? GOES_ON : DONE;
 	case DR_ORDER_REWOUND:
 		return rewound(op);
+	case DR_ORDER_LISTED:
 	case DR_ORDER_RELEASED:
 		return DONE;
 	case DR_ORDER_PREPARED:

@@ -141,7 +141,7 @@ static void acknowledge(struct world *w, uint32_t mi)
 {
 	struct w_server *s = &w->m[mi].server;
 	while (s->acked < s->n && (s->acked < s->ready || acknowledged(w, mi, s->acked))) {
-		bool zombie = s->acked < s->ready || w_just_resumed(w, mi);
+		bool zombie = s->acked < s->ready || w_nobody_acts(w, mi);
 		uint32_t id = s->wal[s->acked++];
 		w->acked[id] = (uint8_t)(mi + 1);
 		w->acked_total++;

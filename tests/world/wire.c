@@ -57,6 +57,20 @@ void w_wire_observations(struct world *w, struct dr_observation *o, uint32_t n)
 		w_violation(w, "%u observations of %u survive their codec", count, n);
 }
 
+void w_wire_ask(struct world *w, struct dr_ask *a)
+{
+	struct dr_error e = { 0 };
+	dr_ask_encode(fresh(), a);
+	done(w, dr_ask_decode(a, bytes.data, bytes.len, &e), "a question", &e);
+}
+
+void w_wire_promise(struct world *w, struct dr_promise *p)
+{
+	struct dr_error e = { 0 };
+	dr_promise_encode(fresh(), p);
+	done(w, dr_promise_decode(p, bytes.data, bytes.len, &e), "a promise", &e);
+}
+
 void w_wire_journal(struct world *w, struct dr_agent_journal *j)
 {
 	struct dr_error e = { 0 };

@@ -88,11 +88,13 @@ struct w_member {
 	struct w_clock clock; /* of the host: agent, guard and server */
 	bool alive; /* the agent */
 	bool guard;
+	uint64_t guard_back_at;
 	uint32_t life;
 	struct dr_agent_core core;
 	struct dr_agent_journal journal; /* as on disk */
 	struct dr_agent_journal flushed; /* what a power cut leaves of it */
 	int leader;                      /* coordinator, -1 */
+	uint64_t heard_at;               /* when a leader was last heard; 0: never */
 	uint64_t wake_at;
 	uint64_t armed_until, armed_epoch;
 	uint32_t op; /* token of the op in flight; 0: none */
@@ -101,6 +103,7 @@ struct w_member {
 	struct dr_report seen;       /* the server as last looked at */
 	uint32_t fail[DR_ORDER_MAX]; /* script: so many of these orders fail */
 	bool mute[DR_ORDER_MAX];     /* script: these orders never end */
+	bool renewals_lost;          /* script: on their way to the leader */
 	bool lies;                   /* probes of it say what is not so */
 	uint32_t divergence;         /* script: compare says this when the copy has left the history */
 };
@@ -195,6 +198,8 @@ void w_wire_order(struct world *w, struct dr_order *o);
 void w_wire_report(struct world *w, struct dr_report *r);
 void w_wire_result(struct world *w, struct dr_order_result *r);
 void w_wire_observations(struct world *w, struct dr_observation *o, uint32_t n);
+void w_wire_ask(struct world *w, struct dr_ask *a);
+void w_wire_promise(struct world *w, struct dr_promise *p);
 void w_wire_journal(struct world *w, struct dr_agent_journal *j);
 
 /* coords.c */
@@ -224,6 +229,9 @@ void w_agent_start(struct world *w, uint32_t m);
 void w_agent_kill(struct world *w, uint32_t m);
 void w_agent_event(struct world *w, uint32_t m, struct dr_agent_event *ev);
 void w_agent_probe(struct world *w, uint32_t m);
+/* promises.c: questions and answers between agents. */
+void w_ask(struct world *w, uint32_t m, const struct dr_ask *question);
+void w_promise(struct world *w, uint32_t m, const struct dr_promise *p);
 void w_guard_kill(struct world *w, uint32_t m);
 void w_guard_back(struct world *w, uint32_t m);
 void w_fill_report(struct world *w, uint32_t m, struct dr_report *r);
@@ -244,7 +252,7 @@ void w_promoted(struct world *w, uint32_t m); /* check.c */
 
 /* check.c */
 void w_check(struct world *w);
-bool w_just_resumed(const struct world *w, uint32_t m);
+bool w_nobody_acts(const struct world *w, uint32_t m);
 void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 void w_violation(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Whatever was acknowledged must be with the primary (under sync, unless the loss was accepted). */
