@@ -31,8 +31,7 @@ bool dr_agent_on_promises(const struct dr_agent_core *c)
 
 static uint32_t hold_ms(const struct dr_agent_core *c)
 {
-	uint32_t drift = DR_MUTANT(PROMISE_NO_MARGIN) ? 0 : c->timing.drift_ppm;
-	uint64_t ms = dr_lease_hold_ms(c->timing.ttl_ms, drift);
+	uint64_t ms = dr_lease_hold_ms(c->timing.ttl_ms, c->timing.drift_ppm);
 	return (uint32_t)(ms < HOLD_MOST_MS ? ms : HOLD_MOST_MS);
 }
 
@@ -117,7 +116,7 @@ static bool has_promised(const struct dr_agent_core *c, const struct dr_name *me
  * have ended by then. */
 bool dr_agent_may_take_list(const struct dr_agent_core *c, const struct dr_order *o)
 {
-	if (c->extended_until_ms <= c->now_ms || DR_MUTANT(LISTED_IN_EXTENSION))
+	if (c->extended_until_ms <= c->now_ms)
 		return true;
 	for (uint32_t i = 0; i < o->peers; i++) {
 		if (o->peer[i].listed && !has_promised(c, &o->peer[i].member))
@@ -138,8 +137,7 @@ void dr_agent_take_list(struct dr_agent_core *c, const struct dr_order *o)
 		if (o->peer[i].listed)
 			l->member[l->members++] = o->peer[i];
 	}
-	if (!DR_MUTANT(LISTED_IN_EXTENSION))
-		c->round.id = 0; /* what was asked before was asked of others */
+	c->round.id = 0; /* what was asked before was asked of others */
 }
 
 /* ---- questions of ours */
@@ -164,8 +162,7 @@ static bool all_answered(const struct dr_agent_core *c)
 
 static void extend(struct dr_agent_core *c, struct dr_agent_decision *out)
 {
-	uint64_t from = DR_MUTANT(EXTENDED_FROM_ANSWER) ? c->now_ms : c->round.asked_ms;
-	uint64_t until = from + c->timing.ttl_ms;
+	uint64_t until = c->round.asked_ms + c->timing.ttl_ms;
 	c->round.id = 0;
 	if (until <= c->lease_until_ms)
 		return;

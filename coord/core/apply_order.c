@@ -234,6 +234,11 @@ void dr_apply_sync_confirm(struct dr_repl *r, struct dr_service *s, const struct
 		return;
 	s->sync = dr_sync_effective(&s->next, s->holder);
 	s->sync_joint = false;
+	/* The holder's server streams to all of it: what they have is a part of the holder's, joined in the log or not. */
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (dr_set_has(s->next.set, m))
+			s->member[m].lineage = s->epoch;
+	}
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_SYNC_CHANGED, cmd, s);
 	e->a = s->next.set;
 	e->b = s->next.k;

@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "tests/sim/sim.h"
 
-enum { LOOK_MS = 10, FIRST_MS = 200, SPECS_LEFT = 100, OUT_FIRST_MS = 400 };
+enum { JUST_EXTENDED_MS = 20, FORCE_EVERY_MS = 20, FORCE_MS = 3000, LOOK_MS = 10, FIRST_MS = 200, SPECS_LEFT = 100, OUT_FIRST_MS = 400 };
 enum { /* bits of ISOLATE */
 	ISOLATE_HANGS = 1,
 	ISOLATE_LEADER = 2,
@@ -20,14 +20,15 @@ enum { /* bits of ISOLATE */
 	ISOLATE_ALL = 256
 };
 enum { /* bits of OUTAGE */
-	OUTAGE_CUT = 1,      /* the primary is cut off when the second coordinator comes back */
+	OUTAGE_NO_CUT = 1,   /* with OUTAGE_WAITED too: the primary is not cut off when the second coordinator is back */
 	OUTAGE_FORGETS = 2,  /* ... and the other agents are started again */
 	OUTAGE_UNLISTED = 4, /* a standby got another agent just before, and no list is acknowledged */
 	OUTAGE_LOSE = 8,     /* a standby's host is down for the first half */
-	OUTAGE_SLOW = 16,    /* the agents' journals are slow */
+	OUTAGE_STUTTER = 16, /* the agents are stopped for moments, now one, now another */
 	OUTAGE_RELISTED = 32, /* with UNLISTED: the list is acknowledged after it; renewals are lost, the leader dies */
-	OUTAGE_ALL = 64,
-	OUTAGE_APART_MS = 2500
+	OUTAGE_WAITED = 64,  /* the first coordinator back has waited for the lease before it leads */
+	OUTAGE_FORCED = 128, /* somebody orders a failover as soon as anybody leads */
+	OUTAGE_ALL = 256
 };
 
 enum kind {
@@ -296,6 +297,42 @@ static void isolate(struct sim *s, const struct sim_fault *f)
 	t->u = f->ms;
 }
 
+/* An operator who does not wait for a verdict. */
+static void force(struct world *w, struct w_timer *t)
+{
+	const struct dr_service *v = w_repl(w);
+	struct dr_request q = { .kind = DR_REQ_FAILOVER, .force = true };
+	bool lost = v != NULL && v->plan.id == 0 && v->holder < w->members && v->epoch == t->u;
+	if (w->now > t->b || v == NULL || v->epoch > t->u)
+		return;
+	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
+	if (lost && w->leader >= 0 && w_request(w, &q) == DR_REASON_NONE)
+		return;
+	struct w_timer *next = w_after(w, FORCE_EVERY_MS, force);
+	next->b = t->b;
+	next->u = t->u;
+}
+
+/* The cut that hurts most comes right after the lease was extended. */
+static void cut_when_extended(struct world *w, struct w_timer *t)
+{
+	const struct dr_service *v = w_repl(w);
+	if (v == NULL || v->holder >= w->members)
+		return;
+	const struct w_member *m = &w->m[v->holder];
+	uint64_t now = w_clock(w, &m->clock);
+	bool just = m->core.extended_until_ms + JUST_EXTENDED_MS > now + m->core.timing.ttl_ms;
+	struct w_timer *next;
+	if (!just && w->now < t->b) {
+		next = w_after(w, 2, cut_when_extended);
+		next->b = t->b;
+	} else {
+		next = w_after(w, 1, isolate_now);
+	}
+	next->a = t->a;
+	next->u = t->u;
+}
+
 static void outage_ends(struct world *w, struct w_timer *t)
 {
 	struct sim *s = sim_of(w);
@@ -312,11 +349,14 @@ static void outage_ends(struct world *w, struct w_timer *t)
 		w->m[v->holder].renewals_lost = true;
 		extend(&s->until.renewals[v->holder], w->now + 2000);
 	}
-	if ((t->a & OUTAGE_CUT) == 0)
+	if ((t->a & OUTAGE_NO_CUT) != 0 && (t->a & OUTAGE_WAITED) != 0)
 		return;
-	struct w_timer *now = w_after(w, relisted ? 1 + t->b % 700 : 1, isolate_now);
-	now->a = relisted ? ISOLATE_LEADER : 0;
-	now->u = t->u;
+	if ((t->a & OUTAGE_FORCED) != 0)
+		force(w, &(struct w_timer){ .b = (uint32_t)w->now + FORCE_MS, .u = v->epoch });
+	struct w_timer *cut = w_after(w, relisted ? 1 + t->b % 700 : 1, cut_when_extended);
+	cut->a = relisted ? ISOLATE_LEADER : 0;
+	cut->b = (uint32_t)w->now + 2 * w->spec.timing.ttl_ms;
+	cut->u = t->u;
 }
 
 /* Another agent speaks for the last member from now on, and what would list it again hangs. */
@@ -340,20 +380,30 @@ static void unlist(struct sim *s)
 	}
 }
 
+/* One agent at a time, for less than it takes to ask again, so that its answer is the last one. */
+static void stutter(struct world *w, struct w_timer *t)
+{
+	if (w->now >= t->u)
+		return;
+	w_pause(w, w_proc(W_AGENT, t->b % w->members), 1 + t->b / 7 % (w->spec.timing.renew_ms / 2));
+	struct w_timer *next = w_after(w, w->spec.timing.renew_ms / 2, stutter);
+	next->u = t->u;
+	next->b = t->b * 1103515245u + 12345u;
+}
+
 static void outage_begins(struct world *w, struct w_timer *t)
 {
 	struct sim *s = sim_of(w);
 	uint64_t back = w->now + t->u;
-	uint64_t apart = t->b % OUTAGE_APART_MS;
+	uint64_t ttl = w->spec.timing.ttl_ms;
+	uint64_t apart = t->b % ttl + ((t->a & OUTAGE_WAITED) != 0 ? ttl : 0);
 	w_say(w, "all coordinators are killed");
 	for (uint32_t i = 0; i < w->coords; i++)
 		kill_coord(s, i, back + i * apart);
 	if ((t->a & OUTAGE_LOSE) != 0)
 		kill_node(s, t->b % w->members, w->now + t->u / 2, false);
-	for (uint32_t i = 0; (t->a & OUTAGE_SLOW) != 0 && i < w->members; i++) {
-		s->disks[w_proc(W_AGENT, i)].slow_ms = 300;
-		extend(&s->until.slow[w_proc(W_AGENT, i)], back + 5000);
-	}
+	if ((t->a & OUTAGE_STUTTER) != 0)
+		stutter(w, &(struct w_timer){ .u = back + apart + 3000, .b = t->b });
 	struct w_timer *end = w_after(w, t->u + apart + 1 + t->b % 400, outage_ends);
 	end->a = t->a;
 	end->b = t->b / 400;
