@@ -7,10 +7,10 @@
 #include "base/assert.h"
 #include "tests/sim/sim.h"
 
-enum { JUST_EXTENDED_MS = 20, FORCE_EVERY_MS = 20, FORCE_MS = 3000, LOOK_MS = 10, FIRST_MS = 200, SPECS_LEFT = 100, OUT_FIRST_MS = 400 };
+enum { LOOK_MS = 10, FIRST_MS = 200, OUT_FIRST_MS = 400 };
 enum { /* bits of ISOLATE */
 	ISOLATE_HANGS = 1,
-	ISOLATE_LEADER = 2,
+	ISOLATE_LEADER = SIM_ISOLATE_LEADER,
 	ISOLATE_TTL = 4,
 	ISOLATE_SPEC = 8, /* with ISOLATE_TTL: a quarter of them */
 	ISOLATE_STORM = 16,
@@ -18,17 +18,6 @@ enum { /* bits of ISOLATE */
 	ISOLATE_WALL = 64,
 	ISOLATE_OUT_FIRST = 128, /* what it says is lost a while before what it hears */
 	ISOLATE_ALL = 256
-};
-enum { /* bits of OUTAGE */
-	OUTAGE_NO_CUT = 1,   /* with OUTAGE_WAITED too: the primary is not cut off when the second coordinator is back */
-	OUTAGE_FORGETS = 2,  /* ... and the other agents are started again */
-	OUTAGE_UNLISTED = 4, /* a standby got another agent just before, and no list is acknowledged */
-	OUTAGE_LOSE = 8,     /* a standby's host is down for the first half */
-	OUTAGE_STUTTER = 16, /* the agents are stopped for moments, now one, now another */
-	OUTAGE_RELISTED = 32, /* with UNLISTED: the list is acknowledged after it; renewals are lost, the leader dies */
-	OUTAGE_WAITED = 64,  /* the first coordinator back has waited for the lease before it leads */
-	OUTAGE_FORCED = 128, /* somebody orders a failover as soon as anybody leads */
-	OUTAGE_ALL = 256
 };
 
 enum kind {
@@ -128,7 +117,7 @@ void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms)
 	}
 }
 
-static void extend(uint64_t *until, uint64_t to)
+void sim_extend(uint64_t *until, uint64_t to)
 {
 	if (*until < to)
 		*until = to;
@@ -145,7 +134,7 @@ static void storm(struct sim *s, uint32_t jitter, uint32_t lose, uint32_t again,
 	s->calm.jitter_ms = jitter;
 	s->calm.lose = lose;
 	s->calm.again = again;
-	extend(&s->until.storm, until);
+	sim_extend(&s->until.storm, until);
 }
 
 /* ---- what an operator does */
@@ -174,7 +163,7 @@ static void apply_spec(struct sim *s, const struct sim_fault *f)
 	struct dr_spec_service *n = &w->service;
 	uint32_t how = f->b % 7, value = f->b / 8;
 	uint32_t last = w->members - 1;
-	if (w->specs + SPECS_LEFT >= W_SPECS_MAX)
+	if (w->specs + SIM_SPECS_LEFT >= W_SPECS_MAX)
 		return;
 	switch (how) {
 	case 0:
@@ -203,37 +192,37 @@ static void apply_spec(struct sim *s, const struct sim_fault *f)
 
 /* ---- one fault */
 
-static void kill_node(struct sim *s, uint32_t m, uint64_t until, bool power)
+void sim_kill_node(struct sim *s, uint32_t m, uint64_t until, bool power)
 {
 	struct world *w = s->w;
 	w_node(w, m, false);
 	if (power)
 		w->m[m].journal = w->m[m].flushed;
-	extend(&s->until.node[m], until);
+	sim_extend(&s->until.node[m], until);
 }
 
-static void kill_coord(struct sim *s, uint32_t c, uint64_t until)
+void sim_kill_coord(struct sim *s, uint32_t c, uint64_t until)
 {
 	w_coord_kill(s->w, c);
-	extend(&s->down_until[c], until);
+	sim_extend(&s->down_until[c], until);
 }
 
 static void kill_site(struct sim *s, uint32_t site, uint64_t until)
 {
 	for (uint32_t i = 0; i < s->w->coords; i++) {
 		if (s->w->c[i].site == site)
-			kill_coord(s, i, until);
+			sim_kill_coord(s, i, until);
 	}
 	for (uint32_t i = 0; i < s->w->members; i++) {
 		if (s->w->m[i].site == site)
-			kill_node(s, i, until, false);
+			sim_kill_node(s, i, until, false);
 	}
 }
 
 static void cut(struct sim *s, uint32_t a, uint32_t b, uint64_t until)
 {
 	s->w->cut[a][b] = true;
-	extend(&s->until.cut[a][b], until);
+	sim_extend(&s->until.cut[a][b], until);
 }
 
 static void step_wall(struct sim *s, const struct sim_fault *f)
@@ -249,7 +238,7 @@ static void step_wall(struct sim *s, const struct sim_fault *f)
 }
 
 /* The primary's site is cut off now. */
-static void isolate_now(struct world *w, struct w_timer *t)
+void sim_isolate_now(struct world *w, struct w_timer *t)
 {
 	struct sim *s = sim_of(w);
 	const struct dr_service *v = w_repl(w);
@@ -267,7 +256,7 @@ static void isolate_now(struct world *w, struct w_timer *t)
 	}
 	w_cut_changed(w);
 	if ((t->a & ISOLATE_OUT_FIRST) != 0) {
-		struct w_timer *again = w_after(w, OUT_FIRST_MS, isolate_now);
+		struct w_timer *again = w_after(w, OUT_FIRST_MS, sim_isolate_now);
 		again->a = t->a & ~(uint32_t)ISOLATE_OUT_FIRST;
 		again->u = t->u;
 		return;
@@ -277,7 +266,7 @@ static void isolate_now(struct world *w, struct w_timer *t)
 	for (uint32_t i = 0; (t->a & ISOLATE_WALL) != 0 && i < w->coords; i++)
 		w->c[i].clock.wall_ms += 1000;
 	if ((t->a & ISOLATE_LEADER) != 0 && w->leader >= 0)
-		kill_coord(s, (uint32_t)w->leader, until);
+		sim_kill_coord(s, (uint32_t)w->leader, until);
 }
 
 /* Random faults seldom fall together in the one second in which a lease is all that keeps two primaries apart. */
@@ -288,136 +277,12 @@ static void isolate(struct sim *s, const struct sim_fault *f)
 		storm(s, 400 + f->b / ISOLATE_ALL % 400, 0, 0, s->w->now + 600);
 	for (uint32_t i = 0; (how & ISOLATE_SLOW) != 0 && i < s->w->coords; i++) {
 		s->disks[w_proc(W_COORD, i)].slow_ms = 300;
-		extend(&s->until.slow[w_proc(W_COORD, i)], s->w->now + 1500);
+		sim_extend(&s->until.slow[w_proc(W_COORD, i)], s->w->now + 1500);
 	}
 	if ((how & ISOLATE_TTL) != 0 && (how & ISOLATE_SPEC) != 0)
 		apply_spec(s, &(struct sim_fault){ .b = 0 });
-	struct w_timer *t = w_after(s->w, 1 + f->b / ISOLATE_ALL % 700, isolate_now);
+	struct w_timer *t = w_after(s->w, 1 + f->b / ISOLATE_ALL % 700, sim_isolate_now);
 	t->a = how;
-	t->u = f->ms;
-}
-
-/* An operator who does not wait for a verdict. */
-static void force(struct world *w, struct w_timer *t)
-{
-	const struct dr_service *v = w_repl(w);
-	struct dr_request q = { .kind = DR_REQ_FAILOVER, .force = true };
-	bool lost = v != NULL && v->plan.id == 0 && v->holder < w->members && v->epoch == t->u;
-	if (w->now > t->b || v == NULL || v->epoch > t->u)
-		return;
-	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
-	if (lost && w->leader >= 0 && w_request(w, &q) == DR_REASON_NONE)
-		return;
-	struct w_timer *next = w_after(w, FORCE_EVERY_MS, force);
-	next->b = t->b;
-	next->u = t->u;
-}
-
-/* The cut that hurts most comes right after the lease was extended. */
-static void cut_when_extended(struct world *w, struct w_timer *t)
-{
-	const struct dr_service *v = w_repl(w);
-	if (v == NULL || v->holder >= w->members)
-		return;
-	const struct w_member *m = &w->m[v->holder];
-	uint64_t now = w_clock(w, &m->clock);
-	bool just = m->core.extended_until_ms + JUST_EXTENDED_MS > now + m->core.timing.ttl_ms;
-	struct w_timer *next;
-	if (!just && w->now < t->b) {
-		next = w_after(w, 2, cut_when_extended);
-		next->b = t->b;
-	} else {
-		next = w_after(w, 1, isolate_now);
-	}
-	next->a = t->a;
-	next->u = t->u;
-}
-
-static void outage_ends(struct world *w, struct w_timer *t)
-{
-	struct sim *s = sim_of(w);
-	const struct dr_service *v = w_repl(w);
-	if (v == NULL || v->holder >= w->members)
-		return;
-	for (uint32_t i = 0; (t->a & OUTAGE_FORGETS) != 0 && i < w->members; i++) {
-		if (i != v->holder && s->until.node[i] == 0)
-			w_agent_kill(w, i);
-	}
-	bool relisted = (t->a & OUTAGE_UNLISTED) != 0 && (t->a & OUTAGE_RELISTED) != 0;
-	if (relisted) {
-		memset(w->m[v->holder].mute, 0, sizeof(w->m[v->holder].mute));
-		w->m[v->holder].renewals_lost = true;
-		extend(&s->until.renewals[v->holder], w->now + 2000);
-	}
-	if ((t->a & OUTAGE_NO_CUT) != 0 && (t->a & OUTAGE_WAITED) != 0)
-		return;
-	if ((t->a & OUTAGE_FORCED) != 0)
-		force(w, &(struct w_timer){ .b = (uint32_t)w->now + FORCE_MS, .u = v->epoch });
-	struct w_timer *cut = w_after(w, relisted ? 1 + t->b % 700 : 1, cut_when_extended);
-	cut->a = relisted ? ISOLATE_LEADER : 0;
-	cut->b = (uint32_t)w->now + 2 * w->spec.timing.ttl_ms;
-	cut->u = t->u;
-}
-
-/* Another agent speaks for the last member from now on, and what would list it again hangs. */
-static void unlist(struct sim *s)
-{
-	struct world *w = s->w;
-	struct dr_spec_member *last = &w->service.member[w->members - 1];
-	struct dr_request q = { .kind = DR_REQ_APPLY };
-	if (w->leader < 0 || w->specs + SPECS_LEFT >= W_SPECS_MAX || last->name.s[0] == '\0')
-		return;
-	struct dr_name was = last->agent;
-	dr_assert(dr_name_set(&last->agent, dr_name_is(&was, "agent-x") ? "agent-y" : "agent-x"));
-	q.spec = w_spec_copy(w);
-	q.version = w->c[w->leader].core->repl.spec_version;
-	dr_assert(dr_name_set(&q.actor, "anna"));
-	if (w_request(w, &q) != DR_REASON_NONE)
-		last->agent = was;
-	for (uint32_t i = 0; i < w->members; i++) {
-		w->m[i].mute[DR_ORDER_LISTED] = true;
-		extend(&s->until.mute[i], w->now + 20000);
-	}
-}
-
-/* One agent at a time, for less than it takes to ask again, so that its answer is the last one. */
-static void stutter(struct world *w, struct w_timer *t)
-{
-	if (w->now >= t->u)
-		return;
-	w_pause(w, w_proc(W_AGENT, t->b % w->members), 1 + t->b / 7 % (w->spec.timing.renew_ms / 2));
-	struct w_timer *next = w_after(w, w->spec.timing.renew_ms / 2, stutter);
-	next->u = t->u;
-	next->b = t->b * 1103515245u + 12345u;
-}
-
-static void outage_begins(struct world *w, struct w_timer *t)
-{
-	struct sim *s = sim_of(w);
-	uint64_t back = w->now + t->u;
-	uint64_t ttl = w->spec.timing.ttl_ms;
-	uint64_t apart = t->b % ttl + ((t->a & OUTAGE_WAITED) != 0 ? ttl : 0);
-	w_say(w, "all coordinators are killed");
-	for (uint32_t i = 0; i < w->coords; i++)
-		kill_coord(s, i, back + i * apart);
-	if ((t->a & OUTAGE_LOSE) != 0)
-		kill_node(s, t->b % w->members, w->now + t->u / 2, false);
-	if ((t->a & OUTAGE_STUTTER) != 0)
-		stutter(w, &(struct w_timer){ .u = back + apart + 3000, .b = t->b });
-	struct w_timer *end = w_after(w, t->u + apart + 1 + t->b % 400, outage_ends);
-	end->a = t->a;
-	end->b = t->b / 400;
-	end->u = 3000 + t->b % 4000;
-}
-
-static void outage(struct sim *s, const struct sim_fault *f)
-{
-	uint32_t how = f->b % OUTAGE_ALL;
-	if ((how & OUTAGE_UNLISTED) != 0)
-		unlist(s);
-	struct w_timer *t = w_after(s->w, (how & OUTAGE_UNLISTED) != 0 ? 400 : 1, outage_begins);
-	t->a = how;
-	t->b = f->b / OUTAGE_ALL;
 	t->u = f->ms;
 }
 
@@ -440,36 +305,36 @@ static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
 			w_server_set(w, f->a, DR_SERVER_STOPPED, true);
 		break;
 	case FAULT_KILL_AGENT: w_agent_kill(w, f->a); break;
-	case FAULT_KILL_NODE: kill_node(s, f->a, until, false); break;
-	case FAULT_LOSE_NODE: kill_node(s, f->a, until, true); break;
+	case FAULT_KILL_NODE: sim_kill_node(s, f->a, until, false); break;
+	case FAULT_LOSE_NODE: sim_kill_node(s, f->a, until, true); break;
 	case FAULT_KILL_GUARD:
 		if (!m->guard)
 			break;
 		w_guard_kill(w, f->a);
-		extend(&s->until.guard[f->a], until);
+		sim_extend(&s->until.guard[f->a], until);
 		break;
 	case FAULT_PAUSE_AGENT: w_pause(w, w_proc(W_AGENT, f->a), f->ms); break;
 	case FAULT_PAUSE_HOST: pause_host(s, f->a, f->ms); break;
 	case FAULT_HANG_SERVER:
 		m->server.acks_blocked = true;
-		extend(&s->until.hang[f->a], until);
+		sim_extend(&s->until.hang[f->a], until);
 		break;
 	case FAULT_HOLD_STANDBY:
 		m->server.held = true;
-		extend(&s->until.hold[f->a], until);
+		sim_extend(&s->until.hold[f->a], until);
 		break;
 	case FAULT_SLOW_DISK:
 		s->disks[w_proc(W_AGENT, f->a)].slow_ms = 5 + f->b % 300;
-		extend(&s->until.slow[w_proc(W_AGENT, f->a)], until);
+		sim_extend(&s->until.slow[w_proc(W_AGENT, f->a)], until);
 		break;
 	case FAULT_LIE:
 		m->lies = true;
-		extend(&s->until.lie[f->a], until);
+		sim_extend(&s->until.lie[f->a], until);
 		break;
 	case FAULT_FAIL_ORDER: m->fail[order] = 1 + f->b / 16 % 3; break;
 	case FAULT_HANG_ORDER:
 		m->mute[order] = true;
-		extend(&s->until.mute[f->a], until);
+		sim_extend(&s->until.mute[f->a], until);
 		break;
 	case FAULT_CLONE: m->divergence = f->b % 2 == 0 ? DR_DIVERGENCE_REWIND : DR_DIVERGENCE_CLONE; break;
 	case FAULT_WALL_STEP: step_wall(s, f); break;
@@ -499,18 +364,18 @@ void sim_fault_do(struct sim *s, const struct sim_fault *f)
 		w_cut_changed(w);
 		break;
 	case FAULT_ISOLATE: isolate(s, f); break;
-	case FAULT_OUTAGE: outage(s, f); break;
+	case FAULT_OUTAGE: sim_outage(s, f); break;
 	case FAULT_STORM: storm(s, 1 + f->b % 120, f->b / 128 % 300, f->b / 256 % 200, until); break;
 	case FAULT_KILL_SITE: kill_site(s, f->a, until); break;
-	case FAULT_KILL_COORD: kill_coord(s, f->a, until); break;
+	case FAULT_KILL_COORD: sim_kill_coord(s, f->a, until); break;
 	case FAULT_PAUSE_COORD: w_pause(w, w_proc(W_COORD, f->a), f->ms); break;
 	case FAULT_SLOW_COORD:
 		s->disks[w_proc(W_COORD, f->a)].slow_ms = 5 + f->b % 200;
-		extend(&s->until.slow[w_proc(W_COORD, f->a)], until);
+		sim_extend(&s->until.slow[w_proc(W_COORD, f->a)], until);
 		break;
 	case FAULT_FULL_COORD:
 		s->disks[w_proc(W_COORD, f->a)].full = true;
-		extend(&s->until.full[w_proc(W_COORD, f->a)], until);
+		sim_extend(&s->until.full[w_proc(W_COORD, f->a)], until);
 		break;
 	case FAULT_EIO_COORD: s->disks[w_proc(W_COORD, f->a)].eio = true; break;
 	case FAULT_TRANSFER:

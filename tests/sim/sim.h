@@ -53,6 +53,13 @@ void sim_fault_text(const struct sim *s, const struct sim_fault *f, char *out, s
 void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms);
 void sim_faults_begin(struct sim *s);
 void sim_fault_do(struct sim *s, const struct sim_fault *f);
+/* Pieces of faults: what lasts ends at `until`. */
+enum { SIM_SPECS_LEFT = 100, SIM_ISOLATE_LEADER = 2 /* bit of ISOLATE: the leader dies */ };
+void sim_extend(uint64_t *until, uint64_t to);
+void sim_kill_coord(struct sim *s, uint32_t c, uint64_t until);
+void sim_kill_node(struct sim *s, uint32_t m, uint64_t until, bool power);
+void sim_isolate_now(struct world *w, struct w_timer *t); /* the primary's site, for t->u ms; t->a: how */
+void sim_outage(struct sim *s, const struct sim_fault *f); /* outage.c */
 /* Everything ends now: what is down is started, what is cut is joined. */
 void sim_heal(struct sim *s);
 

@@ -1,0 +1,143 @@
+/* outage.c -- all coordinators are gone for a while, and what else goes wrong around it: the moments in which promises
+ * (design.md 4.8) are all that stands between two primaries. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "tests/sim/sim.h"
+
+enum { JUST_EXTENDED_MS = 20, FORCE_EVERY_MS = 20, FORCE_MS = 3000 };
+enum { /* bits of OUTAGE */
+	OUTAGE_NO_CUT = 1,   /* with OUTAGE_WAITED too: the primary is not cut off when the second coordinator is back */
+	OUTAGE_FORGETS = 2,  /* ... and the other agents are started again */
+	OUTAGE_UNLISTED = 4, /* a standby got another agent just before, and no list is acknowledged */
+	OUTAGE_LOSE = 8,     /* a standby's host is down for the first half */
+	OUTAGE_STUTTER = 16, /* the agents are stopped for moments, now one, now another */
+	OUTAGE_RELISTED = 32, /* with UNLISTED: the list is acknowledged after it; renewals are lost, the leader dies */
+	OUTAGE_WAITED = 64,  /* the first coordinator back has waited for the lease before it leads */
+	OUTAGE_FORCED = 128, /* somebody orders a failover as soon as anybody leads */
+	OUTAGE_ALL = 256
+};
+
+/* An operator who does not wait for a verdict. */
+static void force(struct world *w, struct w_timer *t)
+{
+	const struct dr_service *v = w_repl(w);
+	struct dr_request q = { .kind = DR_REQ_FAILOVER, .force = true };
+	bool lost = v != NULL && v->plan.id == 0 && v->holder < w->members && v->epoch == t->u;
+	if (w->now > t->b || v == NULL || v->epoch > t->u)
+		return;
+	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
+	if (lost && w->leader >= 0 && w_request(w, &q) == DR_REASON_NONE)
+		return;
+	struct w_timer *next = w_after(w, FORCE_EVERY_MS, force);
+	next->b = t->b;
+	next->u = t->u;
+}
+
+/* The cut that hurts most comes right after the lease was extended. */
+static void cut_when_extended(struct world *w, struct w_timer *t)
+{
+	const struct dr_service *v = w_repl(w);
+	if (v == NULL || v->holder >= w->members)
+		return;
+	const struct w_member *m = &w->m[v->holder];
+	uint64_t now = w_clock(w, &m->clock);
+	bool just = m->core.extended_until_ms + JUST_EXTENDED_MS > now + m->core.timing.ttl_ms;
+	struct w_timer *next;
+	if (!just && w->now < t->b) {
+		next = w_after(w, 2, cut_when_extended);
+		next->b = t->b;
+	} else {
+		next = w_after(w, 1, sim_isolate_now);
+	}
+	next->a = t->a;
+	next->u = t->u;
+}
+
+static void outage_ends(struct world *w, struct w_timer *t)
+{
+	struct sim *s = sim_of(w);
+	const struct dr_service *v = w_repl(w);
+	if (v == NULL || v->holder >= w->members)
+		return;
+	for (uint32_t i = 0; (t->a & OUTAGE_FORGETS) != 0 && i < w->members; i++) {
+		if (i != v->holder && s->until.node[i] == 0)
+			w_agent_kill(w, i);
+	}
+	bool relisted = (t->a & OUTAGE_UNLISTED) != 0 && (t->a & OUTAGE_RELISTED) != 0;
+	if (relisted) {
+		memset(w->m[v->holder].mute, 0, sizeof(w->m[v->holder].mute));
+		w->m[v->holder].renewals_lost = true;
+		sim_extend(&s->until.renewals[v->holder], w->now + 2000);
+	}
+	if ((t->a & OUTAGE_NO_CUT) != 0 && (t->a & OUTAGE_WAITED) != 0)
+		return;
+	if ((t->a & OUTAGE_FORCED) != 0)
+		force(w, &(struct w_timer){ .b = (uint32_t)w->now + FORCE_MS, .u = v->epoch });
+	struct w_timer *cut = w_after(w, relisted ? 1 + t->b % 700 : 1, cut_when_extended);
+	cut->a = relisted ? SIM_ISOLATE_LEADER : 0;
+	cut->b = (uint32_t)w->now + 2 * w->spec.timing.ttl_ms;
+	cut->u = t->u;
+}
+
+/* Another agent speaks for the last member from now on, and what would list it again hangs. */
+static void unlist(struct sim *s)
+{
+	struct world *w = s->w;
+	struct dr_spec_member *last = &w->service.member[w->members - 1];
+	struct dr_request q = { .kind = DR_REQ_APPLY };
+	if (w->leader < 0 || w->specs + SIM_SPECS_LEFT >= W_SPECS_MAX || last->name.s[0] == '\0')
+		return;
+	struct dr_name was = last->agent;
+	dr_assert(dr_name_set(&last->agent, dr_name_is(&was, "agent-x") ? "agent-y" : "agent-x"));
+	q.spec = w_spec_copy(w);
+	q.version = w->c[w->leader].core->repl.spec_version;
+	dr_assert(dr_name_set(&q.actor, "anna"));
+	if (w_request(w, &q) != DR_REASON_NONE)
+		last->agent = was;
+	for (uint32_t i = 0; i < w->members; i++) {
+		w->m[i].mute[DR_ORDER_LISTED] = true;
+		sim_extend(&s->until.mute[i], w->now + 20000);
+	}
+}
+
+/* One agent at a time, for less than it takes to ask again, so that its answer is the last one. */
+static void stutter(struct world *w, struct w_timer *t)
+{
+	if (w->now >= t->u)
+		return;
+	w_pause(w, w_proc(W_AGENT, t->b % w->members), 1 + t->b / 7 % (w->spec.timing.renew_ms / 2));
+	struct w_timer *next = w_after(w, w->spec.timing.renew_ms / 2, stutter);
+	next->u = t->u;
+	next->b = t->b * 1103515245u + 12345u;
+}
+
+static void outage_begins(struct world *w, struct w_timer *t)
+{
+	struct sim *s = sim_of(w);
+	uint64_t back = w->now + t->u;
+	uint64_t ttl = w->spec.timing.ttl_ms;
+	uint64_t apart = t->b % ttl + ((t->a & OUTAGE_WAITED) != 0 ? ttl : 0);
+	w_say(w, "all coordinators are killed");
+	for (uint32_t i = 0; i < w->coords; i++)
+		sim_kill_coord(s, i, back + i * apart);
+	if ((t->a & OUTAGE_LOSE) != 0)
+		sim_kill_node(s, t->b % w->members, w->now + t->u / 2, false);
+	if ((t->a & OUTAGE_STUTTER) != 0)
+		stutter(w, &(struct w_timer){ .u = back + apart + 3000, .b = t->b });
+	struct w_timer *end = w_after(w, t->u + apart + 1 + t->b % 400, outage_ends);
+	end->a = t->a;
+	end->b = t->b / 400;
+	end->u = 3000 + t->b % 4000;
+}
+
+void sim_outage(struct sim *s, const struct sim_fault *f)
+{
+	uint32_t how = f->b % OUTAGE_ALL;
+	if ((how & OUTAGE_UNLISTED) != 0)
+		unlist(s);
+	struct w_timer *t = w_after(s->w, (how & OUTAGE_UNLISTED) != 0 ? 400 : 1, outage_begins);
+	t->a = how;
+	t->b = f->b / OUTAGE_ALL;
+	t->u = f->ms;
+}
