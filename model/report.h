@@ -52,6 +52,7 @@ struct dr_report {
 	} peer[DR_MEMBERS_MAX];
 	struct dr_order_result last; /* the newest order's state; number 0: none */
 	enum dr_failsafe failsafe;
+	uint32_t promise_left_ms;    /* so long it takes no promote order; 0: it would */
 	char text[DR_REASON_MAX];    /* how the server is contained, or what is wrong */
 };
 

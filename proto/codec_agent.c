@@ -45,6 +45,7 @@ void dr_report_encode(struct dr_buf *out, const struct dr_report *r)
 	m.last = &last;
 	m.text = dr_pb_str(r->text);
 	m.failsafe = (uint32_t)r->failsafe;
+	m.promise_left_ms = r->promise_left_ms;
 	dr_pb_pack(out, &m.base);
 }
 
@@ -82,6 +83,7 @@ static enum dr_err take_report(struct dr_report *r, const Drcoord__Pb__Report *m
 	r->sync_k = m->sync_k;
 	dr_pb_result_take(&r->last, m->last);
 	dr_pb_text(r->text, sizeof(r->text), m->text);
+	r->promise_left_ms = m->promise_left_ms;
 	r->failsafe = (enum dr_failsafe)(m->failsafe <= DR_FAILSAFE_RUNNING ? m->failsafe : DR_FAILSAFE_NONE);
 	enum dr_err rv = dr_pb_name(&r->service, m->service, "report.service", e);
 	if (rv == DR_OK)

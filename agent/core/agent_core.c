@@ -119,6 +119,16 @@ static bool lease_is_fresh(const struct dr_agent_core *c)
 	       c->lease_until_ms > c->now_ms + c->timing.fence_budget_ms;
 }
 
+static void not_to_be_done(struct dr_agent_core *c, struct dr_agent_decision *out)
+{
+	c->op_wanted = false;
+	c->journal.done = (struct dr_order_result){ .number = c->journal.order_seen, .epoch = c->journal.epoch,
+						    .outcome = DR_OUTCOME_FAILED, .code = DR_E_CONFLICT };
+	out->journal = true;
+	out->answer = true;
+	out->answer_result = c->journal.done;
+}
+
 /* The accepted order begins when what it rests on is there. */
 static void watch_order(struct dr_agent_core *c, struct dr_agent_decision *out)
 {
@@ -133,6 +143,10 @@ static void watch_order(struct dr_agent_core *c, struct dr_agent_decision *out)
 	enum dr_order_kind kind = c->journal.order.core.kind;
 	if (needs_lease(c) && !lease_is_fresh(c))
 		return;
+	if (kind == DR_ORDER_LISTED && !is_primary_role(c)) {
+		not_to_be_done(c, out); /* a lost journal: nobody knows on whose promises its server runs */
+		return;
+	}
 	if (kind == DR_ORDER_LISTED && !dr_agent_may_take_list(c, &c->journal.order)) {
 		dr_agent_wake(out, c->extended_until_ms);
 		return;

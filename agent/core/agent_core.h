@@ -98,12 +98,13 @@ struct dr_agent_core {
 	uint64_t grace_until_ms;     /* a lease cut by a clock jump: no fence before this moment */
 	struct { /* of questions, the one that is open; id 0: none is */
 		uint64_t id, epoch, asked_ms;
+		uint32_t ttl_ms;   /* that the promises cover */
 		uint32_t answered; /* bit i: member i of the list */
 	} round;
 	uint64_t higher_epoch;       /* that another agent has seen */
 	uint64_t extended_until_ms;  /* a lease that rests on promises ends; 0: none does */
 	uint32_t extended_by;        /* who promised it: */
-	struct dr_name promiser[DR_MEMBERS_MAX];
+	struct dr_order_peer promiser[DR_MEMBERS_MAX];
 	uint64_t promise_until_ms;   /* until then no promote order is taken */
 	bool newborn;                /* the journal is empty: new, or lost */
 	uint64_t born_ms;
@@ -127,8 +128,9 @@ void dr_agent_core_init(struct dr_agent_core *c, const struct dr_name *self, con
 
 void dr_agent_core_step(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out);
 
-/* Whether the lease rests on promises now, and whether it would if it had to. */
+/* Whether the lease rests on promises now, and whether it would if it had to; how long one of ours still runs. */
 bool dr_agent_on_promises(const struct dr_agent_core *c);
+uint64_t dr_agent_promise_left_ms(const struct dr_agent_core *c);
 bool dr_agent_has_list(const struct dr_agent_core *c);
 
 /* How long the lease still runs; 0: none. */

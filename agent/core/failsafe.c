@@ -13,7 +13,7 @@
 #include "agent/core/parts.h"
 #include "base/mutant.h"
 
-enum { HOLD_MOST_MS = 3600000 };
+enum { HOLD_MOST_MS = 900000 }; /* more than the longest TTL asks for (conf/keys.def) */
 
 bool dr_agent_has_list(const struct dr_agent_core *c)
 {
@@ -25,13 +25,20 @@ bool dr_agent_has_list(const struct dr_agent_core *c)
 
 bool dr_agent_on_promises(const struct dr_agent_core *c)
 {
-	return c->extended_until_ms > c->now_ms && c->extended_until_ms == c->lease_until_ms &&
+	bool known = c->extended_by != 0 || c->journal.list.members == 0; /* not after a restart */
+	return known && c->extended_until_ms > c->now_ms && c->extended_until_ms == c->lease_until_ms &&
 	       c->lease_epoch == c->journal.epoch;
+}
+
+uint64_t dr_agent_promise_left_ms(const struct dr_agent_core *c)
+{
+	return c->promise_until_ms > c->now_ms ? c->promise_until_ms - c->now_ms : 0;
 }
 
 static uint32_t hold_ms(const struct dr_agent_core *c)
 {
-	uint64_t ms = dr_lease_hold_ms(c->timing.ttl_ms, c->timing.drift_ppm);
+	/* And one more: our clock was read cut off. */
+	uint64_t ms = dr_lease_hold_ms(c->timing.ttl_ms, c->timing.drift_ppm) + 1;
 	return (uint32_t)(ms < HOLD_MOST_MS ? ms : HOLD_MOST_MS);
 }
 
@@ -103,10 +110,11 @@ bool dr_agent_breaks_promise(const struct dr_agent_core *c, const struct dr_orde
 
 /* ---- the list */
 
-static bool has_promised(const struct dr_agent_core *c, const struct dr_name *member)
+/* By the agent that is to be asked from now on: another one's journal does not hold the promise. */
+static bool has_promised(const struct dr_agent_core *c, const struct dr_order_peer *p)
 {
 	for (uint32_t i = 0; i < c->extended_by; i++) {
-		if (dr_name_eq(&c->promiser[i], member))
+		if (dr_name_eq(&c->promiser[i].member, &p->member) && dr_name_eq(&c->promiser[i].agent, &p->agent))
 			return true;
 	}
 	return false;
@@ -119,7 +127,7 @@ bool dr_agent_may_take_list(const struct dr_agent_core *c, const struct dr_order
 	if (c->extended_until_ms <= c->now_ms)
 		return true;
 	for (uint32_t i = 0; i < o->peers; i++) {
-		if (o->peer[i].listed && !has_promised(c, &o->peer[i].member))
+		if (o->peer[i].listed && !has_promised(c, &o->peer[i]))
 			return false;
 	}
 	return true;
@@ -162,14 +170,15 @@ static bool all_answered(const struct dr_agent_core *c)
 
 static void extend(struct dr_agent_core *c, struct dr_agent_decision *out)
 {
-	uint64_t until = c->round.asked_ms + c->timing.ttl_ms;
+	uint32_t ttl = c->round.ttl_ms < c->timing.ttl_ms ? c->round.ttl_ms : c->timing.ttl_ms;
+	uint64_t until = c->round.asked_ms + ttl;
 	c->round.id = 0;
 	if (until <= c->lease_until_ms)
 		return;
 	c->lease_until_ms = c->extended_until_ms = until;
 	c->extended_by = c->journal.list.members;
 	for (uint32_t i = 0; i < c->extended_by; i++)
-		c->promiser[i] = c->journal.list.member[i].member;
+		c->promiser[i] = c->journal.list.member[i];
 	out->arm = true;
 	out->report = true;
 }
@@ -197,6 +206,7 @@ static void open_round(struct dr_agent_core *c, struct dr_agent_decision *out)
 	c->round.id = c->renewal_last; /* one count for all that is never reused */
 	c->round.epoch = c->journal.epoch;
 	c->round.asked_ms = c->now_ms;
+	c->round.ttl_ms = c->timing.ttl_ms;
 	c->round.answered = 0;
 	out->ask = true;
 	out->question = (struct dr_ask){ .member = c->self, .epoch = c->round.epoch, .id = c->round.id,

@@ -73,6 +73,8 @@ static void keep_promise(struct dr_agent_core *c, const struct dr_order *o, stru
 {
 	if (o->core.epoch > c->journal.epoch) {
 		c->journal.epoch = o->core.epoch;
+		if (c->journal.role == DR_ROLE_PRIMARY) /* of an older one: it is over */
+			c->journal.role = DR_ROLE_FENCED;
 		c->newborn = false;
 		out->journal = true;
 	}

@@ -87,6 +87,7 @@ struct dr_member {
 	struct dr_promise_link promise_link[DR_MEMBERS_MAX]; /* [i]: to member i of the journal's list */
 	struct dr_ask asked;     /* the newest question */
 	uint32_t promise_beats;
+	uint64_t asked_said_ms, promise_said_ms; /* in the log */
 };
 
 struct dr_agent {

@@ -57,12 +57,14 @@ static void tell_members(struct dr_agent *a, bool known)
 
 static void take_timing(struct dr_agent *a, const struct dr_timing *t)
 {
-	if (t->ttl_ms == 0 || memcmp(&a->timing, t, sizeof(*t)) == 0)
+	if (t->ttl_ms == 0)
 		return;
 	a->timing = *t;
+	/* Each has a journal of its own: what one knew says nothing of another that was born today. */
 	for (uint32_t i = 0; i < a->conf.services; i++) {
 		struct dr_agent_event ev = { .kind = DR_AG_TIMING, .timing = t };
-		dr_member_event(&a->member[i], &ev);
+		if (memcmp(&a->member[i].core.journal.timing, t, sizeof(*t)) != 0)
+			dr_member_event(&a->member[i], &ev);
 	}
 }
 

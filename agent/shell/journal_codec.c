@@ -63,7 +63,7 @@ static void put_list(struct dr_buf *out, const struct dr_agent_list *l)
 	}
 }
 
-/* Cut, so that it ends; a name that is none is seen to below. */
+/* Cut, so that it ends. */
 static void take_text(struct dr_view *v, char *to, size_t cap)
 {
 	const uint8_t *p = dr_view_bytes(v, cap);

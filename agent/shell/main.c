@@ -130,9 +130,9 @@ static enum dr_err open_all(struct dr_agent *a, struct dr_error *e)
 	for (uint32_t i = 0; rv == DR_OK && i < a->conf.services; i++)
 		rv = dr_member_open(&a->member[i], a, &a->conf.service[i], e);
 	if (rv == DR_OK)
-		rv = dr_promises_open(a, e);
-	if (rv == DR_OK)
 		rv = dr_agent_coords_open(a, e);
+	if (rv == DR_OK)
+		dr_promises_listen(a);
 	return rv == DR_OK ? start_signals(a, e) : rv;
 }
 

@@ -105,7 +105,8 @@ static struct dr_report make_report(struct dr_member *m)
 			       .order_seen = j->order_seen, .server = m->server, .crashed = m->core.crashed,
 			       .guard_alive = dr_guard_link_alive(&m->agent->guard),
 			       .lease_left_ms = (uint32_t)dr_agent_lease_left_ms(&m->core), .last = j->done,
-			       .failsafe = dr_promises_state(m) };
+			       .failsafe = dr_promises_state(m),
+			       .promise_left_ms = (uint32_t)dr_agent_promise_left_ms(&m->core) };
 	const struct dr_timing *tm = &m->agent->timing;
 	uint64_t look_ms = 2 * ((uint64_t)tm->probe_ms + tm->probe_deadline_ms);
 	bool up = m->server == DR_SERVER_PRIMARY || m->server == DR_SERVER_STANDBY;

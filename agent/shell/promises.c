@@ -10,7 +10,7 @@
 #include "sys/log.h"
 
 enum { CONNECT_MS = 1000, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 2000, GREET_MS = 3000, HANDSHAKE_MS = 2000, PENDING_MAX = 32 };
-enum { HEARD_BEATS = 2, KEEP_BEATS = 10 };
+enum { HEARD_BEATS = 2, KEEP_BEATS = 10, SAY_AGAIN_MS = 10000, LISTEN_AGAIN_MS = 5000 };
 
 static void send_frame(struct dr_conn *c, uint16_t type, const struct dr_buf *b)
 {
@@ -18,25 +18,34 @@ static void send_frame(struct dr_conn *c, uint16_t type, const struct dr_buf *b)
 		dr_best_effort(dr_conn_send(c, type, b->data, b->len));
 }
 
+/* A long outage is a round of questions a second: one line for its beginning, and one now and then. */
+static bool is_news(uint64_t *said_ms)
+{
+	uint64_t now = dr_clock_boot_ms();
+	if (*said_ms != 0 && now < *said_ms + SAY_AGAIN_MS)
+		return false;
+	*said_ms = now;
+	return true;
+}
+
 /* ---- questions of others */
 
 /* A leader says so once a probe interval (coord/shell/loop.c). */
-static bool hears_leader(const struct dr_agent *a)
+static bool hears_leader(struct dr_agent *a)
 {
 	uint64_t lately = (uint64_t)HEARD_BEATS * a->timing.probe_ms;
-	return dr_agent_leader((struct dr_agent *)(uintptr_t)a) != NULL && a->heard_ms != 0 &&
+	return dr_agent_leader(a) != NULL && a->heard_ms != 0 &&
 	       dr_clock_boot_ms() <= a->heard_ms + lately;
 }
 
-/* Only the agent that the newest order names may ask for a member; of others nothing is known, and a promise harms
- * nobody for long. */
+/* Only the agent that the newest order names may ask for a member. */
 static bool may_ask_for(const struct dr_member *m, const struct dr_name *member, const struct dr_name *agent)
 {
 	for (uint32_t i = 0; i < m->peers; i++) {
 		if (dr_name_eq(&m->peer[i].member, member))
 			return dr_name_eq(&m->peer[i].agent, agent);
 	}
-	return true;
+	return m->peers == 0; /* no order yet: nothing is known */
 }
 
 static void send_promise(struct dr_asker *k, const struct dr_promise *p)
@@ -81,9 +90,10 @@ void dr_promises_answer(struct dr_member *m, const struct dr_promise *p)
 	struct dr_asker *k = m->agent->promises.answering;
 	if (k == NULL)
 		return;
-	dr_log(p->code == DR_OK ? DR_LOG_WARN : DR_LOG_INFO, "promise.given", "member=%s to=%s epoch=%llu answer=%s",
-	       m->conf->member.s, k->conn.peer.name.s, (unsigned long long)p->epoch,
-	       p->code == DR_OK ? "yes" : dr_err_name(p->code));
+	if (is_news(&m->promise_said_ms))
+		dr_log(p->code == DR_OK ? DR_LOG_WARN : DR_LOG_INFO, "promise.given", "member=%s to=%s epoch=%llu answer=%s",
+		       m->conf->member.s, k->conn.peer.name.s, (unsigned long long)p->epoch,
+		       p->code == DR_OK ? "yes" : dr_err_name(p->code));
 	send_promise(k, p);
 }
 
@@ -110,7 +120,10 @@ static void greet(struct dr_asker *k, uint16_t type, const uint8_t *p, size_t n)
 
 static void asker_open(struct dr_conn *c)
 {
-	dr_conn_idle_set(c, GREET_MS);
+	if (c->peer.kind == DR_PEER_AGENT)
+		dr_conn_idle_set(c, GREET_MS);
+	else
+		dr_conn_close(c, 0); /* people and coordinators have nothing to ask here */
 }
 
 static void asker_frame(struct dr_conn *c, uint16_t type, const uint8_t *p, size_t n)
@@ -147,13 +160,22 @@ static struct dr_conn *on_accept(void *ctx, const struct dr_conn_cbs **cbs)
 	return NULL;
 }
 
-enum dr_err dr_promises_open(struct dr_agent *a, struct dr_error *e)
+/* An address that is not up yet must not keep the agent from its real work: it is tried again. */
+void dr_promises_listen(struct dr_agent *a)
 {
 	struct dr_listener_config lc = { .at = a->conf.listen, .tls = a->tls, .handshake_ms = HANDSHAKE_MS,
 					 .pending_max = PENDING_MAX, .accept_cb = on_accept, .ctx = a };
-	if (a->conf.listen.port == 0)
-		return DR_OK;
-	return dr_listener_open(&a->promises.listener, a->loop, &lc, e);
+	uint64_t now = dr_clock_boot_ms();
+	struct dr_error e;
+	if (a->conf.listen.port == 0 || a->promises.listener != NULL || a->stopping || now < a->promises.listen_ms)
+		return;
+	a->promises.listen_ms = now + LISTEN_AGAIN_MS;
+	if (dr_listener_open(&a->promises.listener, a->loop, &lc, &e) != DR_OK) {
+		a->promises.listener = NULL;
+		dr_log(DR_LOG_ERROR, "promises.not_listening", "address=%s:%u why=\"%s\" next=\"tried again; until then no "
+		       "primary that has to ask here goes on without coordinators\"", a->conf.listen.host,
+		       (unsigned)a->conf.listen.port, e.msg);
+	}
 }
 
 /* ---- questions of ours */
@@ -224,6 +246,8 @@ static void link_closed(struct dr_conn *c, const struct dr_error *why)
 	uint64_t ms = RETRY_FIRST_MS;
 	for (uint32_t i = 0; i < l->fails && ms < RETRY_MOST_MS; i++)
 		ms *= 2;
+	if (ms > RETRY_MOST_MS)
+		ms = RETRY_MOST_MS;
 	ms = ms / 2 + (uint64_t)random() % ms;
 	l->next_ms = dr_clock_boot_ms() + ms;
 	l->fails += l->fails < 32 ? 1 : 0;
@@ -247,6 +271,7 @@ static void connect_now(struct dr_promise_link *l, const struct dr_order_peer *t
 
 void dr_promises_keep(struct dr_member *m)
 {
+	dr_promises_listen(m->agent);
 	bool greet_now = ++m->promise_beats % KEEP_BEATS == 0;
 	uint64_t now = dr_clock_boot_ms();
 	for (uint32_t i = 0; i < DR_MEMBERS_MAX; i++) {
@@ -271,7 +296,8 @@ void dr_promises_ask(struct dr_member *m, const struct dr_ask *question)
 	struct dr_ask ask = m->asked;
 	if (question != NULL) {
 		ask = m->asked = *question;
-		dr_log(DR_LOG_WARN, "promise.asked", "member=%s of=%u epoch=%llu lease_left_ms=%llu", m->conf->member.s,
+		if (is_news(&m->asked_said_ms))
+			dr_log(DR_LOG_WARN, "promise.asked", "member=%s of=%u epoch=%llu lease_left_ms=%llu", m->conf->member.s,
 		       m->core.journal.list.members, (unsigned long long)ask.epoch,
 		       (unsigned long long)dr_agent_lease_left_ms(&m->core));
 	}

@@ -37,14 +37,15 @@ struct dr_asker {
 
 struct dr_promises {
 	struct dr_listener *listener;
+	uint64_t listen_ms; /* not tried again before */
 	struct dr_asker asker[DR_ASKERS_MAX];
 	struct dr_asker *answering; /* while its question is looked at */
 };
 
-/* Listen where the node file says, if it says so. */
-DR_MUST_USE enum dr_err dr_promises_open(struct dr_agent *a, struct dr_error *e);
+/* Listen where the node file says, if it says so; what can't be had now is tried again by dr_promises_keep. */
+void dr_promises_listen(struct dr_agent *a);
 void dr_promises_close(struct dr_agent *a);
-/* Connect to whom the member would have to ask, leave the others.  Called now and then, and on changes. */
+/* Connect to whom the member would have to ask, leave the others.  Called once a probe interval. */
 void dr_promises_keep(struct dr_member *m);
 void dr_promises_ask(struct dr_member *m, const struct dr_ask *question);
 void dr_promises_answer(struct dr_member *m, const struct dr_promise *p);

@@ -64,7 +64,7 @@ void dr_apply_order(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	if (m->order.kind == DR_ORDER_LISTED) {
 		m->order.list_version = ++s->list_version;
 	} else if (m->order.kind == DR_ORDER_WRITABLE) {
-		m->order.listed = s->listed;
+		m->order.listed = dr_set_without(s->listed, cmd->member);
 		m->order.list_version = s->list_version;
 	}
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_ORDER_ISSUED, cmd, s);
@@ -77,13 +77,13 @@ void dr_apply_order(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 
 /* The holder's agent asks all of them before it goes on without a leader: from now on they may be promoted when its
  * lease is over. */
-static void list_was_taken(struct dr_repl *r, struct dr_service *s, const struct dr_order_core *o)
+static void list_was_taken(struct dr_service *s, const struct dr_order_core *o)
 {
 	if (o->list_version != s->list_version)
 		return;
 	s->listed = (dr_member_set)(o->listed & dr_service_members(s));
 	s->list_epoch = s->epoch;
-	s->list_spec = r->spec_version;
+	s->list_taken = s->list_version;
 }
 
 static void sync_was_set(struct dr_service *s, struct dr_member_repl *m, const struct dr_order_core *o)
@@ -144,14 +144,14 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 		m->frozen_epoch = 0;
 		sync_was_set(s, m, o);
 		if (cmd->member == s->holder)
-			list_was_taken(r, s, o);
+			list_was_taken(s, o);
 		break;
 	case DR_ORDER_SYNC_SET:
 		sync_was_set(s, m, o);
 		break;
 	case DR_ORDER_LISTED:
 		if (cmd->member == s->holder)
-			list_was_taken(r, s, o);
+			list_was_taken(s, o);
 		break;
 	case DR_ORDER_FOLLOWING:
 		if (o->target != s->holder)

@@ -174,8 +174,7 @@ static void give_epoch(struct dr_repl *r, struct dr_service *s, const struct dr_
 	s->member[m].frozen_epoch = s->member[m].frozen_epoch == s->epoch ? s->epoch : 0;
 	s->next = (struct dr_sync){ .set = dr_set_without(cmd->set, m), .k = cmd->k };
 	s->next_version++;
-	/* Its first list: whoever could be promoted on the end of a lease so far, itself aside. */
-	s->listed = dr_set_without(s->listed, m);
+	/* Its first list, when it is promoted: whoever could be on the end of a lease so far, itself aside. */
 	s->list_version++;
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_HOLDER, cmd, s);
 	e->plan = cmd->plan;

@@ -27,8 +27,16 @@ static bool member_may_go(const struct dr_service *s, dr_member_ix m)
 	const struct dr_plan *p = &s->plan;
 	if (p->id != 0 && (p->candidate == m || p->source == m || p->wanted == m || p->old == m))
 		return false;
-	return s->holder != m && s->last_holder != m && s->member[m].unproved_epoch == 0 &&
+	return s->holder != m && s->last_holder != m && s->member[m].unproved_epoch == 0 && !s->member[m].only_expired &&
 	       !dr_set_has(s->sync.set, m) && !dr_set_has(s->next.set, m);
+}
+
+/* Another agent has another journal: what it says of a lease, a fence or a list would not be the old one's word. */
+static bool agent_may_change(const struct dr_service *s, dr_member_ix m)
+{
+	const struct dr_plan *p = &s->plan;
+	bool in_plan = p->id != 0 && (p->candidate == m || p->old == m || p->wanted == m);
+	return s->holder != m && s->member[m].unproved_epoch == 0 && !s->member[m].only_expired && !in_plan;
 }
 
 static bool service_fits(const struct dr_service *s, const struct dr_spec_service *want)
@@ -44,8 +52,11 @@ static bool service_fits(const struct dr_service *s, const struct dr_spec_servic
 			wanted++;
 		if (s->spec.member[m].name.s[0] == '\0')
 			continue;
-		bool stays = spec_member_find(want, &s->spec.member[m].name) != DR_MEMBER_NONE;
+		dr_member_ix to = spec_member_find(want, &s->spec.member[m].name);
+		bool stays = to != DR_MEMBER_NONE;
 		if (!stays && !member_may_go(s, m))
+			return false;
+		if (stays && !dr_name_eq(&want->member[to].agent, &s->spec.member[m].agent) && !agent_may_change(s, m))
 			return false;
 		kept += stays ? 1u : 0u;
 	}
@@ -126,11 +137,11 @@ static void put_service(struct dr_repl *r, const struct dr_spec_service *want)
 	if (ix >= r->services)
 		r->services = ix + 1;
 	struct dr_spec_service old = s->spec;
-	/* What is acknowledged from now on may speak of somebody else in the same place. */
-	if (s->holder < DR_MEMBERS_MAX && s->member[s->holder].order.kind == DR_ORDER_LISTED)
-		memset(&s->member[s->holder].order, 0, sizeof(s->member[s->holder].order));
 	merge_members(s, want);
 	reset_routes(s, &old);
+	/* A list that is under way speaks of others, or of somebody else in the same place: it counts no more. */
+	if (memcmp(old.member, s->spec.member, sizeof(old.member)) != 0)
+		s->list_version++;
 }
 
 void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd)

@@ -59,11 +59,10 @@ static bool unknown_beyond(const struct dr_think *t, const struct dr_plan *p, dr
 	return false;
 }
 
-static bool some_in_line(const struct dr_think *t, const struct dr_plan *p)
+static bool some_in_line(const struct dr_think *t)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (in_line(t, m) && t->s->spec.member[m].priority != 0 && dr_heard(t, m) &&
-		    dr_may_be_promoted(t, p, m))
+		if (in_line(t, m) && t->s->spec.member[m].priority != 0 && dr_heard(t, m))
 			return true;
 	}
 	return false;
@@ -73,7 +72,7 @@ enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan
 {
 	dr_member_ix best = DR_MEMBER_NONE;
 	dr_member_ix furthest = DR_MEMBER_NONE;
-	bool any = !some_in_line(t, p); /* then only where the loss was accepted: what is left must do */
+	bool any = !some_in_line(t); /* then only where the loss was accepted: what is left must do */
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (!dr_may_be_chosen(t, p, m) || (!any && !in_line(t, m)))
 			continue;

@@ -59,6 +59,20 @@ static enum dr_reason automatic_failover(const struct dr_think *t, enum dr_reaso
 	return blocked;
 }
 
+/* With nobody to choose from a plan would only take the epoch away from a primary that may go on by promises.  And
+ * whoever heard nobody, and now the first of them, may hear the primary in a moment. */
+static bool nobody_to_choose(const struct dr_think *t)
+{
+	unsigned heard = 0;
+	if (dr_others(t, &heard) == 0)
+		return false;
+	uint64_t from = t->v->others_ms + t->c->repl.timing.detect_after_ms;
+	if (heard > 0 && t->c->view.now_ms >= from)
+		return false;
+	dr_wake_at(t->out, from);
+	return true;
+}
+
 /* No plan is open: is something wrong with the holder that only a plan can mend? */
 static void incident_think(struct dr_think *t)
 {
@@ -67,6 +81,8 @@ static void incident_think(struct dr_think *t)
 		return;
 	enum dr_reason why = dr_incident(t, &a);
 	if (why == DR_REASON_NONE || automatic_failover(t, why) != DR_REASON_NONE)
+		return;
+	if (why == DR_REASON_MEMBER_LOST && nobody_to_choose(t))
 		return;
 	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_PLAN_OPEN);
 	cmd.plan_kind = DR_PLAN_FAILOVER;
@@ -234,6 +250,19 @@ static void proposed(struct dr_core *c, const struct dr_core_event *ev, struct d
 	}
 }
 
+static void note_others(struct dr_core *c, uint32_t ix, dr_member_ix from)
+{
+	const struct dr_service *s = &c->repl.service[ix];
+	struct dr_service_view *v = &c->view.service[ix];
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (m != s->holder && s->spec.member[m].name.s[0] != '\0' &&
+		    dr_heard_age(c, ix, m) <= c->repl.timing.detect_after_ms)
+			return;
+	}
+	if (from != s->holder)
+		v->others_ms = c->view.now_ms;
+}
+
 static void take_report(struct dr_core *c, const struct dr_core_event *ev)
 {
 	const struct dr_report *rep = ev->report;
@@ -245,6 +274,7 @@ static void take_report(struct dr_core *c, const struct dr_core_event *ev)
 	if (m == DR_MEMBER_NONE)
 		return;
 	struct dr_service_view *v = &c->view.service[ix];
+	note_others(c, ix, m);
 	v->member[m].report = *rep;
 	v->member[m].report_ms = ev->now_ms;
 	if (rep->last.number != 0 && rep->last.number >= v->member[m].result.number) {

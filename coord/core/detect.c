@@ -211,6 +211,10 @@ enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_m
 		*a = s->epoch;
 		return DR_REASON_NOT_JOINED;
 	}
+	if (age != UINT64_MAX && mv->report.promise_left_ms > age) {
+		*a = mv->report.promise_left_ms - age;
+		return DR_REASON_PROMISED;
+	}
 	uint64_t primary = c->view.service[service].primary_position;
 	uint64_t lag = primary > mv->report.received ? primary - mv->report.received : 0;
 	if (s->spec.durability == DR_DURABILITY_ASYNC && lag > s->spec.rpo_bytes) {

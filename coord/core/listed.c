@@ -36,7 +36,7 @@ void dr_list_think(struct dr_think *t)
 	if (!s->managed || s->plan.id != 0 || s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch)
 		return;
 	dr_member_set want = wanted(t);
-	if (s->list_epoch == s->epoch && s->list_spec == t->c->repl.spec_version && want == s->listed)
+	if (s->list_epoch == s->epoch && s->list_taken == s->list_version && want == s->listed)
 		return;
 	if (dr_incident(t, &a) != DR_REASON_NONE || !dr_heard(t, s->holder))
 		return;

@@ -78,7 +78,7 @@ struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p
 	/* Upkeep outside any plan has nobody to ask: it is tried again and again, ever more rarely. */
 	if (p != NULL && mr->fails >= FAILS_MAX)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_ORDER_FAILED, m, mr->fails };
-	bool promised = has_promised(mr);
+	bool promised = o.kind == DR_ORDER_WRITABLE && has_promised(mr);
 	if ((mr->fails > 0 || promised) && mr->order.number == 0) {
 		if (mv->retry_for != mr->order_last) {
 			mv->retry_for = mr->order_last;

@@ -82,9 +82,9 @@ struct dr_service {
 	struct dr_name pause_actor;
 	char pause_text[DR_REASON_MAX];
 	dr_member_set listed;          /* on a list that the holder's agent acknowledged, or that its promotion carried */
-	uint64_t list_version;         /* newest list ever made */
-	uint64_t list_epoch;           /* LISTED was done for this epoch ... */
-	uint64_t list_spec;            /* ... and this spec */
+	uint64_t list_version;         /* newest list ever wanted: raised by orders, and by members that change */
+	uint64_t list_epoch;           /* the holder's agent has taken one for this epoch ... */
+	uint64_t list_taken;           /* ... of this version */
 	uint64_t last_failover_wall_ms;
 	uint64_t route_epoch[DR_ROUTES_MAX];
 	uint32_t route_servers[DR_ROUTES_MAX]; /* bit i: server i shows route_epoch */

@@ -178,7 +178,8 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 {
 	uint64_t have = 0;
 	uint64_t need = 0;
-	bool enough = enough_positions(t, p, &have, &need) && has_candidate(t, p);
+	bool positions = enough_positions(t, p, &have, &need);
+	bool enough = positions && has_candidate(t, p);
 	bool others_do = enough || dr_step_age(t) < STRAGGLER_MS;
 	bool wanted_missing = false;
 	unsigned missing = 0;
@@ -202,12 +203,22 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 		dr_wake_at(t->out, t->v->step_since_ms + patience);
 		return (struct dr_step_outcome){ .verdict = DR_STEP_PATIENT };
 	}
-	enum dr_reason why = need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE;
+	enum dr_reason why = !positions && need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE;
 	if (why == DR_REASON_NO_CANDIDATE && only_unlisted(t, p))
 		why = DR_REASON_NOT_LISTED;
 	else if (why == DR_REASON_NO_CANDIDATE && have_any(t))
 		why = DR_REASON_NO_STANDBY_LEFT; /* frozen ones there are, but of an older primary's history */
 	return why == DR_REASON_NO_CANDIDATE ? no_candidate(t) : (struct dr_step_outcome){ DR_STEP_WAITS, why, have, need };
+}
+
+/* Whether the old primary can have written little since this leader last saw how far it was: cut off, it may have
+ * gone on by promises for longer than its lease. */
+static bool position_is_known(const struct dr_think *t, const struct dr_plan *p)
+{
+	uint64_t seen = t->v->primary_position_ms;
+	uint64_t hold = dr_lease_hold_ms(t->c->repl.ttl_longest_ms, t->c->repl.timing.drift_ppm);
+	bool by_expiry = p->old < DR_MEMBERS_MAX && t->s->member[p->old].only_expired;
+	return seen != 0 && (!by_expiry || t->c->view.now_ms <= seen + 2 * hold);
 }
 
 static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_plan *p)
@@ -224,7 +235,7 @@ static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_pl
 	uint64_t known = t->v->primary_position;
 	uint64_t lost = known > position ? known - position : 0;
 	bool automatic = p->reason != DR_REASON_OPERATOR;
-	if (!planned && s->spec.durability == DR_DURABILITY_ASYNC && t->v->primary_position_ms == 0 && automatic &&
+	if (!planned && s->spec.durability == DR_DURABILITY_ASYNC && !position_is_known(t, p) && automatic &&
 	    s->was_primary && !p->accept_loss)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_LOSS_UNKNOWN, s->spec.rpo_bytes, 0 };
 	if (!planned && s->spec.durability == DR_DURABILITY_ASYNC && lost > s->spec.rpo_bytes && automatic &&

@@ -46,6 +46,7 @@ struct dr_service_view {
 	uint32_t join_version;
 	uint64_t primary_position; /* highest position that the primary was ever seen at */
 	uint64_t primary_position_ms;
+	uint64_t others_ms;      /* since when some member that is not the primary is heard here; 0: none was yet */
 	uint64_t holder_ms;      /* when it was learnt who the present holder is */
 	/* renewal that waits for its tick */
 	bool renewal_waits;

@@ -188,7 +188,7 @@ static void put_service(struct service_tree *t, const struct dr_service *s, uint
 	m->listed = s->listed;
 	m->list_version = s->list_version;
 	m->list_epoch = s->list_epoch;
-	m->list_spec = s->list_spec;
+	m->list_taken = s->list_taken;
 	m->n_route_epoch = m->n_route_servers = DR_ROUTES_MAX;
 	m->route_epoch = t->route_epoch;
 	m->route_servers = t->route_servers;
@@ -228,7 +228,7 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 	s->listed = (dr_member_set)(m->listed & 0xffu);
 	s->list_version = m->list_version;
 	s->list_epoch = m->list_epoch;
-	s->list_spec = m->list_spec;
+	s->list_taken = m->list_taken;
 	dr_pb_text(s->pause_text, sizeof(s->pause_text), m->pause_text);
 	for (size_t i = 0; i < DR_ROUTES_MAX && i < m->n_route_epoch && i < m->n_route_servers; i++) {
 		s->route_epoch[i] = m->route_epoch[i];

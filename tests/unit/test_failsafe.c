@@ -10,7 +10,7 @@
 
 #include "agent/core/agent_core.h"
 
-enum { TTL = 1500, HOLD = 1507 /* metro, d = 0.2 % */, RENEW = 250, BUDGET = 300 };
+enum { TTL = 1500, HOLD = 1508 /* metro, d = 0.2 %, and a clock that is read cut off */, RENEW = 250, BUDGET = 300 };
 
 static struct dr_agent_core core;
 static struct dr_agent_decision did;
@@ -255,6 +255,46 @@ static void test_list_voids_round(void **state)
 	assert_int_equal(core.lease_until_ms, until);
 }
 
+/* What was promised for a shorter lease carries no longer one. */
+static void test_ttl_raised_meanwhile(void **state)
+{
+	(void)state;
+	uint64_t id = wait_for_question(), asked = now;
+	struct dr_timing longer = *dr_timing_profile("geo");
+	longer.fence_budget_ms = BUDGET;
+	step((struct dr_agent_event){ .kind = DR_AG_TIMING, .timing = &longer });
+	promised_by("pg-b", id, DR_OK, 3);
+	promised_by("pg-c", id, DR_OK, 3);
+	assert_true(core.lease_until_ms <= asked + TTL);
+}
+
+/* Another agent speaks for it from now on: whoever promised was the old one. */
+static void test_list_with_another_agent(void **state)
+{
+	(void)state;
+	uint64_t id = wait_for_question();
+	promised_by("pg-b", id, DR_OK, 3);
+	promised_by("pg-c", id, DR_OK, 3);
+	struct dr_order o = listed(12, 3, 8, "pg-b", "pg-c");
+	o.peer[0].agent = name("agent-x");
+	order(&o);
+	assert_false(did.start_op);
+}
+
+/* Whose journal was lost can't say on whose promises its server runs. */
+static void test_list_without_journal(void **state)
+{
+	(void)state;
+	memset(&journal, 0, sizeof(journal));
+	begin("pg-a", 0);
+	server(DR_SERVER_PRIMARY);
+	struct dr_order o = listed(12, 3, 8, "pg-b", NULL);
+	order(&o);
+	assert_false(did.start_op);
+	assert_int_equal(did.answer_result.outcome, DR_OUTCOME_FAILED);
+	assert_int_equal(core.journal.list.version, 0);
+}
+
 static void test_restart_knows_no_promisers(void **state)
 {
 	(void)state;
@@ -399,6 +439,9 @@ int main(void)
 		cmocka_unit_test_setup(test_empty_list, primary),
 		cmocka_unit_test_setup(test_list_waits_for_extension, primary),
 		cmocka_unit_test_setup(test_list_voids_round, primary),
+		cmocka_unit_test_setup(test_ttl_raised_meanwhile, primary),
+		cmocka_unit_test_setup(test_list_with_another_agent, primary),
+		cmocka_unit_test_setup(test_list_without_journal, primary),
 		cmocka_unit_test_setup(test_restart_knows_no_promisers, primary),
 		cmocka_unit_test_setup(test_promise_holds, standby),
 		cmocka_unit_test_setup(test_promise_survives_restart, standby),
