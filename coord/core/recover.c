@@ -29,6 +29,10 @@ static bool all_heard(const struct dr_core *c, uint32_t ix)
 /* A TTL that only the lost majority knew may be longer than the one that was waited out. */
 static bool holds_lease(const struct dr_core *c, const struct dr_member_view *mv)
 {
+	/* One that rests on promises ends with them: agents promise nothing while they hear a leader, and whoever has
+	 * promised is not promoted before. */
+	if (mv->report.failsafe == DR_FAILSAFE_RUNNING)
+		return false;
 	uint64_t left = dr_lease_hold_ms(mv->report.lease_left_ms, c->repl.timing.drift_ppm);
 	return mv->report.lease_left_ms != 0 && c->view.now_ms <= mv->report_ms + left;
 }

@@ -277,7 +277,8 @@ def accepted_orders(stand):
 
 
 def check_recovered(stand, before, events):
-    """Nothing is granted or ordered until the longest lease is over, and then above all that was ever seen."""
+    """Nothing is ordered until the longest lease is over, and then above all that was ever seen.  The primary may go
+    on meanwhile, by the other agents' promises."""
     log = stand.lab.path("log", "c-a.log")
     listening, raised = logged(log, "recover.listening")[0], logged(log, "recover.raised")[0]
     over = listening["at"] + TTL["metro"] * 1.002 / 0.998
@@ -294,9 +295,12 @@ def check_recovered(stand, before, events):
     since = [e for e in stand.cluster.events()[events:] if e["event"] in ("primary.confirmed", "holder.chosen")]
     early = [e for e in since if e["wall_ms"] < 1000 * over]
     expect(since and not early, "a new primary, and none before the longest lease was over", early)
-    kept = [a for a in stand.writers.read().acks()
-            if a.done > stand.fault + TTL["metro"] + measure.CLOCK_ERROR and measure.wall_of(a.done) < over]
-    expect(not kept, "no lease to be renewed meanwhile", len(kept))
+
+
+def has_primary_beyond(stand, epoch):
+    """Whether the service has a confirmed primary of a higher epoch."""
+    service = stand.cluster.service()
+    return service.get("epoch", 0) > epoch and service.get("primary") is not None
 
 
 @case("node-recover")
@@ -313,7 +317,7 @@ def node_recover(scenes):
     stand.cluster.start_coordinator(A)
     stand.cluster.wait_leader(30)
     eventually(stand, "the service to have its primary again under a raised epoch",
-               lambda: stand.cluster.adopted() and stand.cluster.service().get("epoch", 0) > 1, 90)
+               lambda: stand.cluster.adopted() and has_primary_beyond(stand, 1), 90)
     check_recovered(stand, before, events)
     primary = site_of(stand.cluster.service()["primary"])
     new_acks(stand, primary)

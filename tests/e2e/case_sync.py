@@ -143,7 +143,7 @@ def standby_comes_late(scenes):
 
 @case("standby-not-taken-over")
 def standby_not_taken_over(scenes):
-    """A standby whose agent had not heard of the adopt is taken over by the failover that needs it."""
+    """A standby whose agent had not heard of the adopt: the failover that needs it asks, and takes it over."""
     stand = scenes.stand()
     stand.up(adopt=False)
     agent = [f"guard-{letter(B)}", f"agent-{letter(B)}"]
@@ -159,7 +159,17 @@ def standby_not_taken_over(scenes):
     stand.start_writers()
     kill_node(stand, A)
     stop_go_on(stand, agent, go_on=True)
+    # The log never saw it follow, and the old primary was never told to ask it: both are a person's to answer for.
+    plan = eventually(stand, "the plan to ask", lambda: asking(stand))
+    stand.cluster.ctl("approve", str(plan), "--accept-loss", "--assert-fenced", "--reason", "its host is off")
     new = stand.first_new_ack(30)[1]
+    expect(new == B, "pg-b to be promoted", new)
     stand.cluster.start_guard(A)
     all_joined(stand)
     return verdict(stand, [A, new])
+
+
+def asking(stand):
+    """The number of the open plan that asks; None."""
+    plan = stand.cluster.service().get("plan") or {}
+    return plan["id"] if plan.get("state") == "asking" else None
