@@ -157,8 +157,10 @@ void dr_coord_event(struct dr_coord *c, struct dr_core_event *ev)
  * another up after 10 beats, not at every beat. */
 static void say_again(struct dr_coord *c)
 {
-	dr_agents_lead(c, NULL); /* whoever has heard a leader lately promises nothing (design.md 4.8) */
-	if (++c->beats % SAY_AGAIN_BEATS != 0)
+	bool now = ++c->beats % SAY_AGAIN_BEATS == 0;
+	if (now || dr_coord_leads(c)) /* whoever has heard a leader lately promises nothing (design.md 4.8) */
+		dr_agents_lead(c, NULL);
+	if (!now)
 		return;
 	dr_nodes_tell(c);
 	dr_peers_tell_ledger(c);
