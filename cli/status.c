@@ -166,6 +166,21 @@ static const char *text_of(const json_t *object, const char *key)
 	return text != NULL ? text : "";
 }
 
+/* How a primary fails while its own agent says that it runs. */
+static void say_failures(const char *name, const json_t *service)
+{
+	size_t k;
+	const json_t *member;
+	json_array_foreach(json_object_get(service, "members"), k, member)
+	{
+		char what[DR_TABLE_CELL_MAX];
+		if (text_of(member, "failure")[0] == '\0')
+			continue;
+		(void)snprintf(what, sizeof(what), "%s: ", dr_json_text(member, "name"));
+		say(name, what, text_of(member, "why"));
+	}
+}
+
 /* Each server of a route that does not show the primary, with the leader's newest error. */
 static void say_routes(const char *name, const json_t *service)
 {
@@ -210,6 +225,7 @@ static void print_notes(const json_t *v, const char *only)
 		if (strcmp(text_of(one, "failsafe"), "missing") == 0)
 			say(name, "should all coordinators be lost, its primary stops: an agent that it has to ask then "
 			    "has no agent_address, or is not reached", "");
+		say_failures(name, one);
 		say_routes(name, one);
 	}
 }

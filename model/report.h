@@ -2,6 +2,7 @@
 #ifndef DR_MODEL_REPORT_H
 #define DR_MODEL_REPORT_H
 
+#include "model/event.h"
 #include "model/order.h"
 
 enum dr_server_state {
@@ -15,6 +16,20 @@ const char *dr_server_state_name(enum dr_server_state s);
 
 enum dr_member_role { DR_ROLE_NONE, DR_ROLE_STANDBY, DR_ROLE_PRIMARY, DR_ROLE_FENCED };
 const char *dr_member_role_name(enum dr_member_role r);
+
+/* How a primary fails while its agent says that it runs. */
+enum dr_failure {
+	DR_FAILURE_NONE,
+#define FAILURE(id, name, word, reason, policy, help) DR_FAILURE_##name = (id),
+#include "model/failures.def"
+#undef FAILURE
+	DR_FAILURE_MAX = 16
+};
+enum dr_failure_policy { DR_FAILURE_TELL, DR_FAILURE_ASK, DR_FAILURE_MOVE };
+const char *dr_failure_name(enum dr_failure f);
+enum dr_reason dr_failure_reason(enum dr_failure f); /* NONE for NONE */
+enum dr_failure_policy dr_failure_policy(enum dr_failure f);
+enum dr_failure dr_failure_of(enum dr_reason r); /* whose reason it is; NONE */
 
 /* Whether a primary would go on if all coordinators were lost (design.md 4.8). */
 enum dr_failsafe {
@@ -65,6 +80,8 @@ struct dr_observation {
 	uint32_t write_age_ms;       /* since a write probe succeeded */
 	bool in_recovery;            /* as last seen */
 	uint64_t position;
+	enum dr_failure failure;     /* of the newest write probe, when it failed ... */
+	uint32_t failing_ms;         /* ... as all did since */
 };
 
 #endif

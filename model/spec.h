@@ -76,6 +76,7 @@ struct dr_spec_service {
 	uint32_t alone_after_ms;
 	uint64_t rpo_bytes;          /* async: an automatic failover that may lose more asks */
 	uint32_t cooldown_ms;        /* after a failover no automatic one for this long */
+	uint32_t write_stall_ms;     /* a primary that a majority can't write to for so long has failed; 0: 5 s */
 	uint32_t restart_within_ms;  /* async: a crashed primary may come back in place this long */
 	char database[DR_NAME_MAX];  /* what probes connect to */
 	char user[DR_NAME_MAX];

@@ -160,6 +160,8 @@ void dr_observations_encode(struct dr_buf *out, const struct dr_observation *o, 
 		each[i].write_age_ms = o[i].write_age_ms;
 		each[i].in_recovery = o[i].in_recovery;
 		each[i].position = o[i].position;
+		each[i].failure = (uint32_t)o[i].failure;
+		each[i].failing_ms = o[i].failing_ms;
 		ptr[i] = &each[i];
 	}
 	m.n_o = n;
@@ -184,7 +186,8 @@ enum dr_err dr_observations_decode(struct dr_observation *o, uint32_t max, uint3
 		o[(*count)++] = (struct dr_observation){
 			.service = x->service - 1, .member = dr_pb_member(x->member), .agent_age_ms = x->agent_age_ms,
 			.server_age_ms = x->server_age_ms, .write_age_ms = x->write_age_ms,
-			.in_recovery = x->in_recovery, .position = x->position };
+			.in_recovery = x->in_recovery, .position = x->position, .failing_ms = x->failing_ms,
+			.failure = (enum dr_failure)(x->failure < DR_FAILURE_MAX ? x->failure : DR_FAILURE_WRITES_FAIL) };
 	}
 	dr_pb_free(m, &b);
 	return DR_OK;

@@ -89,6 +89,7 @@ void dr_pb_service_put(struct dr_pb_service *t, const struct dr_spec_service *s)
 	m->rpo_bytes = s->rpo_bytes;
 	m->cooldown_ms = s->cooldown_ms;
 	m->restart_within_ms = s->restart_within_ms;
+	m->write_stall_ms = s->write_stall_ms;
 	m->database = dr_pb_str(s->database);
 	m->user = dr_pb_str(s->user);
 	m->password_file = dr_pb_str(s->password_file);
@@ -149,6 +150,7 @@ enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drcoord__Pb__Ser
 	s->rpo_bytes = m->rpo_bytes;
 	s->cooldown_ms = m->cooldown_ms;
 	s->restart_within_ms = m->restart_within_ms;
+	s->write_stall_ms = m->write_stall_ms;
 	dr_pb_text(s->database, sizeof(s->database), m->database);
 	dr_pb_text(s->user, sizeof(s->user), m->user);
 	dr_pb_text(s->password_file, sizeof(s->password_file), m->password_file);

@@ -292,6 +292,8 @@ static void on_probe_timer(uv_timer_t *t)
 {
 	struct dr_member *m = t->data;
 	adopt_if_there(m);
+	if (m->probing)
+		send_report(m); /* a server that hangs keeps the look at it waiting: its agent is well all the same */
 	dr_member_probe_now(m);
 	dr_promises_keep(m);
 	(void)uv_timer_start(t, on_probe_timer, m->agent->timing.probe_ms, 0);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mutant.h"
+#include "model/report.h"
 
 struct dr_plan *dr_service_plan(struct dr_service *s, uint64_t id)
 {
@@ -124,7 +125,8 @@ void dr_apply_plan_open(struct dr_repl *r, struct dr_service *s, const struct dr
 		s->member[m].fails = 0;
 	if (cmd->plan_kind == DR_PLAN_FAILOVER || cmd->plan_kind == DR_PLAN_SWITCHOVER)
 		s->held_fenced = false;
-	if (cmd->reason == DR_REASON_SERVER_FAILED || cmd->reason == DR_REASON_MEMBER_LOST) {
+	if (cmd->reason == DR_REASON_SERVER_FAILED || cmd->reason == DR_REASON_MEMBER_LOST ||
+	    dr_failure_of(cmd->reason) != DR_FAILURE_NONE) {
 		struct dr_event_record *i = dr_emit_plan(r, DR_EVENT_INCIDENT, cmd, s, p);
 		dr_emit_member(i, s, p->old);
 	}

@@ -73,6 +73,17 @@ static bool nobody_to_choose(const struct dr_think *t)
 	return true;
 }
 
+/* A primary that fails and yet runs may still serve readers: it is not stopped for nobody. */
+static bool has_successor(const struct dr_think *t)
+{
+	uint64_t a = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (m != t->s->holder && dr_core_candidate(t->c, t->ix, m, &a) == DR_REASON_NONE)
+			return true;
+	}
+	return false;
+}
+
 /* No plan is open: is something wrong with the holder that only a plan can mend? */
 static void incident_think(struct dr_think *t)
 {
@@ -82,7 +93,10 @@ static void incident_think(struct dr_think *t)
 	enum dr_reason why = dr_incident(t, &a);
 	if (why == DR_REASON_NONE || automatic_failover(t, why) != DR_REASON_NONE)
 		return;
-	if (why == DR_REASON_MEMBER_LOST && nobody_to_choose(t))
+	bool fails = dr_failure_of(why) != DR_FAILURE_NONE;
+	if ((why == DR_REASON_MEMBER_LOST || fails) && nobody_to_choose(t))
+		return;
+	if (fails && !has_successor(t))
 		return;
 	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_PLAN_OPEN);
 	cmd.plan_kind = DR_PLAN_FAILOVER;

@@ -40,6 +40,10 @@ enum dr_verdict { DR_VERDICT_UNKNOWN, DR_VERDICT_OK, DR_VERDICT_SUSPECT, DR_VERD
 const char *dr_verdict_name(enum dr_verdict v);
 enum dr_verdict dr_core_verdict(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *silent_ms);
 
+/* How a majority of the coordinators sees the holder's writes fail, and for how long; NONE: they don't, or it holds
+ * nothing that was confirmed.  Also kinds whose policy is only to tell. */
+enum dr_failure dr_core_failing(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *ms);
+
 /* Whether the member could be promoted now, and why not (NONE: it could), with the reason's value. */
 enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *a);
 

@@ -1,11 +1,14 @@
 /* detect.c -- what is seen of members becomes a verdict (design.md 5).
  *
- * A member is failed when its own agent says so, lost when a majority of the coordinators outside its site
- * (or of all, one of them outside) neither hear its agent nor reach its server for detect_after, else
- * suspect.  One coordinator's view starts nothing; what was seen longer ago than detect_after says nothing. */
+ * A member is failed when its own agent says so, or when it is the primary and a majority of the coordinators
+ * outside its site (or of all, one of them outside) can't write to it for write_stall, whatever its agent says; lost
+ * when such a majority neither hear its agent nor reach its server for detect_after, else suspect.  One coordinator's
+ * view starts nothing; what was seen longer ago than detect_after says nothing. */
 #include "coord/core/think.h"
 
 #include <string.h>
+
+enum { WRITE_STALL_MS = 5000 }; /* of a spec from before the key */
 
 const char *dr_verdict_name(enum dr_verdict v)
 {
@@ -94,11 +97,51 @@ void dr_note_forgotten(struct dr_core *c, uint32_t ix, dr_member_ix m)
 		mv->forgot_ms = c->view.now_ms;
 }
 
+/* Confirmed as primary, and no plan has taken that away yet. */
+static bool ought_to_write(const struct dr_service *s, dr_member_ix m)
+{
+	return s->managed && s->holder == m && s->primary_epoch == s->epoch &&
+	       (s->plan.id == 0 || s->plan.epoch_opened == s->epoch);
+}
+
+enum dr_failure dr_core_failing(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *ms)
+{
+	const struct dr_service *s = &c->repl.service[service];
+	uint64_t stall = s->spec.write_stall_ms != 0 ? s->spec.write_stall_ms : WRITE_STALL_MS;
+	unsigned all = 0, all_outside = 0, bad = 0, bad_outside = 0, kind[DR_FAILURE_MAX] = { 0 };
+	enum dr_failure most = DR_FAILURE_NONE;
+	*ms = 0;
+	if (!ought_to_write(s, m))
+		return DR_FAILURE_NONE;
+	for (uint32_t i = 0; i < c->repl.coordinators; i++) {
+		if (c->repl.coordinator[i].name.s[0] == '\0')
+			continue;
+		bool outside = !dr_name_eq(&c->repl.coordinator[i].site, &s->spec.member[m].site);
+		const struct dr_seen_by *by = &c->view.service[service].member[m].by[i];
+		bool fresh = by->at_ms != 0 && c->view.now_ms - by->at_ms <= c->repl.timing.detect_after_ms;
+		bool fails = fresh && by->o.failure != DR_FAILURE_NONE && by->o.failing_ms >= stall;
+		all++;
+		all_outside += outside ? 1u : 0u;
+		if (!fails)
+			continue;
+		bad++;
+		bad_outside += outside ? 1u : 0u;
+		*ms = *ms == 0 || by->o.failing_ms < *ms ? by->o.failing_ms : *ms;
+		if (++kind[by->o.failure] > kind[most])
+			most = by->o.failure;
+	}
+	bool enough = (all_outside > 0 && 2 * bad_outside > all_outside) || (bad_outside > 0 && 2 * bad > all);
+	return enough ? most : DR_FAILURE_NONE;
+}
+
 enum dr_verdict dr_core_verdict(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *silent_ms)
 {
 	struct count n = count_silent(c, service, m);
 	*silent_ms = n.silent_ms == UINT64_MAX ? 0 : n.silent_ms;
 	if (says_failed(c, service, m) || has_forgotten(c, service, m))
+		return DR_VERDICT_FAILED;
+	uint64_t failing_ms = 0;
+	if (dr_failure_policy(dr_core_failing(c, service, m, &failing_ms)) != DR_FAILURE_TELL)
 		return DR_VERDICT_FAILED;
 	bool outside = n.all_outside > 0 && 2 * n.silent_outside > n.all_outside;
 	bool all = n.silent_outside > 0 && 2 * n.silent > n.all;
@@ -120,7 +163,9 @@ enum dr_reason dr_incident(const struct dr_think *t, uint64_t *a)
 		return DR_REASON_NO_PRIMARY;
 	switch (dr_core_verdict(t->c, t->ix, t->s->holder, &silent)) {
 	case DR_VERDICT_FAILED:
-		return DR_REASON_SERVER_FAILED;
+		if (says_failed(t->c, t->ix, t->s->holder) || has_forgotten(t->c, t->ix, t->s->holder))
+			return DR_REASON_SERVER_FAILED;
+		return dr_failure_reason(dr_core_failing(t->c, t->ix, t->s->holder, a));
 	case DR_VERDICT_LOST:
 		*a = silent;
 		return DR_REASON_MEMBER_LOST;

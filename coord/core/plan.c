@@ -215,12 +215,25 @@ static bool holder_died(struct dr_think *t, const struct dr_plan *p)
 	return true;
 }
 
+/* Opened for a failure about which a person is to be asked first (model/failures.def). */
+static bool is_a_question(const struct dr_plan *p)
+{
+	enum dr_failure f = dr_failure_of(p->reason);
+	return f != DR_FAILURE_NONE && dr_failure_policy(f) == DR_FAILURE_ASK;
+}
+
 static bool waits_for_approval(struct dr_think *t, const struct dr_plan *p)
 {
 	bool automatic = p->actor.s[0] == '\0' && p->reason != DR_REASON_UNDO;
 	if (p->state == DR_PLAN_ASKING)
 		return true;
-	if (!automatic || t->s->spec.auto_failover || p->at != 0 || p->tries > 0)
+	if (!automatic || p->at != 0 || p->tries > 0)
+		return false;
+	if (is_a_question(p)) {
+		ask(t, p, p->reason, t->s->spec.write_stall_ms, 0);
+		return true;
+	}
+	if (t->s->spec.auto_failover)
 		return false;
 	if (p->kind != DR_PLAN_FAILOVER && p->kind != DR_PLAN_SWITCHOVER)
 		return false;
@@ -232,7 +245,7 @@ static bool waits_for_approval(struct dr_think *t, const struct dr_plan *p)
 static bool answered_itself(struct dr_think *t, const struct dr_plan *p)
 {
 	if (p->state != DR_PLAN_ASKING || p->ask == DR_REASON_NOT_ASKED || p->ask == DR_REASON_MAY_LOSE ||
-	    p->ask == DR_REASON_ORDER_FAILED)
+	    p->ask == DR_REASON_ORDER_FAILED || p->ask == p->reason)
 		return false;
 	return dr_step_look(t, p).verdict == DR_STEP_HOLDS;
 }
@@ -247,6 +260,11 @@ bool dr_plan_think(struct dr_think *t)
 		return true;
 	if (answered_itself(t, p)) {
 		end_step(t, p, DR_REASON_NONE, 0, 0);
+		return true;
+	}
+	/* Whoever did not answer in time need not: it is well again. */
+	if (p->state == DR_PLAN_ASKING && p->at == 0 && is_a_question(p) && dr_is_well_again(t, p)) {
+		close_failed(t, p, DR_REASON_PRIMARY_HEALTHY, dr_heard_age(t->c, t->ix, t->s->holder), 0);
 		return true;
 	}
 	if (waits_for_approval(t, p))

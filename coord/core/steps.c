@@ -22,10 +22,10 @@ static bool is_frozen(const struct dr_think *t, dr_member_ix m)
 }
 
 /* What the plan was opened for may be over: verdicts expire, and a person may have approved an old question. */
-static bool is_well_again(const struct dr_think *t, const struct dr_plan *p)
+bool dr_is_well_again(const struct dr_think *t, const struct dr_plan *p)
 {
 	bool by_verdict = p->reason == DR_REASON_SERVER_FAILED || p->reason == DR_REASON_MEMBER_LOST ||
-			  p->reason == DR_REASON_RESTART;
+			  p->reason == DR_REASON_RESTART || dr_failure_of(p->reason) != DR_FAILURE_NONE;
 	uint64_t silent = 0;
 	return by_verdict && t->s->holder != DR_MEMBER_NONE && t->s->primary_epoch == t->s->epoch &&
 	       dr_core_verdict(t->c, t->ix, t->s->holder, &silent) == DR_VERDICT_OK;
@@ -56,7 +56,7 @@ static struct dr_step_outcome step_PREPARE(struct dr_think *t, const struct dr_p
 
 static struct dr_step_outcome step_DECLARE(struct dr_think *t, const struct dr_plan *p)
 {
-	if (p->kind == DR_PLAN_FAILOVER && is_well_again(t, p))
+	if (p->kind == DR_PLAN_FAILOVER && dr_is_well_again(t, p))
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_PRIMARY_HEALTHY,
 						 dr_heard_age(t->c, t->ix, t->s->holder), 0 };
 	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_DECLARE);

@@ -60,6 +60,8 @@ struct dr_step_outcome {
 	uint64_t a, b;
 };
 struct dr_step_outcome dr_step_look(struct dr_think *t, const struct dr_plan *p); /* steps.c */
+/* Whether what the plan was opened for is over: verdicts expire. */
+bool dr_is_well_again(const struct dr_think *t, const struct dr_plan *p);
 /* Issue an order unless one is open; retries are spaced out and bounded. */
 struct dr_step_outcome dr_order_want(struct dr_think *t, const struct dr_plan *p, dr_member_ix m,
 				     struct dr_order_core o);

@@ -28,6 +28,7 @@
 #include "conf/conf.h"
 #include "coord/core/core.h"
 #include "coord/shell/ledger.h"
+#include "coord/shell/probe_kind.h"
 #include "net/conn.h"
 #include "net/tls.h"
 #include "proto/codec.h"
@@ -73,6 +74,7 @@ struct dr_watch {
 	struct dr_op op;
 	uint64_t since_ms;       /* when watching began: before that nothing is known */
 	uint64_t agent_ms, server_ms, write_ms; /* last heard, reached, wrote; 0: never */
+	struct dr_probe_streak streak;
 	uint32_t beats;
 	bool in_recovery;
 	uint64_t position;

@@ -51,6 +51,7 @@ static void forget(struct dr_watch *w)
 {
 	w->used = false;
 	w->agent_ms = w->server_ms = w->write_ms = 0;
+	memset(&w->streak, 0, sizeof(w->streak));
 	w->agent = NULL;
 	if (w->open && !w->closing) {
 		w->closing = true;
@@ -100,12 +101,21 @@ void dr_probe_sync(struct dr_coord *c)
 	}
 }
 
+static void note_write(struct dr_watch *w, const struct dr_op *op, const struct dr_error *e, uint64_t now)
+{
+	bool write = op->kind == DR_OP_PROBE_WRITE;
+	enum dr_failure kind = write ? dr_probe_kind(&op->evidence, e) : DR_FAILURE_NONE;
+	if (dr_probe_streak_note(&w->streak, kind, op->started_ms, now))
+		dr_log(DR_LOG_WARN, "probe.write_failed", "member=%s kind=%s why=\"%s\"", w->target.member.s,
+		       dr_failure_name(kind), e != NULL ? e->msg : "");
+}
+
 static void probed(struct dr_op *op, const struct dr_error *e)
 {
 	struct dr_watch *w = op->ctx;
 	uint64_t now = dr_clock_boot_ms();
-	(void)e;
 	w->probing = false;
+	note_write(w, op, e, now);
 	if (!op->evidence.reached)
 		return;
 	w->server_ms = now;
@@ -129,18 +139,22 @@ static void probe(struct dr_watch *w)
 		w->probing = true;
 }
 
+static uint32_t clip(uint64_t ms)
+{
+	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX - 1;
+}
+
 static uint32_t age(uint64_t now, uint64_t at, uint64_t since)
 {
 	uint64_t from = at != 0 ? at : since;
-	uint64_t ms = now > from ? now - from : 0;
-	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX - 1;
+	return clip(now > from ? now - from : 0);
 }
 
 /* Nothing but the regular is going on with a member whose agent reports as it should. */
 static bool is_calm(const struct dr_watch *w, const struct dr_service *s, uint64_t now)
 {
 	uint64_t probe_ms = w->coord->core->repl.timing.probe_ms;
-	return w->agent_ms != 0 && now - w->agent_ms <= probe_ms && s->plan.id == 0 && s->managed &&
+	return w->agent_ms != 0 && now - w->agent_ms <= probe_ms && w->streak.since_ms == 0 && s->plan.id == 0 && s->managed &&
 	       s->holder != DR_MEMBER_NONE && s->rejoin[w->member].id == 0;
 }
 
@@ -153,6 +167,8 @@ static bool due(struct dr_watch *w, uint64_t now)
 	const struct dr_service *s = &w->coord->core->repl.service[w->service];
 	bool holds = s->holder == w->member;
 	w->beats++;
+	if (!dr_probe_streak_may(&w->streak, s->spec.write_stall_ms, now))
+		return false;
 	return !is_calm(w, s, now) || (w->beats + w->member) % (holds ? 2 : 4) == 0;
 }
 
@@ -176,11 +192,14 @@ static uint32_t collect(struct dr_coord *c, struct dr_observation *o, uint64_t s
 			w->since_ms = later(w->since_ms, stalled_ms, now);
 			w->agent_ms = later(w->agent_ms, stalled_ms, now);
 			w->server_ms = later(w->server_ms, stalled_ms, now);
+			w->streak.since_ms = later(w->streak.since_ms, stalled_ms, now);
+			w->streak.newest_ms = later(w->streak.newest_ms, stalled_ms, now);
 			o[n++] = (struct dr_observation){
 				.service = i, .member = m, .agent_age_ms = age(now, w->agent_ms, w->since_ms),
 				.server_age_ms = age(now, w->server_ms, w->since_ms),
 				.write_age_ms = w->write_ms != 0 ? age(now, w->write_ms, w->write_ms) : UINT32_MAX,
-				.in_recovery = w->in_recovery, .position = w->position };
+				.in_recovery = w->in_recovery, .position = w->position, .failure = w->streak.kind,
+				.failing_ms = clip(dr_probe_streak_ms(&w->streak)) };
 			if (due(w, now))
 				probe(w);
 		}

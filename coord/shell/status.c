@@ -213,6 +213,13 @@ static json_t *member_json(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 	put_text(o, "state", dr_verdict_name(dr_core_verdict(c->core, ix, m, &silent)));
 	if (silent != 0)
 		put_u64(o, "silent_ms", silent);
+	uint64_t failing_ms = 0;
+	enum dr_failure failing = dr_core_failing(c->core, ix, m, &failing_ms);
+	if (failing != DR_FAILURE_NONE) {
+		put_text(o, "failure", dr_failure_name(failing));
+		put_u64(o, "failing_ms", failing_ms);
+		put_reason(o, dr_failure_reason(failing), failing_ms, 0);
+	}
 	(void)snprintf(at, sizeof(at), "%s:%u", s->spec.member[m].address.host, s->spec.member[m].address.port);
 	put_text(o, "address", at);
 	put_bool(o, "in_sync_set", dr_set_has(s->sync.set, m) && m != s->holder);

@@ -7,7 +7,7 @@
  *   cut SITE | heal SITE | cut-way FROM TO | heal-way FROM TO
  *   request VERB [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
- *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off | diverge M rewind|clone
+ *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off [KIND] | diverge M rewind|clone
  *   routes on|off | jump M | elections on|off
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
  *   expect healthy | expect KEY=VALUE...                       (see expect_one)
@@ -306,6 +306,17 @@ static void do_spec(struct script *s)
 		wrong(s, "no such key");
 }
 
+/* writes M on|off [KIND]: how they fail, by its word in model/failures.def. */
+static void block_writes(struct script *s, struct w_server *server)
+{
+	server->acks_blocked = !on(s, 2);
+	server->failure = DR_FAILURE_NONE;
+	for (unsigned f = 1; f < DR_FAILURE_MAX; f++) {
+		if (strcmp(dr_failure_name((enum dr_failure)f), word(s, 3)) == 0)
+			server->failure = (enum dr_failure)f;
+	}
+}
+
 static void do_member(struct script *s)
 {
 	struct world *w = s->w;
@@ -322,7 +333,7 @@ static void do_member(struct script *s)
 	else if (strcmp(what, "hold") == 0)
 		w->m[m].server.held = on(s, 2);
 	else if (strcmp(what, "writes") == 0)
-		w->m[m].server.acks_blocked = !on(s, 2);
+		block_writes(s, &w->m[m].server);
 	else if (strcmp(what, "diverge") == 0)
 		w->m[m].divergence =
 		    strcmp(word(s, 2), "clone") == 0 ? DR_DIVERGENCE_CLONE : DR_DIVERGENCE_REWIND;

@@ -142,6 +142,7 @@ struct dr_spec *sample_spec(void)
 		v->rpo_bytes = sample_u64();
 		v->cooldown_ms = sample_u32();
 		v->restart_within_ms = sample_u32();
+		v->write_stall_ms = sample_u32();
 		sample_text(v->database, sizeof(v->database), "postgres");
 		sample_text(v->user, sizeof(v->user), "drcoord");
 		sample_text(v->password_file, sizeof(v->password_file), "/etc/drcoord/pw");

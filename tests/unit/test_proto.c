@@ -348,8 +348,7 @@ static void test_member_messages(void **state)
 static void test_observations(void **state)
 {
 	(void)state;
-	struct dr_observation o[OBSERVED];
-	struct dr_observation b[OBSERVED];
+	struct dr_observation o[OBSERVED], b[OBSERVED];
 	memset(o, 0, sizeof(o));
 	for (uint32_t i = 0; i < OBSERVED; i++) {
 		o[i].service = i == 0 ? DR_SERVICES_MAX - 1 : i;
@@ -359,14 +358,15 @@ static void test_observations(void **state)
 		o[i].write_age_ms = sample_u32();
 		o[i].in_recovery = i == 1;
 		o[i].position = sample_u64();
+		o[i].failure = (enum dr_failure)(i + 1);
+		o[i].failing_ms = sample_u32();
 	}
 	there_and_back(OBSERVATIONS, o, b);
 	for (uint32_t i = 0; i < OBSERVED; i++)
-		assert_true(o[i].service == b[i].service && o[i].member == b[i].member &&
-			    o[i].agent_age_ms == b[i].agent_age_ms &&
-			    o[i].server_age_ms == b[i].server_age_ms &&
+		assert_true(o[i].service == b[i].service && o[i].member == b[i].member && o[i].position == b[i].position &&
+			    o[i].agent_age_ms == b[i].agent_age_ms && o[i].server_age_ms == b[i].server_age_ms &&
 			    o[i].write_age_ms == b[i].write_age_ms && o[i].in_recovery == b[i].in_recovery &&
-			    o[i].position == b[i].position);
+			    o[i].failure == b[i].failure && o[i].failing_ms == b[i].failing_ms);
 	/* More than there is room for are left out; places that cannot be, too. */
 	uint32_t count;
 	struct dr_buf x = encoded(OBSERVATIONS, o);

@@ -267,6 +267,7 @@ void w_coord_start(struct world *w, uint32_t ci)
 	memset(c->agent_ms, 0, sizeof(c->agent_ms));
 	memset(c->server_ms, 0, sizeof(c->server_ms));
 	memset(c->write_ms, 0, sizeof(c->write_ms));
+	memset(c->fail_since, 0, sizeof(c->fail_since));
 	dr_core_init(c->core, &self, w_clock(w, &c->clock));
 	w_coord_beat(w, ci);
 	w_log_started(w, ci);
@@ -311,6 +312,24 @@ static void observations_arrive(struct world *w, struct w_timer *t)
 	w_coord_event(w, t->a, &ev);
 }
 
+/* As coord/shell/probe.c: only whoever is the confirmed primary is written to. */
+static void note_write(struct world *w, struct w_coordinator *c, uint32_t m)
+{
+	const struct dr_service *s = &c->core->repl.service[0];
+	bool primary = s->managed && s->holder == m && s->primary_epoch == s->epoch;
+	if (!primary || c->write_ms[m] == w->now)
+		c->fail_since[m] = 0;
+	else if (c->fail_since[m] == 0)
+		c->fail_since[m] = w->now;
+}
+
+static enum dr_failure failure_of(const struct w_server *s)
+{
+	if (!s->acks_blocked)
+		return DR_FAILURE_NOT_ACCEPTING;
+	return s->failure != DR_FAILURE_NONE ? s->failure : DR_FAILURE_STORAGE_HUNG;
+}
+
 static void observe(struct world *w, uint32_t ci)
 {
 	struct w_coordinator *c = &w->c[ci];
@@ -325,10 +344,13 @@ static void observe(struct world *w, uint32_t ci)
 			if (s->state == DR_SERVER_PRIMARY && !s->acks_blocked)
 				c->write_ms[i] = w->now;
 		}
+		note_write(w, c, i);
 		o[i] = (struct dr_observation){ .member = (dr_member_ix)i,
 						.agent_age_ms = age(w, c->agent_ms[i]),
 						.server_age_ms = age(w, c->server_ms[i]),
 						.write_age_ms = age(w, c->write_ms[i]),
+						.failure = c->fail_since[i] != 0 ? failure_of(s) : DR_FAILURE_NONE,
+						.failing_ms = c->fail_since[i] != 0 ? age(w, c->fail_since[i]) : 0,
 						.in_recovery = c->in_recovery[i] };
 	}
 	int leader = w_leader_known(w, ci);

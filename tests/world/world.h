@@ -52,6 +52,7 @@ struct w_coordinator {
 	uint32_t life;
 	uint64_t wake_at;
 	uint64_t agent_ms[W_MEMBERS_MAX], server_ms[W_MEMBERS_MAX], write_ms[W_MEMBERS_MAX];
+	uint64_t fail_since[W_MEMBERS_MAX]; /* of write probes; 0: they don't */
 	bool in_recovery[W_MEMBERS_MAX];
 	struct { /* what the shell has sent, as coord/shell/agents.c does */
 		uint64_t number, at_ms;
@@ -78,7 +79,8 @@ struct w_server {
 	dr_member_set set; /* whom it waits for as primary ... */
 	uint32_t k;        /* ... any k of them */
 	uint32_t acked;    /* writes acknowledged */
-	bool acks_blocked; /* script: does not take writes */
+	bool acks_blocked; /* script: does not take writes ... */
+	enum dr_failure failure; /* ... in this way; NONE: they do not end */
 	uint32_t ready;    /* writes whose acknowledgement a paused server had already received */
 };
 

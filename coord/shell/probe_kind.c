@@ -1,0 +1,67 @@
+/* probe_kind.c -- see probe_kind.h. */
+#include "coord/shell/probe_kind.h"
+
+#include <string.h>
+
+enum {
+	HUNG_ENOUGH = 2, /* so many in a row name what follows */
+	PAUSE_MAX_MS = 1000,
+	PROBES_A_STALL = 5
+};
+
+static bool is_hang(enum dr_failure kind)
+{
+	return kind == DR_FAILURE_SERVER_HUNG || kind == DR_FAILURE_STORAGE_HUNG;
+}
+
+enum dr_failure dr_probe_kind(const struct dr_evidence *seen, const struct dr_error *e)
+{
+	if (seen->wrote)
+		return DR_FAILURE_NONE;
+	switch (e != NULL ? e->code : DR_E_FAILED) {
+	case DR_E_FULL: return DR_FAILURE_CONNECTIONS;
+	case DR_E_NO_SPACE: return DR_FAILURE_DISK_FULL;
+	case DR_E_IO: return DR_FAILURE_STORAGE_FAILING;
+	case DR_E_REFUSED: return DR_FAILURE_READ_ONLY;
+	case DR_E_AUTH:
+	case DR_E_CERT:
+	case DR_E_DENIED:
+	case DR_E_NOT_FOUND: return DR_FAILURE_PROBES_REFUSED;
+	case DR_E_TIMEOUT: return seen->reached ? DR_FAILURE_STORAGE_HUNG : DR_FAILURE_SERVER_HUNG;
+	case DR_E_UNREACHABLE:
+	case DR_E_CLOSED:
+	case DR_E_BUSY: return DR_FAILURE_NOT_ACCEPTING;
+	default: return seen->in_recovery ? DR_FAILURE_READ_ONLY : DR_FAILURE_WRITES_FAIL;
+	}
+}
+
+bool dr_probe_streak_note(struct dr_probe_streak *s, enum dr_failure kind, uint64_t began_ms, uint64_t ended_ms)
+{
+	if (kind == DR_FAILURE_NONE) {
+		memset(s, 0, sizeof(*s));
+		return false;
+	}
+	bool begins = s->since_ms == 0;
+	if (begins)
+		s->since_ms = began_ms != 0 ? began_ms : ended_ms;
+	s->newest_ms = ended_ms;
+	s->hung += is_hang(kind) ? 1u : 0u;
+	/* Whoever waits for a server that hangs keeps a connection, until all are taken: that is no kind of its own,
+	 * about which a person would have to be asked. */
+	if (kind != DR_FAILURE_CONNECTIONS || s->hung < HUNG_ENOUGH || !is_hang(s->kind))
+		s->kind = kind;
+	return begins;
+}
+
+uint64_t dr_probe_streak_ms(const struct dr_probe_streak *s)
+{
+	return s->newest_ms > s->since_ms ? s->newest_ms - s->since_ms : 0;
+}
+
+bool dr_probe_streak_may(const struct dr_probe_streak *s, uint64_t stall_ms, uint64_t now_ms)
+{
+	uint64_t pause_ms = stall_ms / PROBES_A_STALL;
+	if (stall_ms == 0 || pause_ms > PAUSE_MAX_MS)
+		pause_ms = PAUSE_MAX_MS;
+	return s->since_ms == 0 || !is_hang(s->kind) || now_ms >= s->newest_ms + pause_ms;
+}

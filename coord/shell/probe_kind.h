@@ -1,0 +1,33 @@
+/* probe_kind.h -- what the write probes of a primary say, one after the other: how it fails, and since when.
+ *
+ * Pure: no clock, no log.  The caller owns the streak; zeroed it is one of no failure. */
+#ifndef DR_PROBE_KIND_H
+#define DR_PROBE_KIND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "adapters/adapter.h"
+#include "model/report.h"
+
+/* Write probes that failed in a row; since_ms is 0 when the newest did not. */
+struct dr_probe_streak {
+	enum dr_failure kind;
+	uint64_t since_ms, newest_ms; /* the first one's begin, the newest one's end */
+	uint32_t hung;                /* how many of them ended at their deadline */
+};
+
+/* What the end of one write probe says (model/failures.def); e: NULL when it ended well. */
+enum dr_failure dr_probe_kind(const struct dr_evidence *seen, const struct dr_error *e);
+
+/* A write probe that began and ended then.  Returns whether a streak begins with it. */
+bool dr_probe_streak_note(struct dr_probe_streak *s, enum dr_failure kind, uint64_t began_ms, uint64_t ended_ms);
+
+/* How long all have failed, as far as was looked. */
+uint64_t dr_probe_streak_ms(const struct dr_probe_streak *s);
+
+/* Whether the next probe may begin: each that hangs leaves a connection behind on the server until that goes on, so
+ * those are spaced out, five to a stall_ms and at most one second apart. */
+bool dr_probe_streak_may(const struct dr_probe_streak *s, uint64_t stall_ms, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,293 @@
+/* test_failures.c -- how a primary fails while its agent says that it runs: the table, what a write probe's end says, and
+ * the majority that it takes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "coord/core/core.h"
+#include "coord/shell/probe_kind.h"
+
+enum { STALL = 5000, COORDINATORS = 3 };
+
+/* ---- the table */
+
+static void test_table(void **state)
+{
+	(void)state;
+	unsigned rows = 0;
+	for (unsigned f = 1; f < DR_FAILURE_MAX; f++) {
+		enum dr_failure kind = (enum dr_failure)f;
+		if (strcmp(dr_failure_name(kind), "none") == 0)
+			continue;
+		rows++;
+		/* One word for the kind, and for the incident of that kind. */
+		assert_int_not_equal(dr_failure_reason(kind), DR_REASON_NONE);
+		assert_string_equal(dr_failure_name(kind), dr_reason_name(dr_failure_reason(kind)));
+		assert_int_equal(dr_failure_of(dr_failure_reason(kind)), kind);
+		/* Whoever is asked reads what a yes does, and only then. */
+		bool offers = dr_reason_override(dr_failure_reason(kind))[0] != '\0';
+		assert_int_equal(offers, dr_failure_policy(kind) == DR_FAILURE_ASK);
+	}
+	assert_true(rows >= 9);
+	assert_int_equal(dr_failure_of(DR_REASON_NONE), DR_FAILURE_NONE);
+	assert_int_equal(dr_failure_of(DR_REASON_SERVER_FAILED), DR_FAILURE_NONE);
+	assert_int_equal(dr_failure_policy(DR_FAILURE_MAX), DR_FAILURE_TELL);
+}
+
+/* ---- what a probe says */
+
+static enum dr_failure kind_of(enum dr_err code, bool reached, bool in_recovery)
+{
+	struct dr_evidence seen = { .reached = reached, .in_recovery = in_recovery };
+	struct dr_error e = { .code = code };
+	return dr_probe_kind(&seen, &e);
+}
+
+static void test_kinds(void **state)
+{
+	(void)state;
+	assert_int_equal(kind_of(DR_E_TIMEOUT, false, false), DR_FAILURE_SERVER_HUNG);
+	assert_int_equal(kind_of(DR_E_TIMEOUT, true, false), DR_FAILURE_STORAGE_HUNG);
+	assert_int_equal(kind_of(DR_E_UNREACHABLE, false, false), DR_FAILURE_NOT_ACCEPTING);
+	assert_int_equal(kind_of(DR_E_BUSY, false, false), DR_FAILURE_NOT_ACCEPTING);
+	assert_int_equal(kind_of(DR_E_IO, true, false), DR_FAILURE_STORAGE_FAILING);
+	assert_int_equal(kind_of(DR_E_NO_SPACE, true, false), DR_FAILURE_DISK_FULL);
+	assert_int_equal(kind_of(DR_E_FULL, false, false), DR_FAILURE_CONNECTIONS);
+	assert_int_equal(kind_of(DR_E_REFUSED, true, false), DR_FAILURE_READ_ONLY);
+	assert_int_equal(kind_of(DR_E_FAILED, true, true), DR_FAILURE_READ_ONLY);
+	assert_int_equal(kind_of(DR_E_FAILED, true, false), DR_FAILURE_WRITES_FAIL);
+	assert_int_equal(kind_of(DR_E_AUTH, false, false), DR_FAILURE_PROBES_REFUSED);
+	assert_int_equal(kind_of(DR_E_DENIED, true, false), DR_FAILURE_PROBES_REFUSED);
+	struct dr_evidence wrote = { .reached = true, .wrote = true };
+	assert_int_equal(dr_probe_kind(&wrote, NULL), DR_FAILURE_NONE);
+	struct dr_evidence silent = { .reached = true };
+	assert_int_equal(dr_probe_kind(&silent, NULL), DR_FAILURE_WRITES_FAIL);
+}
+
+/* It lasts from the first one's begin to the newest one's end, and one that wrote ends it. */
+static void test_streak(void **state)
+{
+	struct dr_probe_streak s = { 0 };
+	(void)state;
+	assert_false(dr_probe_streak_note(&s, DR_FAILURE_NONE, 1000, 1010));
+	assert_int_equal(dr_probe_streak_ms(&s), 0);
+	assert_true(dr_probe_streak_note(&s, DR_FAILURE_READ_ONLY, 2000, 2010));
+	assert_false(dr_probe_streak_note(&s, DR_FAILURE_DISK_FULL, 3000, 3020));
+	assert_int_equal(s.kind, DR_FAILURE_DISK_FULL);
+	assert_int_equal(dr_probe_streak_ms(&s), 1020);
+	assert_true(dr_probe_streak_may(&s, STALL, 3020));
+	assert_false(dr_probe_streak_note(&s, DR_FAILURE_NONE, 4000, 4010));
+	assert_int_equal(s.kind, DR_FAILURE_NONE);
+	assert_int_equal(dr_probe_streak_ms(&s), 0);
+}
+
+/* Behind storage that hangs all connections are soon taken: that is still the hang.  A server that only has none
+ * left is not taken for one that hangs because a single probe was slow. */
+static void test_hang_takes_connections(void **state)
+{
+	struct dr_probe_streak s = { 0 };
+	(void)state;
+	(void)dr_probe_streak_note(&s, DR_FAILURE_STORAGE_HUNG, 1000, 1200);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, 2200, 2400);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_CONNECTIONS, 3400, 3401);
+	assert_int_equal(s.kind, DR_FAILURE_SERVER_HUNG);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_NOT_ACCEPTING, 4400, 4401);
+	assert_int_equal(s.kind, DR_FAILURE_NOT_ACCEPTING);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_NONE, 5000, 5001);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, 6000, 6200);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_CONNECTIONS, 7200, 7201);
+	assert_int_equal(s.kind, DR_FAILURE_CONNECTIONS);
+}
+
+/* Probes that hang are spaced out: at most one a second, five to a stall. */
+static void test_pace(void **state)
+{
+	struct dr_probe_streak s = { 0 };
+	(void)state;
+	assert_true(dr_probe_streak_may(&s, STALL, 1000));
+	(void)dr_probe_streak_note(&s, DR_FAILURE_STORAGE_HUNG, 1000, 1200);
+	assert_false(dr_probe_streak_may(&s, STALL, 2199));
+	assert_true(dr_probe_streak_may(&s, STALL, 2200));
+	assert_false(dr_probe_streak_may(&s, 1000, 1399));
+	assert_true(dr_probe_streak_may(&s, 1000, 1400));
+	assert_false(dr_probe_streak_may(&s, 3600000, 2199));
+	assert_true(dr_probe_streak_may(&s, 3600000, 2200));
+	assert_true(dr_probe_streak_may(&s, 0, 2200));
+}
+
+/* ---- the majority: coordinators in three sites, the primary in the first one's */
+
+static struct dr_core *core;
+static struct dr_decision did;
+static uint64_t now;
+
+static struct dr_name name_of(const char *prefix, unsigned i)
+{
+	struct dr_name n;
+	char text[16];
+	(void)snprintf(text, sizeof(text), "%s-%c", prefix, (char)('a' + i));
+	assert_true(dr_name_set(&n, text));
+	return n;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	core = mmap(NULL, sizeof(*core), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_true(core != MAP_FAILED);
+	struct dr_name self = name_of("c", 0);
+	now = 1000000;
+	dr_core_init(core, &self, now);
+	struct dr_repl *r = &core->repl;
+	r->timing = *dr_timing_profile("metro");
+	r->coordinators = COORDINATORS;
+	r->services = 1;
+	struct dr_service *s = &r->service[0];
+	s->used = s->managed = s->was_primary = true;
+	s->spec.kind = DR_KIND_POSTGRES;
+	s->spec.write_stall_ms = STALL;
+	for (unsigned i = 0; i < COORDINATORS; i++) {
+		r->coordinator[i].name = name_of("c", i);
+		r->coordinator[i].site = s->spec.member[i].site = name_of("az", i);
+		s->spec.member[i].name = name_of("pg", i);
+	}
+	s->epoch = s->primary_epoch = 1;
+	s->holder = s->last_holder = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return munmap(core, sizeof(*core)) == 0 ? 0 : -1;
+}
+
+/* A coordinator tells now how its write probes of pg-a go. */
+static void tell(unsigned coordinator, enum dr_failure kind, uint32_t ms)
+{
+	struct dr_observation o = { .failure = kind, .failing_ms = ms };
+	struct dr_core_event ev = { .kind = DR_EV_OBSERVED, .observer = name_of("c", coordinator), .observations = 1,
+				    .observation = &o, .now_ms = now, .wall_ms = now };
+	dr_core_step(core, &ev, &did);
+}
+
+static enum dr_failure failing(uint64_t *ms)
+{
+	core->view.now_ms = now;
+	return dr_core_failing(core, 0, 0, ms);
+}
+
+static void test_one_is_not_enough(void **state)
+{
+	uint64_t ms = 7;
+	(void)state;
+	assert_int_equal(failing(&ms), DR_FAILURE_NONE);
+	assert_int_equal(ms, 0);
+	tell(1, DR_FAILURE_READ_ONLY, STALL);
+	assert_int_equal(failing(&ms), DR_FAILURE_NONE);
+	/* Of three, two with one outside its site. */
+	tell(0, DR_FAILURE_READ_ONLY, STALL + 100);
+	assert_int_equal(failing(&ms), DR_FAILURE_READ_ONLY);
+	assert_int_equal(ms, STALL); /* as long as the one says that says least */
+}
+
+static void test_all_outside(void **state)
+{
+	uint64_t ms = 0;
+	(void)state;
+	tell(0, DR_FAILURE_NONE, 0);
+	tell(1, DR_FAILURE_DISK_FULL, 6000);
+	tell(2, DR_FAILURE_DISK_FULL, STALL - 1);
+	assert_int_equal(failing(&ms), DR_FAILURE_NONE);
+	tell(2, DR_FAILURE_DISK_FULL, STALL);
+	assert_int_equal(failing(&ms), DR_FAILURE_DISK_FULL);
+	/* A coordinator that has been removed counts neither way. */
+	memset(&core->repl.coordinator[0], 0, sizeof(core->repl.coordinator[0]));
+	memset(&core->repl.coordinator[1], 0, sizeof(core->repl.coordinator[1]));
+	assert_int_equal(failing(&ms), DR_FAILURE_DISK_FULL);
+}
+
+/* What most say names it. */
+static void test_kind_of_most(void **state)
+{
+	uint64_t ms = 0;
+	(void)state;
+	tell(0, DR_FAILURE_CONNECTIONS, 6000);
+	tell(1, DR_FAILURE_STORAGE_HUNG, 6000);
+	tell(2, DR_FAILURE_STORAGE_HUNG, 6000);
+	assert_int_equal(failing(&ms), DR_FAILURE_STORAGE_HUNG);
+}
+
+static void test_expires(void **state)
+{
+	uint64_t ms = 0;
+	(void)state;
+	tell(1, DR_FAILURE_READ_ONLY, 9000);
+	tell(2, DR_FAILURE_READ_ONLY, 9000);
+	now += core->repl.timing.detect_after_ms;
+	assert_int_equal(failing(&ms), DR_FAILURE_READ_ONLY);
+	now++;
+	assert_int_equal(failing(&ms), DR_FAILURE_NONE);
+}
+
+/* Before it is confirmed, and from when an epoch is declared over it, its writes are not expected to work. */
+static void test_only_a_confirmed_primary(void **state)
+{
+	struct dr_service *s = &core->repl.service[0];
+	uint64_t ms = 0;
+	(void)state;
+	tell(1, DR_FAILURE_READ_ONLY, 9000);
+	tell(2, DR_FAILURE_READ_ONLY, 9000);
+	assert_int_equal(failing(&ms), DR_FAILURE_READ_ONLY);
+	s->plan = (struct dr_plan){ .id = 4, .epoch_opened = 1 };
+	assert_int_equal(failing(&ms), DR_FAILURE_READ_ONLY);
+	s->epoch = 2;
+	assert_int_equal(failing(&ms), DR_FAILURE_NONE);
+	s->primary_epoch = 2;
+	assert_int_equal(failing(&ms), DR_FAILURE_NONE);
+	s->plan.id = 0;
+	assert_int_equal(failing(&ms), DR_FAILURE_READ_ONLY);
+	s->managed = false;
+	assert_int_equal(failing(&ms), DR_FAILURE_NONE);
+}
+
+/* What is only told makes no verdict. */
+static void test_told(void **state)
+{
+	uint64_t ms = 0;
+	(void)state;
+	tell(1, DR_FAILURE_PROBES_REFUSED, 9000);
+	tell(2, DR_FAILURE_PROBES_REFUSED, 9000);
+	assert_int_equal(failing(&ms), DR_FAILURE_PROBES_REFUSED);
+	assert_int_not_equal(dr_core_verdict(core, 0, 0, &ms), DR_VERDICT_FAILED);
+	tell(1, DR_FAILURE_CONNECTIONS, 9000);
+	tell(2, DR_FAILURE_CONNECTIONS, 9000);
+	assert_int_equal(dr_core_verdict(core, 0, 0, &ms), DR_VERDICT_FAILED);
+}
+
+#define CORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_streak),
+		cmocka_unit_test(test_hang_takes_connections),
+		cmocka_unit_test(test_pace),
+		CORE(test_one_is_not_enough),
+		CORE(test_all_outside),
+		CORE(test_kind_of_most),
+		CORE(test_expires),
+		CORE(test_only_a_confirmed_primary),
+		CORE(test_told),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
