@@ -47,6 +47,7 @@ void dr_lead_encode(struct dr_buf *out, const struct dr_lead *l)
 	m.term = l->term;
 	m.leader = dr_pb_str(l->leader.s);
 	m.timing = &t;
+	m.ttl_longest_ms = l->ttl_longest_ms;
 	dr_pb_pack(out, &m.base);
 }
 
@@ -60,6 +61,7 @@ enum dr_err dr_lead_decode(struct dr_lead *l, const uint8_t *p, size_t n, struct
 	l->leading = m->leading;
 	l->term = m->term;
 	dr_pb_timing_take(&l->timing, m->timing);
+	l->ttl_longest_ms = m->ttl_longest_ms;
 	enum dr_err rv = dr_pb_name(&l->leader, m->leader, "lead.leader", e);
 	dr_pb_free(m, &b);
 	return rv;

@@ -47,6 +47,7 @@ struct dr_lead {
 	uint64_t term;
 	struct dr_name leader;
 	struct dr_timing timing;
+	uint32_t ttl_longest_ms; /* of all leases and promises that may still run */
 };
 void dr_lead_encode(struct dr_buf *out, const struct dr_lead *l);
 DR_MUST_USE enum dr_err dr_lead_decode(struct dr_lead *l, const uint8_t *p, size_t n, struct dr_error *e);

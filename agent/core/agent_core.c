@@ -230,7 +230,7 @@ static void take_in(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 		out->journal = memcmp(&c->journal.timing, ev->timing, sizeof(*ev->timing)) != 0;
 		c->journal.timing = *ev->timing;
 		c->timing = *ev->timing;
-		dr_agent_failsafe_timing(c);
+		dr_agent_failsafe_timing(c, ev->ttl_ms);
 		break;
 	case DR_AG_ORDER: dr_agent_gate(c, ev->order, out); break;
 	case DR_AG_CANCEL: dr_agent_gate_cancel(c, ev->number, out); break;

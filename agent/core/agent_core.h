@@ -35,7 +35,7 @@ struct dr_agent_journal {
 enum dr_agent_event_kind {
 	DR_AG_TICK,
 	DR_AG_LEADER,      /* a leader is known (known) or not; a new one is asked at once */
-	DR_AG_TIMING,      /* timing in force */
+	DR_AG_TIMING,      /* timing in force; ttl_ms: the longest TTL that may still run */
 	DR_AG_ORDER,
 	DR_AG_CANCEL,      /* number */
 	DR_AG_GRANT,       /* id, epoch, ttl_ms */

@@ -35,11 +35,16 @@ uint64_t dr_agent_promise_left_ms(const struct dr_agent_core *c)
 	return c->promise_until_ms > c->now_ms ? c->promise_until_ms - c->now_ms : 0;
 }
 
-static uint32_t hold_ms(const struct dr_agent_core *c)
+static uint32_t hold_of(uint64_t ttl_ms, uint32_t drift_ppm)
 {
 	/* And one more: our clock was read cut off. */
-	uint64_t ms = dr_lease_hold_ms(c->timing.ttl_ms, c->timing.drift_ppm) + 1;
+	uint64_t ms = dr_lease_hold_ms((uint32_t)ttl_ms, drift_ppm) + 1;
 	return (uint32_t)(ms < HOLD_MOST_MS ? ms : HOLD_MOST_MS);
+}
+
+static uint32_t hold_ms(const struct dr_agent_core *c)
+{
+	return hold_of(c->timing.ttl_ms, c->timing.drift_ppm);
 }
 
 /* ---- promises that others asked for */
@@ -60,18 +65,18 @@ void dr_agent_failsafe_init(struct dr_agent_core *c)
 		promise_for(c, j->promise_ms);
 	/* What was inherited may rest on promises, of nobody knows whom. */
 	c->extended_until_ms = c->lease_until_ms;
-	dr_agent_failsafe_timing(c);
+	dr_agent_failsafe_timing(c, 0);
 }
 
-void dr_agent_failsafe_timing(struct dr_agent_core *c)
+/* The longest that it can have given; until a leader has said what that is, by the profile that agents start with. */
+void dr_agent_failsafe_timing(struct dr_agent_core *c, uint32_t longest_ms)
 {
 	if (!c->newborn || DR_MUTANT(PROMISE_NOT_JOURNALED))
 		return;
-	uint32_t ms = hold_ms(c);
-	if (c->journal.promise_ms < ms)
-		c->journal.promise_ms = ms; /* durable with whatever is journaled first */
-	if (c->promise_until_ms < c->born_ms + ms)
-		c->promise_until_ms = c->born_ms + ms;
+	uint64_t ttl = longest_ms > c->timing.ttl_ms ? longest_ms : c->timing.ttl_ms;
+	uint32_t ms = hold_of(ttl, c->timing.drift_ppm);
+	c->journal.promise_ms = ms; /* durable with whatever is journaled first */
+	c->promise_until_ms = c->born_ms + ms;
 }
 
 static enum dr_err judge(const struct dr_agent_core *c, const struct dr_ask *ask, bool hears_leader)

@@ -21,7 +21,7 @@ void dr_agent_renewals_void(struct dr_agent_core *c);
 
 /* failsafe.c */
 void dr_agent_failsafe_init(struct dr_agent_core *c);
-void dr_agent_failsafe_timing(struct dr_agent_core *c);
+void dr_agent_failsafe_timing(struct dr_agent_core *c, uint32_t longest_ms);
 /* Time goes on: promises of ours end, questions are due. */
 void dr_agent_failsafe(struct dr_agent_core *c, struct dr_agent_decision *out);
 void dr_agent_asked(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out);

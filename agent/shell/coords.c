@@ -55,14 +55,14 @@ static void tell_members(struct dr_agent *a, bool known)
 	}
 }
 
-static void take_timing(struct dr_agent *a, const struct dr_timing *t)
+static void take_timing(struct dr_agent *a, const struct dr_timing *t, uint32_t longest_ms)
 {
 	if (t->ttl_ms == 0)
 		return;
 	a->timing = *t;
 	/* Each has a journal of its own: what one knew says nothing of another that was born today. */
 	for (uint32_t i = 0; i < a->conf.services; i++) {
-		struct dr_agent_event ev = { .kind = DR_AG_TIMING, .timing = t };
+		struct dr_agent_event ev = { .kind = DR_AG_TIMING, .timing = t, .ttl_ms = longest_ms };
 		if (memcmp(&a->member[i].core.journal.timing, t, sizeof(*t)) != 0)
 			dr_member_event(&a->member[i], &ev);
 	}
@@ -85,7 +85,7 @@ static void take_lead(struct dr_coord_link *l, const uint8_t *p, size_t n)
 	if (lead.leading && now == l)
 		l->agent->heard_ms = dr_clock_boot_ms();
 	if (lead.leading && now == l) /* others may be behind, or know no spec at all */
-		take_timing(l->agent, &lead.timing);
+		take_timing(l->agent, &lead.timing, lead.ttl_longest_ms);
 	if (now != before || (began && now == l)) {
 		dr_log(DR_LOG_INFO, "leader.known", "leader=%s term=%llu", now != NULL ? now->peer->name.s : "none",
 		       now != NULL ? (unsigned long long)now->term : 0ull);

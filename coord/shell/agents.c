@@ -182,7 +182,7 @@ void dr_agents_lead(struct dr_coord *c, struct dr_in *only)
 	struct dr_buf b;
 	struct dr_address at;
 	struct dr_lead lead = { .leading = dr_coord_leads(c) && !c->recovering, .term = c->core->view.term,
-				.timing = c->core->repl.timing };
+				.timing = c->core->repl.timing, .ttl_longest_ms = c->core->repl.ttl_longest_ms };
 	(void)dr_coord_leader(c, &lead.leader, &at);
 	dr_buf_init(&b, 4096);
 	dr_lead_encode(&b, &lead);

@@ -223,7 +223,9 @@ static void announce_arrives(struct world *w, struct w_timer *t)
 	    (m->leader >= 0 && w->c[m->leader].term > c->term))
 		return;
 	m->heard_at = w->now;
-	struct dr_agent_event timing = { .kind = DR_AG_TIMING, .timing = &c->core->repl.timing };
+	struct dr_agent_event timing = { .kind = DR_AG_TIMING,
+					 .timing = &c->core->repl.timing,
+					 .ttl_ms = c->core->repl.ttl_longest_ms };
 	if (c->core->repl.spec_version != 0)
 		w_agent_event(w, t->a, &timing);
 	if (m->leader == (int)t->b)
