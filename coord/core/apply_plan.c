@@ -126,6 +126,7 @@ void dr_apply_plan_open(struct dr_repl *r, struct dr_service *s, const struct dr
 	if (cmd->plan_kind == DR_PLAN_FAILOVER || cmd->plan_kind == DR_PLAN_SWITCHOVER)
 		s->held_fenced = false;
 	if (cmd->reason == DR_REASON_SERVER_FAILED || cmd->reason == DR_REASON_MEMBER_LOST ||
+	    cmd->reason == DR_REASON_CRASH_LOOP ||
 	    dr_failure_of(cmd->reason) != DR_FAILURE_NONE) {
 		struct dr_event_record *i = dr_emit_plan(r, DR_EVENT_INCIDENT, cmd, s, p);
 		dr_emit_member(i, s, p->old);
@@ -274,6 +275,8 @@ static void step_effects(struct dr_repl *r, struct dr_service *s, struct dr_plan
 		/* One that made the old primary primary again moved nothing: its next failure need not wait. */
 		if (p->kind == DR_PLAN_FAILOVER && s->holder != p->old)
 			s->last_failover_wall_ms = cmd->wall_ms;
+		if (p->reason == DR_REASON_RESTART && s->holder == p->old)
+			s->last_restart_wall_ms = cmd->wall_ms;
 		dr_emit_member(dr_emit(r, DR_EVENT_PRIMARY, cmd, s), s, s->holder);
 		break;
 	default:

@@ -84,6 +84,17 @@ static bool has_successor(const struct dr_think *t)
 	return false;
 }
 
+/* It was restarted in place not long ago: once more would only repeat that. */
+static bool crashes_again(const struct dr_think *t, uint64_t *ago_ms)
+{
+	uint64_t last = t->s->last_restart_wall_ms, now = t->c->view.wall_ms;
+	/* A stamp from a clock that was ahead says nothing. */
+	if (last == 0 || last > now || now - last >= t->s->spec.cooldown_ms)
+		return false;
+	*ago_ms = now - last;
+	return true;
+}
+
 /* No plan is open: is something wrong with the holder that only a plan can mend? */
 static void incident_think(struct dr_think *t)
 {
@@ -93,6 +104,8 @@ static void incident_think(struct dr_think *t)
 	enum dr_reason why = dr_incident(t, &a);
 	if (why == DR_REASON_NONE || automatic_failover(t, why) != DR_REASON_NONE)
 		return;
+	bool in_place = why == DR_REASON_SERVER_FAILED && t->s->spec.durability == DR_DURABILITY_ASYNC &&
+			t->s->spec.restart_within_ms > 0;
 	bool fails = dr_failure_of(why) != DR_FAILURE_NONE;
 	if ((why == DR_REASON_MEMBER_LOST || fails) && nobody_to_choose(t))
 		return;
@@ -105,8 +118,9 @@ static void incident_think(struct dr_think *t)
 	if (why == DR_REASON_NO_PRIMARY) {
 		cmd.reason = DR_REASON_UNDO;
 		cmd.member = t->s->last_holder;
-	} else if (why == DR_REASON_SERVER_FAILED && t->s->spec.durability == DR_DURABILITY_ASYNC &&
-		   t->s->spec.restart_within_ms > 0) {
+	} else if (in_place && has_successor(t) && crashes_again(t, &cmd.a)) {
+		cmd.reason = DR_REASON_CRASH_LOOP;
+	} else if (in_place) {
 		cmd.reason = DR_REASON_RESTART;
 		cmd.member = t->s->holder;
 	}

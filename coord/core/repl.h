@@ -86,6 +86,7 @@ struct dr_service {
 	uint64_t list_epoch;           /* the holder's agent has taken one for this epoch ... */
 	uint64_t list_taken;           /* ... of this version */
 	uint64_t last_failover_wall_ms;
+	uint64_t last_restart_wall_ms; /* the primary came back in place */
 	uint64_t route_epoch[DR_ROUTES_MAX];
 	uint32_t route_servers[DR_ROUTES_MAX]; /* bit i: server i shows route_epoch */
 	struct dr_member_repl member[DR_MEMBERS_MAX];

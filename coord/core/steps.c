@@ -25,7 +25,8 @@ static bool is_frozen(const struct dr_think *t, dr_member_ix m)
 bool dr_is_well_again(const struct dr_think *t, const struct dr_plan *p)
 {
 	bool by_verdict = p->reason == DR_REASON_SERVER_FAILED || p->reason == DR_REASON_MEMBER_LOST ||
-			  p->reason == DR_REASON_RESTART || dr_failure_of(p->reason) != DR_FAILURE_NONE;
+			  p->reason == DR_REASON_RESTART || p->reason == DR_REASON_CRASH_LOOP ||
+			  dr_failure_of(p->reason) != DR_FAILURE_NONE;
 	uint64_t silent = 0;
 	return by_verdict && t->s->holder != DR_MEMBER_NONE && t->s->primary_epoch == t->s->epoch &&
 	       dr_core_verdict(t->c, t->ix, t->s->holder, &silent) == DR_VERDICT_OK;

@@ -185,6 +185,7 @@ static void put_service(struct service_tree *t, const struct dr_service *s, uint
 	m->pause_actor = dr_pb_str(s->pause_actor.s);
 	m->pause_text = dr_pb_str(s->pause_text);
 	m->last_failover_wall_ms = s->last_failover_wall_ms;
+	m->last_restart_wall_ms = s->last_restart_wall_ms;
 	m->listed = s->listed;
 	m->list_version = s->list_version;
 	m->list_epoch = s->list_epoch;
@@ -225,6 +226,7 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 	s->paused = m->paused;
 	s->pause_until_wall_ms = m->pause_until_wall_ms;
 	s->last_failover_wall_ms = m->last_failover_wall_ms;
+	s->last_restart_wall_ms = m->last_restart_wall_ms;
 	s->listed = (dr_member_set)(m->listed & 0xffu);
 	s->list_version = m->list_version;
 	s->list_epoch = m->list_epoch;

@@ -7,8 +7,8 @@ import subprocess
 from cluster import member_of, site_of
 from faults import A
 from net import CLIENT
-from scene import (all_joined, case, eventually, events_of, expect, kill_all, new_acks, settled_set, still_writing,
-                   verdict)
+from scene import (all_joined, case, eventually, events_of, expect, kill_all, kill_primary, new_acks, settled_set,
+                   still_writing, verdict)
 
 CONNECTIONS = 60  # max_connections of the lab's servers
 
@@ -149,3 +149,18 @@ def replication_stopped(scenes):
     eventually(stand, f"{name} to come back", back, 60)
     all_joined(stand)
     return verdict(stand, [A])
+
+
+@case("crash-loop")
+def crash_loop(scenes):
+    """async: a server that crashes is restarted in place; when it does so again soon, another takes over."""
+    stand = scenes.up(options={"durability": "async"})
+    kill_primary(stand)
+    expect(stand.first_new_ack(20, in_place=True)[1] == A, "the server to be restarted in place")
+    eventually(stand, "the plan to end", lambda: not stand.cluster.service().get("plan"))
+    kill_primary(stand)
+    new = moved(stand, "crash_loop")
+    all_joined(stand)
+    stand.writers.stop()
+    expect(stand.cluster.service().get("primary") == member_of(new), "it to stay there", stand.cluster.service())
+    return {"to": new}
