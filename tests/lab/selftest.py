@@ -13,6 +13,7 @@ import time
 import measure
 import reaper
 from cluster import breaks
+from faults import kill_all
 from lab import BUILD, Lab, LabError, Reaper, wait_for
 from net import CLIENT, SITES
 from servers import RECORD, TSIG_KEY, ZONE, Dns, Postgres
@@ -99,8 +100,7 @@ def check_kill(tap, lab, pg, dns, writers):
     old, new = lab.address("az-a", "db"), lab.address("az-b", "db")
     victims = pg.processes("az-a")
     fault = measure.now()
-    for pid in victims:
-        os.kill(pid, signal.SIGKILL)
+    kill_all(victims)  # the last of them may be gone with the first
     pg.sql("az-b", "SELECT pg_promote()")
     update_name(lab, dns, new)
     wait_for("the writer by name on the new primary",
