@@ -35,7 +35,8 @@ uint8_t *dr_buf_reserve(struct dr_buf *b, size_t n)
 		b->over = true;
 		return NULL;
 	}
-	if (b->len + n > b->cap) {
+	/* Room for nothing is room too: NULL would say that the bound is passed. */
+	if (b->data == NULL || b->len + n > b->cap) {
 		size_t cap = b->cap < 256 ? 256 : b->cap;
 		while (cap < b->len + n)
 			cap *= 2;

@@ -154,7 +154,9 @@ static void say(const char *name, const char *what, const char *text)
 {
 	(void)printf("%s", dr_out_code(DR_YELLOW));
 	dr_out_text(name, stdout);
-	(void)printf(": %s%s", what, dr_out_code(DR_PLAIN));
+	(void)printf(": ");
+	dr_out_text(what, stdout); /* a route's name and a server's address may stand in it */
+	(void)printf("%s", dr_out_code(DR_PLAIN));
 	dr_out_text(text, stdout);
 	(void)printf("\n");
 }
@@ -333,10 +335,15 @@ static enum dr_exit ask_and_print(struct dr_cli *c, void (*print)(json_t *v, con
 		json_t *v = a.json != NULL ? json_loads(a.json, 0, NULL) : NULL;
 		if (v != NULL)
 			rv = check_service(c, v);
-		if (rv == DR_EXIT_OK && (v == NULL || c->json))
-			(void)printf("%s\n", a.json != NULL ? a.json : "{}");
-		else if (rv == DR_EXIT_OK)
+		const char *text = a.json != NULL ? a.json : "{}";
+		if (rv == DR_EXIT_OK && c->json) {
+			(void)printf("%s\n", text);
+		} else if (rv == DR_EXIT_OK && v == NULL) {
+			dr_out_text(text, stdout);
+			(void)printf("\n");
+		} else if (rv == DR_EXIT_OK) {
 			print(v, dr_argument(c, "SERVICE"));
+		}
 		json_decref(v);
 	}
 	dr_free(a.json);

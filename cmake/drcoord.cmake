@@ -17,6 +17,7 @@ set(CMAKE_C_FLAGS_DEBUG "-O0 -g3")
 
 option(DR_TESTS "build the tests" ON)
 set(DR_SANITIZE "" CACHE STRING "sanitizers, comma separated (address,undefined or thread)")
+option(DR_FUZZ "build drcoord-fuzz, everything instrumented for libFuzzer (clang only; preset fuzz)" OFF)
 
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
@@ -25,6 +26,10 @@ add_link_options(-Wl,-z,relro,-z,now -Wl,--as-needed)
 if(DR_SANITIZE)
   add_compile_options(-fsanitize=${DR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${DR_SANITIZE})
+endif()
+if(DR_FUZZ)
+  set(CMAKE_C_FLAGS_DEBUG "-O1 -g")
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
 find_package(PkgConfig REQUIRED)

@@ -43,7 +43,7 @@ static void encode(const struct dr_guard_head *h, uint64_t seq, struct dr_buf *b
 	dr_assert(b->len == RECORD);
 }
 
-/* False when the slot holds no whole record. */
+/* False when the slot holds no whole record.  The last number of all is none: no record could follow it. */
 static bool decode(const uint8_t *p, struct dr_guard_head *h, uint64_t *seq)
 {
 	struct dr_view v = dr_view_of(p, RECORD);
@@ -72,7 +72,7 @@ static bool decode(const uint8_t *p, struct dr_guard_head *h, uint64_t *seq)
 	h->ahead = dr_view_u64be(&v);
 	h->ahead_term = dr_view_u64be(&v);
 	h->ahead_chain = dr_view_u32be(&v);
-	return *seq != 0;
+	return *seq != 0 && *seq != UINT64_MAX;
 }
 
 enum dr_err dr_guard_create(const char *path, const struct dr_guard_head *head, struct dr_error *e)
@@ -125,11 +125,28 @@ static void collect_points(struct dr_guard *g, const uint8_t *file)
 	}
 }
 
+enum dr_err dr_guard_decode(struct dr_guard *g, const uint8_t *file, size_t len, struct dr_error *e)
+{
+	struct dr_guard_head h;
+	uint64_t seq;
+
+	for (size_t at = 0; at + RECORD <= len; at += RECORD) {
+		if (decode(file + at, &h, &seq) && seq % SLOTS == at / RECORD && seq > g->seq) {
+			g->seq = seq;
+			g->head = h;
+		}
+	}
+	if (g->seq == 0 || len != RECORD * SLOTS)
+		return dr_fail(e, DR_E_CORRUPT,
+			       "the guard file %s is damaged (no whole record, or a wrong size)", g->path);
+	collect_points(g, file);
+	g->head.rebase = false;
+	return DR_OK;
+}
+
 enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error *e)
 {
 	struct dr_buf file;
-	struct dr_guard_head h;
-	uint64_t seq;
 	enum dr_err rv;
 
 	*g = (struct dr_guard){ .fd = -1 };
@@ -141,19 +158,9 @@ enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error 
 		rv = dr_fail(e, DR_E_CORRUPT, "the guard file %s cannot be read", path);
 		goto out;
 	}
-	for (size_t at = 0; at + RECORD <= file.len; at += RECORD) {
-		if (decode(file.data + at, &h, &seq) && seq % SLOTS == at / RECORD && seq > g->seq) {
-			g->seq = seq;
-			g->head = h;
-		}
-	}
-	if (g->seq == 0 || file.len != RECORD * SLOTS) {
-		rv = dr_fail(e, DR_E_CORRUPT,
-			     "the guard file %s is damaged (no whole record, or a wrong size)", path);
+	rv = dr_guard_decode(g, file.data, file.len, e);
+	if (rv != DR_OK)
 		goto out;
-	}
-	collect_points(g, file.data);
-	g->head.rebase = false;
 	g->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (g->fd < 0)
 		rv = dr_fail_errno(e, errno, "open guard file %s", path);

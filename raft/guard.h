@@ -60,6 +60,8 @@ DR_MUST_USE enum dr_err dr_guard_create(const char *path, const struct dr_guard_
 					struct dr_error *e);
 /* CORRUPT: missing, or without one whole record. */
 DR_MUST_USE enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error *e);
+/* What the file's bytes say, into a guard that holds nothing yet but its path: dr_guard_open's own part. */
+DR_MUST_USE enum dr_err dr_guard_decode(struct dr_guard *g, const uint8_t *file, size_t len, struct dr_error *e);
 void dr_guard_forget(struct dr_guard *g);
 void dr_guard_close(struct dr_guard *g);
 

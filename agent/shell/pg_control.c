@@ -20,7 +20,7 @@ static uint64_t number(const char *s, uint64_t max)
 	return dr_parse_u64(s, 0, max, &v) == DR_OK ? v : 0;
 }
 
-static void on_line(void *ctx, const char *line)
+void pg_control_line(void *ctx, const char *line)
 {
 	struct pg_control *c = ctx;
 	const char *v;
@@ -51,7 +51,7 @@ static void on_line(void *ctx, const char *line)
 enum dr_err pg_control_read(struct dr_pg_job *job, struct pg_control *out, struct dr_error *e)
 {
 	char program[PG_PATH];
-	struct pg_child c = { .line = on_line, .ctx = out };
+	struct pg_child c = { .line = pg_control_line, .ctx = out };
 	memset(out, 0, sizeof(*out));
 	pg_program(job, "pg_controldata", program, sizeof(program));
 	pg_child_arg(&c, program);

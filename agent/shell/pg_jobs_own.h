@@ -48,6 +48,8 @@ struct pg_control {
 };
 DR_MUST_USE enum dr_err pg_control_read(struct dr_pg_job *job, struct pg_control *out, struct dr_error *e);
 bool pg_control_is_clean(const struct pg_control *c);
+/* Take in one line of pg_controldata's; ctx: struct pg_control. */
+void pg_control_line(void *ctx, const char *line);
 
 /* pg_tree.c: files and folders. */
 DR_MUST_USE enum dr_err pg_tree_remove(struct dr_pg_job *job, const char *path, struct dr_error *e);

@@ -246,6 +246,9 @@ static void reserve_gives_room_and_grow_counts_what_was_used(void **state)
 	(void)state;
 	struct dr_buf b;
 	dr_buf_init(&b, 16);
+	assert_non_null(dr_buf_reserve(&b, 0)); /* an empty message: NULL would say that it does not fit */
+	dr_buf_grow(&b, 0);
+	assert_true(dr_buf_ok(&b));
 	uint8_t *room = dr_buf_reserve(&b, 10);
 	assert_non_null(room);
 	assert_int_equal(b.len, 0);

@@ -228,6 +228,20 @@ static void test_guard_torn_and_gap(void **state)
 	dr_guard_close(&g);
 }
 
+/* A record of the last number there is: none could follow it, so it is not taken for one. */
+static void test_guard_last_number(void **state)
+{
+	struct dr_guard g;
+
+	(void)state;
+	open_fresh(&g);
+	g.seq = UINT64_MAX - 1;
+	set(&g, 10, 1);
+	reopen(&g);
+	assert_true(g.seq == 1 && g.head.floor == 0);
+	dr_guard_close(&g);
+}
+
 static void test_guard_without_record(void **state)
 {
 	struct dr_guard g;
@@ -552,6 +566,7 @@ int main(void)
 		CASE(test_guard_laps),
 		CASE(test_guard_truncation_and_rebase),
 		CASE(test_guard_torn_and_gap),
+		CASE(test_guard_last_number),
 		CASE(test_guard_without_record),
 		CASE(test_compare),
 		CASE(test_compare_meta),

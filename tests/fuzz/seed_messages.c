@@ -1,0 +1,185 @@
+/* seed_messages.c -- seeds.h: one or two of each message, by its encoder. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "proto/frames.h"
+#include "seeds.h"
+
+static struct dr_buf b;
+
+static void agent_messages(void)
+{
+	struct dr_report r;
+	struct dr_order o;
+	memset(&r, 0, sizeof(r));
+	memset(&o, 0, sizeof(o));
+	r.service = o.service = sample_name("orders");
+	r.member = o.member = sample_name("pg-a");
+	dr_report_encode(&b, &r);
+	seed_buf("report", "small", NO_FIRST, &b);
+	r.managed = r.guard_alive = r.receiving = true;
+	r.role = DR_ROLE_PRIMARY;
+	r.server = DR_SERVER_PRIMARY;
+	r.epoch = 7;
+	r.system_id = sample_u64();
+	r.upstream_at = sample_address("fd00::1", 5432);
+	r.failsafe = DR_FAILSAFE_READY;
+	r.peers = 2;
+	r.peer[0].member = sample_name("pg-b");
+	r.peer[0].streaming = r.peer[0].counts_for_sync = true;
+	r.peer[0].flushed = 0x3000060;
+	r.peer[1].member = sample_name("pg-c");
+	sample_result(&r.last);
+	sample_text(r.text, sizeof(r.text), "cgroup v2");
+	dr_report_encode(&b, &r);
+	seed_buf("report", "full", NO_FIRST, &b);
+	sample_core(&o.core);
+	dr_order_encode(&b, &o);
+	seed_buf("order", "small", NO_FIRST, &b);
+	o.target = sample_name("pg-b");
+	o.target_at = sample_address("10.2.0.20", 5432);
+	o.sync_member[o.sync_members++] = sample_name("pg-b");
+	sample_peer(&o.peer[o.peers++], "pg-b", true);
+	sample_peer(&o.peer[o.peers++], "pg-c", false);
+	dr_order_encode(&b, &o);
+	seed_buf("order", "full", NO_FIRST, &b);
+}
+
+static void small_messages(void)
+{
+	static const uint16_t frames[] = { DR_FRAME_RENEW, DR_FRAME_GRANT, DR_FRAME_RESULT, DR_FRAME_CANCEL };
+	struct dr_greet g = { DR_GREET_AGENT, sample_name("demo"), sample_name("agent-a"), 1 };
+	struct dr_member_msg m = { .service = sample_name("orders"),
+				   .member = sample_name("pg-a"),
+				   .epoch = 7,
+				   .id = 9,
+				   .ttl_ms = 1500 };
+	struct dr_lead l = { .leading = true, .term = 12, .leader = sample_name("c-b") };
+	struct dr_ask a = { m.service, m.member, sample_name("pg-b"), 7, 9, 3000 };
+	struct dr_promise p = { m.service, m.member, 7, 9, DR_E_STALE, 8 };
+	struct dr_observation seen[] = { { 0, 0, 100, 200, 300, false, 0x3000060 },
+					 { 1, 7, UINT32_MAX, UINT32_MAX, UINT32_MAX, true, 0 } };
+	dr_greet_encode(&b, &g);
+	seed_buf("greet", "agent", NO_FIRST, &b);
+	sample_result(&m.result);
+	for (int i = 0; i < 4; i++) {
+		char name[8];
+		(void)snprintf(name, sizeof(name), "frame%u", frames[i]);
+		dr_member_msg_encode(&b, frames[i], &m);
+		seed_buf("member", name, i, &b);
+	}
+	l.timing = *dr_timing_profile("metro");
+	dr_lead_encode(&b, &l);
+	seed_buf("lead", "metro", NO_FIRST, &b);
+	dr_ask_encode(&b, &a);
+	seed_buf("promise", "ask", 0, &b);
+	dr_promise_encode(&b, &p);
+	seed_buf("promise", "promise", 1, &b);
+	dr_observations_encode(&b, seen, 2);
+	seed_buf("observations", "two", NO_FIRST, &b);
+}
+
+struct dr_spec *seed_spec(void)
+{
+	struct dr_spec *s = sample_spec();
+	s->sites = 2;
+	memset(&s->site[2], 0, sizeof(s->site) - 2 * sizeof(s->site[0]));
+	for (unsigned i = 3; i < DR_MEMBERS_MAX; i++)
+		memset(&s->service[0].member[i], 0, sizeof(s->service[0].member[i]));
+	memset(&s->service[0].route[1], 0, sizeof(s->service[0].route[1]));
+	return s;
+}
+
+static void client_messages(void)
+{
+	struct dr_client_request q;
+	struct dr_client_response a;
+	memset(&q, 0, sizeof(q));
+	memset(&a, 0, sizeof(a));
+	q.id = sample_u64();
+	sample_text(q.verb, sizeof(q.verb), "failover");
+	q.service = sample_name("orders");
+	q.member = sample_name("pg-b");
+	sample_text(q.reason, sizeof(q.reason), "disk is failing");
+	q.force = q.accept_loss = true;
+	dr_client_request_encode(&b, &q);
+	seed_buf("request", "failover", NO_FIRST, &b);
+	sample_text(q.verb, sizeof(q.verb), "apply");
+	q.spec = seed_spec();
+	dr_client_request_encode(&b, &q);
+	seed_buf("request", "apply", NO_FIRST, &b);
+	dr_spec_free(q.spec);
+	a.id = q.id;
+	a.code = DR_E_NOT_LEADER;
+	sample_text(a.message, sizeof(a.message), "plan 7 is open");
+	sample_text(a.word, sizeof(a.word), "plan_is_open");
+	sample_text(a.override, sizeof(a.override), "`drcoordctl abort 7`");
+	a.json = dr_xstrdup("{\"leader\":\"c-a\"}");
+	a.leader = sample_name("c-b");
+	a.leader_at = sample_address("10.2.0.10", 7400);
+	dr_client_response_encode(&b, &a);
+	seed_buf("response", "refused", NO_FIRST, &b);
+	dr_free(a.json);
+}
+
+void seed_event(struct dr_event_record *e, uint64_t index)
+{
+	memset(e, 0, sizeof(*e));
+	e->index = index;
+	e->wall_ms = 1795234567890;
+	e->log_index = 30 + index;
+	e->kind = DR_EVENT_PLAN_OPENED;
+	e->reason = DR_REASON_MAY_LOSE;
+	e->service = sample_name("orders");
+	e->member = sample_name("pg-b");
+	e->epoch = 7;
+	e->plan = 3;
+	e->a = 16;
+	e->actor = sample_name("anna");
+	sample_text(e->text, sizeof(e->text), "because");
+}
+
+static void entries(void)
+{
+	static const struct {
+		enum dr_cmd_kind kind;
+		const char *name;
+	} all[] = {
+#define COMMAND(id, name, durable, fields) { DR_CMD_##name, #name },
+#include "model/commands.def"
+#undef COMMAND
+	};
+	struct dr_event_record e;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct dr_cmd c;
+		memset(&c, 0, sizeof(c));
+		c.kind = all[i].kind;
+		c.wall_ms = 1795234567890;
+		c.epoch = 7;
+		c.member = 1;
+		c.target = DR_MEMBER_NONE;
+		sample_core(&c.order);
+		sample_result(&c.result);
+		c.address = sample_address("10.1.0.10", 7400);
+		c.actor = sample_name("anna");
+		sample_text(c.text, sizeof(c.text), "because");
+		c.spec = all[i].kind == DR_CMD_SPEC ? seed_spec() : NULL;
+		dr_cmd_encode(&b, &c);
+		seed_buf("command", all[i].name, NO_FIRST, &b);
+		dr_cmd_close(&c);
+	}
+	seed_event(&e, 1);
+	dr_event_encode(&b, &e);
+	seed_buf("event", "plan", NO_FIRST, &b);
+}
+
+void seed_messages(void)
+{
+	dr_buf_init(&b, 1 << 20);
+	agent_messages();
+	small_messages();
+	client_messages();
+	entries();
+	dr_buf_close(&b);
+}
