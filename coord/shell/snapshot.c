@@ -301,8 +301,8 @@ static void put_events(struct whole *w, const struct dr_repl *r)
 	w->event = dr_xcalloc(room * sizeof(*w->event));
 	w->event_ptr = dr_xcalloc(room * sizeof(Drcoord__Pb__Event *));
 	w->m.event = w->event_ptr;
-	for (uint64_t i = first; i <= r->event_last; i++) {
-		const struct dr_event_record *e = dr_repl_event(r, i);
+	for (size_t i = 0; i < room; i++) {
+		const struct dr_event_record *e = dr_repl_event(r, first + i);
 		if (e == NULL)
 			continue;
 		size_t n = w->m.n_event++;
@@ -364,8 +364,8 @@ static enum dr_err take_cluster(struct dr_repl *r, const Drcoord__Pb__Snapshot *
 	}
 	for (size_t i = 0; rv == DR_OK && i < m->n_coordinator; i++) {
 		const Drcoord__Pb__Coordinator *x = m->coordinator[i];
-		if (x->place == 0 || x->place > DR_COORDINATORS_MAX)
-			return dr_fail(e, DR_E_CORRUPT, "a coordinator without a place");
+		if (x->place == 0 || x->place > DR_COORDINATORS_MAX || x->name[0] == '\0')
+			return dr_fail(e, DR_E_CORRUPT, "a coordinator without a place or a name");
 		struct dr_coordinator *c = &r->coordinator[x->place - 1];
 		if (r->coordinators < x->place)
 			r->coordinators = x->place;

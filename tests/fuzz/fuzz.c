@@ -101,6 +101,21 @@ void fuzz_refused(enum dr_err rv, const struct dr_error *e)
 	FUZZ_CHECK(e->msg[0] != '\0');
 }
 
+bool fuzz_same_core(const struct dr_order_core *a, const struct dr_order_core *b)
+{
+	return a->kind == b->kind && a->number == b->number && a->epoch == b->epoch && a->plan == b->plan &&
+	       a->step == b->step && a->target == b->target && a->sync == b->sync && a->k == b->k &&
+	       a->position == b->position && a->clean == b->clean && a->listed == b->listed &&
+	       a->list_version == b->list_version;
+}
+
+bool fuzz_same_order(const struct dr_order *a, const struct dr_order *b)
+{
+	size_t from = offsetof(struct dr_order, service);
+	return fuzz_same_core(&a->core, &b->core) &&
+	       memcmp((const char *)a + from, (const char *)b + from, sizeof(*a) - from) == 0;
+}
+
 static void end(const struct fuzz_codec *c, void *v)
 {
 	if (c->close != NULL)

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "model/order.h"
 
 typedef void fuzz_target(const uint8_t *p, size_t n);
 #define TARGET(name, bytes, what) fuzz_target fuzz_##name;
@@ -55,6 +56,9 @@ struct fuzz_codec {
 	void (*close)(void *v);                     /* NULL: it owns nothing */
 	bool (*same)(const void *a, const void *b); /* NULL: compared as bytes */
 };
+/* A struct that is assigned whole may hold anything between its fields: these are compared by their fields. */
+bool fuzz_same_core(const struct dr_order_core *a, const struct dr_order_core *b);
+bool fuzz_same_order(const struct dr_order *a, const struct dr_order *b);
 void fuzz_round_trip(const struct fuzz_codec *c, const uint8_t *p, size_t n);
 
 #endif

@@ -2,6 +2,7 @@
  *
  * The same bytes each time, except for certificates.  The YAML files are copied by tests/fuzz/run,
  * which calls this. */
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 #include "raft/hello.h"
 #include "raft/snap.h"
 #include "seeds.h"
+#include "sys/file.h"
 
 static const char *corpora;
 
@@ -113,6 +115,37 @@ static void snapshots(void)
 	seed_buf("snapshot", "one-service", NO_FIRST, &b);
 	dr_spec_free(spec);
 	dr_free(r);
+}
+
+/* What the logs of tests/fuzz/corpus/apply lead to. */
+static void snapshots_of_logs(void)
+{
+	char pattern[1024];
+	glob_t found;
+	(void)snprintf(pattern, sizeof(pattern), "%s/apply/kept-*", corpora);
+	FUZZ_CHECK(glob(pattern, 0, NULL, &found) == 0);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		const uint8_t head[32] = { 1 };
+		struct dr_repl *r = dr_xcalloc(sizeof(*r));
+		struct dr_buf log;
+		struct dr_error e;
+		dr_buf_init(&log, 1 << 16);
+		dr_repl_init(r);
+		FUZZ_CHECK(dr_file_read(found.gl_pathv[i], &log, &e) == DR_OK);
+		struct dr_view v = dr_view_of(log.data + 1, log.len - 1); /* behind fuzz_apply's first byte */
+		for (uint64_t index = 1; dr_view_left(&v) > 0; index++) {
+			struct dr_cmd c;
+			uint16_t len = dr_view_u16be(&v);
+			FUZZ_CHECK(dr_cmd_decode(&c, dr_view_bytes(&v, len), len, &e) == DR_OK);
+			dr_repl_apply(r, index, &c);
+			dr_cmd_close(&c);
+		}
+		dr_snapshot_encode(&b, r, head);
+		seed_buf("snapshot", strrchr(found.gl_pathv[i], '/') + strlen("/kept-"), NO_FIRST, &b);
+		dr_buf_close(&log);
+		dr_free(r);
+	}
+	globfree(&found);
 }
 
 static void sealed(void)
@@ -471,6 +504,7 @@ int main(int argc, char **argv)
 	dr_buf_init(&b, 1 << 20);
 	seed_messages();
 	snapshots();
+	snapshots_of_logs();
 	sealed();
 	journals();
 	for (uint8_t how = 0; how < 8; how++)

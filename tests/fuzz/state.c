@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "coord/shell/snapshot.h"
 #include "fuzz.h"
+#include "proto/codec.h"
 #include "raft/guard.h"
 #include "raft/scan.h"
 #include "raft/snap.h"
@@ -30,48 +31,101 @@ static struct dr_repl *fresh_state(struct dr_repl **kept)
 	return *kept;
 }
 
-static bool same_events(const struct dr_repl *a, const struct dr_repl *b)
+static void encode(struct dr_buf *b, const struct dr_repl *r, const uint8_t head[32])
 {
-	for (uint64_t k = 0; k < DR_EVENTS_KEPT && k < a->event_last; k++) {
-		const struct dr_event_record *x = dr_repl_event(a, a->event_last - k);
-		const struct dr_event_record *y = dr_repl_event(b, a->event_last - k);
-		if (x == NULL || y == NULL ? x != y : memcmp(x, y, sizeof(*x)) != 0)
-			return false;
-	}
-	return true;
+	dr_buf_init(b, 256u << 20);
+	dr_snapshot_encode(b, r, head);
+	FUZZ_CHECK(dr_buf_ok(b));
 }
 
-static bool same_state(const struct dr_repl *a, const struct dr_repl *b)
+static bool same_bytes(const struct dr_repl *a, const struct dr_repl *b, const uint8_t head[32])
 {
-	bool same = memcmp(a, b, offsetof(struct dr_repl, event)) == 0 && same_events(a, b);
-	for (uint32_t i = 0; same && i < a->services; i++)
-		same =
-		    !a->service[i].used || memcmp(&a->service[i], &b->service[i], sizeof(a->service[i])) == 0;
+	struct dr_buf x, y;
+	encode(&x, a, head);
+	encode(&y, b, head);
+	bool same = x.len == y.len && memcmp(x.data, y.data, x.len) == 0;
+	dr_buf_close(&x);
+	dr_buf_close(&y);
 	return same;
+}
+
+/* Written and read, it is what it was. */
+static void restore(struct dr_repl *to, const struct dr_repl *from, const uint8_t head[32])
+{
+	uint8_t again[32];
+	struct dr_error e = { 0 };
+	struct dr_buf b;
+	encode(&b, from, head);
+	FUZZ_CHECK(dr_snapshot_decode(to, again, b.data, b.len, &e) == DR_OK);
+	FUZZ_CHECK(memcmp(head, again, sizeof(again)) == 0);
+	dr_buf_close(&b);
+	FUZZ_CHECK(same_bytes(from, to, head));
 }
 
 void fuzz_snapshot(const uint8_t *p, size_t n)
 {
 	static struct dr_repl *first, *second;
-	uint8_t head[32], again[32];
+	uint8_t head[32];
 	struct dr_error e = { 0 };
-	struct dr_buf a, b;
 	enum dr_err rv = dr_snapshot_decode(fresh_state(&first), head, p, n, &e);
-	if (rv != DR_OK) {
+	if (rv == DR_OK)
+		restore(fresh_state(&second), first, head);
+	else
 		fuzz_refused(rv, &e);
-		return;
+}
+
+/* Steps that their own commands end, which name whom they are about. */
+static bool has_own_command(enum dr_step step)
+{
+	return step == DR_STEP_DECLARE || step == DR_STEP_CHOOSE || step == DR_STEP_CLAIM;
+}
+
+/* What no leader proposes is not tried: a coordinator without a name, a set smaller than its k, the plain end of
+ * a step that has a command of its own. */
+static bool is_sane(const struct dr_repl *r, const struct dr_cmd *cmd)
+{
+	if (cmd->kind == DR_CMD_COORDINATOR)
+		return cmd->name.s[0] != '\0';
+	if (cmd->kind == DR_CMD_STEP_END && cmd->service < DR_SERVICES_MAX) {
+		const struct dr_plan *p = &r->service[cmd->service].plan;
+		return p->id != cmd->plan || !has_own_command(p->step[p->at]);
 	}
-	dr_buf_init(&a, 256u << 20);
-	dr_buf_init(&b, 256u << 20);
-	dr_snapshot_encode(&a, first, head);
-	FUZZ_CHECK(dr_buf_ok(&a));
-	FUZZ_CHECK(dr_snapshot_decode(fresh_state(&second), again, a.data, a.len, &e) == DR_OK);
-	FUZZ_CHECK(memcmp(head, again, sizeof(head)) == 0);
-	FUZZ_CHECK(same_state(first, second));
-	dr_snapshot_encode(&b, second, again);
-	FUZZ_CHECK(a.len == b.len && memcmp(a.data, b.data, a.len) == 0);
-	dr_buf_close(&a);
-	dr_buf_close(&b);
+	return cmd->k <= dr_set_count(cmd->set);
+}
+
+/* The next entry, behind its length in two bytes, on one that was there all along, and on one that was restored. */
+static void apply(struct dr_view *v, uint64_t index, struct dr_repl *one, struct dr_repl *other)
+{
+	struct dr_cmd cmd;
+	struct dr_error e = { 0 };
+	size_t len = dr_view_u16be(v);
+	len = len < dr_view_left(v) ? len : dr_view_left(v);
+	if (dr_cmd_decode(&cmd, dr_view_bytes(v, len), len, &e) != DR_OK)
+		return;
+	if (is_sane(one, &cmd)) {
+		dr_repl_apply(one, index, &cmd);
+		if (other != NULL)
+			dr_repl_apply(other, index, &cmd);
+	}
+	dr_cmd_close(&cmd);
+}
+
+/* Entries as they stand in the log; after as many as the first byte says a snapshot is taken and restored elsewhere,
+ * and from there on the two must stay the same. */
+void fuzz_apply(const uint8_t *p, size_t n)
+{
+	static struct dr_repl *one, *other;
+	static const uint8_t head[32] = { 7 };
+	uint8_t until = fuzz_first(&p, &n);
+	struct dr_view v = dr_view_of(p, n);
+	uint64_t index = 1;
+	(void)fresh_state(&one);
+	for (; index <= until && dr_view_left(&v) >= 2; index++)
+		apply(&v, index, one, NULL);
+	restore(fresh_state(&other), one, head);
+	for (; dr_view_left(&v) >= 2; index++)
+		apply(&v, index, one, other);
+	FUZZ_CHECK(same_bytes(one, other, head));
 }
 
 /* With an odd first byte the header is made for the data: past the checksum nothing would be reached else. */
@@ -108,6 +162,15 @@ static enum dr_err get_record(void *v, const uint8_t *p, size_t n, struct dr_err
 	return dr_agent_journal_decode(v, p, n, e);
 }
 
+static bool same_record(const void *a, const void *b)
+{
+	const struct dr_agent_journal *x = a, *y = b;
+	size_t order = offsetof(struct dr_agent_journal, order),
+	       from = offsetof(struct dr_agent_journal, done);
+	return memcmp(x, y, order) == 0 && fuzz_same_order(&x->order, &y->order) &&
+	       memcmp((const char *)x + from, (const char *)y + from, sizeof(*x) - from) == 0;
+}
+
 static void put_record(struct dr_buf *out, const void *v)
 {
 	dr_agent_journal_encode(out, v);
@@ -131,7 +194,8 @@ void fuzz_journal(const uint8_t *p, size_t n)
 {
 	static const struct fuzz_codec codec = { .size = sizeof(struct dr_agent_journal),
 						 .decode = get_record,
-						 .encode = put_record };
+						 .encode = put_record,
+						 .same = same_record };
 	if (fuzz_first(&p, &n) % 8 == 7)
 		journal_file(p, n);
 	else
@@ -184,13 +248,13 @@ static void check_points(const struct dr_guard *g)
 	FUZZ_CHECK(g->points[g->n_points - 1].index == g->head.floor);
 }
 
-/* What it holds is written as the next record and read again. */
+/* What it holds is written as the next record and read again, and that is written. */
 static void next_record(struct dr_guard *g)
 {
+	enum { SEQ_END = 16, CRC_AT = RECORD - 4 };
 	static int fd = -1;
 	struct dr_guard second = { .fd = -1 };
 	struct dr_error e;
-	struct dr_guard_head head = g->head;
 	uint8_t before[RECORD], *slot = NULL;
 	if (fd < 0)
 		fd = memfd_create("guard", MFD_CLOEXEC);
@@ -201,11 +265,15 @@ static void next_record(struct dr_guard *g)
 	memcpy(before, slot, RECORD);
 	FUZZ_CHECK(pread(fd, slot, RECORD, (off_t)(g->seq % SLOTS * RECORD)) == RECORD);
 	FUZZ_CHECK(dr_guard_decode(&second, guard_file, sizeof(guard_file), &e) == DR_OK);
-	FUZZ_CHECK(second.seq == g->seq && memcmp(&second.head, &head, sizeof(head)) == 0);
+	FUZZ_CHECK(second.seq == g->seq);
 	check_points(&second);
 	memcpy(slot, before, RECORD);
+	second.fd = fd;
+	dr_buf_init(&second.record, RECORD);
+	FUZZ_CHECK(dr_guard_write(&second, &e) == DR_OK);
+	FUZZ_CHECK(memcmp(g->record.data + SEQ_END, second.record.data + SEQ_END, CRC_AT - SEQ_END) == 0);
+	second.fd = g->fd = -1;
 	dr_guard_close(&second);
-	g->fd = -1;
 }
 
 void fuzz_guard(const uint8_t *p, size_t n)

@@ -103,11 +103,19 @@ static void put_hello(struct dr_buf *out, const void *v)
 	dr_raft_hello_encode(v, out);
 }
 
+static bool same_hello(const void *a, const void *b)
+{
+	const struct dr_raft_hello *x = a, *y = b;
+	return x->from == y->from && x->to == y->to && dr_name_eq(&x->name, &y->name) &&
+	       strcmp(x->address.host, y->address.host) == 0 && x->address.port == y->address.port;
+}
+
 static void hello(const uint8_t *p, size_t n)
 {
 	static const struct fuzz_codec codec = { .size = sizeof(struct dr_raft_hello),
 						 .decode = get_hello,
-						 .encode = put_hello };
+						 .encode = put_hello,
+						 .same = same_hello };
 	fuzz_round_trip(&codec, p, n);
 }
 
