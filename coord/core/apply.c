@@ -121,7 +121,7 @@ static void apply_coordinator(struct dr_repl *r, const struct dr_cmd *cmd)
 		if (place == NULL && at->name.s[0] == '\0')
 			place = at;
 	}
-	if (place == NULL || (cmd->id == 0 && place->name.s[0] == '\0'))
+	if (place == NULL || cmd->name.s[0] == '\0' || (cmd->id == 0 && place->name.s[0] == '\0'))
 		return;
 	if (cmd->id == 0) {
 		memset(place, 0, sizeof(*place));

@@ -176,6 +176,8 @@ static void give_epoch(struct dr_repl *r, struct dr_service *s, const struct dr_
 		s->member[m].unproved_epoch = s->epoch;
 	s->member[m].frozen_epoch = s->member[m].frozen_epoch == s->epoch ? s->epoch : 0;
 	s->next = (struct dr_sync){ .set = dr_set_without(cmd->set, m), .k = cmd->k };
+	if (s->next.k > dr_set_count(s->next.set))
+		s->next.k = dr_set_count(s->next.set);
 	s->next_version++;
 	/* Its first list, when it is promoted: whoever could be on the end of a lease so far, itself aside. */
 	s->list_version++;
@@ -289,6 +291,9 @@ void dr_apply_step_end(struct dr_repl *r, struct dr_service *s, const struct dr_
 	struct dr_plan *p = present(s, cmd);
 	if (p == NULL)
 		return;
+	enum dr_step step = p->step[p->at];
+	if (cmd->flag && (step == DR_STEP_DECLARE || step == DR_STEP_CHOOSE || step == DR_STEP_CLAIM))
+		return; /* these are done by a command of their own */
 	if (cmd->flag)
 		step_effects(r, s, p, cmd);
 	advance(r, s, p, cmd, cmd->flag);
