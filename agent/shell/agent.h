@@ -111,6 +111,8 @@ struct dr_agent {
 /* coords.c */
 DR_MUST_USE enum dr_err dr_agent_coords_open(struct dr_agent *a, struct dr_error *e);
 void dr_agent_coords_close(struct dr_agent *a);
+/* How long to wait before the next try to connect: longer each time, and never two agents in step. */
+uint64_t dr_agent_backoff_ms(uint32_t fails, uint64_t first_ms, uint64_t most_ms);
 /* The coordinator that leads, as far as is known; NULL. */
 struct dr_coord_link *dr_agent_leader(struct dr_agent *a);
 void dr_agent_send_leader(struct dr_agent *a, uint16_t frame, const struct dr_buf *payload);

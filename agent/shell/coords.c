@@ -163,15 +163,19 @@ static void on_retry(uv_timer_t *t)
 	connect_now(t->data);
 }
 
-/* Longer each time, and never two agents in step. */
+uint64_t dr_agent_backoff_ms(uint32_t fails, uint64_t first_ms, uint64_t most_ms)
+{
+	uint64_t ms = first_ms;
+	for (uint32_t i = 0; i < fails && ms < most_ms; i++)
+		ms *= 2;
+	if (ms > most_ms)
+		ms = most_ms;
+	return ms / 2 + (uint64_t)random() % ms;
+}
+
 static void retry_later(struct dr_coord_link *l)
 {
-	uint64_t ms = RETRY_FIRST_MS;
-	for (uint32_t i = 0; i < l->fails && ms < RETRY_MOST_MS; i++)
-		ms *= 2;
-	if (ms > RETRY_MOST_MS)
-		ms = RETRY_MOST_MS;
-	ms = ms / 2 + (uint64_t)random() % ms;
+	uint64_t ms = dr_agent_backoff_ms(l->fails, RETRY_FIRST_MS, RETRY_MOST_MS);
 	if (l->fails < 32)
 		l->fails++;
 	(void)uv_timer_start(&l->retry, on_retry, ms, 0);

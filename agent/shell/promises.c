@@ -1,7 +1,6 @@
 /* promises.c -- see promises.h. */
 #include "agent/shell/promises.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/shell/agent.h"
@@ -243,13 +242,7 @@ static void link_closed(struct dr_conn *c, const struct dr_error *why)
 	if (l->open || l->fails == 1)
 		dr_log(DR_LOG_WARN, "promiser.lost", "member=%s agent=%s why=\"%s\"", l->member->conf->member.s,
 		       l->to.agent.s, why->msg);
-	uint64_t ms = RETRY_FIRST_MS;
-	for (uint32_t i = 0; i < l->fails && ms < RETRY_MOST_MS; i++)
-		ms *= 2;
-	if (ms > RETRY_MOST_MS)
-		ms = RETRY_MOST_MS;
-	ms = ms / 2 + (uint64_t)random() % ms;
-	l->next_ms = dr_clock_boot_ms() + ms;
+	l->next_ms = dr_clock_boot_ms() + dr_agent_backoff_ms(l->fails, RETRY_FIRST_MS, RETRY_MOST_MS);
 	l->fails += l->fails < 32 ? 1 : 0;
 	l->busy = l->open = false;
 }

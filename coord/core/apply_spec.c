@@ -107,6 +107,11 @@ static void merge_members(struct dr_service *s, const struct dr_spec_service *wa
 	memcpy(s->spec.member, merged, sizeof(merged));
 }
 
+/* Members are compared byte by byte, which every coordinator must see alike: nothing lies between the fields. */
+_Static_assert(sizeof(struct dr_spec_member) ==
+		       3 * sizeof(struct dr_name) + 2 * sizeof(struct dr_address) + sizeof(uint32_t),
+	       "struct dr_spec_member has padding");
+
 /* A route that changed has to be written again. */
 static void reset_routes(struct dr_service *s, const struct dr_spec_service *old)
 {
