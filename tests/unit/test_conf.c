@@ -61,7 +61,7 @@ static void test_coordinator_defaults(void **state)
 	struct dr_conf_coordinator c;
 	expect_clean(dr_conf_parse_coordinator("x.yaml", text, strlen(text), &c, &problems));
 	assert_int_equal(c.raft.election_ms, 1000);
-	assert_int_equal(c.raft.heartbeat_ms, 100);
+	assert_int_equal(c.raft.heartbeat_ms, 200);
 	assert_string_equal(c.data_dir, "d");
 	assert_string_equal(c.peer[0].site.s, "");
 }
