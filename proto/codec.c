@@ -85,6 +85,10 @@ void dr_member_msg_encode(struct dr_buf *out, uint16_t frame, const struct dr_me
 		dr_pb_result_put(&r, &msg->result);
 		m.service = service, m.member = member, m.result = &r;
 		dr_pb_pack(out, &m.base);
+	} else if (frame == DR_FRAME_LOOK) {
+		Drcoord__Pb__Look m = DRCOORD__PB__LOOK__INIT;
+		m.service = service, m.member = member;
+		dr_pb_pack(out, &m.base);
 	} else {
 		Drcoord__Pb__Cancel m = DRCOORD__PB__CANCEL__INIT;
 		m.service = service, m.member = member, m.number = msg->id;
@@ -98,6 +102,7 @@ static const ProtobufCMessageDescriptor *member_descriptor(uint16_t frame)
 	case DR_FRAME_RENEW: return &drcoord__pb__renew__descriptor;
 	case DR_FRAME_GRANT: return &drcoord__pb__grant__descriptor;
 	case DR_FRAME_RESULT: return &drcoord__pb__member_result__descriptor;
+	case DR_FRAME_LOOK: return &drcoord__pb__look__descriptor;
 	case DR_FRAME_CANCEL: return &drcoord__pb__cancel__descriptor;
 	default: return NULL;
 	}
@@ -127,6 +132,10 @@ static enum dr_err take_member_msg(struct dr_member_msg *msg, uint16_t frame, co
 	if (frame == DR_FRAME_RESULT) {
 		const Drcoord__Pb__MemberResult *m = any;
 		dr_pb_result_take(&msg->result, m->result);
+		return take_names(msg, m->service, m->member, e);
+	}
+	if (frame == DR_FRAME_LOOK) {
+		const Drcoord__Pb__Look *m = any;
 		return take_names(msg, m->service, m->member, e);
 	}
 	const Drcoord__Pb__Cancel *m = any;

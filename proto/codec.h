@@ -25,7 +25,7 @@ DR_MUST_USE enum dr_err dr_report_decode(struct dr_report *r, const uint8_t *p, 
 void dr_order_encode(struct dr_buf *out, const struct dr_order *o);
 DR_MUST_USE enum dr_err dr_order_decode(struct dr_order *o, const uint8_t *p, size_t n, struct dr_error *e);
 
-/* Renew, Grant, MemberResult, Cancel: what they share is whom they speak of. */
+/* Renew, Grant, MemberResult, Cancel, Look: what they share is whom they speak of. */
 struct dr_member_msg {
 	struct dr_name service, member;
 	uint64_t epoch, id;            /* RENEW, GRANT; CANCEL: id is the order's number */

@@ -13,6 +13,7 @@ enum dr_frame {
 	DR_FRAME_GRANT = 21,        /* Grant: leader -> agent */
 	DR_FRAME_ORDER = 22,        /* Order: leader -> agent */
 	DR_FRAME_CANCEL = 23,       /* Cancel: leader -> agent, the order serves nothing any more */
+	DR_FRAME_LOOK = 24,         /* Look: leader -> agent, look at the server and report now */
 	DR_FRAME_OBSERVATIONS = 30, /* Observations: coordinator -> leader */
 	DR_FRAME_MEMBER_ID = 31,    /* u64 big endian: leader -> coordinator, its raft id; 0: it is no member */
 	DR_FRAME_LEDGER = 35,       /* coord/shell/ledger.h: coordinator -> every coordinator, the newest heads of its ledger */

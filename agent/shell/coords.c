@@ -123,6 +123,10 @@ static void take_member_msg(struct dr_coord_link *l, uint16_t type, const uint8_
 	struct dr_member *m = dr_agent_member_find(l->agent, &msg.service, &msg.member);
 	if (m == NULL)
 		return;
+	if (type == DR_FRAME_LOOK) {
+		dr_member_probe_now(m);
+		return;
+	}
 	struct dr_agent_event ev = { .kind = type == DR_FRAME_GRANT ? DR_AG_GRANT : DR_AG_CANCEL,
 				     .id = msg.id, .number = msg.id, .epoch = msg.epoch, .ttl_ms = msg.ttl_ms };
 	dr_member_event(m, &ev);
@@ -135,6 +139,7 @@ static void on_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, s
 	case DR_FRAME_LEAD: take_lead(l, payload, len); break;
 	case DR_FRAME_ORDER: take_order(l, payload, len); break;
 	case DR_FRAME_GRANT:
+	case DR_FRAME_LOOK:
 	case DR_FRAME_CANCEL: take_member_msg(l, type, payload, len); break;
 	default: break; /* a newer coordinator may say more than we know */
 	}

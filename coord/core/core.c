@@ -160,7 +160,9 @@ static void want_orders(const struct dr_think *t)
 		if (t->s->spec.member[m].name.s[0] == '\0')
 			continue;
 		struct dr_order_wanted *w = &t->out->order[t->out->orders++];
-		*w = (struct dr_order_wanted){ .service = t->ix, .member = m };
+		uint64_t look_ms = t->v->member[m].look_ms;
+		*w = (struct dr_order_wanted){ .service = t->ix, .member = m,
+					       .look = look_ms != 0 && look_ms == t->c->view.now_ms };
 		if (t->c->view.leading && !t->c->view.recovering &&
 		    dr_order_is_current(t->s, &t->s->member[m].order))
 			w->core = t->s->member[m].order;

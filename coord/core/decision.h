@@ -21,6 +21,7 @@ struct dr_order_wanted {
 	uint32_t service;
 	dr_member_ix member;
 	struct dr_order_core core;
+	bool look; /* its agent is to look at the server now and to report; says nothing of the order */
 };
 
 struct dr_grant {

@@ -9,7 +9,10 @@ static const struct dr_step_outcome holds = { .verdict = DR_STEP_HOLDS };
 static const struct dr_step_outcome waits = { .verdict = DR_STEP_WAITS };
 static const struct dr_step_outcome proposed = { .verdict = DR_STEP_PROPOSED };
 
-enum { STRAGGLER_MS = 1000 }; /* how long a freeze waits for more positions than it needs */
+enum {
+	STRAGGLER_MS = 1000, /* how long a freeze waits for more positions than it needs */
+	LOOK_AGAIN_MS = 50   /* between two times of asking an agent for a report out of turn */
+};
 
 static bool named(const struct dr_think *t, dr_member_ix m)
 {
@@ -19,6 +22,15 @@ static bool named(const struct dr_think *t, dr_member_ix m)
 static bool is_frozen(const struct dr_think *t, dr_member_ix m)
 {
 	return t->s->member[m].frozen_epoch == t->s->epoch;
+}
+
+/* Ask its agent for a report out of turn. */
+static void look(struct dr_think *t, dr_member_ix m)
+{
+	uint64_t *at = &t->v->member[m].look_ms;
+	if (*at == 0 || t->c->view.now_ms >= *at + LOOK_AGAIN_MS)
+		*at = t->c->view.now_ms;
+	dr_wake_at(t->out, *at + LOOK_AGAIN_MS);
 }
 
 /* What the plan was opened for may be over: verdicts expire, and a person may have approved an old question. */
@@ -105,6 +117,8 @@ static struct dr_step_outcome step_FENCE_OLD(struct dr_think *t, const struct dr
 	}
 	all.reason = open > 0 ? DR_REASON_FENCE_UNPROVED : DR_REASON_NONE;
 	all.a = open;
+	if (open == 0 && p->kind == DR_PLAN_SWITCHOVER)
+		look(t, p->candidate); /* what the next step asks; it comes while this one's end is being committed */
 	return all;
 }
 
@@ -291,14 +305,9 @@ static struct dr_step_outcome step_FINAL_POSITION(struct dr_think *t, const stru
 	const struct dr_member_view *cv = &t->v->member[p->candidate];
 	if (old->frozen_epoch != t->s->epoch || old->frozen_position == 0)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_OLD_VANISHED, p->id, 0 };
-	const struct dr_member_repl *cr = &t->s->member[p->candidate];
-	bool by_order = cr->frozen_epoch == t->s->epoch && cr->frozen_position >= old->frozen_position;
-	if (by_order || (dr_heard(t, p->candidate) && cv->report.received >= old->frozen_position))
+	if (dr_heard(t, p->candidate) && cv->report.received >= old->frozen_position)
 		return holds;
-	/* Nothing more can come: asking for the final position is quicker than waiting for the next report. */
-	struct dr_order_core o = { .kind = DR_ORDER_FROZEN, .target = DR_MEMBER_NONE };
-	if (cr->frozen_epoch != t->s->epoch && dr_order_want(t, p, p->candidate, o).verdict == DR_STEP_PROPOSED)
-		return proposed;
+	look(t, p->candidate);
 	return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_LAGS, old->frozen_position - cv->report.received, 0 };
 }
 

@@ -22,6 +22,7 @@ struct dr_member_view {
 	uint64_t order_sent_ms;  /* when this leader first wanted it */
 	uint64_t retry_for;      /* order_last when the failed try was noticed */
 	uint64_t retry_at_ms;    /* no new try before */
+	uint64_t look_ms;        /* when its agent was last told to look and report now */
 	uint64_t sync_bad_ms;    /* since when it is unfit for the sync set; 0: fit */
 	uint64_t away_ms;        /* since when it does not follow; 0: it does */
 	uint64_t forgot_ms;      /* since when its agent knows nothing of being the holder; 0: it does, or is none */

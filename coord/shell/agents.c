@@ -134,6 +134,17 @@ static void send_cancel(struct dr_coord *c, struct dr_watch *watch)
 	watch->order_sent = 0;
 }
 
+static void send_look(struct dr_coord *c, struct dr_watch *watch)
+{
+	const struct dr_service *s = &c->core->repl.service[watch->service];
+	struct dr_buf b;
+	struct dr_member_msg msg = { .service = s->spec.name, .member = s->spec.member[watch->member].name };
+	dr_buf_init(&b, 4096);
+	dr_member_msg_encode(&b, DR_FRAME_LOOK, &msg);
+	dr_best_effort(dr_conn_send(&watch->agent->conn, DR_FRAME_LOOK, b.data, b.len));
+	dr_buf_close(&b);
+}
+
 /* Send what is missing, cancel what serves nothing any more.  Sending twice is harmless: the number decides. */
 void dr_agents_orders(struct dr_coord *c, const struct dr_decision *d)
 {
@@ -143,6 +154,8 @@ void dr_agents_orders(struct dr_coord *c, const struct dr_decision *d)
 		struct dr_watch *watch = dr_watch_of(c, w->service, w->member);
 		if (watch->agent == NULL || !watch->agent->open)
 			continue;
+		if (w->look)
+			send_look(c, watch);
 		bool wanted = w->core.number != 0;
 		bool sent = watch->order_sent == w->core.number;
 		bool stale = sent && now >= watch->order_sent_ms + RESEND_MS;

@@ -150,12 +150,21 @@ static uint32_t age(uint64_t now, uint64_t at, uint64_t since)
 	return clip(now > from ? now - from : 0);
 }
 
+/* While a planned move stops one server and promotes the other, their agents say how they are; new connections from
+ * every coordinator would only delay both. */
+static bool is_being_moved(const struct dr_service *s)
+{
+	return s->plan.id != 0 && s->plan.kind == DR_PLAN_SWITCHOVER &&
+	       (s->holder == s->plan.old || s->primary_epoch != s->epoch);
+}
+
 /* Nothing but the regular is going on with a member whose agent reports as it should. */
 static bool is_calm(const struct dr_watch *w, const struct dr_service *s, uint64_t now)
 {
 	uint64_t probe_ms = w->coord->core->repl.timing.probe_ms;
-	return w->agent_ms != 0 && now - w->agent_ms <= probe_ms && w->streak.since_ms == 0 && s->plan.id == 0 && s->managed &&
-	       s->holder != DR_MEMBER_NONE && s->rejoin[w->member].id == 0;
+	bool regular = is_being_moved(s) || (s->plan.id == 0 && s->holder != DR_MEMBER_NONE);
+	return w->agent_ms != 0 && now - w->agent_ms <= probe_ms && w->streak.since_ms == 0 && s->managed && regular &&
+	       s->rejoin[w->member].id == 0;
 }
 
 /* Silence is the silence of agent and server both, so a server need not be asked often while its agent is heard:

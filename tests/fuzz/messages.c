@@ -79,7 +79,8 @@ void fuzz_promise(const uint8_t *p, size_t n)
 
 /* ---- messages about a member: the frame's type says which ---- */
 
-static const uint16_t member_frames[] = { DR_FRAME_RENEW, DR_FRAME_GRANT, DR_FRAME_RESULT, DR_FRAME_CANCEL };
+static const uint16_t member_frames[] = { DR_FRAME_RENEW, DR_FRAME_GRANT, DR_FRAME_RESULT, DR_FRAME_CANCEL,
+					  DR_FRAME_LOOK };
 static uint16_t member_frame;
 
 static enum dr_err get_member(void *v, const uint8_t *p, size_t n, struct dr_error *e)

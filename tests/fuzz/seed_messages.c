@@ -48,7 +48,8 @@ static void agent_messages(void)
 
 static void small_messages(void)
 {
-	static const uint16_t frames[] = { DR_FRAME_RENEW, DR_FRAME_GRANT, DR_FRAME_RESULT, DR_FRAME_CANCEL };
+	static const uint16_t frames[] = { DR_FRAME_RENEW, DR_FRAME_GRANT, DR_FRAME_RESULT, DR_FRAME_CANCEL,
+					  DR_FRAME_LOOK };
 	struct dr_greet g = { DR_GREET_AGENT, sample_name("demo"), sample_name("agent-a"), 1 };
 	struct dr_member_msg m = { .service = sample_name("orders"),
 				   .member = sample_name("pg-a"),

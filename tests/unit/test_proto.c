@@ -59,6 +59,7 @@ MEMBER_MSG(renew, DR_FRAME_RENEW)
 MEMBER_MSG(grant, DR_FRAME_GRANT)
 MEMBER_MSG(result, DR_FRAME_RESULT)
 MEMBER_MSG(cancel, DR_FRAME_CANCEL)
+MEMBER_MSG(look, DR_FRAME_LOOK)
 
 enum { OBSERVED = 3 };
 static void put_observations(struct dr_buf *b, const void *x)
@@ -97,6 +98,7 @@ enum {
 	GRANT,
 	RESULT,
 	CANCEL,
+	LOOK,
 	OBSERVATIONS,
 	REQUEST,
 	RESPONSE,
@@ -112,6 +114,7 @@ static const struct kind kinds[KINDS] = {
 	[GRANT] = { "grant", put_grant, get_grant, NULL, sizeof(struct dr_member_msg) },
 	[RESULT] = { "result", put_result, get_result, NULL, sizeof(struct dr_member_msg) },
 	[CANCEL] = { "cancel", put_cancel, get_cancel, NULL, sizeof(struct dr_member_msg) },
+	[LOOK] = { "look", put_look, get_look, NULL, sizeof(struct dr_member_msg) },
 	[OBSERVATIONS] = { "observations", put_observations, get_observations, NULL,
 			   OBSERVED * sizeof(struct dr_observation) },
 	[REQUEST] = { "request", put_client_request, get_client_request, close_request,
@@ -329,7 +332,7 @@ static void test_member_messages(void **state)
 	m.id = sample_u64();
 	m.ttl_ms = sample_u32();
 	sample_result(&m.result);
-	for (int k = RENEW; k <= CANCEL; k++) {
+	for (int k = RENEW; k <= LOOK; k++) {
 		there_and_back(k, &m, &b);
 		assert_true(dr_name_eq(&m.service, &b.service) && dr_name_eq(&m.member, &b.member));
 		if (k == RENEW || k == GRANT)

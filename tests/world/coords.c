@@ -40,6 +40,20 @@ static void cancel_arrives(struct world *w, struct w_timer *t)
 		w_agent_event(w, t->a, &ev);
 }
 
+static void look_arrives(struct world *w, struct w_timer *t)
+{
+	if (w->m[t->a].alive && w->m[t->a].life == t->b)
+		w_agent_probe(w, t->a);
+}
+
+static void send_look(struct world *w, uint32_t ci, uint32_t m)
+{
+	struct w_timer *t = w_send(w, w->c[ci].site, w->m[m].site, w_proc(W_AGENT, m), look_arrives);
+	t->a = m;
+	t->b = w->m[m].life;
+	w_say(w, "%s asks %s for a report", w->c[ci].name, w_member_name(w, m));
+}
+
 static void send_order(struct world *w, uint32_t c, const struct dr_order_wanted *want)
 {
 	const struct dr_service *s = &w->c[c].core->repl.service[want->service];
@@ -82,6 +96,8 @@ static void carry_orders(struct world *w, uint32_t ci, const struct dr_decision 
 		if (c->sent[m].life != w->m[m].life)
 			c->sent[m].number = 0;
 		c->sent[m].life = w->m[m].life;
+		if (want->look)
+			send_look(w, ci, m);
 		bool sent = c->sent[m].number == want->core.number;
 		if (want->core.number != 0 && (!sent || w->now >= c->sent[m].at_ms + W_RESEND_MS)) {
 			send_order(w, ci, want);
