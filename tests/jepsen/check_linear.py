@@ -21,7 +21,7 @@ import collections
 import itertools
 
 from history import frozen
-from verdict import problem, verdict
+from verdict import problem, short, verdict
 
 STATES_MAX = 300_000
 PARTS = (60, 12, 3)  # answers
@@ -60,7 +60,7 @@ class Call:
     def words(self):
         """For people."""
         ends = "never answered" if self.answered == INFINITE else f"answered at {self.answered}"
-        what = f"read -> {self.value}" if self.f == "read" else f"{self.f} {self.value}"
+        what = f"read -> {short(self.value)}" if self.f == "read" else f"{self.f} {short(self.value)}"
         return f"{what} (process {self.op['process']}, begun at {self.start}, {ends})"
 
 
@@ -294,7 +294,7 @@ def window(failure, states_max):
 def describe(key, failure, states_max):
     """The violation in words."""
     calls = window(failure, states_max)
-    states = ", ".join(sorted(map(str, failure.states))[:SHOWN_MAX])
+    states = ", ".join(sorted(map(short, failure.states))[:SHOWN_MAX])
     # What is left of the window when crashed ones are many: those nearest to the failure.
     shown = sorted(calls, key=lambda c: (c.crashed(), -c.start))[:SHOWN_MAX]
     shown.sort(key=lambda c: c.start)
@@ -310,8 +310,9 @@ def describe(key, failure, states_max):
 
 def check(history, initial=None, states_max=STATES_MAX):
     """initial: what every register holds at first.  states_max: configurations tried for one register."""
-    bad, unknown = [], []
     registers = calls_of(history)
+    answered = sum(not c.crashed() for calls in registers.values() for c in calls)
+    bad, unknown = [], [] if answered else ["no operation on a register succeeded"]
     for key, calls in sorted(registers.items(), key=lambda item: str(item[0])):
         try:
             failure = search_in_parts(without_idle(calls), frozen(initial), states_max)

@@ -155,6 +155,10 @@ class LinearTest(Caught):
         self.caught(self.check(*done(0, "write", 1), *done(1, "write", 2, kind="fail"), *done(2, "read", None, 2)),
                     "nonlinearizable")
 
+    def test_nothing_to_judge_is_unknown(self):
+        for rows in ([], done(0, "write", 1, kind="info"), done(0, "add", 1)):
+            self.assertEqual(self.check(*rows)["valid"], "unknown")
+
     def test_initial(self):
         self.passes(self.check(*done(0, "read", None, 7), initial=7))
         self.caught(self.check(*done(0, "read", None, 7)), "nonlinearizable")

@@ -23,6 +23,12 @@ def kinds(result):
     return sorted({p["type"] for p in result["problems"]})
 
 
+def short(value, most=60):
+    """Any value in a few characters."""
+    text = str(value)
+    return text if len(text) <= most else text[:most - 4] + " ..."
+
+
 def figure(value):
     """A figure of a verdict for one line: long lists only by their length."""
     if isinstance(value, (list, tuple)):
