@@ -222,7 +222,10 @@ class LinearTest(Caught):
             rows = [row[:3] + (rng.randrange(3),) if row[1:3] == ("ok", "read") and rng.random() < 0.4 else row
                     for row in rows]
             history = made(*rows)
-            expected = by_trying(check_linear.calls_of(history)[None], None)
+            calls = check_linear.calls_of(history)[None]
+            if all(c.crashed() for c in calls):
+                continue
+            expected = by_trying(calls, None)
             self.assertIs(check_linear.check(history)["valid"], expected, rows)
             seen[expected] += 1
         self.assertGreater(min(seen.values()), 40, seen)
