@@ -1,4 +1,4 @@
-/* apply.c -- the verbs "apply" and "diff": a spec file against the one in force.
+/* apply.c -- the verbs "apply", "diff" and "spec": a spec file against the one in force.
  *
  * The leader answers "spec" with {"version": N, "yaml": "..."}; what differs is found here, so that it is told in the
  * words of the file.  "apply" says which version it was made from: two people cannot overwrite each other unseen. */
@@ -68,6 +68,42 @@ static enum dr_exit ask_spec(struct dr_cli *c, const struct dr_client_request *r
 		*now = dr_conf_spec_new();
 		rv = read_answer(c, a.json, now, version);
 	}
+	dr_free(a.json);
+	return rv;
+}
+
+/* As a file that `apply` takes, which says its version in a comment. */
+static enum dr_exit print_spec(const struct dr_cli *c, const char *json)
+{
+	struct dr_error e = { 0 };
+	json_t *v = json != NULL ? json_loads(json, 0, NULL) : NULL;
+	const char *yaml = json_string_value(json_object_get(v, "yaml"));
+	json_t *number = json_object_get(v, "version");
+	enum dr_exit rv = DR_EXIT_OK;
+	if (!json_is_integer(number)) {
+		(void)dr_fail(&e, DR_E_PROTOCOL, "the answer has no version");
+		rv = dr_say_error(c, &e);
+	} else if (c->json) {
+		(void)printf("%s\n", json);
+	} else if (json_integer_value(number) == 0) {
+		(void)printf("# no spec was applied yet (version 0)\n");
+	} else {
+		(void)printf("# version %" JSON_INTEGER_FORMAT "\n", json_integer_value(number));
+		dr_out_lines(yaml != NULL ? yaml : "", stdout);
+	}
+	json_decref(v);
+	return rv;
+}
+
+enum dr_exit dr_verb_spec(struct dr_cli *c)
+{
+	struct dr_client_request r;
+	struct dr_client_response a = { 0 };
+	enum dr_exit rv = dr_client_request_build(c, &r);
+	if (rv == DR_EXIT_OK)
+		rv = dr_client_ask(c, &r, &a);
+	if (rv == DR_EXIT_OK)
+		rv = print_spec(c, a.json);
 	dr_free(a.json);
 	return rv;
 }
@@ -156,6 +192,15 @@ static enum dr_exit compare_and_apply(struct dr_cli *c, struct dr_spec *now,
 	return DR_EXIT_OK;
 }
 
+/* Somebody applied another one since the file was made. */
+static enum dr_exit another_version(const struct dr_cli *c, uint64_t wanted, uint64_t found)
+{
+	struct dr_error e = { 0 };
+	(void)dr_fail(&e, DR_E_CONFLICT, "version %" PRIu64 " of the spec is in force, not %" PRIu64 ": somebody applied "
+		      "another one since. `drcoordctl diff` shows what your file would change in it now", found, wanted);
+	return dr_say_error(c, &e);
+}
+
 enum dr_exit dr_verb_apply(struct dr_cli *c)
 {
 	struct dr_client_request r;
@@ -166,8 +211,12 @@ enum dr_exit dr_verb_apply(struct dr_cli *c)
 	enum dr_exit rv = dr_client_request_build(c, &r);
 	if (rv == DR_EXIT_OK)
 		rv = dr_files_spec(c, file, &r.spec);
+	uint64_t wanted = r.version, found = 0;
 	if (rv == DR_EXIT_OK)
-		rv = ask_spec(c, &r, &now, &r.version);
+		rv = ask_spec(c, &r, &now, &found);
+	r.version = found;
+	if (rv == DR_EXIT_OK && c->option[DR_OPTION_IF_VERSION] != NULL && wanted != found)
+		rv = another_version(c, wanted, found);
 	if (rv == DR_EXIT_OK)
 		rv = compare_and_apply(c, now, &r);
 	dr_conf_spec_free(now);

@@ -264,6 +264,17 @@ static void print_table(const json_t *list, FILE *to)
 	dr_table_end(&t, to);
 }
 
+void dr_out_lines(const char *s, FILE *to)
+{
+	char *copy = dr_xstrdup(s), *rest = copy;
+	for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
+		dr_out_text(line, to);
+		if (rest != NULL || line[0] != '\0')
+			(void)fputc('\n', to);
+	}
+	dr_free(copy);
+}
+
 void dr_out_json_as_text(json_t *v, FILE *to)
 {
 	char text[DR_TABLE_CELL_MAX];

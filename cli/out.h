@@ -33,6 +33,8 @@ void dr_table_end(struct dr_table *t, FILE *to);
  * of writing and what is no UTF-8 are shown as '?', so that no escape gets to the terminal. */
 void dr_out_text(const char *s, FILE *to);
 bool dr_out_is_utf8(const char *s);
+/* The same for text of several lines. */
+void dr_out_lines(const char *s, FILE *to);
 
 /* Any JSON value for people: objects as "key: value", lists of objects as tables. */
 void dr_out_json_as_text(json_t *v, FILE *to);

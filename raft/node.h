@@ -122,6 +122,12 @@ typedef void dr_raft_proposed_cb(void *arg, enum dr_err outcome, uint64_t index)
 DR_MUST_USE enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len,
 					dr_raft_proposed_cb *cb, void *arg);
 
+/* Call back once this member has shown that it leads, and has applied all that was committed before this call: what is
+ * read then is linearizable.  The callback comes once, from the loop: OK, or a code (NOT_LEADER, CLOSED, ...), and then
+ * what is held here may be old.  Without OK as result it does not come; BUSY: not inside apply and appended. */
+typedef void dr_raft_read_cb(void *arg, enum dr_err outcome);
+DR_MUST_USE enum dr_err dr_raft_read(struct dr_raft *r, dr_raft_read_cb *cb, void *arg);
+
 /* Membership, one change at a time (BUSY; also inside apply and appended).  Callback exactly once, with an
  * error whose code may be OK. */
 typedef void dr_raft_changed_cb(void *arg, const struct dr_error *e);

@@ -230,6 +230,35 @@ static void ask_core(struct dr_in *in, const struct dr_client_request *q, enum d
 	}
 }
 
+/* ---- the spec, which people change on the strength of what they read */
+
+static void spec_read(void *arg, enum dr_err outcome)
+{
+	struct dr_waiter *w = arg;
+	w->used = false;
+	if (w->client == NULL)
+		return;
+	if (outcome == DR_OK)
+		respond_json(w->client, w->request, dr_spec_json(w->client->coord));
+	else
+		respond_leader(w->client, w->request);
+}
+
+static void read_spec(struct dr_in *in, const struct dr_client_request *q)
+{
+	struct dr_waiter *w = free_waiter(in->coord);
+	enum dr_err rv = w == NULL ? DR_E_BUSY : DR_OK;
+	if (rv == DR_OK) {
+		*w = (struct dr_waiter){ .used = true, .client = in, .request = q->id };
+		rv = dr_raft_read(in->coord->raft, spec_read, w);
+		w->used = rv == DR_OK;
+	}
+	if (rv == DR_E_NOT_LEADER)
+		respond_leader(in, q->id);
+	else if (rv != DR_OK)
+		respond_error(in, q->id, DR_E_BUSY, "too many requests wait; try again in a moment");
+}
+
 /* ---- nodes */
 
 struct node_change {
@@ -417,7 +446,7 @@ static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_reque
 	case VERB_STATUS: respond_json(in, q->id, dr_status_json(in->coord)); break;
 	case VERB_WATCH: start_watch(in, q); break;
 	case VERB_EXPLAIN: explain(in, q); break;
-	case VERB_SPEC: respond_json(in, q->id, dr_spec_json(in->coord)); break;
+	case VERB_SPEC: read_spec(in, q); break;
 	case VERB_FAILOVER: ask_core(in, q, DR_REQ_FAILOVER); break;
 	case VERB_SWITCHOVER: ask_core(in, q, DR_REQ_SWITCHOVER); break;
 	case VERB_APPROVE: ask_core(in, q, DR_REQ_APPROVE); break;

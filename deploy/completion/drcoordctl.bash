@@ -3,7 +3,7 @@ _drcoordctl()
 {
 	local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" words=""
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="status watch explain failover switchover approve abort pause resume fence unfence service apply diff validate node pki help version"
+		words="status watch explain failover switchover approve abort pause resume fence unfence service apply spec diff validate node pki help version"
 	elif [ "$COMP_CWORD" -eq 2 ]; then
 		case "$verb" in
 		service) words="$words adopt" ;;&
@@ -36,7 +36,8 @@ _drcoordctl()
 	"unfence") words="--reason --to --force" ;;
 	"service adopt") words="--reason" ;;
 	"service observe") words="--reason" ;;
-	"apply") words="--reason --force --file --dry-run" ;;
+	"apply") words="--reason --force --file --if-version --dry-run" ;;
+	"spec") words="" ;;
 	"diff") words="--offline" ;;
 	"validate") words="--as --quiet --no-warnings" ;;
 	"node list") words="" ;;

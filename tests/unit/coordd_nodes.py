@@ -43,6 +43,12 @@ def apply_says_why(cluster):
     done = cluster.ctl("apply", "-f", spec)
     expect(done.returncode == 3 and "--reason" in done.stderr, "a reason to be asked for", done.returncode, done.stderr)
     cluster.insist("apply", "-f", spec, "--reason", "the first one")
+    done = cluster.ctl("spec")
+    expect(done.stdout.startswith('{"version":1,"yaml":"cluster: demo'), "the spec in force", done.stdout, done.stderr)
+    with open(spec, "a", encoding="ascii") as f:
+        f.write("timing: { profile: metro }\n")
+    done = cluster.ctl("apply", "-f", spec, "--if-version", "3", "--reason", "too late")
+    expect(done.returncode == 4 and "version 1 " in done.stderr, "another version to be refused", done.stderr)
     row = recorded(cluster, "spec.applied")
     expect(row.get("actor") == "root" and row.get("text") == "the first one" and row["a"] == 1, "who and why", row)
 

@@ -1,4 +1,4 @@
-/* test_cli_apply.c -- drcoordctl diff and apply against a coordinator that this test plays. */
+/* test_cli_apply.c -- drcoordctl spec, diff and apply against a coordinator that this test plays. */
 #include "cli_fixture.h"
 
 #include <stdio.h>
@@ -110,9 +110,29 @@ static void test_apply_on_broken(void **state)
 	assert_true(w.fake[0].had_spec && w.fake[0].version == 12 && strcmp(w.fake[0].verb, "apply") == 0);
 }
 
+/* What is in force, as a file; and an apply that holds only for the version that was read. */
+static void test_spec(void **state)
+{
+	(void)state;
+	play(0, has_spec);
+	RUN(at(0), "spec");
+	expect(0, "# version 12\ncluster: demo\ntiming: { profile: metro }\n", "");
+	RUN(at(0), "-o", "json", "spec");
+	expect(0, "{\"version\":12,\"yaml\":\"cluster: demo\\n", "");
+	RUN(at(0), "apply", "-f", SPEC, "--if-version", "11", "--reason", "late");
+	expect(4, "", "version 12 of the spec is in force, not 11");
+	assert_string_equal(w.fake[0].verb, "spec");
+	RUN(at(0), "apply", "-f", SPEC, "--if-version", "12", "--reason", "in time");
+	expect(0, "applied: version 13\n", "");
+	assert_true(w.fake[0].version == 12 && strcmp(w.fake[0].verb, "apply") == 0);
+	RUN(at(0), "apply", "-f", SPEC, "--if-version", "x");
+	expect(2, "", "--if-version \"x\" is no whole number");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_spec, after_each),
 		cmocka_unit_test_teardown(test_apply, after_each),
 		cmocka_unit_test_teardown(test_apply_nothing, after_each),
 		cmocka_unit_test_teardown(test_apply_on_broken, after_each),
