@@ -57,7 +57,7 @@ CASES = [
     ("check_scripts.py", "tests/run", "x | jq .a\n", "tests/run: runs jq, but tools/packages.list has no jq"),
     ("check_scripts.py", "tests/run", "if A=b pgrep x; then :; fi\n", "tests/run: runs pgrep"),
     ("check_scripts.py", "tests/run", "# jq\necho a jq; file=b; nft list\n", None),
-    ("check_scripts.py", "tests/a.py", "x = [\n    'strace', 'y']\n", "tests/a.py: runs strace"),
+    ("check_scripts.py", "tests/a.py", "x = [\n    'tcpdump', 'y']\n", "tests/a.py: runs tcpdump"),
     ("check_docs.py", "docs/a.md", "[x](b.md)\n", "links to b.md"),
     ("check_docs.py", "docs/a.md", "[x](../tools/house.py) `tools/*.py` `base/NAME.c` `and/or` `./tools`\n", None),
     ("check_docs.py", "docs/a.md", "see `tools/nothing.py`\n", "names `tools/nothing.py`"),
