@@ -41,6 +41,8 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 	size_t padded;
 	uint8_t *whole;
 
+	if (!dr_snap_may_take(&r->raft))
+		return RAFT_BUSY;
 	dr_buf_init(&state, SNAPSHOT_MAX);
 	dr_raft_enter(r);
 	r->config.cbs->snapshot(r->config.ctx, &state);

@@ -15,6 +15,11 @@ static void put_be(uint8_t *p, uint64_t v, unsigned n)
 		p[i] = (uint8_t)(v >> (8 * (n - 1 - i)));
 }
 
+bool dr_snap_may_take(const struct raft *r)
+{
+	return r->commit_index == r->last_applied;
+}
+
 void dr_snap_seal(uint8_t header[DR_SNAP_HEADER], const uint8_t *data, size_t len)
 {
 	memset(header, 0, DR_SNAP_HEADER);

@@ -65,6 +65,11 @@ static void apply(void *ctx, uint64_t index, uint64_t term, const uint8_t *bytes
 	struct dr_coord *c = ctx;
 	struct dr_cmd cmd;
 	struct dr_error e;
+	if (index <= c->core->repl.applied) { /* see restore */
+		dr_log(DR_LOG_WARN, "entry.known", "index=%llu applied=%llu why=\"the snapshot has it\"",
+		       (unsigned long long)index, (unsigned long long)c->core->repl.applied);
+		return;
+	}
 	if (dr_cmd_decode(&cmd, bytes, len, &e) != DR_OK) {
 		/* A coordinator that skips an entry is no longer a replica. */
 		dr_log(DR_LOG_ERROR, "entry.unreadable", "index=%llu why=\"%s\" remedy=\"run the version that wrote it\"",
@@ -106,7 +111,8 @@ static enum dr_err restore(void *ctx, const uint8_t *data, size_t len, uint64_t 
 		memcpy(&c->core->repl, fresh, used);
 		if (before > fresh->services)
 			memset(&c->core->repl.service[fresh->services], 0, (before - fresh->services) * one);
-		c->core->repl.applied = index;
+		/* A snapshot that is named after an earlier index (raft/snap.h) has what comes next already. */
+		c->core->repl.applied = fresh->applied > index ? fresh->applied : index;
 		memcpy(c->ledger_head, head, sizeof(head));
 		c->events_seen = fresh->event_last;
 		dr_ledger_restart(&c->ledger, c->events_seen, c->ledger_head);

@@ -41,6 +41,8 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 {
 	struct sim_raft *r = fsm->data;
 	struct dr_buf b;
+	if (!dr_snap_may_take(&r->raft))
+		return RAFT_BUSY;
 	dr_buf_init(&b, 64 << 20);
 	dr_snapshot_encode(&b, &r->s->w->c[r->ci].core->repl, r->ledger);
 	dr_assert(dr_buf_ok(&b));
