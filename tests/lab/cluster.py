@@ -77,6 +77,7 @@ class Cluster:
         self.all = [self]  # one for each service, the same list in each
         self.admin = "admin"
         self.trouble = ""  # why the last status could not be had
+        self.env = {}  # more environment of a site's programs
 
     def beside(self, name, record, pg):
         """The same programs, seen from one more service; its members are named alike, as they may be."""
@@ -191,13 +192,14 @@ class Cluster:
         """Start a site's coordinator."""
         name = f"c-{letter(site)}"
         argv = [self.bin["drcoordd"], "--config", self.file(f"{name}.yaml"), *options]
-        return self.lab.spawn(site, host_name(site, "coord"), name, argv, env=env)
+        return self.lab.spawn(site, host_name(site, "coord"), name, argv, env={**self.env.get(site, {}), **(env or {})})
 
     def start_guard(self, site, env=None):
         """Start a site's guard, which starts its agent."""
         config = self.file(f"agent-{letter(site)}.yaml")
         return self.lab.spawn(site, host_name(site, "db"), f"guard-{letter(site)}",
-                              [self.bin["drcoord-guard"], "--config", config], env=env)
+                              [self.bin["drcoord-guard"], "--config", config],
+                              env={**self.env.get(site, {}), **(env or {})})
 
     def logs(self):
         """The logs to look at when something goes wrong; one started by its agent is beside its data."""

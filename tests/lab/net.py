@@ -26,6 +26,9 @@ table ip drlab {
         type filter hook forward priority 0; policy accept;
         ip saddr . ip daddr @cut drop
     }
+    chain loss {
+        type filter hook forward priority 1; policy accept;
+    }
 }
 """
 
@@ -136,6 +139,19 @@ class Network:
             items = ", ".join(f"{network(a)} . {network(b)}" for a, b in sorted(new))
             self._run(self.enter("wan") + ["nft", f"add element ip drlab cut {{ {items} }}"])
             self.cuts |= new
+
+    def uncut(self, pairs):
+        """Take some cuts back."""
+        old = self.cuts & set(pairs)
+        if old:
+            items = ", ".join(f"{network(a)} . {network(b)}" for a, b in sorted(old))
+            self._run(self.enter("wan") + ["nft", f"delete element ip drlab cut {{ {items} }}"])
+            self.cuts -= old
+
+    def lose(self, percent):
+        """Drop so many of 100 packets between any two places, by chance; 0: none any more."""
+        rule = f"; add rule ip drlab loss numgen random mod 100 < {percent} drop" if percent else ""
+        self._run(self.enter("wan") + ["nft", f"flush chain ip drlab loss{rule}"])
 
     def isolate(self, site):
         """Cut a site off, both ways, from all others and from the client."""

@@ -288,6 +288,13 @@ static void status(struct peer *p)
 	    p->restored, p->echoed, behind, p->led_commit);
 }
 
+static void on_asked(void *arg, enum dr_err outcome)
+{
+	struct peer *p = arg;
+
+	say("read %s count=%" PRIu64, outcome == DR_OK ? "ok" : dr_err_name(outcome), p->count);
+}
+
 static void change(struct peer *p, const char *verb, uint64_t id, const char *name, unsigned port)
 {
 	struct dr_raft_member m = { .id = id, .address = p->self, .voter = true };
@@ -320,6 +327,10 @@ static void command(struct peer *p, const char *line)
 		p->us = dr_xcalloc((size_t)b * sizeof *p->us);
 		p->n_us = 0;
 		propose(p, (size_t)a, (uint32_t)b, 1, extra[0]);
+	} else if (strcmp(line, "read") == 0) {
+		enum dr_err rv = dr_raft_read(p->raft, on_asked, p);
+		if (rv != DR_OK)
+			on_asked(p, rv);
 	} else if (strcmp(line, "status") == 0) {
 		status(p);
 	} else if (sscanf(line, "%15s %llu %63s %llu", word, &a, name, &b) >= 2) {

@@ -3,6 +3,7 @@
  * certificates, SIGPIPE. */
 #include <inttypes.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -112,6 +113,33 @@ static void test_leader_killed(void **state)
 	assert_true(count >= 400);
 	lab_start(&lab, first);
 	assert_true(lab_wait(&lab.p[first], "ready", LAB_WAIT_MS));
+	same_everywhere(second);
+	quit_all();
+}
+
+/* A leader that was stopped, and replaced meanwhile, must not show what it has as the present state; it is asked
+ * before it can know. */
+static void test_read_of_the_replaced(void **state)
+{
+	unsigned first, second;
+
+	(void)state;
+	start_all();
+	first = lab_leader(&lab);
+	propose(&lab.p[first], 100, 100, "");
+	lab_say(&lab.p[first], "read");
+	assert_true(lab_wait(&lab.p[first], "read ok count=100", LAB_WAIT_MS));
+	lab_say(&lab.p[(first + 1) % 3], "read");
+	assert_true(lab_wait(&lab.p[(first + 1) % 3], "read not_leader", LAB_WAIT_MS));
+	assert_int_equal(kill(lab.p[first].pid, SIGSTOP), 0);
+	second = (first + 1) % 3;
+	if (!lab_wait(&lab.p[second], "role leader", 2000))
+		second = (first + 2) % 3;
+	propose(&lab.p[second], 100, 50, "");
+	lab_say(&lab.p[first], "read");
+	assert_int_equal(kill(lab.p[first].pid, SIGCONT), 0);
+	assert_true(lab_wait(&lab.p[first], "read ", LAB_WAIT_MS));
+	assert_null(strstr(lab.p[first].last, "read ok"));
 	same_everywhere(second);
 	quit_all();
 }
@@ -437,7 +465,8 @@ static void test_recover(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_elect_and_propose),   CASE(test_leader_killed), CASE(test_alone_keeps_its_term),
+		CASE(test_elect_and_propose),   CASE(test_leader_killed), CASE(test_read_of_the_replaced),
+		CASE(test_alone_keeps_its_term),
 		CASE(test_leads_after_barrier), CASE(test_all_restart),   CASE(test_snapshot_installed),
 		CASE(test_truncated_tail),      CASE(test_transfer),      CASE(test_join_and_remove),
 		CASE(test_wiped_and_back),      CASE(test_foreign),       CASE(test_recover),
