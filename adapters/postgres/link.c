@@ -53,7 +53,7 @@ static enum dr_err watch(struct pg_own *o, int events, struct dr_error *e)
 	int rc = uv_poll_init(o->session->loop, p, fd);
 	if (rc != 0) {
 		dr_free(p);
-		return dr_fail(e, DR_E_IO, "cannot watch the connection: %s", uv_strerror(rc));
+		return dr_fail(e, DR_E_UNKNOWN, "cannot watch the connection: %s", uv_strerror(rc));
 	}
 	p->data = o;
 	o->handles++;
@@ -61,7 +61,7 @@ static enum dr_err watch(struct pg_own *o, int events, struct dr_error *e)
 	rc = uv_poll_start(p, events, on_poll);
 	if (rc != 0) {
 		unwatch(o);
-		return dr_fail(e, DR_E_IO, "cannot watch the connection: %s", uv_strerror(rc));
+		return dr_fail(e, DR_E_UNKNOWN, "cannot watch the connection: %s", uv_strerror(rc));
 	}
 	return DR_OK;
 }
@@ -95,7 +95,11 @@ static enum dr_err read_secrets(struct pg_own *o, struct dr_error *e)
 	o->secret[0] = '\0';
 	if (t->password_file[0] == '\0')
 		return DR_OK;
-	return dr_file_read_line(t->password_file, o->secret, sizeof(o->secret), e);
+	enum dr_err rv = dr_file_read_line(t->password_file, o->secret, sizeof(o->secret), e);
+	/* A disk of ours that fails, or no descriptor left here, is no such failure of the server's. */
+	if (rv != DR_OK && rv != DR_E_NOT_FOUND && rv != DR_E_DENIED)
+		e->code = DR_E_UNKNOWN;
+	return rv == DR_OK ? DR_OK : e->code;
 }
 
 static enum dr_err connect_error(struct pg_own *o, struct dr_error *e)
@@ -137,7 +141,7 @@ enum dr_err pg_link_open(struct pg_own *o, struct dr_error *e)
 				       NULL };
 	o->link.conn = PQconnectStartParams(keys, values, 0);
 	if (o->link.conn == NULL)
-		return dr_fail(e, DR_E_IO, "libpq is out of memory");
+		return dr_fail(e, DR_E_UNKNOWN, "libpq is out of memory");
 	/* VERBOSE shows the SQLSTATE, the only part of a refusal that is the same in every language. */
 	(void)PQsetErrorVerbosity(o->link.conn, PQERRORS_VERBOSE);
 	(void)PQsetNoticeReceiver(o->link.conn, on_notice, NULL);

@@ -235,6 +235,10 @@ enum dr_err pg_connect_err(const char *message, char *line, size_t cap)
 		enum dr_err err;
 		const char *plain;
 	} rows[] = {
+		/* What this process lacks says nothing of the server. */
+		{ "could not create socket", DR_E_UNKNOWN, NULL },
+		{ "Cannot assign requested address", DR_E_UNKNOWN, "no port left here" },
+		{ "out of memory", DR_E_UNKNOWN, NULL },
 		{ "Connection refused", DR_E_UNREACHABLE, "refused: nothing listens there" },
 		{ "No such file or directory", DR_E_UNREACHABLE, "refused: no such socket" },
 		{ "Resource temporarily unavailable", DR_E_UNREACHABLE, "the server's accept queue is full" },

@@ -74,6 +74,7 @@ struct dr_watch {
 	struct dr_op op;
 	uint64_t since_ms;       /* when watching began: before that nothing is known */
 	uint64_t agent_ms, server_ms, write_ms; /* last heard, reached, wrote; 0: never */
+	uint64_t probe_ms;       /* when the newest probe began */
 	struct dr_probe_streak streak;
 	uint32_t beats;
 	bool in_recovery;

@@ -105,7 +105,8 @@ static void note_write(struct dr_watch *w, const struct dr_op *op, const struct 
 {
 	bool write = op->kind == DR_OP_PROBE_WRITE;
 	enum dr_failure kind = write ? dr_probe_kind(&op->evidence, e) : DR_FAILURE_NONE;
-	if (dr_probe_streak_note(&w->streak, kind, op->started_ms, now))
+	uint64_t from = dr_probe_counts_from(w->probe_ms, now, op->deadline_ms);
+	if (dr_probe_streak_note(&w->streak, kind, from, now))
 		dr_log(DR_LOG_WARN, "probe.write_failed", "member=%s kind=%s why=\"%s\"", w->target.member.s,
 		       dr_failure_name(kind), e != NULL ? e->msg : "");
 }
@@ -135,6 +136,7 @@ static void probe(struct dr_watch *w)
 	w->op = (struct dr_op){ .kind = primary ? DR_OP_PROBE_WRITE : DR_OP_PROBE, .done = probed, .ctx = w,
 				.deadline_ms = w->coord->core->repl.timing.probe_deadline_ms };
 	w->op.args.local_commit = true;
+	w->probe_ms = dr_clock_boot_ms();
 	if (dr_session_start(&w->session, &w->op, &e) == DR_OK)
 		w->probing = true;
 }

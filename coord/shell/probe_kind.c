@@ -6,7 +6,8 @@
 enum {
 	HUNG_ENOUGH = 2, /* so many in a row name what follows */
 	PAUSE_MAX_MS = 1000,
-	PROBES_A_STALL = 5
+	PROBES_A_STALL = 5,
+	OVER_MS = 100 /* a deadline is noticed so late without that the process stood still */
 };
 
 static bool is_hang(enum dr_failure kind)
@@ -19,6 +20,8 @@ enum dr_failure dr_probe_kind(const struct dr_evidence *seen, const struct dr_er
 	if (seen->wrote)
 		return DR_FAILURE_NONE;
 	switch (e != NULL ? e->code : DR_E_FAILED) {
+	case DR_E_CANCELLED:
+	case DR_E_UNKNOWN: return DR_FAILURE_NONE;
 	case DR_E_FULL: return DR_FAILURE_CONNECTIONS;
 	case DR_E_NO_SPACE: return DR_FAILURE_DISK_FULL;
 	case DR_E_IO: return DR_FAILURE_STORAGE_FAILING;
@@ -33,6 +36,12 @@ enum dr_failure dr_probe_kind(const struct dr_evidence *seen, const struct dr_er
 	case DR_E_BUSY: return DR_FAILURE_NOT_ACCEPTING;
 	default: return seen->in_recovery ? DR_FAILURE_READ_ONLY : DR_FAILURE_WRITES_FAIL;
 	}
+}
+
+uint64_t dr_probe_counts_from(uint64_t began_ms, uint64_t ended_ms, uint32_t deadline_ms)
+{
+	uint64_t most_ms = (uint64_t)deadline_ms + OVER_MS;
+	return ended_ms > began_ms + most_ms ? ended_ms - most_ms : began_ms;
 }
 
 bool dr_probe_streak_note(struct dr_probe_streak *s, enum dr_failure kind, uint64_t began_ms, uint64_t ended_ms)

@@ -17,8 +17,13 @@ struct dr_probe_streak {
 	uint32_t hung;                /* how many of them ended at their deadline */
 };
 
-/* What the end of one write probe says (model/failures.def); e: NULL when it ended well. */
+/* What the end of one write probe says (model/failures.def); e: NULL when it ended well.  NONE also for an end of our own
+ * making (no descriptor left here, cancelled): that says nothing of the server, and no streak goes on over it. */
 enum dr_failure dr_probe_kind(const struct dr_evidence *seen, const struct dr_error *e);
+
+/* From when a probe that began and ended then counts: none lasts longer than its deadline, so what it took beyond that was
+ * a stall of this process, in which nobody looked. */
+uint64_t dr_probe_counts_from(uint64_t began_ms, uint64_t ended_ms, uint32_t deadline_ms);
 
 /* A write probe that began and ended then.  Returns whether a streak begins with it. */
 bool dr_probe_streak_note(struct dr_probe_streak *s, enum dr_failure kind, uint64_t began_ms, uint64_t ended_ms);

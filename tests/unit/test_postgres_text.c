@@ -177,6 +177,10 @@ static void test_connect_errors(void **state)
 		  DR_E_PROTOCOL, "no PostgreSQL" },
 		{ "connection to server at \"h\", port 1 failed: server closed the connection unexpectedly\n\tThis",
 		  DR_E_CLOSED, "closed" },
+		/* Of our own making. */
+		{ "could not create socket: Too many open files\n", DR_E_UNKNOWN, "Too many" },
+		{ "connection to server at \"h\", port 1 failed: Cannot assign requested address\n\tIs the", DR_E_UNKNOWN,
+		  "no port" },
 		{ "", DR_E_UNREACHABLE, "" },
 		{ ": ", DR_E_UNREACHABLE, "" },
 		{ "x: 12345", DR_E_UNREACHABLE, "" },
