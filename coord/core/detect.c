@@ -3,10 +3,12 @@
  * A member is failed when its own agent says so, or when it is the primary and a majority of the coordinators
  * outside its site (or of all, one of them outside) can't write to it for write_stall, whatever its agent says; lost
  * when such a majority neither hear its agent nor reach its server for detect_after, else suspect.  One coordinator's
- * view starts nothing; what was seen longer ago than detect_after says nothing. */
+ * view starts nothing, even where it is the only one outside; what was seen longer ago than detect_after says nothing. */
 #include "coord/core/think.h"
 
 #include <string.h>
+
+#include "base/assert.h"
 
 enum { WRITE_STALL_MS = 5000 }; /* of a spec from before the key */
 
@@ -28,6 +30,13 @@ bool dr_heard(const struct dr_think *t, dr_member_ix m)
 	return dr_heard_age(t->c, t->ix, m) <= 2 * (uint64_t)t->c->repl.timing.probe_ms + 250;
 }
 
+static bool is_majority(unsigned all, unsigned all_outside, unsigned bad, unsigned bad_outside)
+{
+	bool of_outside = all_outside > 0 && 2 * bad_outside > all_outside;
+	bool of_all = bad_outside > 0 && 2 * bad > all;
+	return (of_outside || of_all) && (bad > 1 || all == 1);
+}
+
 struct count {
 	unsigned all, silent, all_outside, silent_outside;
 	uint64_t silent_ms; /* the shortest silence among the silent */
@@ -39,12 +48,17 @@ static uint64_t silence(const struct dr_core *c, const struct dr_seen_by *by)
 	return age + (c->view.now_ms - by->at_ms);
 }
 
+/* One chosen as it came back still fails, or is lost, by what others saw before: that counts from then. */
+static uint64_t held_for_ms(const struct dr_core *c, uint32_t ix, dr_member_ix m)
+{
+	bool holds = m == c->repl.service[ix].holder;
+	return holds ? c->view.now_ms - c->view.service[ix].holder_ms : UINT64_MAX;
+}
+
 static struct count count_silent(const struct dr_core *c, uint32_t ix, dr_member_ix m)
 {
 	struct count n = { .silent_ms = UINT64_MAX };
-	/* One chosen as it came back is still lost by what others saw before: its silence counts from then. */
-	bool holds = m == c->repl.service[ix].holder;
-	uint64_t held_ms = holds ? c->view.now_ms - c->view.service[ix].holder_ms : UINT64_MAX;
+	uint64_t held_ms = held_for_ms(c, ix, m);
 	const struct dr_repl *r = &c->repl;
 	const struct dr_spec_member *sm = &r->service[ix].spec.member[m];
 	for (uint32_t i = 0; i < r->coordinators; i++) {
@@ -104,34 +118,72 @@ static bool ought_to_write(const struct dr_service *s, dr_member_ix m)
 	       (s->plan.id == 0 || s->plan.epoch_opened == s->epoch);
 }
 
-enum dr_failure dr_core_failing(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *ms)
+/* How the write probes of a primary fail: how many coordinators see it fail so, and the shortest that one of them does. */
+struct failing {
+	unsigned all, all_outside, by[DR_FAILURE_MAX], by_outside[DR_FAILURE_MAX];
+	uint64_t ms[DR_FAILURE_MAX];
+};
+
+static void count_failing(const struct dr_core *c, uint32_t ix, dr_member_ix m, struct failing *f)
 {
-	const struct dr_service *s = &c->repl.service[service];
+	const struct dr_service *s = &c->repl.service[ix];
 	uint64_t stall = s->spec.write_stall_ms != 0 ? s->spec.write_stall_ms : WRITE_STALL_MS;
-	unsigned all = 0, all_outside = 0, bad = 0, bad_outside = 0, kind[DR_FAILURE_MAX] = { 0 };
-	enum dr_failure most = DR_FAILURE_NONE;
-	*ms = 0;
-	if (!ought_to_write(s, m))
-		return DR_FAILURE_NONE;
+	uint64_t held_ms = held_for_ms(c, ix, m);
+	memset(f, 0, sizeof(*f));
 	for (uint32_t i = 0; i < c->repl.coordinators; i++) {
 		if (c->repl.coordinator[i].name.s[0] == '\0')
 			continue;
 		bool outside = !dr_name_eq(&c->repl.coordinator[i].site, &s->spec.member[m].site);
-		const struct dr_seen_by *by = &c->view.service[service].member[m].by[i];
+		const struct dr_seen_by *by = &c->view.service[ix].member[m].by[i];
 		bool fresh = by->at_ms != 0 && c->view.now_ms - by->at_ms <= c->repl.timing.detect_after_ms;
-		bool fails = fresh && by->o.failure != DR_FAILURE_NONE && by->o.failing_ms >= stall;
-		all++;
-		all_outside += outside ? 1u : 0u;
-		if (!fails)
+		uint64_t ms = by->o.failing_ms < held_ms ? by->o.failing_ms : held_ms;
+		enum dr_failure how = by->o.failure;
+		f->all++;
+		f->all_outside += outside ? 1u : 0u;
+		if (!fresh || how == DR_FAILURE_NONE || ms < stall)
 			continue;
-		bad++;
-		bad_outside += outside ? 1u : 0u;
-		*ms = *ms == 0 || by->o.failing_ms < *ms ? by->o.failing_ms : *ms;
-		if (++kind[by->o.failure] > kind[most])
-			most = by->o.failure;
+		f->by[how]++;
+		f->by_outside[how] += outside ? 1u : 0u;
+		f->ms[how] = f->by[how] == 1 || ms < f->ms[how] ? ms : f->ms[how];
 	}
-	bool enough = (all_outside > 0 && 2 * bad_outside > all_outside) || (bad_outside > 0 && 2 * bad > all);
-	return enough ? most : DR_FAILURE_NONE;
+}
+
+/* The kind that most of a majority see, of those for which the policy is just this one; whoever sees a kind for which more is
+ * done counts too.  NONE: no majority. */
+static enum dr_failure most_of(const struct failing *f, enum dr_failure_policy policy, uint64_t *ms)
+{
+	unsigned bad = 0, bad_outside = 0;
+	enum dr_failure most = DR_FAILURE_NONE;
+	*ms = 0;
+	for (unsigned k = 1; k < DR_FAILURE_MAX; k++) {
+		enum dr_failure_policy is = dr_failure_policy((enum dr_failure)k);
+		if (is < policy || f->by[k] == 0)
+			continue;
+		*ms = bad == 0 || f->ms[k] < *ms ? f->ms[k] : *ms;
+		bad += f->by[k];
+		bad_outside += f->by_outside[k];
+		if (is == policy && f->by[k] > f->by[most])
+			most = (enum dr_failure)k;
+	}
+	return is_majority(f->all, f->all_outside, bad, bad_outside) ? most : DR_FAILURE_NONE;
+}
+
+/* Each does what a majority agrees to: where one says that it hangs, and another that it knows not the probes' password,
+ * only the less was seen by both. */
+enum dr_failure dr_core_failing(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *ms)
+{
+	static const enum dr_failure_policy from_most[] = { DR_FAILURE_MOVE, DR_FAILURE_ASK, DR_FAILURE_TELL };
+	struct failing f;
+	enum dr_failure how = DR_FAILURE_NONE;
+	*ms = 0;
+	if (!ought_to_write(&c->repl.service[service], m))
+		return DR_FAILURE_NONE;
+	count_failing(c, service, m, &f);
+	dr_assert(f.by[DR_FAILURE_NONE] == 0);
+	for (unsigned i = 0; how == DR_FAILURE_NONE && i < sizeof(from_most) / sizeof(from_most[0]); i++)
+		how = most_of(&f, from_most[i], ms);
+	*ms = how != DR_FAILURE_NONE ? *ms : 0;
+	return how;
 }
 
 enum dr_verdict dr_core_verdict(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *silent_ms)
@@ -141,12 +193,14 @@ enum dr_verdict dr_core_verdict(const struct dr_core *c, uint32_t service, dr_me
 	if (says_failed(c, service, m) || has_forgotten(c, service, m))
 		return DR_VERDICT_FAILED;
 	uint64_t failing_ms = 0;
-	if (dr_failure_policy(dr_core_failing(c, service, m, &failing_ms)) != DR_FAILURE_TELL)
+	enum dr_failure_policy policy = dr_failure_policy(dr_core_failing(c, service, m, &failing_ms));
+	if (policy == DR_FAILURE_MOVE)
 		return DR_VERDICT_FAILED;
-	bool outside = n.all_outside > 0 && 2 * n.silent_outside > n.all_outside;
-	bool all = n.silent_outside > 0 && 2 * n.silent > n.all;
-	if (outside || all)
+	/* Before what a person would have to be asked about. */
+	if (is_majority(n.all, n.all_outside, n.silent, n.silent_outside))
 		return DR_VERDICT_LOST;
+	if (policy == DR_FAILURE_ASK)
+		return DR_VERDICT_FAILED;
 	if (n.silent > 0)
 		return DR_VERDICT_SUSPECT;
 	return dr_heard_age(c, service, m) <= c->repl.timing.detect_after_ms ? DR_VERDICT_OK : DR_VERDICT_UNKNOWN;

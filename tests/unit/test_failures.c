@@ -65,6 +65,9 @@ static void test_kinds(void **state)
 	assert_int_equal(kind_of(DR_E_FAILED, true, false), DR_FAILURE_WRITES_FAIL);
 	assert_int_equal(kind_of(DR_E_AUTH, false, false), DR_FAILURE_PROBES_REFUSED);
 	assert_int_equal(kind_of(DR_E_DENIED, true, false), DR_FAILURE_PROBES_REFUSED);
+	/* Ends of our own making say nothing of the server. */
+	assert_int_equal(kind_of(DR_E_CANCELLED, true, false), DR_FAILURE_NONE);
+	assert_int_equal(kind_of(DR_E_UNKNOWN, false, false), DR_FAILURE_NONE);
 	struct dr_evidence wrote = { .reached = true, .wrote = true };
 	assert_int_equal(dr_probe_kind(&wrote, NULL), DR_FAILURE_NONE);
 	struct dr_evidence silent = { .reached = true };
@@ -86,6 +89,20 @@ static void test_streak(void **state)
 	assert_false(dr_probe_streak_note(&s, DR_FAILURE_NONE, 4000, 4010));
 	assert_int_equal(s.kind, DR_FAILURE_NONE);
 	assert_int_equal(dr_probe_streak_ms(&s), 0);
+}
+
+/* A coordinator that stood still for ten seconds finds its probe long past its deadline: that is no ten seconds of silence. */
+static void test_own_stall(void **state)
+{
+	enum { DEADLINE = 500 };
+	struct dr_probe_streak s = { 0 };
+	(void)state;
+	assert_int_equal(dr_probe_counts_from(2000, 2500, DEADLINE), 2000);
+	assert_int_equal(dr_probe_counts_from(2000, 2501, DEADLINE), 2000);
+	uint64_t from = dr_probe_counts_from(2000, 12000, DEADLINE);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, from, 12000);
+	assert_true(dr_probe_streak_ms(&s) >= DEADLINE);
+	assert_true(dr_probe_streak_ms(&s) < 2 * DEADLINE);
 }
 
 /* Behind storage that hangs all connections are soon taken: that is still the hang.  A server that only has none
@@ -178,6 +195,15 @@ static void tell(unsigned coordinator, enum dr_failure kind, uint32_t ms)
 	dr_core_step(core, &ev, &did);
 }
 
+/* ... and that it hears neither the agent of pg-a nor its server. */
+static void tell_silence(unsigned coordinator)
+{
+	struct dr_observation o = { .agent_age_ms = 60000, .server_age_ms = 60000 };
+	struct dr_core_event ev = { .kind = DR_EV_OBSERVED, .observer = name_of("c", coordinator), .observations = 1,
+				    .observation = &o, .now_ms = now, .wall_ms = now };
+	dr_core_step(core, &ev, &did);
+}
+
 static enum dr_failure failing(uint64_t *ms)
 {
 	core->view.now_ms = now;
@@ -237,6 +263,58 @@ static void test_expires(void **state)
 	assert_int_equal(failing(&ms), DR_FAILURE_NONE);
 }
 
+/* What one coordinator sees and another only fails to see is no majority: c-b does not get through, c-c has an old password. */
+static void test_told_is_no_voice(void **state)
+{
+	uint64_t ms = 0;
+	(void)state;
+	tell(0, DR_FAILURE_NONE, 0);
+	tell(1, DR_FAILURE_SERVER_HUNG, 9000);
+	tell(2, DR_FAILURE_PROBES_REFUSED, 60000);
+	assert_int_equal(failing(&ms), DR_FAILURE_PROBES_REFUSED);
+	assert_int_equal(ms, 9000);
+	assert_int_not_equal(dr_core_verdict(core, 0, 0, &ms), DR_VERDICT_FAILED);
+	/* Nor to move without asking, where only one would. */
+	tell(2, DR_FAILURE_CONNECTIONS, 60000);
+	assert_int_equal(failing(&ms), DR_FAILURE_CONNECTIONS);
+	tell(0, DR_FAILURE_STORAGE_HUNG, 8000);
+	assert_int_equal(failing(&ms), DR_FAILURE_SERVER_HUNG);
+	assert_int_equal(ms, 8000);
+}
+
+/* Two coordinators at the primary's site and one outside: that one's view alone starts nothing. */
+static void test_only_one_outside(void **state)
+{
+	uint64_t ms = 0;
+	(void)state;
+	core->repl.coordinator[1].site = core->repl.coordinator[0].site;
+	tell(2, DR_FAILURE_SERVER_HUNG, 9000);
+	assert_int_equal(failing(&ms), DR_FAILURE_NONE);
+	tell(0, DR_FAILURE_SERVER_HUNG, 9000);
+	assert_int_equal(failing(&ms), DR_FAILURE_SERVER_HUNG);
+	/* Likewise for silence. */
+	tell_silence(2);
+	tell(0, DR_FAILURE_NONE, 0);
+	tell(1, DR_FAILURE_NONE, 0);
+	assert_int_equal(dr_core_verdict(core, 0, 0, &ms), DR_VERDICT_SUSPECT);
+	tell_silence(1);
+	assert_int_equal(dr_core_verdict(core, 0, 0, &ms), DR_VERDICT_LOST);
+}
+
+/* A holder that was chosen a moment ago is not judged by how it failed before. */
+static void test_from_when_it_holds(void **state)
+{
+	uint64_t ms = 0;
+	(void)state;
+	core->view.service[0].holder_ms = now - STALL + 1;
+	tell(1, DR_FAILURE_READ_ONLY, 60000);
+	tell(2, DR_FAILURE_READ_ONLY, 60000);
+	assert_int_equal(failing(&ms), DR_FAILURE_NONE);
+	now++;
+	assert_int_equal(failing(&ms), DR_FAILURE_READ_ONLY);
+	assert_int_equal(ms, STALL);
+}
+
 /* Before it is confirmed, and from when an epoch is declared over it, its writes are not expected to work. */
 static void test_only_a_confirmed_primary(void **state)
 {
@@ -280,11 +358,15 @@ int main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_streak),
+		cmocka_unit_test(test_own_stall),
 		cmocka_unit_test(test_hang_takes_connections),
 		cmocka_unit_test(test_pace),
 		CORE(test_one_is_not_enough),
 		CORE(test_all_outside),
 		CORE(test_kind_of_most),
+		CORE(test_told_is_no_voice),
+		CORE(test_only_one_outside),
+		CORE(test_from_when_it_holds),
 		CORE(test_expires),
 		CORE(test_only_a_confirmed_primary),
 		CORE(test_told),
