@@ -95,36 +95,41 @@ static bool crashes_again(const struct dr_think *t, uint64_t *ago_ms)
 	return true;
 }
 
-/* No plan is open: is something wrong with the holder that only a plan can mend? */
-static void incident_think(struct dr_think *t)
+bool dr_incident_plan(struct dr_think *t, struct dr_cmd *cmd)
 {
 	uint64_t a = 0;
-	if (!t->s->managed || t->proposed)
-		return;
 	enum dr_reason why = dr_incident(t, &a);
 	if (why == DR_REASON_NONE || automatic_failover(t, why) != DR_REASON_NONE)
-		return;
+		return false;
 	bool in_place = why == DR_REASON_SERVER_FAILED && t->s->spec.durability == DR_DURABILITY_ASYNC &&
 			t->s->spec.restart_within_ms > 0;
 	bool fails = dr_failure_of(why) != DR_FAILURE_NONE;
 	if ((why == DR_REASON_MEMBER_LOST || fails) && nobody_to_choose(t))
-		return;
+		return false;
 	if (fails && !has_successor(t))
-		return;
-	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_PLAN_OPEN);
-	cmd.plan_kind = DR_PLAN_FAILOVER;
-	cmd.reason = why;
-	cmd.a = a;
+		return false;
+	*cmd = dr_cmd_for(t, DR_CMD_PLAN_OPEN);
+	cmd->plan_kind = DR_PLAN_FAILOVER;
+	cmd->reason = why;
+	cmd->a = a;
 	if (why == DR_REASON_NO_PRIMARY) {
-		cmd.reason = DR_REASON_UNDO;
-		cmd.member = t->s->last_holder;
-	} else if (in_place && has_successor(t) && crashes_again(t, &cmd.a)) {
-		cmd.reason = DR_REASON_CRASH_LOOP;
+		cmd->reason = DR_REASON_UNDO;
+		cmd->member = t->s->last_holder;
+	} else if (in_place && has_successor(t) && crashes_again(t, &cmd->a)) {
+		cmd->reason = DR_REASON_CRASH_LOOP;
 	} else if (in_place) {
-		cmd.reason = DR_REASON_RESTART;
-		cmd.member = t->s->holder;
+		cmd->reason = DR_REASON_RESTART;
+		cmd->member = t->s->holder;
 	}
-	(void)dr_propose(t, &cmd);
+	return true;
+}
+
+/* No plan is open: is something wrong with the holder that only a plan can mend? */
+static void incident_think(struct dr_think *t)
+{
+	struct dr_cmd cmd;
+	if (t->s->managed && !t->proposed && dr_incident_plan(t, &cmd))
+		(void)dr_propose(t, &cmd);
 }
 
 /* Members of a service that is only observed are left alone. */

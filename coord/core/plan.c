@@ -215,11 +215,23 @@ static bool holder_died(struct dr_think *t, const struct dr_plan *p)
 	return true;
 }
 
-/* Opened for a failure about which a person is to be asked first (model/failures.def). */
+/* A failure about which a person is to be asked first (model/failures.def). */
+static bool asks_first(enum dr_reason why)
+{
+	enum dr_failure f = dr_failure_of(why);
+	return f != DR_FAILURE_NONE && dr_failure_policy(f) == DR_FAILURE_ASK;
+}
+
+/* Opened for such a failure. */
 static bool is_a_question(const struct dr_plan *p)
 {
-	enum dr_failure f = dr_failure_of(p->reason);
-	return f != DR_FAILURE_NONE && dr_failure_policy(f) == DR_FAILURE_ASK;
+	return asks_first(p->reason);
+}
+
+/* Asked about something less than what is wrong by now, for which nobody need be asked: that has a plan of its own. */
+static bool is_overtaken(struct dr_think *t, struct dr_cmd *next)
+{
+	return dr_incident_plan(t, next) && !asks_first(next->reason);
 }
 
 static bool waits_for_approval(struct dr_think *t, const struct dr_plan *p)
@@ -262,10 +274,17 @@ bool dr_plan_think(struct dr_think *t)
 		end_step(t, p, DR_REASON_NONE, 0, 0);
 		return true;
 	}
-	/* Whoever did not answer in time need not: it is well again. */
-	if (p->state == DR_PLAN_ASKING && p->at == 0 && is_a_question(p) && dr_is_well_again(t, p)) {
-		close_failed(t, p, DR_REASON_PRIMARY_HEALTHY, dr_heard_age(t->c, t->ix, t->s->holder), 0);
-		return true;
+	struct dr_cmd next;
+	/* Whoever did not answer in time need not: it is well again, or worse. */
+	if (p->state == DR_PLAN_ASKING && p->at == 0 && is_a_question(p)) {
+		if (dr_is_well_again(t, p)) {
+			close_failed(t, p, DR_REASON_PRIMARY_HEALTHY, dr_heard_age(t->c, t->ix, t->s->holder), 0);
+			return true;
+		}
+		if (is_overtaken(t, &next)) {
+			close_failed(t, p, next.reason, next.a, 0);
+			return true;
+		}
 	}
 	if (waits_for_approval(t, p))
 		return true;

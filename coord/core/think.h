@@ -22,6 +22,8 @@ bool dr_propose(struct dr_think *t, const struct dr_cmd *cmd);
 struct dr_cmd dr_cmd_for(const struct dr_think *t, enum dr_cmd_kind kind);
 /* Whether the order still serves something: an open plan, or upkeep of the present epoch. */
 bool dr_order_is_current(const struct dr_service *s, const struct dr_order_core *o);
+/* Whether something is wrong with the holder that a plan may mend without anybody's word: *cmd opens it. */
+bool dr_incident_plan(struct dr_think *t, struct dr_cmd *cmd);
 /* Ask to be woken at this moment at the latest. */
 void dr_wake_at(struct dr_decision *out, uint64_t at_ms);
 
