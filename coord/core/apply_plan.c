@@ -277,7 +277,9 @@ static void step_effects(struct dr_repl *r, struct dr_service *s, struct dr_plan
 		/* One that made the old primary primary again moved nothing: its next failure need not wait. */
 		if (p->kind == DR_PLAN_FAILOVER && s->holder != p->old)
 			s->last_failover_wall_ms = cmd->wall_ms;
-		if (p->reason == DR_REASON_RESTART && s->holder == p->old)
+		if (s->holder != p->old)
+			s->last_restart_wall_ms = 0; /* that was another's */
+		else if (p->reason == DR_REASON_RESTART)
 			s->last_restart_wall_ms = cmd->wall_ms;
 		dr_emit_member(dr_emit(r, DR_EVENT_PRIMARY, cmd, s), s, s->holder);
 		break;
@@ -292,8 +294,8 @@ void dr_apply_step_end(struct dr_repl *r, struct dr_service *s, const struct dr_
 	if (p == NULL)
 		return;
 	enum dr_step step = p->step[p->at];
-	if (cmd->flag && (step == DR_STEP_DECLARE || step == DR_STEP_CHOOSE || step == DR_STEP_CLAIM))
-		return; /* these are done by a command of their own */
+	if (step == DR_STEP_DECLARE || step == DR_STEP_CHOOSE || step == DR_STEP_CLAIM)
+		return; /* these are done by a command of their own, and never skipped: what follows needs what they name */
 	if (cmd->flag)
 		step_effects(r, s, p, cmd);
 	advance(r, s, p, cmd, cmd->flag);
