@@ -305,10 +305,14 @@ static struct dr_step_outcome step_FINAL_POSITION(struct dr_think *t, const stru
 	const struct dr_member_view *cv = &t->v->member[p->candidate];
 	if (old->frozen_epoch != t->s->epoch || old->frozen_position == 0)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_OLD_VANISHED, p->id, 0 };
-	if (dr_heard(t, p->candidate) && cv->report.received >= old->frozen_position)
+	/* A standby of that very history: a position says nothing of another one's. */
+	const struct dr_report *r = &cv->report;
+	bool of_it = r->server == DR_SERVER_STANDBY && r->timeline == old->frozen_timeline;
+	if (dr_heard(t, p->candidate) && of_it && r->received >= old->frozen_position)
 		return holds;
 	look(t, p->candidate);
-	return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_LAGS, old->frozen_position - cv->report.received, 0 };
+	uint64_t missing = old->frozen_position > r->received ? old->frozen_position - r->received : 0;
+	return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_LAGS, missing, 0 };
 }
 
 static struct dr_step_outcome step_PROMOTE(struct dr_think *t, const struct dr_plan *p)
