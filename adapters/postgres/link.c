@@ -16,7 +16,7 @@
 #include "base/parse.h"
 #include "sys/file.h"
 
-enum { ROWS_MAX = 10000, TIMEOUT_GRACE_MS = 250 };
+enum { ROWS_MAX = 10000, TIMEOUT_GRACE_MS = 250, LOCK_SHARE = 3 };
 
 void pg_handle_closed(struct pg_own *o)
 {
@@ -82,10 +82,13 @@ static void set_options(const struct pg_own *o, char *options, size_t cap)
 	/* A little later than our own deadline: it only clears up behind us.  But it doesn't end a commit's
 	 * wait for standbys, nor does a closed connection: one probe a second that waited there would use up all
 	 * connections.  So nothing of ours ever waits there (PROBE_WRITE looks at the standbys instead). */
-	(void)snprintf(options, cap,
-		       "-c statement_timeout=%llu -c client_min_messages=warning -c search_path=pg_catalog "
-		       "-c jit=off -c synchronous_commit=local",
-		       left + TIMEOUT_GRACE_MS);
+	int n = snprintf(options, cap,
+			 "-c statement_timeout=%llu -c client_min_messages=warning -c search_path=pg_catalog "
+			 "-c jit=off -c synchronous_commit=local",
+			 left + TIMEOUT_GRACE_MS);
+	/* Leaves time for what is written instead. */
+	if (r->op->kind == DR_OP_PROBE_WRITE && n > 0 && (size_t)n < cap)
+		(void)snprintf(options + n, cap - (size_t)n, " -c lock_timeout=%llu", left / LOCK_SHARE + 1);
 }
 
 /* The password is read anew for each connection, so that a changed one is used at once. */

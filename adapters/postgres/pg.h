@@ -93,6 +93,7 @@ struct pg_run {
 	uint32_t steady; /* equal readings in a row */
 	bool has_mark;
 	bool no_table;          /* drcoord.heartbeat has to be made */
+	bool locked_out;        /* somebody else has locked it */
 	uint32_t made, dropped; /* SLOTS */
 };
 

@@ -72,7 +72,10 @@ static const struct pg_step positions_steps[] = {
  * One row per backend number modulo 64, so that observers seldom wait for one another.  Without
  * local_commit the standbys must confirm the write: we commit locally and then look at how far the standbys
  * are that count, which a client's commit would wait for.  (Waiting inside a commit leaves a backend behind
- * that nothing but a cancel ends, see link.c.) */
+ * that nothing but a cancel ends, see link.c.)
+ *
+ * Whoever locks the table, as VACUUM FULL does, stops none but us: then a message is written to the log instead,
+ * which needs no table. */
 
 const char PG_TABLE_SQL[] =
     "CREATE SCHEMA IF NOT EXISTS drcoord;"
@@ -80,6 +83,9 @@ const char PG_TABLE_SQL[] =
     " member text NOT NULL, epoch bigint NOT NULL, beats bigint NOT NULL DEFAULT 1, at timestamptz NOT NULL);"
     "GRANT USAGE ON SCHEMA drcoord TO pg_monitor;"
     "GRANT SELECT, INSERT, UPDATE ON drcoord.heartbeat TO pg_monitor";
+
+/* Transactional: its commit waits for the disk as every other. */
+static const char MESSAGE_SQL[] = "SELECT pg_logical_emit_message(true, 'drcoord', '')";
 
 enum dr_err pg_build_write(struct pg_run *r, struct dr_buf *sql, struct dr_error *e)
 {
@@ -116,6 +122,28 @@ enum pg_next pg_write_step(struct pg_run *r, const PGresult *res, struct dr_erro
 bool pg_wants_table(const struct pg_run *r)
 {
 	return r->no_table;
+}
+
+static enum pg_next probe_write_step(struct pg_run *r, const PGresult *res, struct dr_error *e)
+{
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	r->locked_out = state != NULL && strcmp(state, "55P03") == 0;
+	return r->locked_out ? PG_NEXT : pg_write_step(r, res, e);
+}
+
+static bool is_locked_out(const struct pg_run *r)
+{
+	return r->locked_out;
+}
+
+static enum pg_next message_step(struct pg_run *r, const PGresult *res, struct dr_error *e)
+{
+	if (PQntuples(res) != 1) {
+		(void)dr_fail(e, DR_E_PROTOCOL, "the answer has not the form that was asked for");
+		return PG_FAILED;
+	}
+	r->op->evidence.wrote = true;
+	return PG_NEXT;
 }
 
 static bool wants_confirmation(const struct pg_run *r)
@@ -166,9 +194,10 @@ static const struct pg_step write_steps[] = {
 	  .read = primary_only,
 	  .fresh = true,
 	  .role_may_change = true },
-	{ .what = "writing", .build = pg_build_write, .read = pg_write_step, .may_fail = true },
+	{ .what = "writing", .build = pg_build_write, .read = probe_write_step, .may_fail = true },
 	{ .what = "making drcoord.heartbeat", .sql = PG_TABLE_SQL, .wanted = pg_wants_table },
 	{ .what = "writing", .build = pg_build_write, .read = pg_rewrite_step, .wanted = pg_wants_table },
+	{ .what = "writing past a lock", .sql = MESSAGE_SQL, .read = message_step, .wanted = is_locked_out },
 	{ .what = "looking at the standbys",
 	  .build = build_confirmed,
 	  .read = confirmed,

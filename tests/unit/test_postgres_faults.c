@@ -112,12 +112,32 @@ static void test_slow_statement(void **state)
 	struct rig_op o;
 	(void)state;
 	assert_int_equal(attempt(&t, DR_OP_PROBE_WRITE, &local, 5000, &o), DR_OK);
-	pid_t locker = pg_lab_background(&a, "BEGIN; LOCK TABLE drcoord.heartbeat; SELECT pg_sleep(60)");
-	pg_lab_until(&a, "1", "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+	assert_true(pg_lab_sql(&a, 0, NULL, 0, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+					       " 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'"));
+	assert_true(pg_lab_sql(&a, 0, NULL, 0, "CREATE TRIGGER slow BEFORE INSERT ON drcoord.heartbeat"
+					       " FOR EACH ROW EXECUTE FUNCTION slow()"));
 	assert_int_equal(attempt(&t, DR_OP_PROBE_WRITE, &local, 300, &o), DR_E_TIMEOUT);
 	assert_true(o.op.evidence.reached);
 	assert_false(o.op.evidence.wrote);
-	/* The table's lock does not blind a plain probe. */
+	pg_lab_until(&a, "0", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'drcoord'");
+	assert_true(pg_lab_sql(&a, 0, NULL, 0, "DROP FUNCTION slow CASCADE"));
+	assert_int_equal(attempt(&t, DR_OP_PROBE_WRITE, &local, 5000, &o), DR_OK);
+}
+
+/* Whoever holds a lock on the probes' table, as VACUUM FULL does, stops no client: the probe writes past it. */
+static void test_locked_table(void **state)
+{
+	struct dr_target t = pg_lab_target(&a, true);
+	struct dr_op_args local = { .local_commit = true };
+	struct rig_op o;
+	(void)state;
+	assert_int_equal(attempt(&t, DR_OP_PROBE_WRITE, &local, 5000, &o), DR_OK);
+	pid_t locker = pg_lab_background(&a, "BEGIN; LOCK TABLE drcoord.heartbeat; SELECT pg_sleep(60)");
+	pg_lab_until(&a, "1", "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+	assert_int_equal(attempt(&t, DR_OP_PROBE_WRITE, &local, 1000, &o), DR_OK);
+	assert_true(o.op.evidence.wrote);
+	assert_true(o.took_ms >= 1000 / 3);
+	/* Nor does it blind a plain probe. */
 	expect(&t, DR_OP_PROBE, 5000, DR_OK, "");
 	pg_lab_until(&a, "0", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'drcoord'");
 	assert_int_equal(kill(locker, SIGKILL), 0);
@@ -144,6 +164,10 @@ static void test_not_let_in(void **state)
 	assert_int_equal(attempt(&t, DR_OP_PROBE, &none, 5000, &o), DR_E_AUTH);
 	assert_null(strstr(o.e.msg, secret));
 	assert_null(strstr(o.op.evidence.text, secret));
+	/* One that cannot be read for a reason of our own (here: it is a folder) is no input or output error of the server. */
+	(void)snprintf(t.password_file, sizeof(t.password_file), "%s", a.dir.path);
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_E_UNKNOWN, "cannot read");
+	(void)snprintf(t.password_file, sizeof(t.password_file), "%s/password", a.dir.path);
 	/* The file is read anew for each op. */
 	rig_file(&a.dir, "password", "%s\n", "it's right");
 	expect(&t, DR_OP_PROBE, 5000, DR_OK, "");
@@ -408,7 +432,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_mute),
 		cmocka_unit_test(test_stopped),
-		cmocka_unit_test(test_slow_statement),
+		cmocka_unit_test(test_slow_statement), cmocka_unit_test(test_locked_table),
 		cmocka_unit_test(test_not_let_in),
 		cmocka_unit_test(test_too_many_connections),
 		cmocka_unit_test(test_bad_arguments),
