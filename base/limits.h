@@ -25,6 +25,7 @@ enum {
 	DR_CONF_PROBLEMS_MAX = 100, /* problems kept of one YAML file */
 
 	DR_FRAME_MAX = 1 << 20,    /* bytes of one frame's payload */
+	DR_OBSERVATIONS_MAX = 1024, /* in one message; more go in several */
 	DR_ENTRY_MAX = 1 << 19,    /* bytes of one log entry */
 	DR_PROPOSALS_MAX = 256,    /* outstanding raft submissions (stack.md 1.4: 64 beyond 32 is slower) */
 	DR_CLIENTS_MAX = 256,      /* client sessions of one coordinator ... */

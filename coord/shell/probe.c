@@ -10,8 +10,6 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { OBSERVATIONS_MAX = 1024 };
-
 struct dr_watch *dr_watch_of(struct dr_coord *c, uint32_t service, dr_member_ix m)
 {
 	struct dr_watch *w = &c->watch[(size_t)service * DR_MEMBERS_MAX + m];
@@ -191,37 +189,24 @@ static uint64_t later(uint64_t at, uint64_t by, uint64_t now)
 	return at + by < now ? at + by : now;
 }
 
-static uint32_t collect(struct dr_coord *c, struct dr_observation *o, uint64_t stalled_ms)
+static struct dr_observation observe(struct dr_watch *w, uint64_t stalled_ms, uint64_t now)
 {
-	uint64_t now = dr_clock_boot_ms();
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < c->core->repl.services; i++) {
-		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && n < OBSERVATIONS_MAX; m++) {
-			struct dr_watch *w = dr_watch_of(c, i, m);
-			if (!w->used)
-				continue;
-			w->since_ms = later(w->since_ms, stalled_ms, now);
-			w->agent_ms = later(w->agent_ms, stalled_ms, now);
-			w->server_ms = later(w->server_ms, stalled_ms, now);
-			w->streak.since_ms = later(w->streak.since_ms, stalled_ms, now);
-			w->streak.newest_ms = later(w->streak.newest_ms, stalled_ms, now);
-			o[n++] = (struct dr_observation){
-				.service = i, .member = m, .agent_age_ms = age(now, w->agent_ms, w->since_ms),
-				.server_age_ms = age(now, w->server_ms, w->since_ms),
-				.write_age_ms = w->write_ms != 0 ? age(now, w->write_ms, w->write_ms) : UINT32_MAX,
-				.in_recovery = w->in_recovery, .position = w->position, .failure = w->streak.kind,
-				.failing_ms = clip(dr_probe_streak_ms(&w->streak)) };
-			if (due(w, now))
-				probe(w);
-		}
-	}
-	return n;
+	w->since_ms = later(w->since_ms, stalled_ms, now);
+	w->agent_ms = later(w->agent_ms, stalled_ms, now);
+	w->server_ms = later(w->server_ms, stalled_ms, now);
+	w->streak.since_ms = later(w->streak.since_ms, stalled_ms, now);
+	w->streak.newest_ms = later(w->streak.newest_ms, stalled_ms, now);
+	return (struct dr_observation){
+		.service = w->service, .member = w->member, .agent_age_ms = age(now, w->agent_ms, w->since_ms),
+		.server_age_ms = age(now, w->server_ms, w->since_ms),
+		.write_age_ms = w->write_ms != 0 ? age(now, w->write_ms, w->write_ms) : UINT32_MAX,
+		.in_recovery = w->in_recovery, .position = w->position, .failure = w->streak.kind,
+		.failing_ms = clip(dr_probe_streak_ms(&w->streak)) };
 }
 
-void dr_probe_beat(struct dr_coord *c, uint64_t stalled_ms)
+/* None is told too: it keeps the connection alive. */
+static void tell(struct dr_coord *c, const struct dr_observation *o, uint32_t n)
 {
-	static struct dr_observation o[OBSERVATIONS_MAX];
-	uint32_t n = collect(c, o, stalled_ms); /* none is told too: it keeps the connection alive */
 	struct dr_core_event ev = { .kind = DR_EV_OBSERVED, .observer = c->conf.name, .observations = n,
 				    .observation = o };
 	dr_coord_event(c, &ev);
@@ -231,4 +216,26 @@ void dr_probe_beat(struct dr_coord *c, uint64_t stalled_ms)
 	if (dr_buf_ok(&b))
 		dr_peers_send_all(c, DR_FRAME_OBSERVATIONS, &b);
 	dr_buf_close(&b);
+}
+
+void dr_probe_beat(struct dr_coord *c, uint64_t stalled_ms)
+{
+	static struct dr_observation o[DR_OBSERVATIONS_MAX];
+	uint64_t now = dr_clock_boot_ms();
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < c->core->repl.services; i++) {
+		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+			struct dr_watch *w = dr_watch_of(c, i, m);
+			if (!w->used)
+				continue;
+			if (n == DR_OBSERVATIONS_MAX) { /* there are more than one message takes */
+				tell(c, o, n);
+				n = 0;
+			}
+			o[n++] = observe(w, stalled_ms, now);
+			if (due(w, now))
+				probe(w);
+		}
+	}
+	tell(c, o, n);
 }

@@ -113,11 +113,10 @@ static void greet(struct dr_in *in, const uint8_t *p, size_t n)
 
 static void take_observations(struct dr_in *in, const uint8_t *p, size_t n)
 {
-	enum { MOST = 1024 };
-	static struct dr_observation o[MOST];
+	static struct dr_observation o[DR_OBSERVATIONS_MAX];
 	uint32_t count = 0;
 	struct dr_error e;
-	if (dr_observations_decode(o, MOST, &count, p, n, &e) != DR_OK)
+	if (dr_observations_decode(o, DR_OBSERVATIONS_MAX, &count, p, n, &e) != DR_OK)
 		return;
 	struct dr_core_event ev = { .kind = DR_EV_OBSERVED, .observer = in->conn.peer.name, .observations = count,
 				    .observation = o };
