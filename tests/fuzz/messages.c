@@ -133,7 +133,8 @@ static bool same_observed(const void *a, const void *b)
 		same = m->service == o->service && m->member == o->member &&
 		       m->agent_age_ms == o->agent_age_ms && m->server_age_ms == o->server_age_ms &&
 		       m->write_age_ms == o->write_age_ms && m->in_recovery == o->in_recovery &&
-		       m->position == o->position;
+		       m->position == o->position && m->failure == o->failure &&
+		       m->failing_ms == o->failing_ms;
 	}
 	return same;
 }

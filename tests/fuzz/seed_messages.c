@@ -59,8 +59,8 @@ static void small_messages(void)
 	struct dr_lead l = { .leading = true, .term = 12, .leader = sample_name("c-b") };
 	struct dr_ask a = { m.service, m.member, sample_name("pg-b"), 7, 9, 3000 };
 	struct dr_promise p = { m.service, m.member, 7, 9, DR_E_STALE, 8 };
-	struct dr_observation seen[] = { { 0, 0, 100, 200, 300, false, 0x3000060 },
-					 { 1, 7, UINT32_MAX, UINT32_MAX, UINT32_MAX, true, 0 } };
+	struct dr_observation seen[] = { { 0, 0, 100, 200, 300, false, 0x3000060, DR_FAILURE_DISK_FULL, 5060 },
+					 { 1, 7, UINT32_MAX, UINT32_MAX, UINT32_MAX, true, 0, DR_FAILURE_NONE, 0 } };
 	dr_greet_encode(&b, &g);
 	seed_buf("greet", "agent", NO_FIRST, &b);
 	sample_result(&m.result);
@@ -175,6 +175,89 @@ static void entries(void)
 	seed_buf("event", "plan", NO_FIRST, &b);
 }
 
+/* ---- what a leader's core is told (core.c): what, who, how much later, and a message behind its length */
+
+enum { SAY_REPORT, SAY_OBSERVATIONS, SAY_MEMBER, SAY_ANSWER, SAY_REQUEST, SAY_OTHER };
+enum { REQUEST_SWITCHOVER = 1, REQUEST_TO = 8, RENEW_OF_A = 0 };
+
+static struct dr_buf story;
+
+static void say(uint8_t what, uint8_t who, uint8_t later, const void *p, size_t n)
+{
+	dr_buf_put_u8(&story, what);
+	dr_buf_put_u8(&story, who);
+	dr_buf_put_u8(&story, later);
+	FUZZ_CHECK(n <= UINT8_MAX);
+	dr_buf_put_u8(&story, (uint8_t)n);
+	dr_buf_put(&story, p, n);
+}
+
+static void say_report(uint8_t who, enum dr_server_state server)
+{
+	struct dr_report r;
+	memset(&r, 0, sizeof(r));
+	r.service = sample_name("orders");
+	r.member = sample_name("pg-a");
+	r.managed = r.guard_alive = true;
+	r.role = who == 0 ? DR_ROLE_PRIMARY : DR_ROLE_STANDBY;
+	r.server = server;
+	r.epoch = r.timeline = 1;
+	r.received = 0x3000060;
+	r.receiving = server == DR_SERVER_STANDBY;
+	r.upstream_at = sample_address("10.1.0.20", 5432);
+	dr_report_encode(&b, &r);
+	say(SAY_REPORT, who, 1, b.data, b.len);
+	dr_buf_clear(&b);
+}
+
+static void say_all_well(void)
+{
+	struct dr_member_msg m = { .service = sample_name("orders"), .member = sample_name("pg-a"), .epoch = 1, .id = 9 };
+	for (uint8_t who = 0; who < 3; who++)
+		say_report(who, who == 0 ? DR_SERVER_PRIMARY : DR_SERVER_STANDBY);
+	dr_member_msg_encode(&b, DR_FRAME_RENEW, &m);
+	say(SAY_MEMBER, RENEW_OF_A, 1, b.data, b.len);
+	dr_buf_clear(&b);
+}
+
+/* Every order of the next while is carried out. */
+static void say_all_done(unsigned times)
+{
+	static const uint8_t done[] = { DR_OUTCOME_DONE, 0x30, 1, DR_DIVERGENCE_NONE };
+	for (unsigned i = 0; i < times; i++)
+		say(SAY_ANSWER, (uint8_t)(i % 3), 1, done, sizeof(done));
+}
+
+static void stories(void)
+{
+	static const uint8_t switchover[] = { REQUEST_SWITCHOVER, REQUEST_TO };
+	struct dr_observation hung = { .failure = DR_FAILURE_STORAGE_HUNG, .failing_ms = 60000 };
+	dr_buf_init(&story, 8192);
+	say_all_well();
+	say_report(0, DR_SERVER_STOPPED);
+	say_all_done(40);
+	seed_buf("core", "failover", 0, &story);
+	say_all_well();
+	say_report(0, DR_SERVER_STOPPED);
+	say_all_done(40);
+	seed_buf("core", "restart", 1, &story);
+	say_all_well();
+	say(SAY_REQUEST, 1, 0, switchover, sizeof(switchover));
+	say_all_done(40);
+	seed_buf("core", "switchover", 0, &story);
+	say_all_well();
+	say(SAY_OTHER, 0, 35, NULL, 0); /* so long nothing is done about a primary: its standbys were heard only now */
+	say_all_well();
+	dr_observations_encode(&b, &hung, 1);
+	for (uint8_t who = 0; who < 3; who++)
+		say(SAY_OBSERVATIONS, who, 1, b.data, b.len);
+	dr_buf_clear(&b);
+	say(SAY_OTHER, 1, 1, NULL, 0); /* leads anew */
+	say_all_done(40);
+	seed_buf("core", "hung", 0, &story);
+	dr_buf_close(&story);
+}
+
 void seed_messages(void)
 {
 	dr_buf_init(&b, 1 << 20);
@@ -182,5 +265,6 @@ void seed_messages(void)
 	small_messages();
 	client_messages();
 	entries();
+	stories();
 	dr_buf_close(&b);
 }

@@ -74,25 +74,6 @@ void fuzz_snapshot(const uint8_t *p, size_t n)
 		fuzz_refused(rv, &e);
 }
 
-/* Steps that their own commands end, which name whom they are about. */
-static bool has_own_command(enum dr_step step)
-{
-	return step == DR_STEP_DECLARE || step == DR_STEP_CHOOSE || step == DR_STEP_CLAIM;
-}
-
-/* What no leader proposes is not tried: a coordinator without a name, a set smaller than its k, the plain end of
- * a step that has a command of its own. */
-static bool is_sane(const struct dr_repl *r, const struct dr_cmd *cmd)
-{
-	if (cmd->kind == DR_CMD_COORDINATOR)
-		return cmd->name.s[0] != '\0';
-	if (cmd->kind == DR_CMD_STEP_END && cmd->service < DR_SERVICES_MAX) {
-		const struct dr_plan *p = &r->service[cmd->service].plan;
-		return p->id != cmd->plan || !has_own_command(p->step[p->at]);
-	}
-	return cmd->k <= dr_set_count(cmd->set);
-}
-
 /* The next entry, behind its length in two bytes, on one that was there all along, and on one that was restored. */
 static void apply(struct dr_view *v, uint64_t index, struct dr_repl *one, struct dr_repl *other)
 {
@@ -102,11 +83,9 @@ static void apply(struct dr_view *v, uint64_t index, struct dr_repl *one, struct
 	len = len < dr_view_left(v) ? len : dr_view_left(v);
 	if (dr_cmd_decode(&cmd, dr_view_bytes(v, len), len, &e) != DR_OK)
 		return;
-	if (is_sane(one, &cmd)) {
-		dr_repl_apply(one, index, &cmd);
-		if (other != NULL)
-			dr_repl_apply(other, index, &cmd);
-	}
+	dr_repl_apply(one, index, &cmd);
+	if (other != NULL)
+		dr_repl_apply(other, index, &cmd);
 	dr_cmd_close(&cmd);
 }
 
