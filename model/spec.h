@@ -85,6 +85,11 @@ struct dr_spec_service {
 	struct dr_spec_route route[DR_ROUTES_MAX];
 };
 
+static inline uint32_t dr_spec_write_stall_ms(const struct dr_spec_service *s)
+{
+	return s->write_stall_ms != 0 ? s->write_stall_ms : 5000; /* of a spec from before the key */
+}
+
 struct dr_spec {
 	struct dr_name cluster;
 	struct dr_timing timing;

@@ -10,8 +10,6 @@
 
 #include "base/assert.h"
 
-enum { WRITE_STALL_MS = 5000 }; /* of a spec from before the key */
-
 const char *dr_verdict_name(enum dr_verdict v)
 {
 	static const char *const names[] = { "unknown", "ok", "suspect", "lost", "failed" };
@@ -127,7 +125,7 @@ struct failing {
 static void count_failing(const struct dr_core *c, uint32_t ix, dr_member_ix m, struct failing *f)
 {
 	const struct dr_service *s = &c->repl.service[ix];
-	uint64_t stall = s->spec.write_stall_ms != 0 ? s->spec.write_stall_ms : WRITE_STALL_MS;
+	uint64_t stall = dr_spec_write_stall_ms(&s->spec);
 	uint64_t held_ms = held_for_ms(c, ix, m);
 	memset(f, 0, sizeof(*f));
 	for (uint32_t i = 0; i < c->repl.coordinators; i++) {

@@ -242,7 +242,7 @@ static bool waits_for_approval(struct dr_think *t, const struct dr_plan *p)
 	if (!automatic || p->at != 0 || p->tries > 0)
 		return false;
 	if (is_a_question(p)) {
-		ask(t, p, p->reason, t->s->spec.write_stall_ms, 0);
+		ask(t, p, p->reason, dr_spec_write_stall_ms(&t->s->spec), 0);
 		return true;
 	}
 	if (t->s->spec.auto_failover)

@@ -163,7 +163,7 @@ static bool is_calm(const struct dr_watch *w, const struct dr_service *s, uint64
 {
 	uint64_t probe_ms = w->coord->core->repl.timing.probe_ms;
 	bool regular = is_being_moved(s) || (s->plan.id == 0 && s->holder != DR_MEMBER_NONE);
-	return w->agent_ms != 0 && now - w->agent_ms <= probe_ms && w->streak.since_ms == 0 && s->managed && regular &&
+	return w->agent_ms != 0 && now - w->agent_ms <= probe_ms && w->streak.kind == DR_FAILURE_NONE && s->managed && regular &&
 	       s->rejoin[w->member].id == 0;
 }
 
@@ -176,7 +176,7 @@ static bool due(struct dr_watch *w, uint64_t now)
 	const struct dr_service *s = &w->coord->core->repl.service[w->service];
 	bool holds = s->holder == w->member;
 	w->beats++;
-	if (!dr_probe_streak_may(&w->streak, s->spec.write_stall_ms, now))
+	if (!dr_probe_streak_may(&w->streak, dr_spec_write_stall_ms(&s->spec), now))
 		return false;
 	return !is_calm(w, s, now) || (w->beats + w->member) % (holds ? 2 : 4) == 0;
 }
@@ -194,14 +194,16 @@ static struct dr_observation observe(struct dr_watch *w, uint64_t stalled_ms, ui
 	w->since_ms = later(w->since_ms, stalled_ms, now);
 	w->agent_ms = later(w->agent_ms, stalled_ms, now);
 	w->server_ms = later(w->server_ms, stalled_ms, now);
-	w->streak.since_ms = later(w->streak.since_ms, stalled_ms, now);
-	w->streak.newest_ms = later(w->streak.newest_ms, stalled_ms, now);
+	dr_probe_streak_later(&w->streak, stalled_ms, now);
+	const struct dr_spec_service *s = &w->coord->core->repl.service[w->service].spec;
+	uint64_t failing_ms = 0;
+	enum dr_failure failure = dr_probe_streak_says(&w->streak, dr_spec_write_stall_ms(s), &failing_ms);
 	return (struct dr_observation){
 		.service = w->service, .member = w->member, .agent_age_ms = age(now, w->agent_ms, w->since_ms),
 		.server_age_ms = age(now, w->server_ms, w->since_ms),
 		.write_age_ms = w->write_ms != 0 ? age(now, w->write_ms, w->write_ms) : UINT32_MAX,
-		.in_recovery = w->in_recovery, .position = w->position, .failure = w->streak.kind,
-		.failing_ms = clip(dr_probe_streak_ms(&w->streak)) };
+		.in_recovery = w->in_recovery, .position = w->position, .failure = failure,
+		.failing_ms = clip(failing_ms) };
 }
 
 /* None is told too: it keeps the connection alive. */

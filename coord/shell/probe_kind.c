@@ -44,27 +44,68 @@ uint64_t dr_probe_counts_from(uint64_t began_ms, uint64_t ended_ms, uint32_t dea
 	return ended_ms > began_ms + most_ms ? ended_ms - most_ms : began_ms;
 }
 
+/* Whoever waits for a server that hangs keeps a connection, until all are taken: that is no kind of its own, about which
+ * a person would have to be asked. */
+static enum dr_failure counts_as(const struct dr_probe_streak *s, enum dr_failure kind)
+{
+	bool behind = kind == DR_FAILURE_CONNECTIONS && s->hung >= HUNG_ENOUGH && is_hang(s->kind);
+	return behind ? s->kind : kind;
+}
+
 bool dr_probe_streak_note(struct dr_probe_streak *s, enum dr_failure kind, uint64_t began_ms, uint64_t ended_ms)
 {
 	if (kind == DR_FAILURE_NONE) {
 		memset(s, 0, sizeof(*s));
 		return false;
 	}
-	bool begins = s->since_ms == 0;
-	if (begins)
-		s->since_ms = began_ms != 0 ? began_ms : ended_ms;
+	bool begins = s->kind == DR_FAILURE_NONE;
 	s->newest_ms = ended_ms;
 	s->hung += is_hang(kind) ? 1u : 0u;
-	/* Whoever waits for a server that hangs keeps a connection, until all are taken: that is no kind of its own,
-	 * about which a person would have to be asked. */
-	if (kind != DR_FAILURE_CONNECTIONS || s->hung < HUNG_ENOUGH || !is_hang(s->kind))
-		s->kind = kind;
+	s->kind = counts_as(s, kind);
+	enum dr_failure_policy policy = dr_failure_policy(s->kind);
+	for (unsigned i = 0; i <= DR_FAILURE_MOVE; i++) {
+		if (i > policy) {
+			s->run[i].kind = DR_FAILURE_NONE;
+			s->run[i].since_ms = 0;
+			continue;
+		}
+		if (s->run[i].since_ms == 0)
+			s->run[i].since_ms = began_ms != 0 ? began_ms : ended_ms;
+		if (i == policy)
+			s->run[i].kind = s->kind;
+	}
 	return begins;
 }
 
-uint64_t dr_probe_streak_ms(const struct dr_probe_streak *s)
+static uint64_t lasted_ms(const struct dr_probe_streak *s, unsigned policy)
 {
-	return s->newest_ms > s->since_ms ? s->newest_ms - s->since_ms : 0;
+	uint64_t since_ms = s->run[policy].since_ms;
+	return since_ms != 0 && s->newest_ms > since_ms ? s->newest_ms - since_ms : 0;
+}
+
+enum dr_failure dr_probe_streak_says(const struct dr_probe_streak *s, uint64_t stall_ms, uint64_t *ms)
+{
+	for (unsigned i = DR_FAILURE_MOVE + 1; i-- > 0;) {
+		*ms = lasted_ms(s, i);
+		if (s->run[i].kind != DR_FAILURE_NONE && *ms >= stall_ms)
+			return s->run[i].kind;
+	}
+	*ms = lasted_ms(s, DR_FAILURE_TELL);
+	return s->kind;
+}
+
+static uint64_t later(uint64_t at, uint64_t by, uint64_t now)
+{
+	if (at == 0)
+		return 0;
+	return at + by < now ? at + by : now;
+}
+
+void dr_probe_streak_later(struct dr_probe_streak *s, uint64_t stalled_ms, uint64_t now_ms)
+{
+	s->newest_ms = later(s->newest_ms, stalled_ms, now_ms);
+	for (unsigned i = 0; i <= DR_FAILURE_MOVE; i++)
+		s->run[i].since_ms = later(s->run[i].since_ms, stalled_ms, now_ms);
 }
 
 bool dr_probe_streak_may(const struct dr_probe_streak *s, uint64_t stall_ms, uint64_t now_ms)
@@ -72,5 +113,5 @@ bool dr_probe_streak_may(const struct dr_probe_streak *s, uint64_t stall_ms, uin
 	uint64_t pause_ms = stall_ms / PROBES_A_STALL;
 	if (stall_ms == 0 || pause_ms > PAUSE_MAX_MS)
 		pause_ms = PAUSE_MAX_MS;
-	return s->since_ms == 0 || !is_hang(s->kind) || now_ms >= s->newest_ms + pause_ms;
+	return !is_hang(s->kind) || now_ms >= s->newest_ms + pause_ms;
 }

@@ -1,5 +1,8 @@
 /* probe_kind.h -- what the write probes of a primary say, one after the other: how it fails, and since when.
  *
+ * A streak counts per policy: one slow probe behind many for which nobody would be moved says nothing of how long those
+ * for which one would have lasted.
+ *
  * Pure: no clock, no log.  The caller owns the streak; zeroed it is one of no failure. */
 #ifndef DR_PROBE_KIND_H
 #define DR_PROBE_KIND_H
@@ -10,11 +13,15 @@
 #include "adapters/adapter.h"
 #include "model/report.h"
 
-/* Write probes that failed in a row; since_ms is 0 when the newest did not. */
+/* Write probes that failed in a row; NONE: the newest did not. */
 struct dr_probe_streak {
 	enum dr_failure kind;
-	uint64_t since_ms, newest_ms; /* the first one's begin, the newest one's end */
+	uint64_t newest_ms;           /* the newest one's end */
 	uint32_t hung;                /* how many of them ended at their deadline */
+	struct {
+		enum dr_failure kind; /* the newest of just this policy; NONE: none was */
+		uint64_t since_ms;    /* the first one's begin; 0: the newest one's policy does less */
+	} run[DR_FAILURE_MOVE + 1];   /* by policy: those in a row for which that much is done, or more */
 };
 
 /* What the end of one write probe says (model/failures.def); e: NULL when it ended well.  NONE also for an end of our own
@@ -28,8 +35,12 @@ uint64_t dr_probe_counts_from(uint64_t began_ms, uint64_t ended_ms, uint32_t dea
 /* A write probe that began and ended then.  Returns whether a streak begins with it. */
 bool dr_probe_streak_note(struct dr_probe_streak *s, enum dr_failure kind, uint64_t began_ms, uint64_t ended_ms);
 
-/* How long all have failed, as far as was looked. */
-uint64_t dr_probe_streak_ms(const struct dr_probe_streak *s);
+/* How it fails: so that most is done, of what has lasted stall_ms, else as the newest says.  *ms: for how long, as far as was
+ * looked. */
+enum dr_failure dr_probe_streak_says(const struct dr_probe_streak *s, uint64_t stall_ms, uint64_t *ms);
+
+/* All its moments, moved on by a stall of our own, but never beyond now. */
+void dr_probe_streak_later(struct dr_probe_streak *s, uint64_t stalled_ms, uint64_t now_ms);
 
 /* Whether the next probe may begin: each that hangs leaves a connection behind on the server until that goes on, so
  * those are spaced out, five to a stall_ms and at most one second apart. */

@@ -74,21 +74,28 @@ static void test_kinds(void **state)
 	assert_int_equal(dr_probe_kind(&silent, NULL), DR_FAILURE_WRITES_FAIL);
 }
 
+static uint64_t lasts_ms(const struct dr_probe_streak *s)
+{
+	uint64_t ms = 0;
+	(void)dr_probe_streak_says(s, STALL, &ms);
+	return ms;
+}
+
 /* It lasts from the first one's begin to the newest one's end, and one that wrote ends it. */
 static void test_streak(void **state)
 {
 	struct dr_probe_streak s = { 0 };
 	(void)state;
 	assert_false(dr_probe_streak_note(&s, DR_FAILURE_NONE, 1000, 1010));
-	assert_int_equal(dr_probe_streak_ms(&s), 0);
+	assert_int_equal(lasts_ms(&s), 0);
 	assert_true(dr_probe_streak_note(&s, DR_FAILURE_READ_ONLY, 2000, 2010));
 	assert_false(dr_probe_streak_note(&s, DR_FAILURE_DISK_FULL, 3000, 3020));
 	assert_int_equal(s.kind, DR_FAILURE_DISK_FULL);
-	assert_int_equal(dr_probe_streak_ms(&s), 1020);
+	assert_int_equal(lasts_ms(&s), 1020);
 	assert_true(dr_probe_streak_may(&s, STALL, 3020));
 	assert_false(dr_probe_streak_note(&s, DR_FAILURE_NONE, 4000, 4010));
 	assert_int_equal(s.kind, DR_FAILURE_NONE);
-	assert_int_equal(dr_probe_streak_ms(&s), 0);
+	assert_int_equal(lasts_ms(&s), 0);
 }
 
 /* A coordinator that stood still for ten seconds finds its probe long past its deadline: that is no ten seconds of silence. */
@@ -101,8 +108,8 @@ static void test_own_stall(void **state)
 	assert_int_equal(dr_probe_counts_from(2000, 2501, DEADLINE), 2000);
 	uint64_t from = dr_probe_counts_from(2000, 12000, DEADLINE);
 	(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, from, 12000);
-	assert_true(dr_probe_streak_ms(&s) >= DEADLINE);
-	assert_true(dr_probe_streak_ms(&s) < 2 * DEADLINE);
+	assert_true(lasts_ms(&s) >= DEADLINE);
+	assert_true(lasts_ms(&s) < 2 * DEADLINE);
 }
 
 /* Behind storage that hangs all connections are soon taken: that is still the hang.  A server that only has none
@@ -121,6 +128,38 @@ static void test_hang_takes_connections(void **state)
 	(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, 6000, 6200);
 	(void)dr_probe_streak_note(&s, DR_FAILURE_CONNECTIONS, 7200, 7201);
 	assert_int_equal(s.kind, DR_FAILURE_CONNECTIONS);
+}
+
+/* One probe that was slow behind many that found no connection does not hang as long as those lasted, and what was
+ * said of them still holds; when all hang for so long, it is the hang. */
+static void test_one_slow_probe(void **state)
+{
+	struct dr_probe_streak s = { 0 };
+	uint64_t ms = 0;
+	(void)state;
+	(void)dr_probe_streak_note(&s, DR_FAILURE_PROBES_REFUSED, 1000, 1001);
+	for (uint64_t at = 2000; at <= 8000; at += 1000)
+		(void)dr_probe_streak_note(&s, DR_FAILURE_CONNECTIONS, at, at + 1);
+	assert_int_equal(dr_probe_streak_says(&s, STALL, &ms), DR_FAILURE_CONNECTIONS);
+	assert_int_equal(ms, 6001);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, 9000, 9200);
+	assert_int_equal(dr_probe_streak_says(&s, STALL, &ms), DR_FAILURE_CONNECTIONS);
+	assert_int_equal(ms, 7200);
+	for (uint64_t at = 10000; at < 9000 + STALL; at += 1000)
+		(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, at, at + 200);
+	assert_int_equal(dr_probe_streak_says(&s, STALL, &ms), DR_FAILURE_CONNECTIONS);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_STORAGE_HUNG, 9000 + STALL, 9200 + STALL);
+	assert_int_equal(dr_probe_streak_says(&s, STALL, &ms), DR_FAILURE_STORAGE_HUNG);
+	assert_int_equal(ms, STALL + 200);
+	/* A stall of ours moves all of it. */
+	dr_probe_streak_later(&s, 3000, 20000);
+	assert_int_equal(lasts_ms(&s), STALL + 200);
+	/* Before anything has lasted so long the newest is named. */
+	memset(&s, 0, sizeof(s));
+	(void)dr_probe_streak_note(&s, DR_FAILURE_CONNECTIONS, 1000, 1001);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, 2000, 2200);
+	assert_int_equal(dr_probe_streak_says(&s, STALL, &ms), DR_FAILURE_SERVER_HUNG);
+	assert_int_equal(ms, 1200);
 }
 
 /* Probes that hang are spaced out: at most one a second, five to a stall. */
@@ -360,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_streak),
 		cmocka_unit_test(test_own_stall),
 		cmocka_unit_test(test_hang_takes_connections),
+		cmocka_unit_test(test_one_slow_probe),
 		cmocka_unit_test(test_pace),
 		CORE(test_one_is_not_enough),
 		CORE(test_all_outside),
