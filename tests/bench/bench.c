@@ -136,7 +136,7 @@ static uint32_t *place_of(struct bench_args *a, const char *name)
 		{ "clients", &a->clients },   { "watchers", &a->watchers }, { "spread", &a->spread },
 		{ "deaf", &a->deaf },         { "every-ms", &a->every_ms }, { "warm-ms", &a->warm_ms },
 		{ "run-ms", &a->run_ms },     { "gap-ms", &a->gap_ms },     { "services", &a->services },
-		{ "first", &a->first },
+		{ "standbys", &a->standbys }, { "vanish", &a->vanish },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -167,8 +167,8 @@ void bench_parse(struct bench_args *a, int argc, char **argv)
 		{ "cluster", 1, NULL, 0 },   { "service", 1, NULL, 0 },  { "clients", 1, NULL, 0 },
 		{ "watchers", 1, NULL, 0 },  { "spread", 1, NULL, 0 },   { "deaf", 1, NULL, 0 },
 		{ "every-ms", 1, NULL, 0 },  { "warm-ms", 1, NULL, 0 },  { "run-ms", 1, NULL, 0 },
-		{ "gap-ms", 1, NULL, 0 },    { "services", 1, NULL, 0 }, { "first", 1, NULL, 0 },
-		{ NULL, 0, NULL, 0 },
+		{ "gap-ms", 1, NULL, 0 },    { "services", 1, NULL, 0 }, { "standbys", 1, NULL, 0 },
+		{ "vanish", 1, NULL, 0 },    { NULL, 0, NULL, 0 },
 	};
 	int at = 0, got;
 

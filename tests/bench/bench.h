@@ -11,7 +11,7 @@
 #include "net/conn.h"
 #include "net/tls.h"
 
-enum { BENCH_ENDPOINTS_MAX = 8, BENCH_CERTS_MAX = 64 };
+enum { BENCH_ENDPOINTS_MAX = 8, BENCH_CERTS_MAX = 1024 };
 
 /* CLOCK_MONOTONIC, as Python's time.monotonic(): both name moments to each other. */
 uint64_t bench_now_ns(void);
@@ -40,7 +40,8 @@ struct bench_args {
 	uint32_t deaf;     /* watchers that never read */
 	uint32_t every_ms; /* between two commits of a client; 0: at once */
 	uint32_t warm_ms, run_ms, gap_ms;
-	uint32_t services, first; /* of the agents */
+	uint32_t services; /* of the agents */
+	uint32_t standbys, vanish; /* flags: each has a standby too; then all primaries go silent */
 	char rest[4][256]; /* what follows the options */
 	unsigned rests;
 };
@@ -58,5 +59,6 @@ void bench_greet(struct dr_conn *c, uint32_t kind, struct dr_tls *tls, const cha
 /* The modes (bench_main.c names them). */
 int bench_disk(const struct bench_args *a);
 int bench_clients(const struct bench_args *a);
+int bench_agents(const struct bench_args *a);
 
 #endif

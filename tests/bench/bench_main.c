@@ -2,6 +2,7 @@
  *
  *   disk --run-ms MS FOLDER        what a synchronous write takes
  *   clients ...                    clients that commit, clients that watch (clients.c)
+ *   agents ...                     as many agents, each with a lease (agents.c)
  *
  * Prints JSON, one line a figure. */
 #include <stdio.h>
@@ -18,6 +19,7 @@ int main(int argc, char **argv)
 	} modes[] = {
 		{ "disk", bench_disk },
 		{ "clients", bench_clients },
+		{ "agents", bench_agents },
 	};
 	struct bench_args a;
 
@@ -30,5 +32,5 @@ int main(int argc, char **argv)
 		bench_close(&a);
 		return rv;
 	}
-	bench_fail("usage: dr_bench disk|clients OPTIONS");
+	bench_fail("usage: dr_bench disk|clients|agents OPTIONS");
 }
