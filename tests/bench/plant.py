@@ -117,8 +117,20 @@ class Plant(Cluster):
                 "cooldown": "30s", "restart_within": "10s", "database": "postgres", "user": "drcoord",
                 "members": members, **changes}
 
+    def logs(self):
+        """The coordinators' logs."""
+        return [self.lab.path("log", f"c-{letter(s)}.log") for s in SITES]
+
     def up(self, operators=8, admins=0):
         """Certificates, coordinators, spec; returns self."""
+        try:
+            self._up(operators, admins)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _up(self, operators, admins):
         self.make_pki()
         for n in range(operators):
             self.issue("operator", f"op-{n}")
@@ -129,8 +141,7 @@ class Plant(Cluster):
             self.start_coordinator(site, "--bootstrap")
         self.wait_leader()
         self.insist("the spec to be accepted", "apply", "-f", self.spec_file(), "--reason", "benchmark")
-        wait_for("all coordinators", self.whole, 20, 0.05, self.logs()[:3])
-        return self
+        wait_for("all coordinators", self.whole, 20, 0.05, self.logs())
 
     def whole(self):
         """Whether all three are up and hold what is committed."""
