@@ -4,6 +4,7 @@ A commit is an operator's `pause`: an entry of about 100 bytes that the leader e
 guard's own record synced first, as for every entry but a lease's tick), a majority confirms, the leader applies,
 and whose answer the client has."""
 
+import os
 import statistics
 import time
 
@@ -29,7 +30,7 @@ def commits(args, put):
                              run_ms=args.seconds * 1000)
             cpu = usage.figures(plant.pids())["cpu_pct"]
             ratio = round(got["commit_p50_us"] / raw["raw_p50_us"], 2) if raw["raw_p50_us"] else None
-            put("commit", **got, ratio=ratio, **raw, cpu_pct=cpu)
+            put("commit", **got, ratio=ratio, **raw, cpu_pct=cpu, load_average=os.getloadavg()[0])
 
 
 def killed_once(plant, stream):
