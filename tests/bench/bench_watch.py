@@ -18,7 +18,7 @@ def full_speed(plant, args, put, what, **more):
     """The leader's own commits as fast as they go, so that watchers must be served at that rate."""
     got = plant.load("clients", plant.certs("adm", CERTS), clients=FULL_CLIENTS, warm_ms=WARM_MS,
                      run_ms=args.seconds * 1000, **more)
-    put(what, **got, **more)
+    put(what, **{**got, **more})
 
 
 def paced(plant, args, put, where, watchers, spread):
