@@ -111,6 +111,17 @@ static void set_server(struct bench_member *m, enum dr_server_state s)
 		m->receiving = false;
 }
 
+/* The set that the server waits for, of which the other one may be. */
+static void set_sync(struct bench_member *m, const struct dr_order *o)
+{
+	const char *other = m->side == 0 ? "b" : "a";
+
+	m->k = o->core.k;
+	m->counts = false;
+	for (uint32_t i = 0; i < o->sync_members; i++)
+		m->counts = m->counts || strcmp(o->sync_member[i].s, other) == 0;
+}
+
 static void obey(struct bench_member *m, const struct dr_order *o)
 {
 	switch (o->core.kind) {
@@ -124,13 +135,9 @@ static void obey(struct bench_member *m, const struct dr_order *o)
 	case DR_ORDER_WRITABLE:
 		m->timeline++;
 		set_server(m, DR_SERVER_PRIMARY);
-		m->k = o->core.k;
-		m->counts = o->sync_members > 1;
+		set_sync(m, o);
 		break;
-	case DR_ORDER_SYNC_SET:
-		m->k = o->core.k;
-		m->counts = o->sync_members > 1;
-		break;
+	case DR_ORDER_SYNC_SET: set_sync(m, o); break;
 	default: break;
 	}
 }
