@@ -76,7 +76,8 @@ def tried(args, put, services, vanish):
     try:
         laid_on(args, put, services, vanish)
     except LabError as e:
-        put("vanished" if vanish else "renewals", agents=services, error=str(e)[:300])
+        why = [line for line in str(e).splitlines() if "warning:" not in line]
+        put("vanished" if vanish else "renewals", agents=services, error=" ".join(why)[:300])
 
 
 def run(args, put):

@@ -1,8 +1,11 @@
 """bench_watch.py -- from a commit to its event at the watchers, and what they cost the leader.
 
 One client commits every EVERY_MS; each event is timed at each watcher, from when the commit's answer came to that client
-(the leader sends its own watchers' events before the answer, so that is often below 0).  All watchers are one
-process beside the coordinators: with many of them its own work is in the figures."""
+(the leader sends its own watchers' events before the answer, so that is often below 0: what they cost is then in the
+commit's own time).  A follower learns only with the next entry or heartbeat what is committed.  All watchers are one
+process beside the coordinators: with many of them its own work is in the figures.
+
+Then commits at full speed without watchers, with one that never reads, with some more beside it, and with many."""
 
 from lab import LabError
 from plant import Plant
