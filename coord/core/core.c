@@ -49,12 +49,26 @@ bool dr_propose(struct dr_think *t, const struct dr_cmd *cmd)
 	return true;
 }
 
-static enum dr_reason automatic_failover(const struct dr_think *t, enum dr_reason why)
+/* It was restarted in place not long ago: once more would only repeat that. */
+static bool crashes_again(const struct dr_think *t, uint64_t *ago_ms)
+{
+	uint64_t last = t->s->last_restart_wall_ms, now = t->c->view.wall_ms;
+	/* A stamp from a clock that was ahead says nothing. */
+	if (last == 0 || last > now || now - last >= t->s->spec.cooldown_ms)
+		return false;
+	*ago_ms = now - last;
+	return true;
+}
+
+/* Whether what is wrong may be mended now.  During the cooldown nothing moves, but what an own plan stopped is brought
+ * back, and a server that is down on a host that is well is restarted where it is, once. */
+static enum dr_reason automatic_plan(const struct dr_think *t, enum dr_reason why, bool *in_place)
 {
 	uint64_t a = 0;
 	enum dr_reason blocked = dr_core_blocked(t->c, t->ix, &a);
-	/* Bringing back what an own plan stopped is no new failover: no cooldown. */
-	if (why == DR_REASON_NO_PRIMARY && blocked == DR_REASON_COOLDOWN)
+	bool restart = why == DR_REASON_SERVER_FAILED && t->s->spec.restart_within_ms > 0;
+	*in_place = restart && (t->s->spec.durability == DR_DURABILITY_ASYNC || blocked == DR_REASON_COOLDOWN);
+	if (blocked == DR_REASON_COOLDOWN && (why == DR_REASON_NO_PRIMARY || (restart && !crashes_again(t, &a))))
 		return DR_REASON_NONE;
 	return blocked;
 }
@@ -84,25 +98,13 @@ static bool has_successor(const struct dr_think *t)
 	return false;
 }
 
-/* It was restarted in place not long ago: once more would only repeat that. */
-static bool crashes_again(const struct dr_think *t, uint64_t *ago_ms)
-{
-	uint64_t last = t->s->last_restart_wall_ms, now = t->c->view.wall_ms;
-	/* A stamp from a clock that was ahead says nothing. */
-	if (last == 0 || last > now || now - last >= t->s->spec.cooldown_ms)
-		return false;
-	*ago_ms = now - last;
-	return true;
-}
-
 bool dr_incident_plan(struct dr_think *t, struct dr_cmd *cmd)
 {
 	uint64_t a = 0;
+	bool in_place = false;
 	enum dr_reason why = dr_incident(t, &a);
-	if (why == DR_REASON_NONE || automatic_failover(t, why) != DR_REASON_NONE)
+	if (why == DR_REASON_NONE || automatic_plan(t, why, &in_place) != DR_REASON_NONE)
 		return false;
-	bool in_place = why == DR_REASON_SERVER_FAILED && t->s->spec.durability == DR_DURABILITY_ASYNC &&
-			t->s->spec.restart_within_ms > 0;
 	bool fails = dr_failure_of(why) != DR_FAILURE_NONE;
 	if ((why == DR_REASON_MEMBER_LOST || fails) && nobody_to_choose(t))
 		return false;

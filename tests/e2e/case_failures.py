@@ -41,6 +41,22 @@ def server_hung(scenes):
     return finish(stand, moved(stand, "server_hung"))
 
 
+@case("second-failure")
+def second_failure(scenes):
+    """The new primary's server dies within the cooldown: nothing moves again, it is restarted where it is."""
+    stand = scenes.up()
+    kill_primary(stand)
+    new = moved(stand, "server_failed")
+    all_joined(stand)
+    stand.fault_at()
+    kill_all(stand.pg.processes(new))
+    after = stand.first_new_ack(10, old=A)
+    expect(after[1] == new, "the same primary to go on", after)
+    plan = events_of(stand, "plan.opened", plan_kind="failover")[-1]
+    expect(plan["reason"] == "restart", "it to be restarted in place", plan)
+    return {**finish(stand, new), "downtime_s": round(after[0] - stand.fault, 3)}
+
+
 @case("read-only")
 def read_only(scenes):
     """Somebody makes the primary read only: it is replaced, though every process of it is well."""
