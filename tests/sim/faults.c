@@ -70,15 +70,17 @@ void sim_fault_text(const struct sim *s, const struct sim_fault *f, char *out, s
 		       (unsigned long long)f->ms, f->b);
 }
 
-/* A seed's own mix: every other one leaves half of the kinds out and has some of the rest four times as often.  Where
- * everything goes wrong at once the one thing that a bug needs is cut short by another (Groce et al., "Swarm
- * Testing", 2012). */
+/* A seed's own mix.  A third of the seeds takes the table's; where everything goes wrong at once, though, the one thing
+ * that a bug needs is cut short by another (Groce et al., "Swarm Testing", 2012), so a third leaves half of the kinds
+ * out and has some of the rest four times as often, and a third draws mostly what is aimed at leases and promises. */
 static void draw_mix(struct sim_dice *d, uint32_t weight[FAULT_MAX])
 {
 	static const uint32_t factor[] = { 0, 0, 1, 4 };
-	bool swarm = sim_roll(d, 2) == 0;
-	for (uint32_t i = 0; i < FAULT_MAX; i++)
-		weight[i] = rows[i].weight * (swarm ? factor[sim_roll(d, 4)] : 1);
+	uint64_t mix = sim_roll(d, 3);
+	for (uint32_t i = 0; i < FAULT_MAX; i++) {
+		bool aimed = i == FAULT_ISOLATE || i == FAULT_OUTAGE;
+		weight[i] = rows[i].weight * (mix == 0 ? factor[sim_roll(d, 4)] : mix == 1 && aimed ? 5 : 1);
+	}
 }
 
 static uint32_t draw_kind(struct sim_dice *d, const uint32_t weight[FAULT_MAX])
