@@ -312,7 +312,11 @@ static struct dr_step_outcome step_FINAL_POSITION(struct dr_think *t, const stru
 	/* A standby of that very history: a position says nothing of another one's. */
 	const struct dr_report *r = &cv->report;
 	bool of_it = r->server == DR_SERVER_STANDBY && r->timeline == old->frozen_timeline;
-	if (dr_heard(t, p->candidate) && of_it && r->received >= old->frozen_position)
+	/* Nobody writes meanwhile: rather the old primary again than a wait for one that may be gone. */
+	if (!dr_heard(t, p->candidate))
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_NOT_REACHABLE,
+						 dr_heard_age(t->c, t->ix, p->candidate), 0 };
+	if (of_it && r->received >= old->frozen_position)
 		return holds;
 	look(t, p->candidate);
 	uint64_t missing = old->frozen_position > r->received ? old->frozen_position - r->received : 0;
