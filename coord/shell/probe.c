@@ -132,7 +132,8 @@ static void probe(struct dr_watch *w)
 		return;
 	bool primary = s->managed && s->holder == w->member && s->primary_epoch == s->epoch;
 	w->op = (struct dr_op){ .kind = primary ? DR_OP_PROBE_WRITE : DR_OP_PROBE, .done = probed, .ctx = w,
-				.deadline_ms = w->coord->core->repl.timing.probe_deadline_ms };
+				.deadline_ms = dr_probe_streak_deadline_ms(&w->streak, s->spec.write_stall_ms,
+									   w->coord->core->repl.timing.probe_deadline_ms) };
 	w->op.args.local_commit = true;
 	w->probe_ms = dr_clock_boot_ms();
 	if (dr_session_start(&w->session, &w->op, &e) == DR_OK)

@@ -5,7 +5,7 @@
 
 enum {
 	HUNG_ENOUGH = 2, /* so many in a row name what follows */
-	PAUSE_MAX_MS = 1000,
+	APART_MAX_MS = 1000,
 	PROBES_A_STALL = 5,
 	OVER_MS = 100 /* a deadline is noticed so late without that the process stood still */
 };
@@ -60,6 +60,7 @@ bool dr_probe_streak_note(struct dr_probe_streak *s, enum dr_failure kind, uint6
 	}
 	bool begins = s->kind == DR_FAILURE_NONE;
 	s->newest_ms = ended_ms;
+	s->newest_began_ms = began_ms != 0 ? began_ms : ended_ms;
 	s->hung += is_hang(kind) ? 1u : 0u;
 	s->kind = counts_as(s, kind);
 	enum dr_failure_policy policy = dr_failure_policy(s->kind);
@@ -104,14 +105,24 @@ static uint64_t later(uint64_t at, uint64_t by, uint64_t now)
 void dr_probe_streak_later(struct dr_probe_streak *s, uint64_t stalled_ms, uint64_t now_ms)
 {
 	s->newest_ms = later(s->newest_ms, stalled_ms, now_ms);
+	s->newest_began_ms = later(s->newest_began_ms, stalled_ms, now_ms);
 	for (unsigned i = 0; i <= DR_FAILURE_MOVE; i++)
 		s->run[i].since_ms = later(s->run[i].since_ms, stalled_ms, now_ms);
 }
 
+static uint64_t apart_ms(uint64_t stall_ms)
+{
+	uint64_t ms = stall_ms / PROBES_A_STALL;
+	return stall_ms == 0 || ms > APART_MAX_MS ? APART_MAX_MS : ms;
+}
+
 bool dr_probe_streak_may(const struct dr_probe_streak *s, uint64_t stall_ms, uint64_t now_ms)
 {
-	uint64_t pause_ms = stall_ms / PROBES_A_STALL;
-	if (stall_ms == 0 || pause_ms > PAUSE_MAX_MS)
-		pause_ms = PAUSE_MAX_MS;
-	return !is_hang(s->kind) || now_ms >= s->newest_ms + pause_ms;
+	return !is_hang(s->kind) || now_ms >= s->newest_began_ms + apart_ms(stall_ms);
+}
+
+uint32_t dr_probe_streak_deadline_ms(const struct dr_probe_streak *s, uint64_t stall_ms, uint32_t deadline_ms)
+{
+	uint32_t apart = (uint32_t)apart_ms(stall_ms);
+	return is_hang(s->kind) && apart > deadline_ms ? apart : deadline_ms;
 }

@@ -17,6 +17,7 @@
 struct dr_probe_streak {
 	enum dr_failure kind;
 	uint64_t newest_ms;           /* the newest one's end */
+	uint64_t newest_began_ms;
 	uint32_t hung;                /* how many of them ended at their deadline */
 	struct {
 		enum dr_failure kind; /* the newest of just this policy; NONE: none was */
@@ -43,7 +44,11 @@ enum dr_failure dr_probe_streak_says(const struct dr_probe_streak *s, uint64_t s
 void dr_probe_streak_later(struct dr_probe_streak *s, uint64_t stalled_ms, uint64_t now_ms);
 
 /* Whether the next probe may begin: each that hangs leaves a connection behind on the server until that goes on, so
- * those are spaced out, five to a stall_ms and at most one second apart. */
+ * those begin apart from one another, five to a stall_ms and at most one second. */
 bool dr_probe_streak_may(const struct dr_probe_streak *s, uint64_t stall_ms, uint64_t now_ms);
+
+/* How long the next probe may take.  After one that came to its deadline it may take as long as there is to the one
+ * after it: a server that answers within a second, only not within deadline_ms, is slow and does not hang. */
+uint32_t dr_probe_streak_deadline_ms(const struct dr_probe_streak *s, uint64_t stall_ms, uint32_t deadline_ms);
 
 #endif

@@ -162,20 +162,26 @@ static void test_one_slow_probe(void **state)
 	assert_int_equal(ms, 1200);
 }
 
-/* Probes that hang are spaced out: at most one a second, five to a stall. */
+/* Probes that hang begin apart, at most one a second, five to a stall; and each may take until the next one. */
 static void test_pace(void **state)
 {
 	struct dr_probe_streak s = { 0 };
 	(void)state;
 	assert_true(dr_probe_streak_may(&s, STALL, 1000));
+	assert_int_equal(dr_probe_streak_deadline_ms(&s, STALL, 200), 200);
 	(void)dr_probe_streak_note(&s, DR_FAILURE_STORAGE_HUNG, 1000, 1200);
-	assert_false(dr_probe_streak_may(&s, STALL, 2199));
-	assert_true(dr_probe_streak_may(&s, STALL, 2200));
-	assert_false(dr_probe_streak_may(&s, 1000, 1399));
-	assert_true(dr_probe_streak_may(&s, 1000, 1400));
-	assert_false(dr_probe_streak_may(&s, 3600000, 2199));
-	assert_true(dr_probe_streak_may(&s, 3600000, 2200));
-	assert_true(dr_probe_streak_may(&s, 0, 2200));
+	assert_false(dr_probe_streak_may(&s, STALL, 1999));
+	assert_true(dr_probe_streak_may(&s, STALL, 2000));
+	assert_false(dr_probe_streak_may(&s, 1000, 1199));
+	assert_true(dr_probe_streak_may(&s, 1000, 1200));
+	assert_false(dr_probe_streak_may(&s, 3600000, 1999));
+	assert_true(dr_probe_streak_may(&s, 3600000, 2000));
+	assert_true(dr_probe_streak_may(&s, 0, 2000));
+	assert_int_equal(dr_probe_streak_deadline_ms(&s, STALL, 200), STALL / 5);
+	assert_int_equal(dr_probe_streak_deadline_ms(&s, STALL, 3000), 3000);
+	/* Slow, but not hung: the longer look finds that it writes. */
+	assert_false(dr_probe_streak_note(&s, DR_FAILURE_NONE, 2000, 2700));
+	assert_int_equal(dr_probe_streak_deadline_ms(&s, STALL, 200), 200);
 }
 
 /* ---- the majority: coordinators in three sites, the primary in the first one's */
