@@ -1,5 +1,5 @@
 /* clients.c -- what people ask: roles checked, refusals worded with rule, values and the verb that overrides,
- * changes answered when their entry was applied; watch streams resume at any kept index. */
+ * changes answered when their entry was applied. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +29,6 @@ static const struct verb_row {
 #undef ASK_FOR
 };
 
-enum { WATCH_BATCH = 2048, WATCH_QUEUED_MAX = 1 << 20 }; /* the rest follows at the next beat */
-
-static void respond_error(struct dr_in *in, uint64_t id, enum dr_err code, const char *message);
-
 static void respond(struct dr_in *in, const struct dr_client_response *r)
 {
 	struct dr_buf b;
@@ -41,11 +37,11 @@ static void respond(struct dr_in *in, const struct dr_client_response *r)
 	if (dr_buf_ok(&b))
 		dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_RESPONSE, b.data, b.len));
 	else if (r->json != NULL)
-		respond_error(in, r->id, DR_E_RANGE, "the answer is longer than one frame (1 MiB); ask for less");
+		dr_clients_error(in, r->id, DR_E_RANGE, "the answer is longer than one frame (1 MiB); ask for less");
 	dr_buf_close(&b);
 }
 
-static void respond_error(struct dr_in *in, uint64_t id, enum dr_err code, const char *message)
+void dr_clients_error(struct dr_in *in, uint64_t id, enum dr_err code, const char *message)
 {
 	struct dr_client_response r = { .id = id, .code = code };
 	(void)dr_copy_text(r.message, sizeof(r.message), message);
@@ -55,7 +51,7 @@ static void respond_error(struct dr_in *in, uint64_t id, enum dr_err code, const
 void dr_clients_refuse(struct dr_in *in, enum dr_err code, const char *why)
 {
 	if (in->conn.peer.kind != DR_PEER_COORDINATOR)
-		respond_error(in, 0, code, why);
+		dr_clients_error(in, 0, code, why);
 }
 
 /* Streams stay for days: neither one certificate nor all viewers together may keep out whoever has to act. */
@@ -116,38 +112,15 @@ static void respond_leader(struct dr_in *in, uint64_t id)
 	respond(in, &r);
 }
 
-/* ---- watch */
-
-static void watch_send(struct dr_in *in)
+void dr_clients_event(struct dr_in *in, char *json)
 {
-	const struct dr_repl *r = &in->coord->core->repl;
-	for (int i = 0; i < WATCH_BATCH && in->watch_next <= r->event_last; i++) {
-		const struct dr_event_record *e = dr_repl_event(r, in->watch_next);
-		if (dr_conn_queued(&in->conn) > WATCH_QUEUED_MAX)
-			return; /* a slow reader gets the rest later; the leader does not wait for it */
-		struct dr_client_response resp = { .id = in->watch_id, .code = DR_OK, .more = true };
-		if (e == NULL) {
-			respond_error(in, in->watch_id, DR_E_NOT_FOUND, "events from there on are no longer kept; "
-				      "`status` shows the oldest kept index");
-			in->watch_id = 0;
-			return;
-		}
-		json_t *j = dr_event_json(e);
-		resp.json = json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER);
-		json_decref(j);
-		respond(in, &resp);
-		free(resp.json);
-		in->watch_next++;
-	}
-}
-
-void dr_clients_stream(struct dr_coord *c)
-{
-	for (struct dr_in *in = c->in, *next; in != NULL; in = next) {
-		next = in->next;
-		if (in->role == DR_SESSION_CLIENT && in->watch_id != 0)
-			watch_send(in);
-	}
+	struct dr_client_response r = { .id = in->watch_id, .code = DR_OK, .json = json, .more = true };
+	struct dr_buf b;
+	dr_buf_init(&b, DR_FRAME_MAX);
+	dr_client_response_encode(&b, &r);
+	if (dr_buf_ok(&b))
+		dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_RESPONSE, b.data, b.len));
+	dr_buf_close(&b);
 }
 
 /* ---- requests that go through the core */
@@ -165,7 +138,7 @@ static void answer_done(struct dr_in *in, uint64_t id)
 {
 	const struct dr_request_done *done = dr_repl_request_find(&in->coord->core->repl, id);
 	if (done == NULL) {
-		respond_error(in, id, DR_E_UNKNOWN, "the request may or may not have been carried out; ask again with "
+		dr_clients_error(in, id, DR_E_UNKNOWN, "the request may or may not have been carried out; ask again with "
 			      "the same id, or look at `status`");
 	} else if (done->refused != DR_REASON_NONE) {
 		respond_refused(in, id, done->refused, done->a, 0);
@@ -191,7 +164,7 @@ void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome)
 		else if (outcome == DR_E_NOT_LEADER)
 			respond_leader(w->client, w->request);
 		else
-			respond_error(w->client, w->request, outcome, outcome == DR_E_RANGE
+			dr_clients_error(w->client, w->request, outcome, outcome == DR_E_RANGE
 				      ? "it does not fit into one entry of the log (512 KiB)" : dr_err_text(outcome));
 	}
 }
@@ -209,7 +182,7 @@ static void ask_core(struct dr_in *in, const struct dr_client_request *q, enum d
 	struct dr_coord *c = in->coord;
 	struct dr_waiter *w = free_waiter(c);
 	if (w == NULL) {
-		respond_error(in, q->id, DR_E_BUSY, "too many requests wait; try again in a moment");
+		dr_clients_error(in, q->id, DR_E_BUSY, "too many requests wait; try again in a moment");
 		return;
 	}
 	struct dr_request r = { .kind = kind, .id = q->id, .service = q->service, .member = q->member,
@@ -256,7 +229,7 @@ static void read_spec(struct dr_in *in, const struct dr_client_request *q)
 	if (rv == DR_E_NOT_LEADER)
 		respond_leader(in, q->id);
 	else if (rv != DR_OK)
-		respond_error(in, q->id, DR_E_BUSY, "too many requests wait; try again in a moment");
+		dr_clients_error(in, q->id, DR_E_BUSY, "too many requests wait; try again in a moment");
 }
 
 /* ---- nodes */
@@ -297,7 +270,7 @@ static void node_changed(void *arg, const struct dr_error *e)
 	if (!still_here(n->coord, n->client))
 		return;
 	if (e->code != DR_OK)
-		respond_error(n->client, n->request, e->code, e->msg);
+		dr_clients_error(n->client, n->request, e->code, e->msg);
 	else
 		respond_json(n->client, n->request, dr_nodes_json(n->coord));
 }
@@ -318,7 +291,7 @@ static bool node_find(struct dr_coord *c, const struct dr_name *name, struct dr_
 static bool begin_change(struct dr_in *in, const struct dr_client_request *q, enum dr_cmd_kind kind)
 {
 	if (node_change_used) {
-		respond_error(in, q->id, DR_E_BUSY, "another change of the coordinators is under way");
+		dr_clients_error(in, q->id, DR_E_BUSY, "another change of the coordinators is under way");
 		return false;
 	}
 	node_change_used = true;
@@ -335,7 +308,7 @@ static void end_change(struct dr_in *in, const struct dr_client_request *q, enum
 	if (rv == DR_OK)
 		return;
 	node_change_used = false;
-	respond_error(in, q->id, rv, e->msg);
+	dr_clients_error(in, q->id, rv, e->msg);
 }
 
 static void node_add(struct dr_in *in, const struct dr_client_request *q)
@@ -343,13 +316,13 @@ static void node_add(struct dr_in *in, const struct dr_client_request *q)
 	struct dr_error e;
 	struct dr_raft_member m = { .id = q->raft_id, .name = q->name, .address = q->address, .voter = true };
 	if (q->raft_id == 0 || q->name.s[0] == '\0' || q->address.port == 0) {
-		respond_error(in, q->id, DR_E_INVALID, "node add needs name, address, site and the id that "
+		dr_clients_error(in, q->id, DR_E_INVALID, "node add needs name, address, site and the id that "
 			      "`drcoordd --join` printed");
 		return;
 	}
 	struct dr_raft_member known;
 	if (node_find(in->coord, &q->name, &known) && known.id != q->raft_id) {
-		respond_error(in, q->id, DR_E_EXISTS, "a coordinator of that name is a member under another id: "
+		dr_clients_error(in, q->id, DR_E_EXISTS, "a coordinator of that name is a member under another id: "
 			      "`drcoordctl node remove` it first");
 		return;
 	}
@@ -387,13 +360,13 @@ static void node_remove(struct dr_in *in, const struct dr_client_request *q)
 	unsigned of = 0;
 	char why[DR_ERROR_MSG_MAX];
 	if (!node_find(in->coord, &q->name, &m)) {
-		respond_error(in, q->id, DR_E_NOT_FOUND, "there is no such coordinator");
+		dr_clients_error(in, q->id, DR_E_NOT_FOUND, "there is no such coordinator");
 		return;
 	}
 	if (!majority_stays(in->coord, m.id, &up, &of)) {
 		(void)snprintf(why, sizeof(why), "of the %u that would be left only %u answer, which is no majority: "
 			       "start the others, or remove those that are gone first", of, up);
-		respond_error(in, q->id, DR_E_REFUSED, why);
+		dr_clients_error(in, q->id, DR_E_REFUSED, why);
 		return;
 	}
 	if (!begin_change(in, q, DR_CMD_COORDINATOR))
@@ -406,7 +379,7 @@ static void node_transfer(struct dr_in *in, const struct dr_client_request *q)
 	struct dr_error e;
 	struct dr_raft_member m = { .id = 0 };
 	if (q->name.s[0] != '\0' && !node_find(in->coord, &q->name, &m)) {
-		respond_error(in, q->id, DR_E_NOT_FOUND, "there is no such coordinator");
+		dr_clients_error(in, q->id, DR_E_NOT_FOUND, "there is no such coordinator");
 		return;
 	}
 	if (m.id != 0 && dr_name_eq(&q->name, &in->coord->conf.name)) {
@@ -432,19 +405,11 @@ static void explain(struct dr_in *in, const struct dr_client_request *q)
 		respond_json(in, q->id, dr_explain_json(in->coord, ix));
 }
 
-static void start_watch(struct dr_in *in, const struct dr_client_request *q)
-{
-	const struct dr_repl *r = &in->coord->core->repl;
-	in->watch_id = q->id;
-	in->watch_next = q->from != 0 ? q->from : r->event_last + 1;
-	watch_send(in);
-}
-
 static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_request *q)
 {
 	switch (v) {
 	case VERB_STATUS: respond_json(in, q->id, dr_status_json(in->coord)); break;
-	case VERB_WATCH: start_watch(in, q); break;
+	case VERB_WATCH: dr_stream_begin(in, q->id, q->from); break;
 	case VERB_EXPLAIN: explain(in, q); break;
 	case VERB_SPEC: read_spec(in, q); break;
 	case VERB_FAILOVER: ask_core(in, q, DR_REQ_FAILOVER); break;
@@ -489,19 +454,19 @@ static void take_request(struct dr_in *in, const struct dr_client_request *q)
 	enum dr_peer_kind least = least_role(v, q);
 	char why[DR_ERROR_MSG_MAX];
 	if (v == VERB_NONE) {
-		respond_error(in, q->id, DR_E_UNSUPPORTED, "this coordinator does not know that verb");
+		dr_clients_error(in, q->id, DR_E_UNSUPPORTED, "this coordinator does not know that verb");
 	} else if (in->conn.peer.kind < least) {
 		(void)snprintf(why, sizeof(why), "%s is for the role %s; the certificate of %s says %s", q->verb,
 			       dr_peer_kind_name(least), in->conn.peer.name.s,
 			       dr_peer_kind_name(in->conn.peer.kind));
-		respond_error(in, q->id, DR_E_DENIED, why);
+		dr_clients_error(in, q->id, DR_E_DENIED, why);
 	} else if (verbs[v].leader && !dr_coord_leads(in->coord)) {
 		respond_leader(in, q->id);
 	} else if (verbs[v].least > DR_PEER_VIEWER && in->coord->recovering) {
-		respond_error(in, q->id, DR_E_BUSY, "this coordinator was recovered and listens to the agents before "
+		dr_clients_error(in, q->id, DR_E_BUSY, "this coordinator was recovered and listens to the agents before "
 			      "anything is done; `status` says when it is over");
 	} else if (verbs[v].reason && q->reason[0] == '\0') {
-		respond_error(in, q->id, DR_E_INVALID, "a reason is recorded with each such step: --reason TEXT");
+		dr_clients_error(in, q->id, DR_E_INVALID, "a reason is recorded with each such step: --reason TEXT");
 	} else {
 		dispatch(in, v, q);
 	}
@@ -514,7 +479,7 @@ void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t 
 	if (type != DR_FRAME_REQUEST)
 		return;
 	if (dr_client_request_decode(&q, p, n, &e) != DR_OK) {
-		respond_error(in, 0, DR_E_PROTOCOL, e.msg);
+		dr_clients_error(in, 0, DR_E_PROTOCOL, e.msg);
 		return;
 	}
 	take_request(in, &q);

@@ -10,7 +10,8 @@
  *   peers.c     connections to the other coordinators: observations, heads of the ledger to all
  *   probe.c     own probes of every server
  *   routes.c    routes that ought to point elsewhere
- *   clients.c   what people ask; watch streams
+ *   clients.c   what people ask
+ *   stream.c    events for those who watch
  *   status.c    the JSON of status, explain and events
  *   recover.c   a majority is gone for good: one goes on alone
  *   yield.c     a leader that cannot store gives up the lead
@@ -108,6 +109,13 @@ struct dr_waiter {
 	bool used;
 };
 
+/* A recent event in words, at its index modulo DR_EVENT_TEXTS. */
+enum { DR_EVENT_TEXTS = 128 };
+struct dr_event_text {
+	uint64_t index;
+	char *json; /* NULL: none yet */
+};
+
 struct dr_coord {
 	uv_loop_t *loop;
 	struct dr_conf_coordinator conf;
@@ -127,7 +135,9 @@ struct dr_coord {
 	uint64_t events_seen;         /* highest event that was chained, logged and streamed */
 	uint8_t ledger_head[DR_LEDGER_HEAD];
 	struct dr_ledger ledger;
-	uv_timer_t wake, beat;
+	uv_timer_t wake, beat, stream_timer;
+	struct dr_in *stream_turn;    /* whose turn it is among those who watch; NULL: the first one's */
+	struct dr_event_text event_text[DR_EVENT_TEXTS];
 	struct dr_timing timing_told; /* to the agents */
 	uint32_t beats;
 	uint64_t beat_ms;             /* when the last beat was, to notice own stalls */
@@ -243,9 +253,20 @@ void dr_clients_refuse(struct dr_in *in, enum dr_err code, const char *why);
 /* Whether one more client of this identity is let in; else FULL and why. */
 DR_MUST_USE enum dr_err dr_clients_admit(const struct dr_in *in, struct dr_error *e);
 void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome);
-void dr_clients_stream(struct dr_coord *c);
+/* A refusal or an error for a request of this id. */
+void dr_clients_error(struct dr_in *in, uint64_t id, enum dr_err code, const char *message);
+/* One more event for one who watches; json is only read. */
+void dr_clients_event(struct dr_in *in, char *json);
 /* A change of the membership is under way. */
 bool dr_clients_changing(void);
+
+/* stream.c */
+void dr_stream_open(struct dr_coord *c);
+/* There may be new events: send them once the present work is done. */
+void dr_stream_soon(struct dr_coord *c);
+/* From an index on, 0: the next event's, under that request's id. */
+void dr_stream_begin(struct dr_in *in, uint64_t id, uint64_t from);
+void dr_stream_closed(struct dr_in *in);
 
 /* status.c: the caller frees what they return with json_decref. */
 json_t *dr_status_json(struct dr_coord *c);

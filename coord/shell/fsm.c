@@ -57,7 +57,7 @@ static void take_new_events(struct dr_coord *c)
 		if (e->wall_ms + SAY_LATE_MS >= c->started_wall_ms) /* not the whole past again at every start */
 			say(e);
 	}
-	dr_clients_stream(c);
+	dr_stream_soon(c);
 }
 
 static void apply(void *ctx, uint64_t index, uint64_t term, const uint8_t *bytes, size_t len)

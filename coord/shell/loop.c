@@ -183,7 +183,7 @@ static void on_beat(uv_timer_t *t)
 	dr_yield_beat(c);
 	dr_disk_beat(c->conf.data_dir, now);
 	dr_recover_beat(c);
-	dr_clients_stream(c);
+	dr_stream_soon(c);
 	struct dr_core_event ev = { .kind = DR_EV_TICK };
 	dr_coord_event(c, &ev);
 	if (!c->stopping)

@@ -1,0 +1,86 @@
+/* stream.c -- events for those who watch.
+ *
+ * They are sent beside the work, not in it: an entry's events are taken note of when it is applied, whoever asked for it
+ * gets the answer, and then the streams go on, so many frames in a turn of the loop and no more.  What an
+ * event is in words is the same for all, and is made once. */
+#include <stdlib.h>
+
+#include "coord/shell/coord.h"
+
+enum { TURN_FRAMES = 64, QUEUED_MAX = 1 << 20 };
+
+static char *text_of(struct dr_coord *c, const struct dr_event_record *e)
+{
+	struct dr_event_text *t = &c->event_text[e->index % DR_EVENT_TEXTS];
+	if (t->json == NULL || t->index != e->index) {
+		json_t *j = dr_event_json(e);
+		free(t->json);
+		t->json = json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		t->index = e->index;
+		json_decref(j);
+	}
+	return t->json;
+}
+
+/* What one watcher lacks, as far as *left frames go.  A slow reader gets the rest at a later beat; nobody waits for it. */
+static void send_some(struct dr_in *in, uint32_t *left)
+{
+	struct dr_coord *c = in->coord;
+	const struct dr_repl *r = &c->core->repl;
+	for (; *left > 0 && in->watch_next <= r->event_last && dr_conn_queued(&in->conn) <= QUEUED_MAX; --*left) {
+		const struct dr_event_record *e = dr_repl_event(r, in->watch_next);
+		if (e == NULL) {
+			dr_clients_error(in, in->watch_id, DR_E_NOT_FOUND, "events from there on are no longer kept; "
+					 "`status` shows the oldest kept index");
+			in->watch_id = 0;
+			return;
+		}
+		char *text = text_of(c, e);
+		if (text != NULL)
+			dr_clients_event(in, text);
+		in->watch_next++;
+	}
+}
+
+static void on_turn(uv_timer_t *t)
+{
+	struct dr_coord *c = t->data;
+	uint32_t left = TURN_FRAMES;
+	struct dr_in *first = c->stream_turn != NULL ? c->stream_turn : c->in;
+	struct dr_in *in = first;
+	while (in != NULL && left > 0) {
+		struct dr_in *next = in->next != NULL ? in->next : c->in;
+		if (in->role == DR_SESSION_CLIENT && in->watch_id != 0)
+			send_some(in, &left);
+		c->stream_turn = next; /* whoever comes next is the first of the next turn */
+		in = next != first ? next : NULL;
+	}
+	if (left == 0)
+		dr_stream_soon(c);
+}
+
+void dr_stream_soon(struct dr_coord *c)
+{
+	if (c->stopping || uv_is_active((uv_handle_t *)&c->stream_timer))
+		return;
+	(void)uv_timer_start(&c->stream_timer, on_turn, 0, 0);
+}
+
+void dr_stream_begin(struct dr_in *in, uint64_t id, uint64_t from)
+{
+	in->watch_id = id;
+	in->watch_next = from != 0 ? from : in->coord->core->repl.event_last + 1;
+	dr_stream_soon(in->coord);
+}
+
+void dr_stream_closed(struct dr_in *in)
+{
+	if (in->coord->stream_turn == in)
+		in->coord->stream_turn = in->next;
+}
+
+void dr_stream_open(struct dr_coord *c)
+{
+	c->stream_timer.data = c;
+	(void)uv_timer_init(c->loop, &c->stream_timer);
+}
