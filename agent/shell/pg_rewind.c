@@ -4,6 +4,7 @@
  * mode. It also brings over the source's configuration files and takes our standby.signal away: both are put
  * right again.  From its first change on until all is in order DATA.rewinding stands beside: a rewind that
  * broke off leaves a mixture that only a new copy can follow. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -98,6 +99,41 @@ static enum dr_err run_rewind(struct dr_pg_job *job, bool dry, struct dr_error *
 	return rv;
 }
 
+/* Whether pg_wal has a segment of that number, of a timeline above the given one. */
+static bool has_segment(const struct dr_pg_job *job, uint64_t wanted, uint32_t above, uint32_t segment_bytes)
+{
+	char path[PG_PATH];
+	bool found = false;
+	(void)snprintf(path, sizeof(path), "%s/pg_wal", job->local.data_dir);
+	DIR *d = opendir(path);
+	for (struct dirent *it = d != NULL ? readdir(d) : NULL; it != NULL && !found; it = readdir(d)) {
+		uint32_t timeline = 0;
+		uint64_t number = 0;
+		found = pg_segment_parse(it->d_name, segment_bytes, &timeline, &number) && number == wanted &&
+			timeline > above;
+	}
+	if (d != NULL)
+		(void)closedir(d);
+	return found;
+}
+
+/* pg_rewind makes pg_wal the source's, and keeps of ours what recovery begins with, before the two parted.  What the
+ * source wrote right after that must have come from it: one that was copied itself since then, or has thrown it away,
+ * lacks it, and the server would wait for it for ever. */
+static enum dr_err check_wal(struct dr_pg_job *job, struct dr_error *e)
+{
+	const struct dr_pg_compare *c = &job->compare;
+	char text[PG_LSN_TEXT];
+	struct pg_control ctl;
+	if (c->verdict != DR_PG_REWIND)
+		return DR_OK;
+	enum dr_err rv = pg_control_read(job, &ctl, e);
+	if (rv == DR_OK && !has_segment(job, c->fork_lsn / ctl.segment_bytes, c->fork_timeline, ctl.segment_bytes))
+		rv = dr_fail(e, DR_E_REFUSED, "the source has no WAL from %s on any more, where the two parted: only a "
+			     "clone helps", pg_lsn_text(c->fork_lsn, text));
+	return rv;
+}
+
 static enum dr_err touch(const char *path, struct dr_error *e)
 {
 	return dr_file_replace(path, "", 0, 0600, e);
@@ -121,6 +157,8 @@ enum dr_err pg_job_rewind(struct dr_pg_job *job, struct dr_error *e)
 		rv = touch(broken, e);
 	if (rv == DR_OK)
 		rv = run_rewind(job, false, e);
+	if (rv == DR_OK)
+		rv = check_wal(job, e);
 	if (rv == DR_OK)
 		rv = pg_conf_copy(job, keep, job->local.data_dir, e);
 	if (rv == DR_OK)

@@ -371,6 +371,34 @@ static void test_broken_rewind(void **state)
 	PG_WAIT(w, streams(w, B, A) && rows_are(w, A, "12"));
 }
 
+/* The source has not the WAL any more that a rewound copy begins with: that is found before the copy is started, and
+ * a clone is what is left. */
+static void test_rewind_without_wal(void **state)
+{
+	struct pg_world *w = *state;
+	static const char *const forget[] = { "alter system set wal_keep_size = 0", "alter system set min_wal_size = '32MB'",
+					      "select pg_reload_conf()" };
+	char said[256];
+	split(w);
+	for (size_t i = 0; i < sizeof(forget) / sizeof(forget[0]); i++)
+		assert_int_equal(pg_world_sql(w, B, forget[i], said, sizeof(said)), 0);
+	(void)pg_world_sql(w, B, "select pg_drop_replication_slot(slot_name) from pg_replication_slots", said, sizeof(said));
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(pg_world_sql(w, B, "select pg_switch_wal()", said, sizeof(said)), 0);
+		assert_int_equal(pg_world_sql(w, B, "checkpoint", said, sizeof(said)), 0);
+	}
+	must(w, DR_PG_JOB_COMPARE, A, B);
+	assert_int_equal(job.compare.verdict, DR_PG_REWIND);
+	assert_int_equal(run(w, DR_PG_JOB_REWIND, A, B), DR_E_REFUSED);
+	must(w, DR_PG_JOB_COMPARE, A, B);
+	assert_int_equal(job.compare.verdict, DR_PG_CLONE);
+	must(w, DR_PG_JOB_CLONE, A, B);
+	assert_int_equal(pg_world_sql(w, B, "select pg_create_physical_replication_slot('drcoord_pg_a')", said,
+				      sizeof(said)), 0);
+	pg_world_start(w, A, true);
+	PG_WAIT(w, streams(w, B, A) && rows_are(w, A, "12"));
+}
+
 static void test_stranger(void **state)
 {
 	struct pg_world *w = *state;
@@ -394,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_clone_broke_off_after_swap, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_broken_rewind, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_rewind_without_wal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stranger, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
