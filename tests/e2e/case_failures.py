@@ -5,6 +5,7 @@ import signal
 import subprocess
 
 from cluster import member_of, site_of
+from disks import fill, mount_small
 from faults import A
 from net import CLIENT
 from scene import (all_joined, case, eventually, events_of, expect, kill_all, kill_primary, new_acks, settled_set,
@@ -128,18 +129,12 @@ def disk_full(scenes):
     """The primary's disk is full: a standby takes over; with room again the old one rejoins."""
     stand = scenes.stand()
     folder = stand.lab.make_folder(f"pg-{A}", "postgres")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", folder], check=True)
+    mount_small(folder, "200m")
     subprocess.run(["chown", "postgres:postgres", folder], check=True)
     stand.up()
     stand.start_writers()
     stand.fault_at()
-    filler = os.path.join(folder, "filler")
-    try:
-        with open(filler, "wb", buffering=0) as f:
-            while f.write(b"\0" * 65536):
-                pass
-    except OSError:
-        pass
+    filler = fill(folder)
     # What there is room for still goes on: the rest of the log's segments.  Beyond it the server panics.
     while stand.pg.try_sql(A, "SELECT pg_switch_wal()"):
         pass

@@ -161,7 +161,7 @@ def promise_kept(scenes):
     new = moved_off_a(stand)
     expect(new == "az-b", "pg-b to be promoted", new)
     promised = max(p["at"] for p in logged(log, "promise.given") if p["answer"] == "yes")
-    seen = [s for s in logged(log, "server.seen") if s["now"] == "primary"]
+    seen = eventually(stand, "its agent to see it", lambda: [s for s in logged(log, "server.seen") if s["now"] == "primary"])
     ttl = TTL[stand.cluster.profile]
     expect(seen[0]["at"] >= promised + ttl, "no promotion while the promise holds",
            f"promised at {promised}, primary at {seen[0]['at']}, TTL {ttl} s")

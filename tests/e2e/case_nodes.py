@@ -4,11 +4,11 @@ import glob
 import os
 import re
 import shutil
-import subprocess
 import time
 
 import measure
 from cluster import letter, member_of, site_of
+from disks import fill, flip, mount_small, wipe
 from faults import A
 from net import SITES
 from scene import (all_joined, case, eventually, expect, kill_all, logged, new_acks, servers_in_turn,
@@ -141,16 +141,10 @@ def coordinator_disk_full(scenes):
     """A coordinator's disk is full: the others go on, it says which and what to do, and when there is room."""
     stand = scenes.stand()
     folder = stand.lab.make_folder(f"coord-{C}")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder], check=True)
+    mount_small(folder, "48m")
     stand.up()
     stand.start_writers()
-    filler = os.path.join(folder, "filler")
-    try:
-        with open(filler, "wb", buffering=0) as f:
-            while f.write(b"\0" * 65536):
-                pass
-    except OSError:
-        pass
+    filler = fill(folder)
     for _ in range(3):
         stand.cluster.ctl("pause", "orders", "--reason", "disk-full test")
         stand.cluster.ctl("resume", "orders", "--reason", "disk-full test")
@@ -171,13 +165,6 @@ def reachable(stand):
     """How many coordinators the leader reaches, itself included."""
     status = stand.cluster.status() or {}
     return sum(1 for c in status.get("coordinators", []) if c.get("reachable"))
-
-
-def wipe(stand, site):
-    """Empty a coordinator's data folder."""
-    folder = stand.lab.path(f"coord-{site}")
-    shutil.rmtree(folder)
-    os.mkdir(folder)
 
 
 def join_anew(stand, site):
@@ -206,7 +193,7 @@ def wipe_readd(scenes):
     stand.cluster.move_leader(A)
     stand.lab.programs[f"c-{letter(C)}"].kill()
     stand.lab.programs[f"c-{letter(C)}"].wait(5)
-    wipe(stand, C)
+    wipe(stand.lab.path(f"coord-{C}"))
     program = stand.cluster.start_coordinator(C)
     expect(program.wait(10) not in (None, 0), "a wiped coordinator to refuse to start", program.tail())
     told = program.tail(3)
@@ -217,15 +204,6 @@ def wipe_readd(scenes):
     expect(stand.cluster.wait_leader() in (A, C), "the new one to make a majority")
     stand.cluster.start_coordinator("az-b")
     return {**verdict(stand, [A]), "told": told.strip()[-300:]}
-
-
-def flip(path, at):
-    """Change one byte of a file."""
-    with open(path, "r+b") as f:
-        f.seek(at)
-        byte = f.read(1)
-        f.seek(at)
-        f.write(bytes([byte[0] ^ 0x5a]))
 
 
 def segments(folder):
@@ -262,7 +240,7 @@ def storage_damage(scenes):
     told = [refuses_damaged(stand, C, lambda path: flip(path, 200)),
             refuses_damaged(stand, C, lambda path: os.truncate(path, 8))]  # a whole segment, but empty
     still_writing(stand, 1, 0.5)
-    wipe(stand, C)
+    wipe(stand.lab.path(f"coord-{C}"))
     join_anew(stand, C)
     return {**verdict(stand, [A]), "told": [t[-400:] for t in told]}
 

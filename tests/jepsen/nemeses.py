@@ -10,10 +10,10 @@ import shutil
 import signal
 
 from cluster import letter, member_of, site_of
+from disks import fill, flip, wipe
 from faults import kill_all
 from lab import LabError
 from net import CLIENT, SITES
-from stage import flip, wipe
 
 NEMESES = {}
 
@@ -154,7 +154,7 @@ def disk_full(stage, rng):
     """The disk of a coordinator, or of a database host's agent, is full."""
     site = rng.choice(SITES)
     kind = rng.choice(("coord", "agent"))
-    path = stage.fill_disk(f"{kind}-{site}")
+    path = fill(stage.lab.path(f"{kind}-{site}"))
 
     def room():
         os.unlink(path)

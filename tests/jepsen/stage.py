@@ -5,12 +5,12 @@ import glob
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 
 from cluster import busy, letter, site_of
+from disks import mount_small, wipe
 from lab import BUILD, LabError, wait_for
 from net import CLIENT, SITES, host_name
 from stand import Stand
@@ -25,25 +25,6 @@ GRANT SELECT, INSERT, UPDATE ON jepsen_set, jepsen_list TO writer;
 """
 OUTSIDE, INSIDE = 5, 2  # processes at the outside client, and inside site a
 DISKS = {"coord": "48m", "agent": "16m"}
-
-
-def flip(path, at):
-    """Change one byte of a file."""
-    with open(path, "r+b") as f:
-        f.seek(at)
-        byte = f.read(1)
-        f.seek(at)
-        f.write(bytes([byte[0] ^ 0x5a]))
-
-
-def wipe(folder):
-    """Empty a data folder, which may be a mount point."""
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        if os.path.isdir(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
 
 
 def faketime():
@@ -86,7 +67,7 @@ class Stage:
             for kind, size in DISKS.items():
                 for site in SITES:
                     folder = self.lab.make_folder(f"{kind}-{site}")
-                    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+                    mount_small(folder, size)
 
     def start_clients(self, workload, rate, seed):
         """The processes of the history: outside, and inside site a, where a cut-off primary can be reached."""
@@ -144,17 +125,6 @@ class Stage:
         with open(self.clock_file(site) + ".new", "w") as f:
             f.write(step + "\n")
         os.rename(self.clock_file(site) + ".new", self.clock_file(site))
-
-    def fill_disk(self, folder):
-        """Fill the file system of a folder; the file that does."""
-        path = self.lab.path(folder, "filler")
-        try:
-            with open(path, "wb", buffering=0) as f:
-                while f.write(b"\0" * 65536):
-                    pass
-        except OSError:
-            pass
-        return path
 
     def slow_syncs(self, name, pid, ms):
         """Every sync of a process ends late; the program that does it."""
