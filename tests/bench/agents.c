@@ -123,7 +123,7 @@ static void finish(void)
 static void on_vanish_look(uv_timer_t *t)
 {
 	struct bench_times b = { 0 };
-	bool late = seconds_since(fleet.vanished_ns) * 1000 > VANISH_MS;
+	bool late = seconds_since(fleet.vanished_ns) * 1000 > (double)VANISH_MS;
 
 	if (fleet.writable < fleet.a->services && !late)
 		return;
@@ -170,9 +170,9 @@ static uint32_t leading(void)
 
 static void on_up_look(uv_timer_t *t)
 {
-	bool quiet = fleet.last_order_ns != 0 && seconds_since(fleet.last_order_ns) * 1000 > QUIET_MS;
+	bool quiet = fleet.last_order_ns != 0 && seconds_since(fleet.last_order_ns) * 1000 > (double)QUIET_MS;
 
-	if (seconds_since(began_ns) * 1000 > UP_MS)
+	if (seconds_since(began_ns) * 1000 > (double)UP_MS)
 		bench_fail("after %d s: %u connections of %u, %u services taken over, %u leases, %llu orders", UP_MS / 1000,
 			   fleet.opened, fleet.lines, operator.service, leading(), (unsigned long long)fleet.orders);
 	if (!quiet || leading() < fleet.a->services)
