@@ -67,10 +67,21 @@ static void check_agents(struct world *w)
 	}
 }
 
+/* No lease outlives its deadline: whatever hangs, a server that its guard was armed for is down by then. */
+static void check_deadlines(struct world *w)
+{
+	for (uint32_t i = 0; i < w->members; i++) {
+		const struct w_member *m = &w->m[i];
+		if (m->armed_until != 0 && w_clock(w, &m->clock) >= m->armed_until && takes_writes(w, i))
+			w_violation(w, "%s takes writes after the end of its lease", w_member_name(w, i));
+	}
+}
+
 void w_check(struct world *w)
 {
 	check_primaries(w);
 	check_agents(w);
+	check_deadlines(w);
 }
 
 /* The whole state as the snapshot codec writes it: equal states give equal bytes, whatever lies between fields. */
@@ -147,6 +158,7 @@ void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 {
 	const struct dr_repl *r = &w->c[c].core->repl;
 	check_equal(w, c);
+	w_check_log(w, c, cmd);
 	if (r->services == 0 || w->c[c].applied < w->committed)
 		return;
 	const struct dr_service *s = &r->service[0];
@@ -155,40 +167,6 @@ void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 		(void)rises(w, &w->high_order[i], s->member[i].order_last, "order number", i);
 	check_promotion(w, s, cmd);
 	check_frozen(w, s, cmd);
-}
-
-/* A new primary has every write that was ever acknowledged (under sync, unless a person accepted the loss). */
-void w_promoted(struct world *w, uint32_t mi)
-{
-	static uint8_t has[W_WAL_MAX];
-	const struct w_server *s = &w->m[mi].server;
-	uint32_t lost = 0;
-	memset(has, 0, sizeof(has));
-	for (uint32_t i = 0; i < s->n; i++)
-		has[s->wal[i]] = 1;
-	for (uint32_t id = 0; id < w->next_write; id++) {
-		if (w->acked[id] != 0 && !has[id]) {
-			lost++;
-			w->acked[id] = 0; /* counted once */
-		}
-	}
-	w_say(w, "%s takes writes: lost %u of the acknowledged", w_member_name(w, mi), lost);
-	if (lost > 0 && w->service.durability == DR_DURABILITY_SYNC && !w->loss_allowed)
-		w_violation(w, "%u acknowledged writes are lost", lost);
-}
-
-void w_check_kept(struct world *w)
-{
-	static uint8_t has[W_WAL_MAX];
-	const struct w_server *p = &w->m[w_repl(w)->holder].server;
-	uint32_t lost = 0;
-	memset(has, 0, sizeof(has));
-	for (uint32_t i = 0; i < p->n; i++)
-		has[p->wal[i]] = 1;
-	for (uint32_t i = 0; i < w->next_write; i++)
-		lost += w->acked[i] != 0 && !has[i] ? 1u : 0u;
-	if (lost != 0 && w->service.durability == DR_DURABILITY_SYNC && !w->loss_allowed)
-		w_violation(w, "%u acknowledged writes are not with the primary at the end", lost);
 }
 
 static bool member_well(struct world *w, const struct dr_service *s, uint32_t m, char *why, size_t cap)

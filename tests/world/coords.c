@@ -197,6 +197,8 @@ void w_coord_event(struct world *w, uint32_t ci, struct dr_core_event *ev)
 	struct dr_decision *d = w->decision;
 	ev->now_ms = w_clock(w, &c->clock);
 	ev->wall_ms = (uint64_t)((int64_t)(w->wall0 + w->now) + c->clock.wall_ms);
+	if (ev->kind == DR_EV_COMMITTED)
+		w_check_entry(w, ci, ev->index, ev->term, ev->cmd);
 	dr_core_step(c->core, ev, d);
 	if (ev->kind == DR_EV_COMMITTED) {
 		w_check_applied(w, ci, ev->cmd);
@@ -286,6 +288,7 @@ void w_coord_start(struct world *w, uint32_t ci)
 	memset(c->server_ms, 0, sizeof(c->server_ms));
 	memset(c->write_ms, 0, sizeof(c->write_ms));
 	memset(c->fail_since, 0, sizeof(c->fail_since));
+	c->events_seen = 0;
 	dr_core_init(c->core, &self, w_clock(w, &c->clock));
 	w_coord_beat(w, ci);
 	w_log_started(w, ci);

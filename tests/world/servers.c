@@ -144,6 +144,7 @@ static void acknowledge(struct world *w, uint32_t mi)
 		bool zombie = s->acked < s->ready || w_nobody_acts(w, mi);
 		uint32_t id = s->wal[s->acked++];
 		w->acked[id] = (uint8_t)(mi + 1);
+		w->seen.row_epoch[id] = s->epoch;
 		w->acked_total++;
 		if (s->epoch < w->acked_epoch && zombie) {
 			w->zombies++;
@@ -153,7 +154,11 @@ static void acknowledge(struct world *w, uint32_t mi)
 			w_violation(w, "%s acknowledges at epoch %llu after epoch %llu did",
 				    w_member_name(w, mi), (unsigned long long)s->epoch,
 				    (unsigned long long)w->acked_epoch);
+		if (s->epoch == w->acked_epoch && w->seen.acked_by != 0 && w->seen.acked_by != mi + 1 && !zombie &&
+		    !w->two_allowed)
+			w_violation(w, "two acknowledge at epoch %llu", (unsigned long long)s->epoch);
 		w->acked_epoch = s->epoch;
+		w->seen.acked_by = mi + 1;
 		if (w->acked_at != 0 && w->now - w->acked_at > w->acked_gap)
 			w->acked_gap = w->now - w->acked_at;
 		w->acked_at = w->now;

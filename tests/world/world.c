@@ -271,6 +271,9 @@ struct world *w_new(const struct w_options *o, FILE *out)
 	w->step_down_ms = 700;
 	w->log = dr_xcalloc(W_LOG_MAX * sizeof(*w->log));
 	w->acked = dr_xcalloc(W_WAL_MAX);
+	w->seen.entry = dr_xcalloc(W_ENTRIES_SEEN * sizeof(*w->seen.entry));
+	w->seen.event = dr_xcalloc(W_EVENTS_SEEN * sizeof(*w->seen.event));
+	w->seen.row_epoch = dr_xcalloc(W_WAL_MAX * sizeof(*w->seen.row_epoch));
 	w->decision = dr_xcalloc(sizeof(*w->decision));
 	dr_assert(dr_name_set(&w->spec.cluster, "demo"));
 	dr_assert(dr_timing_profile(o->profile) != NULL);
@@ -312,6 +315,9 @@ void w_free(struct world *w)
 		dr_free(w->timer[i].data);
 	dr_free(w->log);
 	dr_free(w->acked);
+	dr_free(w->seen.entry);
+	dr_free(w->seen.event);
+	dr_free(w->seen.row_epoch);
 	dr_free(w->decision);
 	dr_free(w);
 }

@@ -17,6 +17,7 @@
 
 #include "agent/core/agent_core.h"
 #include "coord/core/core.h"
+#include "tests/world/seen.h"
 #include "tests/world/time.h"
 
 enum {
@@ -62,6 +63,7 @@ struct w_coordinator {
 	struct dr_timing timing_told;
 	uint64_t granted_epoch[W_MEMBERS_MAX];
 	uint64_t route_epoch[DR_ROUTES_MAX];
+	uint64_t events_seen; /* by check_log.c */
 };
 
 struct w_server {
@@ -157,6 +159,7 @@ struct world {
 	/* check.c: what must not fall */
 	uint64_t high_epoch, high_order[W_MEMBERS_MAX], high_seen[W_MEMBERS_MAX],
 	    high_agent_epoch[W_MEMBERS_MAX];
+	struct w_seen seen;
 	struct dr_decision *decision;
 	struct dr_spec *applied[W_SPECS_MAX]; /* the log borrows them */
 	uint32_t specs;
@@ -250,17 +253,23 @@ void w_replicate(struct world *w);
 void w_server_paused(struct world *w, uint32_t mi);
 uint64_t w_position(const struct w_server *s);
 uint32_t w_common(const struct w_server *a, const struct w_server *b);
-void w_promoted(struct world *w, uint32_t m); /* check.c */
 
 /* check.c */
 void w_check(struct world *w);
 bool w_nobody_acts(const struct world *w, uint32_t m);
 void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 void w_violation(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Whatever was acknowledged must be with the primary (under sync, unless the loss was accepted). */
-void w_check_kept(struct world *w);
 /* Whether all is well again: a primary that takes writes, no plan, every living member follows. */
 bool w_healthy(struct world *w, char *why, size_t cap);
+
+/* check_log.c: c has applied an entry, or is about to. */
+void w_check_entry(struct world *w, uint32_t c, uint64_t index, uint64_t term, const struct dr_cmd *cmd);
+void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd);
+
+/* check_rows.c */
+void w_promoted(struct world *w, uint32_t m);
+/* Whatever was acknowledged must be with the primary (under sync, unless the loss was accepted). */
+void w_check_kept(struct world *w);
 
 /* print.c */
 void w_print_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd);

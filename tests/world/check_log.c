@@ -1,0 +1,119 @@
+/* check_log.c -- what must hold of the coordinators' log and of what follows from it, seen from outside: everybody
+ * applies the same entries, no event is missing, nothing is undone past the bar, and who is proved fenced by the end
+ * of a lease has none. */
+#include "tests/world/world.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "proto/codec.h"
+
+enum { BYTES_MAX = 1 << 20 };
+
+static struct dr_buf bytes;
+
+static struct dr_buf *fresh(void)
+{
+	if (bytes.max == 0)
+		dr_buf_init(&bytes, BYTES_MAX);
+	dr_buf_clear(&bytes);
+	return &bytes;
+}
+
+/* False: somebody had other bytes under this index. */
+static bool same_as_seen(struct w_seen_bytes *seen, uint64_t index, uint64_t term)
+{
+	uint32_t crc = dr_crc32c(0, bytes.data, bytes.len);
+	if (seen->index == index)
+		return seen->crc == crc && seen->term == term;
+	if (seen->index < index) /* else it is older than what is remembered */
+		*seen = (struct w_seen_bytes){ .index = index, .term = term, .crc = crc };
+	return true;
+}
+
+/* What one coordinator applied under an index, every other one applies there too: a committed entry is never lost. */
+void w_check_entry(struct world *w, uint32_t c, uint64_t index, uint64_t term, const struct dr_cmd *cmd)
+{
+	dr_cmd_encode(fresh(), cmd);
+	if (!same_as_seen(&w->seen.entry[index % W_ENTRIES_SEEN], index, term))
+		w_violation(w, "%s applies another entry %llu than was applied before", w->c[c].name,
+			    (unsigned long long)index);
+}
+
+/* Whoever watches, at whichever coordinator, gets 1, 2, 3, ..., the same ones everywhere. */
+static void check_events(struct world *w, uint32_t ci)
+{
+	struct w_coordinator *c = &w->c[ci];
+	const struct dr_repl *r = &c->core->repl;
+	uint64_t kept = r->event_last > DR_EVENTS_KEPT ? r->event_last - DR_EVENTS_KEPT : 0;
+	if (r->event_last < c->events_seen)
+		w_violation(w, "%s takes events back: %llu after %llu", c->name, (unsigned long long)r->event_last,
+			    (unsigned long long)c->events_seen);
+	for (uint64_t i = (c->events_seen > kept ? c->events_seen : kept) + 1; i <= r->event_last; i++) {
+		const struct dr_event_record *e = dr_repl_event(r, i);
+		if (e == NULL || e->index != i || i > w->seen.event_high + 1) {
+			w_violation(w, "event %llu is missing at %s", (unsigned long long)i, c->name);
+			break;
+		}
+		if (i > w->seen.event_high)
+			w->seen.event_high = i;
+		dr_event_encode(fresh(), e);
+		if (!same_as_seen(&w->seen.event[i % W_EVENTS_SEEN], i, e->log_index))
+			w_violation(w, "event %llu of %s is another one than was shown before", (unsigned long long)i,
+				    c->name);
+	}
+	c->events_seen = r->event_last;
+}
+
+/* Right of the bar only forward: the old holder gets no new epoch, and no step begins again. */
+static void check_bar(struct world *w, const struct dr_service *s)
+{
+	const struct w_seen_plan *was = &w->seen.plan;
+	bool past = was->id != 0 && was->at >= was->bar && was->bar != 0;
+	bool restored = s->epoch > was->epoch && s->holder == was->old && was->old != was->candidate;
+	if (past && s->plan.id == was->id && s->plan.at < was->at)
+		w_violation(w, "plan %llu goes back past its bar", (unsigned long long)was->id);
+	if (past && s->plan.id != was->id && restored)
+		w_violation(w, "plan %llu is undone past its bar", (unsigned long long)was->id);
+	w->seen.plan = (struct w_seen_plan){ .id = s->plan.id, .epoch = s->epoch, .at = s->plan.at, .bar = s->plan.bar,
+					     .kind = s->plan.kind, .old = s->plan.old, .candidate = s->plan.candidate };
+}
+
+/* The end of a lease is proof only when it has ended, on its holder's own clock; but for an extension by promises,
+ * which says who may not be promoted meanwhile (design.md 4.8). */
+static void check_expired(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->kind != DR_CMD_PROVE || cmd->proof != DR_PROOF_LEASE || cmd->member >= w->members || w->two_allowed)
+		return;
+	const struct w_member *m = &w->m[cmd->member];
+	uint64_t now = w_clock(w, &m->clock);
+	bool counts = s->member[cmd->member].proof_epoch == s->epoch && s->epoch == cmd->epoch;
+	if (counts && m->armed_epoch < s->epoch && m->armed_until > now && m->core.extended_until_ms <= now)
+		w_violation(w, "the lease of %s was taken for over %llu ms before its end", w_member_name(w, cmd->member),
+			    (unsigned long long)(m->armed_until - now));
+}
+
+/* Whose positions a choice was made from. */
+static void note_choice(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (cmd->kind != DR_CMD_CHOOSE || s->plan.kind != DR_PLAN_FAILOVER)
+		return;
+	w->seen.chose_epoch = s->epoch;
+	w->seen.chose = 0;
+	for (uint32_t i = 0; i < w->members; i++) {
+		if (s->member[i].frozen_epoch == s->epoch && s->member[i].lineage >= s->primary_epoch)
+			w->seen.chose |= 1u << i;
+	}
+}
+
+void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd)
+{
+	const struct dr_repl *r = &w->c[c].core->repl;
+	check_events(w, c);
+	if (r->services == 0 || r->applied <= w->seen.checked)
+		return;
+	w->seen.checked = r->applied;
+	check_bar(w, &r->service[0]);
+	check_expired(w, &r->service[0], cmd);
+	note_choice(w, &r->service[0], cmd);
+}

@@ -1,0 +1,34 @@
+/* seen.h -- what the checks of the world remember of before, to say that it did not fall, change or go missing. */
+#ifndef DR_TESTS_WORLD_SEEN_H
+#define DR_TESTS_WORLD_SEEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { W_ENTRIES_SEEN = 32768, W_EVENTS_SEEN = 8192 };
+
+/* An entry or event as whoever applied it first had it: index at index % size. */
+struct w_seen_bytes {
+	uint64_t index, term;
+	uint32_t crc;
+};
+
+/* The open plan as it was after the newest command. */
+struct w_seen_plan {
+	uint64_t id, epoch; /* epoch: of the service */
+	uint32_t at, bar, kind;
+	uint8_t old, candidate;
+};
+
+struct w_seen {
+	struct w_seen_bytes *entry; /* W_ENTRIES_SEEN */
+	struct w_seen_bytes *event; /* W_EVENTS_SEEN */
+	uint64_t event_high, checked; /* checked: log index */
+	struct w_seen_plan plan;
+	uint64_t chose_epoch; /* of the newest failover that chose ... */
+	uint32_t chose;       /* ... and who took part with a final position: bits */
+	uint32_t acked_by;   /* member + 1, at the newest epoch that acknowledged */
+	uint64_t *row_epoch; /* W_WAL_MAX: under which a row was acknowledged */
+};
+
+#endif
