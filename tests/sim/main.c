@@ -124,7 +124,7 @@ static int minimize(const struct options *o)
 
 struct shared {
 	uint32_t failed, shown;
-	uint64_t runs, virtual_ms, first_failed;
+	uint64_t runs, virtual_ms, events, reads, vanished;
 	struct sim_result result[SHOWN_MAX];
 	uint32_t coverage[];
 };
@@ -138,6 +138,9 @@ static void explore_some(const struct options *o, struct shared *all, unsigned j
 		struct sim_result r = sim_run(seed, &how);
 		(void)__atomic_add_fetch(&all->runs, 1, __ATOMIC_RELAXED);
 		(void)__atomic_add_fetch(&all->virtual_ms, r.virtual_ms, __ATOMIC_RELAXED);
+		(void)__atomic_add_fetch(&all->events, r.events, __ATOMIC_RELAXED);
+		(void)__atomic_add_fetch(&all->reads, r.reads, __ATOMIC_RELAXED);
+		(void)__atomic_add_fetch(&all->vanished, r.vanished, __ATOMIC_RELAXED);
 		if (r.fine)
 			continue;
 		uint32_t at = __atomic_fetch_add(&all->failed, 1, __ATOMIC_RELAXED);
@@ -191,6 +194,9 @@ static int many(const struct options *o)
 	}
 	if (o->coverage)
 		sim_coverage_print(stdout, all->coverage);
+	(void)printf("%llu events, %llu reads; %llu rows that were shown before anybody acknowledged them vanished\n",
+		     (unsigned long long)all->events, (unsigned long long)all->reads,
+		     (unsigned long long)all->vanished);
 	(void)printf("%llu seeds, %u failed; %.0f virtual s in %.1f s: %.0f a second and process\n",
 		     (unsigned long long)all->runs, all->failed, (double)all->virtual_ms / 1000, took,
 		     (double)all->virtual_ms / 1000 / took / o->jobs);

@@ -283,6 +283,9 @@ struct sim_result sim_run(uint64_t seed, const struct sim_how *how)
 	r.violations = s.w->violations;
 	r.faults = s.faults;
 	r.virtual_ms = s.w->now;
+	r.events = s.w->seq;
+	r.reads = s.w->seen.reads;
+	r.vanished = s.w->seen.vanished;
 	close_sim(&s);
 	return r;
 }

@@ -96,7 +96,7 @@ struct sim_result {
 	uint64_t seed;
 	bool fine;
 	uint32_t violations, faults;
-	uint64_t virtual_ms;
+	uint64_t virtual_ms, events, reads, vanished;
 	char why[256];
 };
 struct sim_how {

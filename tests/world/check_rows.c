@@ -6,18 +6,20 @@
 
 #include <string.h>
 
+enum { READ_LATEST = 32, READ_ALL_EVERY = 256 };
+
 static uint8_t has[W_WAL_MAX];
 
-static void note_rows(const struct w_server *s)
+static void note_rows(const struct w_server *s, uint32_t n)
 {
 	memset(has, 0, sizeof(has));
-	for (uint32_t i = 0; i < s->n; i++)
+	for (uint32_t i = 0; i < n; i++)
 		has[s->wal[i]] = 1;
 }
 
-static bool has_row(const struct w_server *s, uint32_t id)
+static bool has_row(const struct w_server *s, uint32_t n, uint32_t id)
 {
-	for (uint32_t i = s->n; i > 0; i--) {
+	for (uint32_t i = n; i > 0; i--) {
 		if (s->wal[i - 1] == id)
 			return true;
 	}
@@ -36,7 +38,7 @@ static void check_lost(struct world *w, uint32_t mi, uint32_t id)
 		const struct w_server *o = &w->m[i].server;
 		bool chose = i != mi && w->seen.chose_epoch == s->epoch && (w->seen.chose >> i & 1u) != 0 &&
 			     o->state == DR_SERVER_STANDBY;
-		if (chose && has_row(o, id))
+		if (chose && has_row(o, o->n, id))
 			w_violation(w, "%s lost a row that %s had, which took part in the choice", w_member_name(w, mi),
 				    w_member_name(w, i));
 	}
@@ -47,8 +49,12 @@ void w_promoted(struct world *w, uint32_t mi)
 {
 	const struct w_server *s = &w->m[mi].server;
 	uint32_t lost = 0;
-	note_rows(s);
+	note_rows(s, s->n);
 	for (uint32_t id = 0; id < w->next_write; id++) {
+		if (w->seen.shown[id] && !has[id]) {
+			w->seen.shown[id] = 0;
+			w->seen.vanished += w->acked[id] == 0 ? 1u : 0u;
+		}
 		if (w->acked[id] != 0 && !has[id]) {
 			lost++;
 			w->acked[id] = 0; /* counted once */
@@ -65,9 +71,32 @@ void w_check_kept(struct world *w)
 {
 	const struct w_server *p = &w->m[w_repl(w)->holder].server;
 	uint32_t lost = 0;
-	note_rows(p);
+	note_rows(p, p->n);
 	for (uint32_t i = 0; i < w->next_write; i++)
 		lost += w->acked[i] != 0 && !has[i] ? 1u : 0u;
 	if (lost != 0 && w->service.durability == DR_DURABILITY_SYNC && !w->loss_allowed)
 		w_violation(w, "%u acknowledged writes are not with the primary at the end", lost);
+}
+
+/* A read takes no time here, the hardest case: what was acknowledged up to now was so before it began.  A row that was
+ * shown and acknowledged is kept like any other; one that a new primary shows since it came to it unacknowledged may
+ * vanish with the next failover, as in PostgreSQL: counted. */
+void w_read(struct world *w, uint32_t mi)
+{
+	const struct w_server *s = &w->m[mi].server;
+	uint32_t n = w->seen.acked_n, missing = 0;
+	if (s->state != DR_SERVER_PRIMARY || w_paused(w, w_proc(W_SERVER, mi)) || w_nobody_acts(w, mi))
+		return;
+	for (uint32_t i = s->acked > READ_LATEST ? s->acked - READ_LATEST : 0; i < s->acked; i++)
+		w->seen.shown[s->wal[i]] = 1;
+	uint32_t from = n > READ_LATEST && ++w->seen.reads % READ_ALL_EVERY != 0 ? n - READ_LATEST : 0;
+	if (from == 0)
+		note_rows(s, s->acked);
+	for (uint32_t i = from; i < n; i++) {
+		uint32_t id = w->seen.acked[i];
+		bool there = from == 0 ? has[id] != 0 : has_row(s, s->acked, id);
+		missing += w->acked[id] != 0 && !there ? 1u : 0u;
+	}
+	if (missing != 0 && !w->two_allowed)
+		w_violation(w, "a read from %s misses %u acknowledged rows", w_member_name(w, mi), missing);
 }

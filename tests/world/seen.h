@@ -29,6 +29,10 @@ struct w_seen {
 	uint32_t chose;       /* ... and who took part with a final position: bits */
 	uint32_t acked_by;   /* member + 1, at the newest epoch that acknowledged */
 	uint64_t *row_epoch; /* W_WAL_MAX: under which a row was acknowledged */
+	uint32_t *acked;     /* W_WAL_MAX rows in the order in which they were, but for zombies' */
+	uint32_t acked_n;
+	uint8_t *shown;      /* W_WAL_MAX: a read showed this row */
+	uint64_t reads, vanished; /* vanished: rows that a read showed, never acknowledged, and gone since */
 };
 
 #endif

@@ -145,6 +145,8 @@ static void acknowledge(struct world *w, uint32_t mi)
 		uint32_t id = s->wal[s->acked++];
 		w->acked[id] = (uint8_t)(mi + 1);
 		w->seen.row_epoch[id] = s->epoch;
+		if (!zombie)
+			w->seen.acked[w->seen.acked_n++] = id;
 		w->acked_total++;
 		if (s->epoch < w->acked_epoch && zombie) {
 			w->zombies++;
@@ -183,6 +185,8 @@ void w_replicate(struct world *w)
 		if (w->m[i].server.state == DR_SERVER_PRIMARY && !w_paused(w, w_proc(W_SERVER, i)))
 			acknowledge(w, i);
 	}
+	for (uint32_t i = 0; w->now % W_READ_MS == 0 && i < w->members; i++)
+		w_read(w, i);
 }
 
 /* What a server that is paused now had already heard from its standbys: it acknowledges that when it goes on,

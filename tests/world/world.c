@@ -273,6 +273,8 @@ struct world *w_new(const struct w_options *o, FILE *out)
 	w->acked = dr_xcalloc(W_WAL_MAX);
 	w->seen.entry = dr_xcalloc(W_ENTRIES_SEEN * sizeof(*w->seen.entry));
 	w->seen.event = dr_xcalloc(W_EVENTS_SEEN * sizeof(*w->seen.event));
+	w->seen.acked = dr_xcalloc(W_WAL_MAX * sizeof(*w->seen.acked));
+	w->seen.shown = dr_xcalloc(W_WAL_MAX);
 	w->seen.row_epoch = dr_xcalloc(W_WAL_MAX * sizeof(*w->seen.row_epoch));
 	w->decision = dr_xcalloc(sizeof(*w->decision));
 	dr_assert(dr_name_set(&w->spec.cluster, "demo"));
@@ -318,6 +320,8 @@ void w_free(struct world *w)
 	dr_free(w->seen.entry);
 	dr_free(w->seen.event);
 	dr_free(w->seen.row_epoch);
+	dr_free(w->seen.acked);
+	dr_free(w->seen.shown);
 	dr_free(w->decision);
 	dr_free(w);
 }

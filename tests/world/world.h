@@ -29,6 +29,7 @@ enum {
 	W_WAL_MAX = 65536,
 	W_SPECS_MAX = 256,
 	W_WRITE_MS = 20,  /* between two writes on a primary */
+	W_READ_MS = 20,   /* between two reads from each server */
 	W_HOP_MS = 1,     /* one way over the network */
 	W_COMMIT_MS = 2,  /* append to commit */
 	W_POSITION = 1000 /* bytes that one write takes */
@@ -80,7 +81,7 @@ struct w_server {
 	bool held;         /* script: connected, but nothing comes */
 	dr_member_set set; /* whom it waits for as primary ... */
 	uint32_t k;        /* ... any k of them */
-	uint32_t acked;    /* writes acknowledged */
+	uint32_t acked;    /* writes acknowledged, or there when it was promoted: what a read shows */
 	bool acks_blocked; /* script: does not take writes ... */
 	enum dr_failure failure; /* ... in this way; NONE: they do not end */
 	uint32_t ready;    /* writes whose acknowledgement a paused server had already received */
@@ -268,6 +269,8 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 
 /* check_rows.c */
 void w_promoted(struct world *w, uint32_t m);
+/* A client reads from m, when it takes writes: every row must be there whose acknowledgement came before. */
+void w_read(struct world *w, uint32_t m);
 /* Whatever was acknowledged must be with the primary (under sync, unless the loss was accepted). */
 void w_check_kept(struct world *w);
 
