@@ -11,25 +11,44 @@
 #include "raft/snap.h"
 #include "sys/log.h"
 
-enum { SNAPSHOT_MAX = 512 << 20 }; /* libraft keeps it in one buffer and breaks past 2 GiB */
+enum {
+	SNAPSHOT_MAX = 512 << 20, /* libraft keeps it in one buffer and breaks past 2 GiB */
+	LOG_BYTES = 4 << 20       /* of entries since the last snapshot; then the next is due */
+};
+
+/* libraft keeps the log in memory and counts entries, of which one may bear 1 command or 128: bytes count, too. */
+static void bound_log(struct dr_raft *r, size_t bytes)
+{
+	unsigned half = ++r->since.entries / 2;
+
+	r->since.bytes += bytes;
+	raft_set_snapshot_threshold(&r->raft, r->since.bytes < LOG_BYTES ? r->snapshot_threshold : 1);
+	if (r->raft.legacy.snapshot_taking)
+		return;
+	if (half == 0)
+		half = 1; /* none would mean: replace the log */
+	raft_set_snapshot_trailing(&r->raft, half < r->snapshot_trailing ? half : r->snapshot_trailing);
+}
 
 static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
 {
 	struct dr_raft *r = fsm->data;
 	uint64_t index = raft_last_applied(&r->raft) + 1; /* libraft raises it after this call */
+	struct dr_entry entry;
 	const uint8_t *cmd;
-	uint64_t term;
 	size_t len;
 	struct dr_error e;
 
 	*result = NULL;
-	if (!dr_entry_open(buf->base, buf->len, &term, &cmd, &len)) {
+	bound_log(r, buf->len);
+	if (!dr_entry_open(&entry, buf->base, buf->len)) {
 		(void)dr_fail(&e, DR_E_CORRUPT, "committed entry %llu has no frame of ours",
 			      (unsigned long long)index);
 		dr_raft_die(r, &e);
 	}
 	dr_raft_enter(r);
-	r->config.cbs->apply(r->config.ctx, index, term, cmd, len);
+	while (dr_entry_next(&entry, &cmd, &len))
+		r->config.cbs->apply(r->config.ctx, index, entry.term, cmd, len);
 	dr_raft_leave(r);
 	return 0;
 }
@@ -69,6 +88,8 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 	dr_buf_close(&state);
 	(*bufs)[0] = (struct raft_buffer){ whole, padded };
 	*n_bufs = 1;
+	r->since.entries = 0;
+	r->since.bytes = 0;
 	return 0;
 }
 

@@ -6,13 +6,12 @@
 #include "raft/storage.h"
 #include "raft/transport.h"
 
-/* A proposal in the window. */
+/* A proposal in the window: free, waiting to be submitted, or in an entry that is on its way. */
 struct dr_proposal {
-	struct raft_apply req; /* first */
-	struct dr_raft *r;
-	struct dr_proposal *next; /* in the list of free ones, or of those that wait */
-	struct raft_buffer buf;   /* while it waits */
-	uint64_t term;            /* that the buffer says */
+	struct dr_proposal *next;
+	uint64_t term; /* that it was made in: no other leader's entry takes it */
+	uint8_t *cmd;  /* while it waits */
+	size_t len;
 	dr_raft_proposed_cb *cb;
 	void *arg;
 };
@@ -71,7 +70,14 @@ struct dr_raft {
 
 	struct dr_proposal window[DR_PROPOSALS_MAX];
 	struct dr_proposal *free;
-	struct dr_proposal *waiting, **waiting_tail; /* proposed inside a callback of libraft */
+	struct dr_proposal *waiting, **waiting_tail; /* until the loop has gone round */
+	uv_idle_t gather;                            /* runs then, while some wait */
+	unsigned flying;                             /* entries of ours that are not committed yet */
+	unsigned snapshot_threshold, snapshot_trailing; /* entries, as long as they are small */
+	struct {
+		unsigned entries;
+		size_t bytes;
+	} since;         /* the last snapshot, or the start: what was applied */
 	unsigned inside; /* we are in a callback that libraft calls in the middle of a step */
 	struct dr_change change;
 
@@ -87,9 +93,14 @@ __attribute__((noreturn)) void dr_raft_die(struct dr_raft *r, const struct dr_er
 void dr_raft_review(struct dr_raft *r);
 bool dr_raft_is_removed(const struct dr_raft *r);
 
-/* Around a callback that libraft calls in the middle of a step: what is proposed inside waits. */
+/* Around a callback that libraft calls in the middle of a step. */
 void dr_raft_enter(struct dr_raft *r);
 void dr_raft_leave(struct dr_raft *r);
+
+/* propose.c: before the handles are opened; after each step of libraft; with `closing` set. */
+void dr_propose_init(struct dr_raft *r);
+void dr_propose_review(struct dr_raft *r);
+void dr_propose_close(struct dr_raft *r);
 
 /* tick.c: after dr_storage_open; and after each step of libraft: role and timeouts may have changed. */
 void dr_tick_install(struct dr_raft *r);

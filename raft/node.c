@@ -1,4 +1,4 @@
-/* node.c -- opening, closing, roles, proposals and status of one member. */
+/* node.c -- opening, closing, roles and status of one member. */
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
@@ -8,13 +8,11 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "raft/beat.h"
-#include "raft/entry.h"
 #include "raft/internal.h"
 #include "sys/log.h"
 
 enum {
 	SNAPSHOT_THRESHOLD = 8192, /* each snapshot stalls commits: rarely */
-	SNAPSHOT_TRAILING = 4096,
 	INFLIGHT_ENTRIES = 512,
 	CONNECT_RETRY_MS = 200,
 	/* A restart reads whole segments and keeps them as long as one of their entries is kept: with libraft's 8 MiB
@@ -117,6 +115,7 @@ static void on_step(struct raft *raft)
 
 	dr_tick_review(r);
 	dr_member_review(r);
+	dr_propose_review(r);
 	now.told = true;
 	if (same(&now, &r->stepped))
 		return;
@@ -189,53 +188,6 @@ void dr_raft_review(struct dr_raft *r)
 	r->config.cbs->role(r->config.ctx, &st);
 }
 
-/* ---- proposals: the only place that calls raft_apply ---- */
-
-static void give_back(struct dr_proposal *p)
-{
-	p->next = p->r->free;
-	p->r->free = p;
-}
-
-static void on_applied(struct raft_apply *req, int status, void *result)
-{
-	struct dr_proposal *p = req->data;
-	dr_raft_proposed_cb *cb = p->cb;
-	void *arg = p->arg;
-	uint64_t index = req->index;
-
-	(void)result;
-	give_back(p);
-	/* Leadership lost is not "not done": another leader may have the entry and commit it. */
-	cb(arg, status == 0 ? DR_OK : DR_E_UNKNOWN, index);
-}
-
-static bool leads(const struct dr_raft *r)
-{
-	return !r->closing && r->raft.state == RAFT_LEADER && r->led_term == r->raft.current_term;
-}
-
-/* On failure the proposal is given back and was not done. */
-static enum dr_err submit(struct dr_raft *r, struct dr_proposal *p)
-{
-	struct dr_error e;
-	int rv = RAFT_NOTLEADER;
-
-	if (leads(r) && r->raft.current_term == p->term)
-		rv = raft_apply(&r->raft, &p->req, &p->buf, 1, on_applied);
-	if (rv == 0)
-		return DR_OK;
-	if (rv != RAFT_NOTLEADER && rv != RAFT_NOSPACE) {
-		/* Somewhere between log and disk: who owns the buffer, and what is written, is not known. */
-		(void)dr_fail(&e, DR_E_INTERNAL, "raft_apply: %s (%s)", raft_strerror(rv),
-			      raft_errmsg(&r->raft));
-		dr_raft_die(r, &e);
-	}
-	raft_free(p->buf.base);
-	give_back(p);
-	return dr_raft_err(rv);
-}
-
 void dr_raft_enter(struct dr_raft *r)
 {
 	r->inside++;
@@ -244,54 +196,6 @@ void dr_raft_enter(struct dr_raft *r)
 void dr_raft_leave(struct dr_raft *r)
 {
 	r->inside--;
-	if (r->inside == 0 && r->waiting != NULL)
-		(void)uv_async_send(&r->wake);
-}
-
-static void submit_waiting(struct dr_raft *r)
-{
-	while (r->waiting != NULL) {
-		struct dr_proposal *p = r->waiting;
-		dr_raft_proposed_cb *cb = p->cb;
-		void *arg = p->arg;
-		enum dr_err rv;
-
-		r->waiting = p->next;
-		if (r->waiting == NULL)
-			r->waiting_tail = &r->waiting;
-		rv = submit(r, p);
-		if (rv != DR_OK)
-			cb(arg, rv, 0);
-	}
-}
-
-enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_raft_proposed_cb *cb,
-			    void *arg)
-{
-	struct dr_proposal *p = r->free;
-
-	if (len == 0 || len > DR_ENTRY_MAX)
-		return DR_E_RANGE;
-	if (!leads(r))
-		return DR_E_NOT_LEADER;
-	if (p == NULL)
-		return DR_E_FULL;
-	p->buf.len = dr_entry_size(len);
-	p->buf.base = raft_malloc(p->buf.len);
-	if (p->buf.base == NULL)
-		return DR_E_NO_SPACE;
-	r->free = p->next;
-	p->term = r->raft.current_term;
-	dr_entry_wrap(p->buf.base, p->term, cmd, len);
-	p->cb = cb;
-	p->arg = arg;
-	p->req.data = p;
-	if (r->inside == 0 && r->waiting == NULL)
-		return submit(r, p);
-	p->next = NULL;
-	*r->waiting_tail = p;
-	r->waiting_tail = &p->next;
-	return DR_OK;
 }
 
 static void on_wake(uv_async_t *h)
@@ -301,7 +205,6 @@ static void on_wake(uv_async_t *h)
 	if (r->closing)
 		return;
 	dr_raft_review(r);
-	submit_waiting(r);
 }
 
 /* ---- status ---- */
@@ -439,7 +342,8 @@ static void on_raft_closed(struct raft *raft)
 static void close_handles(struct dr_raft *r)
 {
 	r->closing = true;
-	r->closes = 4;
+	r->closes = 5;
+	uv_close((uv_handle_t *)&r->gather, on_handle_closed);
 	uv_close((uv_handle_t *)&r->wake, on_handle_closed);
 	uv_close((uv_handle_t *)&r->tick, on_handle_closed);
 	uv_close((uv_handle_t *)&r->again, on_handle_closed);
@@ -452,7 +356,7 @@ void dr_raft_close(struct dr_raft *r, void (*closed)(void *ctx), void *ctx)
 	r->closed_ctx = ctx;
 	dr_assert(r->inside == 0);
 	close_handles(r);
-	submit_waiting(r); /* closing: each is told that it was not done */
+	dr_propose_close(r);
 	raft_close(&r->raft, on_raft_closed);
 }
 
@@ -475,11 +379,10 @@ static void configure(struct dr_raft *r)
 	raft_set_election_timeout(&r->raft, r->config.election_ms);
 	raft_set_pre_vote(&r->raft, true);
 	raft_set_capacity_threshold(&r->raft, RESERVE_KIB_MIN);
-	raft_set_snapshot_threshold(&r->raft, r->config.snapshot_threshold != 0 ? r->config.snapshot_threshold
-										: SNAPSHOT_THRESHOLD);
-	raft_set_snapshot_trailing(&r->raft, r->config.snapshot_threshold != 0
-						 ? r->config.snapshot_threshold / 2
-						 : SNAPSHOT_TRAILING);
+	r->snapshot_threshold = r->config.snapshot_threshold != 0 ? r->config.snapshot_threshold : SNAPSHOT_THRESHOLD;
+	r->snapshot_trailing = r->snapshot_threshold / 2;
+	raft_set_snapshot_threshold(&r->raft, r->snapshot_threshold);
+	raft_set_snapshot_trailing(&r->raft, r->snapshot_trailing);
 	raft_set_max_inflight_entries(&r->raft, INFLIGHT_ENTRIES);
 	raft_set_install_snapshot_timeout(&r->raft, INSTALL_MS);
 	r->raft.data = r;
@@ -497,11 +400,7 @@ static struct dr_raft *make(uv_loop_t *loop, const struct dr_raft_config *config
 	dr_raft_address_format(&config->name, &config->address, r->address);
 	dr_raft_fsm_init(r);
 	r->tracer = (struct raft_tracer){ .impl = r, .version = 2, .emit = on_trace };
-	r->waiting_tail = &r->waiting;
-	for (unsigned i = 0; i < DR_PROPOSALS_MAX; i++) {
-		r->window[i].r = r;
-		give_back(&r->window[i]);
-	}
+	dr_propose_init(r);
 	dr_transport_init(&r->transport, loop, config->tls, id, &config->name, &config->address,
 			  config->election_ms < 500 ? 500 : config->election_ms);
 	return r;
@@ -550,7 +449,8 @@ enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop, const struct dr_
 	(void)uv_async_init(loop, &r->wake, on_wake);
 	(void)uv_timer_init(loop, &r->again);
 	(void)uv_timer_init(loop, &r->tick);
-	r->wake.data = r->again.data = r->tick.data = r;
+	(void)uv_idle_init(loop, &r->gather);
+	r->wake.data = r->again.data = r->tick.data = r->gather.data = r;
 	err = raft_init(&r->raft, &r->storage.io, &r->fsm, id, r->address);
 	if (err != 0) {
 		rv = dr_fail(e, dr_raft_err(err), "%s: %s", r->dir, raft_errmsg(&r->raft));

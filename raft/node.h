@@ -42,7 +42,7 @@ struct dr_raft_cbs {
 	/* An entry is about to enter this node's log, received or appended by itself (called before the write
 	 * is started; a rewrite after truncation counts anew).  The bytes are borrowed. */
 	void (*appended)(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len);
-	/* A committed entry, once each in order of index. */
+	/* A committed command, once each in order; those that share an entry have the same index. */
 	void (*apply)(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len);
 	/* Append the whole replicated state to *out. */
 	void (*snapshot)(void *ctx, struct dr_buf *out);
@@ -117,7 +117,7 @@ void dr_raft_carried(struct dr_raft *r, const struct dr_name *from, const uint8_
  * entry counts as stored (epochs, holders, sets, orders: what must not be lost).  NOT_LEADER; FULL:
  * DR_PROPOSALS_MAX are outstanding; RANGE: empty or too long.  After OK the callback comes exactly once: OK,
  * UNKNOWN (the entry may or may not be committed later), or another code: it was not done.  May be called
- * from every callback of struct dr_raft_cbs; inside apply and appended it is submitted right after them. */
+ * from every callback of struct dr_raft_cbs.  It is submitted, in order and with others, once the loop has gone round. */
 typedef void dr_raft_proposed_cb(void *arg, enum dr_err outcome, uint64_t index);
 DR_MUST_USE enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len,
 					dr_raft_proposed_cb *cb, void *arg);

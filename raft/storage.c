@@ -169,16 +169,18 @@ static void on_appended(struct raft_io_append *req, int status)
 static void announce(struct dr_storage *s, struct dr_storage_append *a, uint64_t index,
 		     const struct raft_entry *t)
 {
+	struct dr_entry entry;
 	const uint8_t *cmd;
-	uint64_t term;
 	size_t len;
 
 	if (t->type == RAFT_CHANGE)
 		a->durable = true;
-	if (t->type != RAFT_COMMAND || !dr_entry_open(t->buf.base, t->buf.len, &term, &cmd, &len))
+	if (t->type != RAFT_COMMAND || !dr_entry_open(&entry, t->buf.base, t->buf.len))
 		return;
-	a->durable = a->durable || dr_entry_durable(cmd, len);
-	s->cbs->appended(s->ctx, index, t->term, cmd, len);
+	while (dr_entry_next(&entry, &cmd, &len)) {
+		a->durable = a->durable || dr_entry_durable(cmd, len);
+		s->cbs->appended(s->ctx, index, t->term, cmd, len);
+	}
 }
 
 /* Say what is about to be written, and make that durable while libraft writes. */

@@ -132,6 +132,7 @@ struct dr_coord {
 	} ended[DR_TAGS_MAX];         /* proposals that ended while stepping */
 	uint32_t ended_count;
 	uint64_t appended_ms;         /* a tick entered the log while stepping; 0: none */
+	uint64_t restored;            /* index that the snapshot has all up to; 0: there was none */
 	uint64_t events_seen;         /* highest event that was chained, logged and streamed */
 	uint8_t ledger_head[DR_LEDGER_HEAD];
 	struct dr_ledger ledger;

@@ -65,9 +65,9 @@ static void apply(void *ctx, uint64_t index, uint64_t term, const uint8_t *bytes
 	struct dr_coord *c = ctx;
 	struct dr_cmd cmd;
 	struct dr_error e;
-	if (index <= c->core->repl.applied) { /* see restore */
-		dr_log(DR_LOG_WARN, "entry.known", "index=%llu applied=%llu why=\"the snapshot has it\"",
-		       (unsigned long long)index, (unsigned long long)c->core->repl.applied);
+	if (index <= c->restored) {
+		dr_log(DR_LOG_WARN, "entry.known", "index=%llu restored=%llu why=\"the snapshot has it\"",
+		       (unsigned long long)index, (unsigned long long)c->restored);
 		return;
 	}
 	if (dr_cmd_decode(&cmd, bytes, len, &e) != DR_OK) {
@@ -112,7 +112,8 @@ static enum dr_err restore(void *ctx, const uint8_t *data, size_t len, uint64_t 
 		if (before > fresh->services)
 			memset(&c->core->repl.service[fresh->services], 0, (before - fresh->services) * one);
 		/* A snapshot that is named after an earlier index (raft/snap.h) has what comes next already. */
-		c->core->repl.applied = fresh->applied > index ? fresh->applied : index;
+		c->restored = fresh->applied > index ? fresh->applied : index;
+		c->core->repl.applied = c->restored;
 		memcpy(c->ledger_head, head, sizeof(head));
 		c->events_seen = fresh->event_last;
 		dr_ledger_restart(&c->ledger, c->events_seen, c->ledger_head);

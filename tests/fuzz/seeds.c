@@ -240,7 +240,7 @@ static void segments(void)
 		}
 		for (uint64_t i = 0; i < entries; i++) {
 			uint8_t cmd[24];
-			dr_entry_wrap(cmd, 4, "\x81\x01tick", 6);
+			dr_entry_wrap(cmd, 4, &(struct dr_entry_cmd){ "\x81\x01tick", 6 }, 1);
 			dr_buf_put(&b, cmd, sizeof(cmd));
 		}
 	}
@@ -279,7 +279,8 @@ static void raft_bytes(void)
 				   .name = sample_name("c-a"),
 				   .address = sample_address("fd00::1", 7400) };
 	struct raft_message m = { .type = RAFT_APPEND_ENTRIES, .server_id = 9 };
-	uint8_t entry[40];
+	const struct dr_entry_cmd cmd[2] = { { "\x81\x01some command", 14 }, { "\x02another", 8 } };
+	uint8_t entry[64];
 	dr_raft_hello_encode(&h, &b);
 	seed_buf("raft", "hello", 0, &b);
 	seed_text("raft", "address4", 1, "c-a@10.1.0.10:7400");
@@ -294,8 +295,10 @@ static void raft_bytes(void)
 	m.append_entries_result.last_log_index = 12;
 	FUZZ_CHECK(dr_beat_encode(&b, 7, &m));
 	seed_buf("raft", "answer", 2, &b);
-	dr_entry_wrap(entry, 4, "\x81\x01some command", 14);
-	seed("raft", "entry", 3, entry, dr_entry_size(14));
+	dr_entry_wrap(entry, 4, cmd, 1);
+	seed("raft", "entry", 3, entry, dr_entry_size(cmd, 1));
+	dr_entry_wrap(entry, 4, cmd, 2);
+	seed("raft", "entry-of-two", 3, entry, dr_entry_size(cmd, 2));
 	seed_text("raft", "member-file", 4, "drcoord-raft 1 7 c-a\n");
 }
 

@@ -158,18 +158,31 @@ static void beat(const uint8_t *p, size_t n)
 	dr_buf_close(&b);
 }
 
+enum { ENTRY_CMDS = 64 };
+
 static void entry(const uint8_t *p, size_t n)
 {
-	const uint8_t *cmd = NULL;
-	uint64_t term = 0;
-	size_t len = 0;
-	if (!dr_entry_open(p, n, &term, &cmd, &len))
+	struct dr_entry e;
+	struct dr_entry_cmd one, all[ENTRY_CMDS];
+	const uint8_t *cmd;
+	size_t k = 0;
+	if (!dr_entry_open(&e, p, n))
 		return;
-	FUZZ_CHECK(len <= n - DR_ENTRY_HEADER && dr_entry_size(len) == n);
+	while (dr_entry_next(&e, &cmd, &one.len)) {
+		one.data = cmd;
+		FUZZ_CHECK(cmd >= p + DR_ENTRY_HEADER && one.len <= (size_t)(p + n - cmd));
+		(void)dr_entry_durable(cmd, one.len);
+		if (k < ENTRY_CMDS)
+			all[k] = one;
+		k++;
+	}
+	if (k == 0 || k > ENTRY_CMDS || (k == 1 && p[3] != '1')) /* of several there are two at least */
+		return;
+	FUZZ_CHECK(dr_entry_size(all, k) == n);
 	uint8_t *again = dr_xcalloc(n);
-	(void)dr_entry_durable(cmd, len);
-	dr_entry_wrap(again, term, cmd, len);
-	FUZZ_CHECK(memcmp(again, p, DR_ENTRY_HEADER + len) == 0);
+	dr_entry_wrap(again, e.term, all, k);
+	size_t body = (size_t)p[4] << 24 | (size_t)p[5] << 16 | (size_t)p[6] << 8 | p[7];
+	FUZZ_CHECK(memcmp(again, p, DR_ENTRY_HEADER + body) == 0); /* the zeros behind it nobody reads */
 	dr_free(again);
 }
 

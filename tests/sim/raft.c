@@ -150,10 +150,10 @@ void w_propose(struct world *w, uint32_t ci, const struct dr_cmd *cmd, uint64_t 
 	dr_assert(dr_buf_ok(&b));
 	struct proposal *p = dr_xcalloc(sizeof(*p)), **at = &r->waiting;
 	*p = (struct proposal){ .r = r, .tag = tag };
-	p->buf.len = dr_entry_size(b.len);
+	p->buf.len = dr_entry_size(&(struct dr_entry_cmd){ b.data, b.len }, 1);
 	p->buf.base = raft_malloc(p->buf.len);
 	dr_assert(p->buf.base != NULL);
-	dr_entry_wrap(p->buf.base, raft_current_term(&r->raft), b.data, b.len);
+	dr_entry_wrap(p->buf.base, raft_current_term(&r->raft), &(struct dr_entry_cmd){ b.data, b.len }, 1);
 	dr_buf_close(&b);
 	while (*at != NULL)
 		at = &(*at)->next;

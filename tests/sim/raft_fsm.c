@@ -14,26 +14,28 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
 {
 	struct sim_raft *r = fsm->data;
 	struct world *w = r->s->w;
+	struct dr_entry entry;
 	const uint8_t *bytes;
-	uint64_t term;
 	size_t len;
 	struct dr_cmd cmd;
 	struct dr_error e = { 0 };
 	uint64_t index = raft_last_applied(&r->raft) + 1;
 	*result = NULL;
-	dr_assert(dr_entry_open(buf->base, buf->len, &term, &bytes, &len));
-	if (dr_cmd_decode(&cmd, bytes, len, &e) != DR_OK) {
-		w_violation(w, "entry %llu does not decode: %s", (unsigned long long)index, e.msg);
-		return 0;
-	}
+	dr_assert(dr_entry_open(&entry, buf->base, buf->len));
 	w->c[r->ci].applied = (uint32_t)index;
 	if (index > w->committed)
 		w->committed = (uint32_t)index;
-	r->inside++;
-	struct dr_core_event ev = { .kind = DR_EV_COMMITTED, .cmd = &cmd, .index = index, .term = term };
-	w_coord_event(w, r->ci, &ev);
-	r->inside--;
-	dr_cmd_close(&cmd);
+	while (dr_entry_next(&entry, &bytes, &len)) {
+		if (dr_cmd_decode(&cmd, bytes, len, &e) != DR_OK) {
+			w_violation(w, "entry %llu does not decode: %s", (unsigned long long)index, e.msg);
+			return 0;
+		}
+		r->inside++;
+		struct dr_core_event ev = { .kind = DR_EV_COMMITTED, .cmd = &cmd, .index = index, .term = entry.term };
+		w_coord_event(w, r->ci, &ev);
+		r->inside--;
+		dr_cmd_close(&cmd);
+	}
 	return 0;
 }
 

@@ -87,15 +87,18 @@ static int io_append(struct raft_io *io, struct raft_io_append *req, const struc
 	x->entry = dr_xcalloc(n * sizeof(*x->entry));
 	for (unsigned i = 0; i < n; i++) {
 		const struct raft_entry *e = &entries[i];
+		struct dr_entry entry;
 		const uint8_t *cmd;
-		uint64_t term;
 		size_t len;
 		x->entry[i] = (struct sim_entry){ .term = e->term, .type = (unsigned short)e->type, .len = e->buf.len };
 		x->entry[i].bytes = dr_xcalloc(e->buf.len + 1);
 		memcpy(x->entry[i].bytes, e->buf.base, e->buf.len);
-		if (e->type == RAFT_COMMAND && dr_entry_open(e->buf.base, e->buf.len, &term, &cmd, &len) &&
-		    dr_cmd_is_tick(cmd, len))
-			r->tick_entered = true;
+		if (e->type != RAFT_COMMAND || !dr_entry_open(&entry, e->buf.base, e->buf.len))
+			continue;
+		while (dr_entry_next(&entry, &cmd, &len)) {
+			if (dr_cmd_is_tick(cmd, len))
+				r->tick_entered = true;
+		}
 	}
 	add_write(r, x);
 	return 0;

@@ -41,13 +41,19 @@ static void start_all(void)
 	}
 }
 
-static void propose(struct lab_peer *p, size_t bytes, unsigned count, const char *more)
+/* At most `window` of them share an entry. */
+static void propose_in(unsigned window, struct lab_peer *p, size_t bytes, unsigned count, const char *more)
 {
 	char want[64];
 
-	lab_say(p, "propose %zu %u 16 %s", bytes, count, more);
+	lab_say(p, "propose %zu %u %u %s", bytes, count, window, more);
 	(void)snprintf(want, sizeof want, "proposed ok=%u unknown=0 refused=0", count);
 	assert_true(lab_wait(p, want, LAB_WAIT_MS));
+}
+
+static void propose(struct lab_peer *p, size_t bytes, unsigned count, const char *more)
+{
+	propose_in(16, p, bytes, count, more);
 }
 
 /* All living members have applied the same. */
@@ -227,7 +233,7 @@ static void test_snapshot_installed(void **state)
 	propose(&lab.p[leader], 100, 20, "");
 	lag = (leader + 1) % 3;
 	lab_kill(&lab.p[lag]);
-	propose(&lab.p[leader], 100, 1000, "");
+	propose_in(1, &lab.p[leader], 100, 1000, "");
 	assert_true(lab_reach(&lab.p[leader], "snap", 500));
 	lab_start(&lab, lag);
 	assert_true(lab_wait(&lab.p[lag], "ready", LAB_WAIT_MS));

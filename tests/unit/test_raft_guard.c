@@ -40,13 +40,19 @@ static void start_leading(void)
 	assert_true(lab_wait(a, "role leader", LAB_WAIT_MS));
 }
 
-static void propose(size_t bytes, unsigned count, const char *more)
+/* At most `window` of them share an entry. */
+static void propose_in(unsigned window, size_t bytes, unsigned count, const char *more)
 {
 	char want[64];
 
-	lab_say(a, "propose %zu %u 16 %s", bytes, count, more);
+	lab_say(a, "propose %zu %u %u %s", bytes, count, window, more);
 	(void)snprintf(want, sizeof want, "proposed ok=%u unknown=0 refused=0", count);
 	assert_true(lab_wait(a, want, LAB_WAIT_MS));
+}
+
+static void propose(size_t bytes, unsigned count, const char *more)
+{
+	propose_in(16, bytes, count, more);
 }
 
 /* The first file of log/ whose name begins so; with `skip` later ones. */
@@ -375,7 +381,7 @@ static void snapshot_taken(void)
 {
 	lab.threshold = "64";
 	start_leading();
-	propose(200, 300, "");
+	propose_in(1, 200, 300, "");
 	assert_true(lab_reach(a, "snap", 64));
 	assert_int_equal(lab_quit(a), 0);
 }
@@ -489,7 +495,8 @@ static void test_torn_write(void **state)
 	end = (end + 7) / 8 * 8;
 	assert_int_equal(pwrite(fd, part, 16, end), 16);
 	(void)close(fd);
-	if ((end + 16) / 512 == (end + 40) / 512) { /* the header lies in one sector: then it is damage */
+	end = 512 - end % 512; /* as far as the next sector; of 32 bytes 16 are written */
+	if (end < 16 || end > 24) { /* no whole sector's part is zeros: then it is damage */
 		refused_with("open-");
 		return;
 	}

@@ -10,7 +10,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "raft/entry.h"
 #include "raft/guard.h"
 #include "raft/hello.h"
 #include "raft/node.h"
@@ -84,31 +83,6 @@ static void test_address(void **state)
 	assert_int_equal(dr_raft_address_parse("10.1.0.10:7400", &back, &out, &e), DR_E_INVALID);
 	assert_int_equal(dr_raft_address_parse("c-a@host:7400", &back, &out, &e), DR_E_INVALID);
 	assert_int_equal(dr_raft_address_parse("@10.1.0.10:7400", &back, &out, &e), DR_E_INVALID);
-}
-
-static void test_entry(void **state)
-{
-	uint8_t cmd[40], out[64];
-	const uint8_t *back;
-	uint64_t term;
-	size_t len;
-
-	(void)state;
-	memset(cmd, 0xc3, sizeof cmd);
-	for (size_t n = 1; n <= sizeof cmd; n++) {
-		size_t size = dr_entry_size(n);
-
-		assert_int_equal(size % 8, 0);
-		dr_entry_wrap(out, 99, cmd, n);
-		assert_true(dr_entry_open(out, size, &term, &back, &len));
-		assert_int_equal(len, n);
-		assert_int_equal(term, 99);
-		assert_memory_equal(back, cmd, n);
-		assert_true(dr_entry_durable(back, len));
-		assert_false(dr_entry_open(out, size - 8, &term, &back, &len));
-	}
-	assert_false(dr_entry_durable((const uint8_t *)"\x7f", 1));
-	assert_false(dr_entry_durable(cmd, 0));
 }
 
 static void test_snapshot(void **state)
@@ -561,7 +535,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_hello),
 		CASE(test_address),
-		CASE(test_entry),
 		CASE(test_snapshot),
 		CASE(test_guard_laps),
 		CASE(test_guard_truncation_and_rebase),
