@@ -37,7 +37,7 @@ void sim_raft_transfer(struct sim *s, uint32_t c);
 uint64_t sim_raft_term(const struct sim *s, uint32_t c);
 
 /* ---- faults.c */
-enum { SIM_FAULTS_MAX = 256 };
+enum { SIM_FAULTS_MAX = 8192 }; /* fifteen minutes of the shortest pauses between them */
 struct sim_fault {
 	uint64_t at_ms;
 	uint32_t kind;     /* row of faults.def */

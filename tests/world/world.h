@@ -27,7 +27,7 @@ enum {
 	W_TIMERS_MAX = 8192,
 	W_LOG_MAX = 16384,
 	W_WAL_MAX = 65536,
-	W_SPECS_MAX = 256,
+	W_SPECS_MAX = 1024,
 	W_WRITE_MS = 20,  /* between two writes on a primary */
 	W_READ_MS = 20,   /* between two reads from each server */
 	W_HOP_MS = 1,     /* one way over the network */
