@@ -132,7 +132,7 @@ static void probe(struct dr_watch *w)
 		return;
 	bool primary = s->managed && s->holder == w->member && s->primary_epoch == s->epoch;
 	w->op = (struct dr_op){ .kind = primary ? DR_OP_PROBE_WRITE : DR_OP_PROBE, .done = probed, .ctx = w,
-				.deadline_ms = dr_probe_streak_deadline_ms(&w->streak, s->spec.write_stall_ms,
+				.deadline_ms = dr_probe_streak_deadline_ms(&w->streak, dr_spec_write_stall_ms(&s->spec),
 									   w->coord->core->repl.timing.probe_deadline_ms) };
 	w->op.args.local_commit = true;
 	w->probe_ms = dr_clock_boot_ms();
