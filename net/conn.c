@@ -45,6 +45,7 @@ static void finish(struct dr_conn_impl *s)
 	dr_outq_close(&s->out);
 	dr_frame_reader_close(&s->reader);
 	dr_buf_close(&s->held);
+	dr_buf_close(&s->plain);
 	SSL_free(s->ssl);
 	dr_free(s->why);
 	dr_free(s->refused);
@@ -164,6 +165,7 @@ struct dr_conn_impl *dr_conn_make(struct dr_conn *c, uv_loop_t *loop, struct dr_
 	s->handles = 2;
 	dr_frame_reader_init(&s->reader);
 	dr_buf_init(&s->held, DR_TLS_IN_MAX);
+	dr_buf_init(&s->plain, DR_TLS_IN_MAX);
 	int rv = uv_tcp_init(loop, &s->tcp);
 	dr_assert(rv == 0); /* it makes no socket yet */
 	rv = uv_timer_init(loop, &s->timer);

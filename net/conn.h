@@ -57,6 +57,11 @@ void dr_conn_lazy_set(struct dr_conn *c);
 /* Take what has come; calls on_frame.  Not from inside a callback; nothing happens unless it is lazy. */
 void dr_conn_read_now(struct dr_conn *c);
 
+/* From on_frame: give no more frames for now, and leave what comes to the kernel; at most what one read brought is kept.
+ * dr_conn_resume, not from inside a callback, goes on where it stopped, and may be told to hold again. */
+void dr_conn_hold(struct dr_conn *c);
+void dr_conn_resume(struct dr_conn *c);
+
 /* Close when nothing has arrived for idle_ms (0: never). */
 void dr_conn_idle_set(struct dr_conn *c, uint32_t idle_ms);
 

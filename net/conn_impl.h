@@ -44,6 +44,7 @@ struct dr_conn_impl {
 	bool shut;     /* FIN was asked for */
 	bool pending;  /* in the listener's list */
 	bool lazy;     /* read only when asked */
+	bool holding;  /* no frames are given for now */
 	int broken;    /* writing failed so; reading goes on for a moment, to learn why */
 	unsigned handles;
 	uint32_t deadline_ms;
@@ -54,7 +55,8 @@ struct dr_conn_impl {
 	struct dr_error *refused; /* what dr_verify_cb() found */
 	const uint8_t *chunk;     /* ciphertext in hand, not yet taken by OpenSSL */
 	size_t chunk_len;
-	struct dr_buf held; /* the chunk, kept while a pump may not go on */
+	struct dr_buf held; /* the chunk, kept while a pump may not go on, or while holding */
+	struct dr_buf plain; /* what was decrypted of it when holding began */
 	struct dr_frame_reader reader;
 	struct dr_outq out;
 	struct dr_pump *pump;

@@ -223,7 +223,7 @@ static enum got decrypt(struct dr_conn_impl *s, size_t *len)
 
 static void deliver(struct dr_conn_impl *s, const uint8_t *data, size_t len)
 {
-	while (s->phase == DR_PHASE_OPEN) {
+	while (s->phase == DR_PHASE_OPEN && !s->holding) {
 		struct dr_frame f;
 		struct dr_error e = { 0 };
 		bool have = false;
@@ -242,6 +242,9 @@ static void deliver(struct dr_conn_impl *s, const uint8_t *data, size_t len)
 	if (s->phase == DR_PHASE_PUMP) {
 		dr_frame_reader_close(&s->reader);
 		dr_pump_take(s, data, len);
+	} else if (s->phase == DR_PHASE_OPEN) {
+		dr_buf_put(&s->plain, data, len);
+		dr_assert(dr_buf_ok(&s->plain));
 	}
 }
 
@@ -260,7 +263,7 @@ static void peer_end(struct dr_conn_impl *s, enum dr_err code, const char *how)
 
 static bool may_go_on(const struct dr_conn_impl *s)
 {
-	return s->phase == DR_PHASE_OPEN || (s->phase == DR_PHASE_PUMP && dr_pump_wants(s));
+	return (s->phase == DR_PHASE_OPEN && !s->holding) || (s->phase == DR_PHASE_PUMP && dr_pump_wants(s));
 }
 
 static void process(struct dr_conn_impl *s)
@@ -384,6 +387,30 @@ void dr_conn_read_resume(struct dr_conn_impl *s)
 	process(s);
 	keep_rest(s);
 	dr_buf_close(&was);
+}
+
+void dr_conn_hold(struct dr_conn *c)
+{
+	struct dr_conn_impl *s = c->impl;
+	if (s == NULL || s->phase != DR_PHASE_OPEN)
+		return;
+	dr_assert(!s->lazy);
+	s->holding = true;
+	dr_conn_read_pause(s);
+}
+
+void dr_conn_resume(struct dr_conn *c)
+{
+	struct dr_conn_impl *s = c->impl;
+	if (s == NULL || !s->holding || s->phase != DR_PHASE_OPEN)
+		return;
+	struct dr_buf was = s->plain;
+	dr_buf_init(&s->plain, DR_TLS_IN_MAX);
+	s->holding = false;
+	deliver(s, was.data, was.len);
+	dr_buf_close(&was);
+	if (may_go_on(s))
+		dr_conn_read_resume(s);
 }
 
 /* A peer that vanished must be noticed by a link that only sends and by one that only listens. */

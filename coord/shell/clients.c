@@ -472,12 +472,10 @@ static void take_request(struct dr_in *in, const struct dr_client_request *q)
 	}
 }
 
-void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
+static void take_frame(struct dr_in *in, const uint8_t *p, size_t n)
 {
 	struct dr_client_request q;
 	struct dr_error e;
-	if (type != DR_FRAME_REQUEST)
-		return;
 	if (dr_client_request_decode(&q, p, n, &e) != DR_OK) {
 		dr_clients_error(in, 0, DR_E_PROTOCOL, e.msg);
 		return;
@@ -485,4 +483,12 @@ void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t 
 	take_request(in, &q);
 	if (q.spec != NULL)
 		dr_spec_free(q.spec);
+}
+
+void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
+{
+	uint64_t began_ns = uv_hrtime();
+	if (type == DR_FRAME_REQUEST)
+		take_frame(in, p, n);
+	dr_turn_took(in, uv_hrtime() - began_ns);
 }

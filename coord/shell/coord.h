@@ -48,6 +48,8 @@ struct dr_in {
 	uint64_t watch_id;     /* request id of a watch stream; 0: none */
 	uint64_t watch_next;   /* index that it gets next */
 	uint64_t raft_id;      /* of a coordinator, as it was told with DR_FRAME_BEATS; 0: nothing was told */
+	bool held;             /* among those whose requests wait (turn.c) */
+	struct dr_in *held_next;
 	struct dr_in *prev, *next;
 };
 
@@ -136,9 +138,16 @@ struct dr_coord {
 	uint64_t events_seen;         /* highest event that was chained, logged and streamed */
 	uint8_t ledger_head[DR_LEDGER_HEAD];
 	struct dr_ledger ledger;
-	uv_timer_t wake, beat, stream_timer;
+	uv_timer_t wake, beat;
+	uv_idle_t stream_idle;
 	struct dr_in *stream_turn;    /* whose turn it is among those who watch; NULL: the first one's */
 	struct dr_event_text event_text[DR_EVENT_TEXTS];
+	uv_check_t turn_end;
+	uv_idle_t turn_go;
+	uv_timer_t turn_look;
+	uint64_t turn_ns;             /* what clients' requests took in this turn of the loop */
+	struct dr_in *held_first, *held_last; /* clients whose requests wait, longest first */
+	uint32_t held;
 	struct dr_timing timing_told; /* to the agents */
 	uint32_t beats;
 	uint64_t beat_ms;             /* when the last beat was, to notice own stalls */
@@ -268,6 +277,12 @@ void dr_stream_soon(struct dr_coord *c);
 /* From an index on, 0: the next event's, under that request's id. */
 void dr_stream_begin(struct dr_in *in, uint64_t id, uint64_t from);
 void dr_stream_closed(struct dr_in *in);
+
+/* turn.c */
+void dr_turn_open(struct dr_coord *c);
+/* A client's request took so long; may make the client's next ones wait. */
+void dr_turn_took(struct dr_in *in, uint64_t ns);
+void dr_turn_closed(struct dr_in *in);
 
 /* status.c: the caller frees what they return with json_decref. */
 json_t *dr_status_json(struct dr_coord *c);

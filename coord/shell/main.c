@@ -198,6 +198,7 @@ static int run(struct dr_coord *c, const struct arguments *args)
 	struct dr_error e;
 	c->loop = uv_default_loop();
 	dr_stream_open(c);
+	dr_turn_open(c);
 	c->started_wall_ms = dr_clock_wall_ms();
 	enum dr_err rv = prepare(c, args, &e);
 	if (rv == DR_OK && args->offline)

@@ -160,6 +160,7 @@ static void on_closed(struct dr_conn *conn, const struct dr_error *why)
 		dr_clients_closed(in);
 	}
 	dr_stream_closed(in);
+	dr_turn_closed(in);
 	unlink_in(in);
 	dr_free(in);
 }

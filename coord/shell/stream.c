@@ -42,9 +42,9 @@ static void send_some(struct dr_in *in, uint32_t *left)
 	}
 }
 
-static void on_turn(uv_timer_t *t)
+static void on_turn(uv_idle_t *h)
 {
-	struct dr_coord *c = t->data;
+	struct dr_coord *c = h->data;
 	uint32_t left = TURN_FRAMES;
 	struct dr_in *first = c->stream_turn != NULL ? c->stream_turn : c->in;
 	struct dr_in *in = first;
@@ -55,15 +55,15 @@ static void on_turn(uv_timer_t *t)
 		c->stream_turn = next; /* whoever comes next is the first of the next turn */
 		in = next != first ? next : NULL;
 	}
-	if (left == 0)
-		dr_stream_soon(c);
+	if (left > 0)
+		(void)uv_idle_stop(h);
 }
 
 void dr_stream_soon(struct dr_coord *c)
 {
-	if (c->stopping || uv_is_active((uv_handle_t *)&c->stream_timer))
-		return;
-	(void)uv_timer_start(&c->stream_timer, on_turn, 0, 0);
+	/* No timer: one of 0 ms that is started from its own callback is called again in the same turn (libuv 1.44). */
+	if (!c->stopping)
+		(void)uv_idle_start(&c->stream_idle, on_turn);
 }
 
 void dr_stream_begin(struct dr_in *in, uint64_t id, uint64_t from)
@@ -81,6 +81,7 @@ void dr_stream_closed(struct dr_in *in)
 
 void dr_stream_open(struct dr_coord *c)
 {
-	c->stream_timer.data = c;
-	(void)uv_timer_init(c->loop, &c->stream_timer);
+	c->stream_idle.data = c;
+	(void)uv_idle_init(c->loop, &c->stream_idle);
+	uv_unref((uv_handle_t *)&c->stream_idle);
 }

@@ -37,6 +37,8 @@ static void on_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, s
 	dr_buf_put(&e->got, payload, len);
 	if (e->echo)
 		assert_int_equal(dr_conn_send(c, type, payload, len), DR_OK);
+	if (e->hold_each)
+		dr_conn_hold(c);
 	if (e->detach_at != 0 && type == e->detach_at)
 		assert_int_equal(dr_conn_detach(c, &e->fd, &err), DR_OK);
 	if (e->close_at != 0 && type == e->close_at)

@@ -32,6 +32,7 @@ struct end {
 	uint16_t detach_at;     /* frame type that detaches, 0 none */
 	uint16_t close_at;      /* frame type that closes from inside the callback, 0 none */
 	bool close_when_open;
+	bool hold_each;         /* hold after every frame */
 };
 
 struct world {

@@ -285,6 +285,67 @@ static void slow_reader_is_cut(void **state)
 	end_finish(&e);
 }
 
+/* Frames come one at a time when each has the connection held, whole and in order, across reads and records; and the
+ * sender waits meanwhile, since nothing is read. */
+static void held_ones_wait(void **state)
+{
+	(void)state;
+	enum { FRAMES = 300, PART = 3001 };
+	struct end e = { 0 };
+	uint8_t part[PART];
+	world_listen(&w, tls, "127.0.0.1", 2000, 8);
+	end_connect(&e, &w, tls, DR_PEER_COORDINATOR, "c-a", 2000);
+	until(&w, &e.open);
+	until(&w, &w.in[0].open);
+	w.in[0].hold_each = true;
+	for (unsigned i = 0; i < FRAMES; i++) {
+		memset(part, (int)i, sizeof(part));
+		assert_int_equal(dr_conn_send(&e.c, (uint16_t)(1 + i), part, sizeof(part)), DR_OK);
+	}
+	for (unsigned i = 1; i <= FRAMES; i++) {
+		until_frames(&w, &w.in[0], i);
+		for (unsigned turn = 0; turn < 3; turn++)
+			(void)uv_run(&w.loop, UV_RUN_NOWAIT);
+		assert_int_equal(w.in[0].frames, i);
+		assert_int_equal(w.in[0].last_type, i);
+		memset(part, (int)(i - 1), sizeof(part));
+		assert_memory_equal(w.in[0].got.data + (size_t)(i - 1) * PART, part, PART);
+		dr_conn_resume(&w.in[0].c); /* gives the next one at once, where it has come already */
+	}
+	end_finish(&e);
+	until(&w, &w.in[0].closed);
+	assert_int_equal(w.in[0].why.code, DR_E_CLOSED);
+}
+
+/* A held one can be closed from either side. */
+static void held_ones_end(void **state)
+{
+	(void)state;
+	struct end e = { 0 };
+	world_listen(&w, tls, "127.0.0.1", 2000, 8);
+	for (unsigned i = 0; i < 2; i++) {
+		end_connect(&e, &w, tls, DR_PEER_COORDINATOR, "c-a", 2000);
+		until(&w, &e.open);
+		until(&w, &w.in[i].open);
+		w.in[i].hold_each = true;
+		for (unsigned n = 0; n < 4; n++)
+			assert_int_equal(dr_conn_send(&e.c, 1, "some words", 10), DR_OK);
+		until_frames(&w, &w.in[i], 1);
+		if (i == 0) {
+			dr_conn_close(&w.in[i].c, 0);
+			until(&w, &w.in[i].closed);
+			dr_conn_resume(&w.in[i].c);
+			assert_int_equal(w.in[i].frames, 1);
+		}
+		end_finish(&e);
+		while (!w.in[i].closed) {
+			dr_conn_resume(&w.in[i].c);
+			(void)uv_run(&w.loop, UV_RUN_NOWAIT);
+		}
+		e = (struct end){ 0 };
+	}
+}
+
 static void idle_ones_are_closed(void **state)
 {
 	(void)state;
@@ -461,6 +522,8 @@ int main(void)
 		T(frames_that_lie),
 		T(cut_in_a_frame),
 		T(slow_reader_is_cut),
+		T(held_ones_wait),
+		T(held_ones_end),
 		T(idle_ones_are_closed),
 		T(connecting_fails_in_words),
 		T(listening_fails_in_words),
