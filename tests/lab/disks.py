@@ -11,14 +11,15 @@ def mount_small(folder, size):
 
 
 def fill(folder):
-    """Take all room that is left; the file that does."""
+    """Take all room that is left, to the last bytes; the file that does."""
     path = os.path.join(folder, "filler")
-    try:
-        with open(path, "wb", buffering=0) as f:
-            while f.write(b"\0" * 65536):
-                pass
-    except OSError:
-        pass
+    for mode, piece in (("wb", 65536), ("ab", 64)):
+        try:
+            with open(path, mode, buffering=0) as f:
+                while f.write(b"\0" * piece):
+                    pass
+        except OSError:
+            pass
     return path
 
 

@@ -6,11 +6,12 @@ import shutil
 import signal
 import socket
 import ssl
-import struct
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "lab"))
 
 
 class Failed(Exception):
@@ -41,21 +42,6 @@ def free_ports(count):
     for s in held:
         s.close()
     return ports
-
-
-def crc32c(data):
-    """Castagnoli's, bit by bit: the frames here are short."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-def frame(kind, payload):
-    """One frame of the protocol."""
-    return b"DRC1" + struct.pack(">HHII", 1, kind, len(payload), crc32c(payload)) + payload
 
 
 def connect(cluster, name, to):

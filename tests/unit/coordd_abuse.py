@@ -3,16 +3,15 @@
 
 Exit codes: 64 wrong command line, 78 something has to be set right first, 1 it may work later, 74 storage."""
 
-import json
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 
-from coordd import Failed, eventually, expect, main
+from coordd import eventually, expect, main
+import disks  # coordd says where it lies
 
 NOBODY = 65534
 
@@ -176,10 +175,9 @@ def full_disk(cluster):
     small = cluster.path("small")
     os.mkdir(small)
     conf = alone(cluster, data_dir=os.path.join(small, "data"))
-    filler = os.path.join(small, "filler")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", small], check=True)
+    disks.mount_small(small, "40m")
     try:
-        fill(filler)
+        filler = disks.fill(small)
         daemon = cluster.run("--bootstrap", conf=conf)
         expect(daemon.wait() == 1 and small in daemon.said(), "exit 1 and the folder", daemon.process.poll(), daemon.said())
         expect("space" in daemon.said(), "to say that no space is left", daemon.said())
@@ -187,7 +185,7 @@ def full_disk(cluster):
         shutil.rmtree(os.path.join(small, "data"), ignore_errors=True)
         daemon = cluster.run("--bootstrap", conf=conf)
         eventually("a leader", cluster.status)
-        fill(filler)
+        disks.fill(small)
         stop = threading.Event()
         load = start_load(cluster, stop, fat=True)
         try:
@@ -199,7 +197,7 @@ def full_disk(cluster):
         os.unlink(filler)
         eventually("a new segment", lambda: len(os.listdir(os.path.join(small, "data", "log"))) > before)
         cluster.insist("apply", "-f", spec_of(cluster, 0, True), "--reason", "room again")
-        fill(filler)
+        disks.fill(small)
         daemon.process.send_signal(signal.SIGTERM)
         ends(daemon, 0, seconds=3)
     finally:
@@ -213,15 +211,14 @@ def full_leader(cluster):
     """The leader's disk fills up and stays full: another one leads soon; with room it is one of three again."""
     small = cluster.path("data-c-a")
     os.mkdir(small)
-    filler = os.path.join(small, "filler")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", small], check=True)
+    disks.mount_small(small, "48m")
     try:
         cluster.up()
         if cluster.status()["leader"] != "c-a":
             cluster.insist("node", "transfer", "c-a", "--reason", "test")
             eventually("c-a to lead", lambda: (cluster.status() or {}).get("leader") == "c-a")
         daemon = cluster.daemons["c-a"]
-        fill(filler)
+        filler = disks.fill(small)
         stop = threading.Event()
         load = start_load(cluster, stop, fat=True)
         try:
@@ -239,22 +236,6 @@ def full_leader(cluster):
             if daemon.is_running():
                 daemon.kill()
         subprocess.run(["umount", small], check=True)
-
-
-def fill(path):
-    """Take all room that is left."""
-    try:
-        with open(path, "wb", buffering=0) as f:
-            while f.write(b"\0" * 65536):
-                pass
-    except OSError:
-        pass
-    try:
-        with open(path, "ab", buffering=0) as f:
-            while f.write(b"\0" * 64):
-                pass
-    except OSError:
-        pass
 
 
 def spec_of(cluster, number, fat):

@@ -4,10 +4,10 @@
 import subprocess
 import time
 
-from coordd import connect, eventually, expect, frame, main
+from coordd import connect, eventually, expect, main
+import wire
 
 EACH, ALL_VIEWERS = 32, 256 - 3 * 32
-GREET = b"\x08\x04\x20\x01"  # a client, protocol version 1
 
 
 class Client:
@@ -15,8 +15,7 @@ class Client:
 
     def __init__(self, cluster, name):
         self.socket = connect(cluster, name, "c-a")
-        watch = b"\x08\x09\x12\x05watch"  # id 9, the verb
-        self.socket.sendall(frame(3, GREET) + frame(40, watch))
+        self.socket.sendall(wire.greeting() + wire.request(9, "watch"))
 
     def is_answered(self, seconds):
         """What it was told within that time; None: nothing, the stream is open."""

@@ -6,7 +6,8 @@ A ledger that really differs takes a corrupted state: here a peer with c-c's cer
 import hashlib
 import struct
 
-from coordd import connect, eventually, expect, frame, main
+from coordd import connect, eventually, expect, main
+from wire import frame
 
 GREET, LEDGER, PEER = 3, 35, 3
 

@@ -1,0 +1,59 @@
+"""wire.py -- the few frames of the protocol that tests make by hand (net/frame.c, proto/frames.h)."""
+
+import struct
+
+GREET, REQUEST = 3, 40
+CLIENT = 4
+HEADER = struct.Struct(">4sHHII")  # magic, version, type, length, checksum
+
+
+def _table():
+    rows = []
+    for n in range(256):
+        for _ in range(8):
+            n = (n >> 1) ^ (0x82F63B78 if n & 1 else 0)
+        rows.append(n)
+    return rows
+
+
+TABLE = _table()
+
+
+def crc32c(data):
+    """Castagnoli's, byte by byte: the frames here are short."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = (crc >> 8) ^ TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def frame(kind, payload):
+    """One frame of the protocol."""
+    return HEADER.pack(b"DRC1", 1, kind, len(payload), crc32c(payload)) + payload
+
+
+def number(field, value):
+    """A number as protobuf has it."""
+    out = bytearray([field << 3])
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def text(field, value):
+    """A short text as protobuf has it."""
+    data = value.encode()
+    return bytes([field << 3 | 2, len(data)]) + data
+
+
+def greeting():
+    """What a client says first."""
+    return frame(GREET, number(1, CLIENT) + number(4, 1))
+
+
+def request(ident, verb, service="", reason="", start=0):
+    """A client's request."""
+    payload = number(1, ident) + text(2, verb)
+    payload += (text(3, service) if service else b"") + (text(6, reason) if reason else b"")
+    return frame(REQUEST, payload + (number(11, start) if start else b""))
