@@ -4,9 +4,11 @@
  *   --certs: of side a one for each 32 services, then as many of side b (with standbys), then an operator's
  *
  * Connects all, takes every service over, waits until all primaries hold leases and no order came for a while, then
- * counts renewals for --run-ms: from the renewal's sending to its grant.  With --vanish all of side a then say
+ * counts renewals for --run-ms: from the renewal's sending to its grant; SIGUSR1 has what was counted until then
+ * printed, and begins anew.  With --vanish all of side a then say
  * nothing any more, their connections stay open as a vanished site's do, and the time is taken at which each standby
  * was told to become the primary. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -31,6 +33,7 @@ struct operator {
 static struct fleet fleet;
 static struct operator operator;
 static uv_timer_t look;
+static uv_signal_t cut;
 static uint64_t began_ns, phase_ns;
 
 static double seconds_since(uint64_t ns)
@@ -139,17 +142,31 @@ static void on_vanish_look(uv_timer_t *t)
 	finish();
 }
 
-static void on_counted(uv_timer_t *t)
+static void say_renewals(const char *phase)
 {
 	struct bench_times *r = &fleet.renewals;
 	double s = seconds_since(phase_ns);
 
-	fleet.counting = false;
 	bench_sort(r);
-	printf("{\"phase\":\"renewals\",\"agents\":%u,\"seconds\":%.2f,\"renewals\":%zu,\"per_s\":%.0f,"
-	       "\"renewal_p50_us\":%d,\"renewal_p99_us\":%d,\"renewal_max_us\":%d,\"fences\":%u}\n", fleet.a->services,
-	       s, r->n, (double)r->n / s, bench_at(r, 0.5), bench_at(r, 0.99), bench_at(r, 1.0), fleet.fences);
+	printf("{\"phase\":\"%s\",\"agents\":%u,\"seconds\":%.2f,\"renewals\":%zu,\"per_s\":%.0f,"
+	       "\"renewal_p50_us\":%d,\"renewal_p99_us\":%d,\"renewal_max_us\":%d,\"fences\":%u}\n", phase,
+	       fleet.a->services, s, r->n, (double)r->n / s, bench_at(r, 0.5), bench_at(r, 0.99), bench_at(r, 1.0), fleet.fences);
 	(void)fflush(stdout);
+}
+
+/* Whoever runs it wants to know what was counted until now, and that it begins anew. */
+static void on_cut(uv_signal_t *s, int number)
+{
+	(void)s, (void)number;
+	say_renewals("cut");
+	fleet.renewals.n = 0;
+	phase_ns = bench_now_ns();
+}
+
+static void on_counted(uv_timer_t *t)
+{
+	fleet.counting = false;
+	say_renewals("renewals");
 	if (fleet.a->vanish == 0) {
 		finish();
 		return;
@@ -306,6 +323,8 @@ int bench_agents(const struct bench_args *a)
 	fleet.timing = *dr_timing_profile("default");
 	(void)uv_loop_init(&fleet.loop);
 	(void)uv_timer_init(&fleet.loop, &look);
+	(void)uv_signal_init(&fleet.loop, &cut);
+	(void)uv_signal_start(&cut, on_cut, SIGUSR1);
 	(void)uv_timer_init(&fleet.loop, &operator.again);
 	operator.again.data = &operator;
 	lay_lines();

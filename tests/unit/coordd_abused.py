@@ -1,0 +1,61 @@
+#!/usr/bin/python3
+"""coordd_abused.py -- while somebody misuses the leader's port every lease is kept, the leader stays, memory is bounded.
+
+What tests/bench/run abuse measures, with the ways that did harm once, or cost most, for a second each.  No time is
+judged.  DR_BUILD names the build that is tested."""
+
+import os
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+sys.path[:0] = [os.path.join(HERE, "lab"), os.path.join(HERE, "bench")]
+
+from bench_abuse import Abused  # noqa: E402
+from lab import LabError, Reaper  # noqa: E402
+
+AGENTS = 100
+SECONDS = 1.5
+WORST = ("garbage-inside", "half-tls", "foreigner", "requests", "changes", "slow-readers")
+ROOM_MB = 40
+
+
+def one(scene, kind):
+    """One way; what was wrong."""
+    got = scene.abuse(kind, SECONDS)
+    wrong = []
+    if got["fences"]:
+        wrong.append(f"{got['fences']} leases lost")
+    if got["renewals"] == 0:
+        wrong.append("nobody could renew")
+    if got["changes"]:
+        wrong.append("the leader changed")
+    if got["rss_most_mb"] > got["rss_mb"] + ROOM_MB:
+        wrong.append(f"{got['rss_mb']} MiB grew to {got['rss_most_mb']}")
+    if not any(n for what, n in got["did"].items() if what != "kind"):
+        wrong.append("there was no abuse")
+    return "; ".join(wrong)
+
+
+def main():
+    """All of them, one line each."""
+    bad = 0
+    # What AddressSanitizer keeps of freed memory is nobody's cost.
+    os.environ["ASAN_OPTIONS"] = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=1"]))
+    try:
+        with tempfile.TemporaryDirectory() as folder, Abused(folder, AGENTS) as scene:
+            scene.up()
+            for kind in WORST:
+                wrong = one(scene, kind)
+                bad += 1 if wrong else 0
+                print(f"not ok - {kind}: {wrong}" if wrong else f"ok - leases are kept under {kind}", flush=True)
+    except LabError as e:
+        bad += 1
+        print(f"not ok - {e}", flush=True)
+    finally:
+        Reaper.finish()
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
