@@ -13,7 +13,7 @@ enum {
 
 	DR_COORDINATORS_MAX = 7,   /* voters and joining ones together */
 	DR_SITES_MAX = 16,
-	DR_SERVICES_MAX = 4096,
+	DR_SERVICES_MAX = 16384,
 	DR_MEMBERS_MAX = 8,        /* per service: masks are uint8_t */
 	DR_ROUTES_MAX = 4,         /* per service */
 	DR_ROUTE_SERVERS_MAX = 4,  /* per route */

@@ -100,6 +100,7 @@ void dr_raft_leave(struct dr_raft *r);
 /* propose.c: before the handles are opened; after each step of libraft; with `closing` set. */
 void dr_propose_init(struct dr_raft *r);
 void dr_propose_review(struct dr_raft *r);
+void dr_propose_flush(struct dr_raft *r); /* all that wait go now; not inside a step */
 void dr_propose_close(struct dr_raft *r);
 
 /* tick.c: after dr_storage_open; and after each step of libraft: role and timeouts may have changed. */

@@ -74,6 +74,7 @@ static enum dr_err begin(struct dr_raft *r, enum dr_change_kind kind, uint64_t i
 	r->change = (struct dr_change){ .kind = kind, .id = id, .cb = cb, .arg = arg };
 	r->change.req.data = r;
 	r->change.transfer.data = r;
+	dr_propose_flush(r); /* what was asked for before goes before; and nothing can while the lead is handed over */
 	return DR_OK;
 }
 

@@ -180,8 +180,13 @@ void dr_propose_init(struct dr_raft *r)
 		give_back(r, &r->window[i]);
 }
 
+void dr_propose_flush(struct dr_raft *r)
+{
+	while (r->waiting != NULL)
+		submit(r);
+}
+
 void dr_propose_close(struct dr_raft *r)
 {
-	while (r->waiting != NULL) /* closing: each is told that it was not done */
-		submit(r);
+	dr_propose_flush(r); /* closing: each is told that it was not done */
 }

@@ -81,15 +81,6 @@ const struct dr_request_done *dr_repl_request_find(const struct dr_repl *r, uint
 	return NULL;
 }
 
-uint32_t dr_repl_service_find(const struct dr_repl *r, const char *name)
-{
-	for (uint32_t i = 0; i < r->services; i++) {
-		if (r->service[i].used && dr_name_is(&r->service[i].spec.name, name))
-			return i;
-	}
-	return DR_SERVICE_NONE;
-}
-
 dr_member_ix dr_service_member_find(const struct dr_service *s, const char *name)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {

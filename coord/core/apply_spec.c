@@ -3,13 +3,19 @@
 
 #include <string.h>
 
-static struct dr_spec_service *spec_find(const struct dr_spec *spec, const struct dr_name *name)
+/* What a spec wants of the places there are. */
+struct wanted {
+	uint16_t at[DR_SERVICES_MAX]; /* by place: number in the spec + 1; 0: it is to go */
+};
+
+static void match_places(const struct dr_repl *r, const struct dr_spec *spec, struct wanted *w)
 {
+	memset(w, 0, sizeof(*w));
 	for (uint32_t i = 0; i < spec->services; i++) {
-		if (dr_name_eq(&spec->service[i].name, name))
-			return &spec->service[i];
+		uint32_t ix = dr_repl_service_find(r, spec->service[i].name.s);
+		if (ix != DR_SERVICE_NONE)
+			w->at[ix] = (uint16_t)(i + 1);
 	}
-	return NULL;
 }
 
 static dr_member_ix spec_member_find(const struct dr_spec_service *s, const struct dr_name *name)
@@ -63,10 +69,10 @@ static bool service_fits(const struct dr_service *s, const struct dr_spec_servic
 	return wanted >= kept && wanted <= DR_MEMBERS_MAX && want->kind == s->spec.kind;
 }
 
-static bool fits(const struct dr_repl *r, const struct dr_spec *spec)
+static bool fits(const struct dr_repl *r, const struct dr_spec *spec, const struct wanted *w)
 {
 	for (uint32_t i = 0; i < r->services; i++) {
-		if (r->service[i].used && !service_fits(&r->service[i], spec_find(spec, &r->service[i].spec.name)))
+		if (r->service[i].used && !service_fits(&r->service[i], w->at[i] != 0 ? &spec->service[w->at[i] - 1] : NULL))
 			return false;
 	}
 	return true;
@@ -123,16 +129,19 @@ static void reset_routes(struct dr_service *s, const struct dr_spec_service *old
 	}
 }
 
-static void put_service(struct dr_repl *r, const struct dr_spec_service *want)
+/* *free: no place before it is free. */
+static void put_service(struct dr_repl *r, const struct dr_spec_service *want, uint32_t *free)
 {
 	uint32_t ix = dr_repl_service_find(r, want->name.s);
-	for (uint32_t i = 0; ix == DR_SERVICE_NONE && i < DR_SERVICES_MAX; i++) {
-		if (!r->service[i].used)
-			ix = i;
+	while (ix == DR_SERVICE_NONE && *free < DR_SERVICES_MAX) {
+		if (!r->service[*free].used)
+			ix = *free;
+		++*free;
 	}
 	if (ix == DR_SERVICE_NONE)
 		return;
 	struct dr_service *s = &r->service[ix];
+	bool is_new = !s->used;
 	if (!s->used) {
 		memset(s, 0, sizeof(*s));
 		s->used = true;
@@ -144,6 +153,8 @@ static void put_service(struct dr_repl *r, const struct dr_spec_service *want)
 	struct dr_spec_service old = s->spec;
 	merge_members(s, want);
 	reset_routes(s, &old);
+	if (is_new)
+		dr_repl_index_add(r, ix);
 	/* A list that is under way speaks of others, or of somebody else in the same place: it counts no more. */
 	if (memcmp(old.member, s->spec.member, sizeof(old.member)) != 0)
 		s->list_version++;
@@ -151,12 +162,15 @@ static void put_service(struct dr_repl *r, const struct dr_spec_service *want)
 
 void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd)
 {
+	uint32_t free = 0;
 	const struct dr_spec *spec = cmd->spec;
 	if (spec == NULL || r->spec_version != cmd->a) {
 		dr_request_remember(r, cmd, DR_REASON_VERSION_CHANGED, r->spec_version);
 		return;
 	}
-	if (!fits(r, spec)) {
+	struct wanted w;
+	match_places(r, spec, &w);
+	if (!fits(r, spec, &w)) {
 		dr_request_remember(r, cmd, DR_REASON_BAD_SPEC, 0);
 		return;
 	}
@@ -169,11 +183,12 @@ void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd)
 	r->sites = spec->sites;
 	memcpy(r->site, spec->site, sizeof(r->site));
 	for (uint32_t i = 0; i < r->services; i++) {
-		if (r->service[i].used && spec_find(spec, &r->service[i].spec.name) == NULL)
+		if (r->service[i].used && w.at[i] == 0)
 			memset(&r->service[i], 0, sizeof(r->service[i]));
 	}
+	dr_repl_index(r);
 	for (uint32_t i = 0; i < spec->services; i++)
-		put_service(r, &spec->service[i]);
+		put_service(r, &spec->service[i], &free);
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_SPEC, cmd, NULL);
 	e->a = r->spec_version;
 	dr_request_remember(r, cmd, DR_REASON_NONE, r->spec_version);

@@ -6,7 +6,10 @@
 #include "base/assert.h"
 #include "coord/core/think.h"
 
-enum { PROPOSAL_LOST_MS = 5000 }; /* a proposal whose end never came back is forgotten after this */
+enum {
+	PROPOSAL_LOST_MS = 5000, /* a proposal whose end never came back is forgotten after this */
+	AGAIN_MS = 50            /* one that failed is made again after this */
+};
 
 void dr_core_init(struct dr_core *c, const struct dr_name *self, uint64_t now_ms)
 {
@@ -223,13 +226,6 @@ static void look(struct dr_core *c, uint32_t ix, struct dr_decision *out)
 	want_routes(&t);
 }
 
-static void look_again(struct dr_core *c, uint32_t service)
-{
-	if (c->look != DR_SERVICE_NONE && c->look != service)
-		c->all = true;
-	c->look = service;
-}
-
 static void role(struct dr_core *c, const struct dr_core_event *ev)
 {
 	struct dr_core_view *v = &c->view;
@@ -247,7 +243,7 @@ static void role(struct dr_core *c, const struct dr_core_event *ev)
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
 			s->member[m].sync_bad_ms = s->member[m].away_ms = s->member[m].order_since = 0;
 	}
-	c->all = true;
+	dr_look_at_all(c);
 }
 
 static void committed(struct dr_core *c, const struct dr_core_event *ev)
@@ -259,9 +255,15 @@ static void committed(struct dr_core *c, const struct dr_core_event *ev)
 	if (c->repl.service[ix].holder != before)
 		c->view.service[ix].holder_ms = ev->now_ms;
 	if (ev->cmd->kind == DR_CMD_SPEC || ev->cmd->kind == DR_CMD_COORDINATOR)
-		c->all = true;
+		dr_look_at_all(c);
 	else if (ev->cmd->service != DR_SERVICE_NONE)
-		look_again(c, ev->cmd->service);
+		dr_look_at(c, ev->cmd->service);
+}
+
+static void later(struct dr_core *c, uint32_t service, uint64_t at_ms, struct dr_decision *out)
+{
+	dr_look_later(c, service, at_ms);
+	dr_wake_at(out, at_ms);
 }
 
 static void proposed(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
@@ -280,9 +282,9 @@ static void proposed(struct dr_core *c, const struct dr_core_event *ev, struct d
 		v->declaring = false;
 		/* Looked at now: the entry was applied, or it failed and may be proposed again. */
 		if (ev->outcome == DR_OK)
-			look_again(c, i);
+			dr_look_at(c, i);
 		else
-			dr_wake_at(out, ev->now_ms + 50);
+			later(c, i, ev->now_ms + AGAIN_MS, out);
 		return;
 	}
 }
@@ -323,7 +325,7 @@ static void take_report(struct dr_core *c, const struct dr_core_event *ev)
 		v->primary_position_ms = ev->now_ms;
 	}
 	dr_note_forgotten(c, ix, m);
-	look_again(c, ix);
+	dr_look_at(c, ix);
 }
 
 static void take_result(struct dr_core *c, const struct dr_core_event *ev)
@@ -339,7 +341,17 @@ static void take_result(struct dr_core *c, const struct dr_core_event *ev)
 		return;
 	mv->result = *ev->result;
 	mv->result_ms = ev->now_ms;
-	look_again(c, ix);
+	dr_look_at(c, ix);
+}
+
+/* Where services are many, a member that is as well as it was is looked at in its turn. */
+static bool is_news(const struct dr_core *c, const struct dr_seen_by *was, const struct dr_observation *o)
+{
+	uint32_t late = 2 * c->repl.timing.probe_ms;
+	uint32_t age = o->agent_age_ms < o->server_age_ms ? o->agent_age_ms : o->server_age_ms;
+	uint32_t age_was = was->o.agent_age_ms < was->o.server_age_ms ? was->o.agent_age_ms : was->o.server_age_ms;
+	return c->repl.services <= DR_LOOKS_MAX || was->at_ms == 0 || age > late || age_was > late ||
+	       o->failure != was->o.failure || o->in_recovery != was->o.in_recovery;
 }
 
 static void observed(struct dr_core *c, const struct dr_core_event *ev)
@@ -356,9 +368,10 @@ static void observed(struct dr_core *c, const struct dr_core_event *ev)
 		if (o->service >= c->repl.services || o->member >= DR_MEMBERS_MAX)
 			continue;
 		struct dr_seen_by *at = &c->view.service[o->service].member[o->member].by[by];
+		if (is_news(c, at, o))
+			dr_look_at(c, o->service);
 		at->at_ms = ev->now_ms;
 		at->o = *o;
-		look_again(c, o->service);
 	}
 }
 
@@ -387,7 +400,7 @@ static void take_in(struct dr_core *c, const struct dr_core_event *ev, struct dr
 {
 	switch (ev->kind) {
 	case DR_EV_TICK:
-		c->all = true;
+		dr_look_tick(c);
 		dr_lease_tick_wanted(c, out);
 		dr_lease_ttl_think(c, out);
 		break;
@@ -403,7 +416,7 @@ static void take_in(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	case DR_EV_REQUEST: dr_request_think(c, ev, out); break;
 	case DR_EV_RESTORED:
 		dr_lease_appended(c); /* the snapshot may stand for a tick received just now */
-		c->all = true;
+		dr_look_at_all(c);
 		break;
 	}
 }
@@ -413,17 +426,12 @@ void dr_core_step(struct dr_core *c, const struct dr_core_event *ev, struct dr_d
 	dr_assert(ev->now_ms >= c->view.now_ms);
 	c->view.now_ms = ev->now_ms;
 	c->view.wall_ms = ev->wall_ms;
-	c->all = false;
-	c->look = DR_SERVICE_NONE;
 	out->proposals = out->orders = out->grants = out->routes = 0;
 	out->answer = (struct dr_answer){ 0 };
 	out->wake_at_ms = 0;
 	out->now_ms = ev->now_ms;
 	take_in(c, ev, out);
-	if (c->all) {
-		for (uint32_t i = 0; i < c->repl.services; i++)
-			look(c, i, out);
-	} else if (c->look != DR_SERVICE_NONE) {
-		look(c, c->look, out);
-	}
+	dr_look_do(c, out, look);
+	if (ev->kind == DR_EV_TICK)
+		dr_look_wake(c, out);
 }

@@ -17,12 +17,20 @@
 #include "coord/core/event.h"
 #include "coord/core/view.h"
 
+/* Private: which services are to be looked at (looks.c). */
+struct dr_looks {
+	uint64_t marked[DR_SERVICES_MAX / 64]; /* bits: now, or in the next steps */
+	uint64_t due_ms[DR_SERVICES_MAX];      /* 0: waits for nothing */
+	uint32_t from;                         /* where the last step stopped */
+	uint32_t turn;                         /* whose turn it was last ... */
+	uint64_t turn_ms;                      /* ... when */
+};
+
 struct dr_core {
 	struct dr_name self;      /* this coordinator's name */
 	struct dr_repl repl;
 	struct dr_core_view view;
-	bool all;                 /* private: the present event asks for every service to be looked at */
-	uint32_t look;            /* private: or for this one; DR_SERVICE_NONE: none */
+	struct dr_looks looks;
 };
 
 /* c is zeroed memory of sizeof(struct dr_core).  now_ms: a lease tick may have been received just now. */

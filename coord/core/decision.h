@@ -5,9 +5,10 @@
 #include "coord/core/repl.h"
 
 enum {
-	DR_PROPOSE_MAX = 64,   /* proposals of one event */
-	DR_ORDERS_MAX = 512,   /* services x members looked at by one event */
-	DR_GRANTS_MAX = 8192,
+	DR_LOOKS_MAX = 64,     /* services looked at by one event; more are at the next */
+	DR_PROPOSE_MAX = DR_LOOKS_MAX + 2, /* proposals: of each look, a lease tick, a settled TTL */
+	DR_ORDERS_MAX = DR_LOOKS_MAX * 8,  /* of their members */
+	DR_GRANTS_MAX = DR_SERVICES_MAX,
 	DR_ROUTES_WANTED_MAX = 256
 };
 

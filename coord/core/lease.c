@@ -29,12 +29,12 @@ void dr_lease_role(struct dr_core *c, bool leading)
 {
 	struct dr_core_view *v = &c->view;
 	v->tick_tag = 0;
-	v->renewals_waiting = 0;
 	v->ttl_version = 0;
-	for (uint32_t i = 0; i < c->repl.services; i++) {
-		v->service[i].renewal_waits = false;
-		v->service[i].renewal_tag = 0;
+	for (uint32_t i = 0; i < v->renewals_waiting; i++) {
+		v->service[v->renewal_of[i]].renewal_waits = false;
+		v->service[v->renewal_of[i]].renewal_tag = 0;
 	}
+	v->renewals_waiting = 0;
 	if (leading)
 		v->base_receipt_ms = v->tick_received_ms;
 }
@@ -68,7 +68,7 @@ void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	if (!DR_MUTANT(GRANT_NOT_NOTED))
 		v->member[m].renewed_ms = lease_now(&c->view);
 	if (!v->renewal_waits)
-		c->view.renewals_waiting++;
+		c->view.renewal_of[c->view.renewals_waiting++] = (uint16_t)ix;
 	v->renewal_waits = true;
 	v->renewal_member = m;
 	v->renewal_id = ev->renewal;
@@ -77,6 +77,7 @@ void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	if (DR_MUTANT(GRANT_ON_OLDER_TICK))
 		v->renewal_tag = c->view.tick_tag;
 	if (DR_MUTANT(GRANT_BEFORE_COMMIT)) {
+		c->view.renewals_waiting--;
 		grant(c, ix, out);
 		return;
 	}
@@ -102,9 +103,9 @@ void dr_lease_tick_wanted(struct dr_core *c, struct dr_decision *out)
 	p->cmd.ttl_ms = c->repl.timing.ttl_ms;
 	v->tick_tag = p->tag;
 	v->tick_proposed_ms = v->now_ms;
-	for (uint32_t i = 0; i < c->repl.services; i++) {
-		if (v->service[i].renewal_waits && v->service[i].renewal_tag == 0)
-			v->service[i].renewal_tag = p->tag;
+	for (uint32_t i = 0; i < v->renewals_waiting; i++) {
+		if (v->service[v->renewal_of[i]].renewal_tag == 0)
+			v->service[v->renewal_of[i]].renewal_tag = p->tag;
 	}
 }
 
@@ -152,7 +153,6 @@ static void grant(struct dr_core *c, uint32_t ix, struct dr_decision *out)
 	struct dr_service_view *v = &c->view.service[ix];
 	v->renewal_waits = false;
 	v->renewal_tag = 0;
-	c->view.renewals_waiting--;
 	if (s->holder != v->renewal_member || s->epoch != v->renewal_epoch || v->declaring)
 		return;
 	if (out->grants >= DR_GRANTS_MAX)
@@ -171,13 +171,18 @@ void dr_lease_tick_ended(struct dr_core *c, enum dr_err outcome, struct dr_decis
 	v->tick_tag = 0;
 	if (!v->leading)
 		return;
-	for (uint32_t i = 0; i < c->repl.services; i++) {
-		if (!v->service[i].renewal_waits || v->service[i].renewal_tag != tag)
+	uint32_t left = 0;
+	for (uint32_t i = 0; i < v->renewals_waiting; i++) {
+		uint16_t ix = v->renewal_of[i];
+		bool answered = v->service[ix].renewal_tag == tag;
+		if (answered && outcome == DR_OK) {
+			grant(c, ix, out);
 			continue;
-		if (outcome == DR_OK)
-			grant(c, i, out);
-		else
-			v->service[i].renewal_tag = 0;
+		}
+		if (answered)
+			v->service[ix].renewal_tag = 0;
+		v->renewal_of[left++] = ix;
 	}
+	v->renewals_waiting = left;
 	dr_lease_tick_wanted(c, out);
 }

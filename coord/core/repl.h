@@ -100,7 +100,7 @@ struct dr_coordinator {
 	bool stored;                   /* it has stored some of the log under this id */
 };
 
-enum { DR_REQUESTS_KEPT = 256 };
+enum { DR_REQUESTS_KEPT = 256, DR_INDEX_SIZE = 32768 };
 
 /* What an operator's request came to, kept to answer a repeated one alike. */
 struct dr_request_done {
@@ -124,6 +124,7 @@ struct dr_repl {
 	uint32_t requests_next;
 	struct dr_request_done request[DR_REQUESTS_KEPT];
 	uint32_t services;             /* highest used place + 1 */
+	uint16_t index[DR_INDEX_SIZE]; /* place + 1 by the name's hash; 0: nothing (find.c) */
 	struct dr_event_record event[DR_EVENTS_KEPT]; /* index i at i % DR_EVENTS_KEPT */
 	struct dr_service service[DR_SERVICES_MAX];
 };
@@ -134,6 +135,9 @@ void dr_repl_init(struct dr_repl *r);
 /* Apply one command at a log index.  Total and deterministic. */
 void dr_repl_apply(struct dr_repl *r, uint64_t index, const struct dr_cmd *cmd);
 
+/* Make the index anew, after all places were filled otherwise; or add a place that was just given its name. */
+void dr_repl_index(struct dr_repl *r);
+void dr_repl_index_add(struct dr_repl *r, uint32_t service);
 /* Places by name; DR_SERVICE_NONE, DR_MEMBER_NONE. */
 uint32_t dr_repl_service_find(const struct dr_repl *r, const char *name);
 dr_member_ix dr_service_member_find(const struct dr_service *s, const char *name);

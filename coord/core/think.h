@@ -27,6 +27,15 @@ bool dr_incident_plan(struct dr_think *t, struct dr_cmd *cmd);
 /* Ask to be woken at this moment at the latest. */
 void dr_wake_at(struct dr_decision *out, uint64_t at_ms);
 
+/* looks.c: mark what is to be looked at; at a tick, what is due; then look; what the earliest of all waits for. */
+typedef void dr_look_fn(struct dr_core *c, uint32_t service, struct dr_decision *out);
+void dr_look_at(struct dr_core *c, uint32_t service);
+void dr_look_at_all(struct dr_core *c);
+void dr_look_later(struct dr_core *c, uint32_t service, uint64_t at_ms);
+void dr_look_tick(struct dr_core *c);
+void dr_look_do(struct dr_core *c, struct dr_decision *out, dr_look_fn *at);
+void dr_look_wake(const struct dr_core *c, struct dr_decision *out);
+
 /* detect.c */
 /* After a report: since when a holder's agent knows nothing of it. */
 void dr_note_forgotten(struct dr_core *c, uint32_t ix, dr_member_ix m);

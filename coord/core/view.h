@@ -67,6 +67,7 @@ struct dr_core_view {
 	uint64_t tick_tag;          /* of the tick in flight; 0: none */
 	uint64_t tick_proposed_ms;
 	uint32_t renewals_waiting;
+	uint16_t renewal_of[DR_SERVICES_MAX]; /* whose those are, in the order of their coming */
 	uint64_t ttl_version;       /* the spec under which longer leases run out since ... (lease.c); 0: none do */
 	uint64_t ttl_since_ms;      /* ... then */
 	uint64_t now_ms, wall_ms;

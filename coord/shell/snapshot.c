@@ -398,6 +398,7 @@ static enum dr_err take_all(struct dr_repl *r, const Drcoord__Pb__Snapshot *m, s
 		rv = dr_pb_event_take(&r->event[m->event[i]->index % DR_EVENTS_KEPT], m->event[i], e);
 	for (size_t i = 0; rv == DR_OK && i < m->n_service; i++)
 		rv = take_service(r, m->service[i], e);
+	dr_repl_index(r);
 	return rv;
 }
 
