@@ -73,6 +73,14 @@ void dr_conn_close(struct dr_conn *c, uint32_t flush_ms);
  * belongs to the pumped stream.  For raft's transport. */
 DR_MUST_USE enum dr_err dr_conn_detach(struct dr_conn *c, int *fd, struct dr_error *e);
 
+/* Right after dr_conn_detach: what comes for the inner end is shown to `take` first; when that says no, the connection
+ * ends so, and these bytes go no further.  The connection's own from then on: `close` is called at its end. */
+struct dr_conn_check {
+	enum dr_err (*take)(struct dr_conn_check *k, const uint8_t *data, size_t len, struct dr_error *e);
+	void (*close)(struct dr_conn_check *k);
+};
+void dr_conn_check_set(struct dr_conn *c, struct dr_conn_check *k);
+
 /* Listening.  accept_cb gets a fresh connection's place: it returns a zeroed struct dr_conn (with ctx set)
  * and callbacks, or NULL to refuse (too many).  Handshakes have handshake_ms, and at most
  * `pending_max` are in progress at once. */

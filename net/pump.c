@@ -21,6 +21,7 @@ struct dr_pump {
 	struct dr_conn_impl *s;
 	uv_pipe_t inner;
 	struct dr_outq q; /* to the inner end */
+	struct dr_conn_check *check; /* NULL: any bytes pass */
 	bool inner_paused;
 	bool outer_paused;
 	bool peer_ended;
@@ -106,8 +107,16 @@ bool dr_pump_wants(const struct dr_conn_impl *s)
 void dr_pump_take(struct dr_conn_impl *s, const uint8_t *data, size_t len)
 {
 	struct dr_pump *p = s->pump;
+	struct dr_error e = { .code = DR_OK };
 	if (len == 0)
 		return;
+	if (p->check != NULL && p->check->take(p->check, data, len, &e) != DR_OK) {
+		char who[DR_WHO_MAX];
+		dr_conn_who(s, who);
+		(void)dr_conn_why(s, e.code, "%s: %s", who, e.msg);
+		dr_conn_gone(s);
+		return;
+	}
 	if (dr_outq_put(&p->q, data, len) != 0) {
 		inner_end(s);
 		return;
@@ -146,6 +155,8 @@ void dr_pump_free(struct dr_conn_impl *s)
 	if (s->pump == NULL)
 		return;
 	dr_outq_close(&s->pump->q);
+	if (s->pump->check != NULL)
+		s->pump->check->close(s->pump->check);
 	dr_free(s->pump);
 	s->pump = NULL;
 }
@@ -178,4 +189,12 @@ enum dr_err dr_conn_detach(struct dr_conn *c, int *fd, struct dr_error *e)
 	inner_read_on(p);
 	*fd = pair[1];
 	return DR_OK;
+}
+
+void dr_conn_check_set(struct dr_conn *c, struct dr_conn_check *k)
+{
+	struct dr_conn_impl *s = c->impl;
+	dr_assert(s != NULL && s->phase == DR_PHASE_PUMP);
+	dr_assert(s->pump->check == NULL);
+	s->pump->check = k;
 }

@@ -163,6 +163,7 @@ enum dr_err dr_tls_reload(struct dr_tls *t, struct dr_error *e)
 		t->expires = dr_cert_time(X509_get0_notAfter(sk_X509_value(l.chain, 0)));
 	}
 	loaded_close(&l);
+	ERR_clear_error(); /* of files that were read in the end: connections look at the same queue */
 	return rv;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "raft/wire.h"
 #include "sys/log.h"
 
 /* An outgoing connection: being made, or pumping for libraft. */
@@ -149,6 +150,36 @@ static int transport_connect(struct raft_uv_transport *uv, struct raft_uv_connec
 
 /* ---- accepting ---- */
 
+struct checked {
+	struct dr_conn_check check;
+	struct dr_wire wire;
+};
+
+static enum dr_err check_take(struct dr_conn_check *k, const uint8_t *data, size_t len, struct dr_error *e)
+{
+	struct checked *c = (struct checked *)(void *)k;
+
+	return dr_wire_take(&c->wire, data, len, e);
+}
+
+static void check_close(struct dr_conn_check *k)
+{
+	struct checked *c = (struct checked *)(void *)k;
+
+	dr_wire_close(&c->wire);
+	dr_free(c);
+}
+
+/* Nothing reaches libraft's decoders that they would believe too much of. */
+static void check_all(struct dr_conn *c)
+{
+	struct checked *k = dr_xcalloc(sizeof *k);
+
+	k->check = (struct dr_conn_check){ check_take, check_close };
+	dr_wire_init(&k->wire);
+	dr_conn_check_set(c, &k->check);
+}
+
 enum dr_err dr_transport_accept(struct dr_transport *t, struct dr_conn *c, const struct dr_raft_hello *h,
 				struct dr_error *e)
 {
@@ -174,6 +205,7 @@ enum dr_err dr_transport_accept(struct dr_transport *t, struct dr_conn *c, const
 	rv = dr_conn_detach(c, &fd, e);
 	if (rv != DR_OK)
 		return rv;
+	check_all(c);
 	stream = stream_of(t->loop, fd);
 	if (stream == NULL)
 		return dr_fail(e, DR_E_INTERNAL, "no stream for '%s'", h->name.s);

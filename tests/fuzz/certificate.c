@@ -1,10 +1,15 @@
 /* certificate.c -- what is read from a peer's certificate before anybody vouches for it. */
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <openssl/err.h>
 
 #include "fuzz.h"
 #include "net/cert.h"
+#include "net/tls.h"
+
+enum { DIVIDER = 0xff };
 
 static void words(const X509 *cert)
 {
@@ -44,4 +49,32 @@ void fuzz_certificate(const uint8_t *p, size_t n)
 	}
 	X509_free(cert);
 	ERR_clear_error();
+}
+
+/* Three files in one: the CA's, the chain and the key, divided by a byte that no PEM file has. */
+void fuzz_pem(const uint8_t *p, size_t n)
+{
+	static const char *const names[] = { "pem.ca", "pem.crt", "pem.key" };
+	char path[3][256];
+	struct dr_tls *tls = NULL;
+	struct dr_error e = { 0 };
+	for (unsigned i = 0; i < 3; i++) {
+		const uint8_t *end = n > 0 ? memchr(p, DIVIDER, n) : NULL;
+		size_t part = end != NULL && i < 2 ? (size_t)(end - p) : n;
+		fuzz_write(names[i], p, part);
+		(void)snprintf(path[i], sizeof(path[i]), "%s", fuzz_path(names[i]));
+		FUZZ_CHECK(chmod(path[i], 0600) == 0);
+		p += end != NULL && i < 2 ? part + 1 : part;
+		n -= end != NULL && i < 2 ? part + 1 : part;
+	}
+	struct dr_tls_files files = { path[0], path[1], path[2] };
+	enum dr_err rv = dr_tls_open(&tls, &files, &e);
+	if (rv != DR_OK) {
+		fuzz_refused(rv, &e);
+	} else {
+		FUZZ_CHECK(dr_tls_self(tls)->kind > DR_PEER_NONE && dr_tls_self(tls)->name.s[0] != '\0');
+		FUZZ_CHECK(dr_tls_reload(tls, &e) == DR_OK);
+		dr_tls_close(tls);
+	}
+	FUZZ_CHECK(ERR_peek_error() == 0);
 }

@@ -60,7 +60,7 @@ static char folder[128];
 static void remove_folder(void)
 {
 	static const char *const names[] = {
-		"global/pg_control", "global", "journal", "log/open-1", "log", "id", ""
+		"global/pg_control", "global", "journal", "log/open-1", "log", "id", "pem.ca", "pem.crt", "pem.key", ""
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)remove(fuzz_path(names[i]));

@@ -398,6 +398,25 @@ static void certificate(const char *folder, enum dr_peer_kind kind, const char *
 	X509_free(cert);
 }
 
+/* As fuzz_pem divides them. */
+static void pem_files(const char *folder)
+{
+	static const char *const names[] = { "ca.crt", "c-a.crt", "c-a.key" };
+	for (unsigned i = 0; i < 3; i++) {
+		struct dr_buf file;
+		struct dr_error e;
+		char path[512];
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		dr_buf_init(&file, 1 << 16);
+		FUZZ_CHECK(dr_file_read(path, &file, &e) == DR_OK);
+		dr_buf_put(&b, file.data, file.len);
+		if (i < 2)
+			dr_buf_put_u8(&b, 0xff);
+		dr_buf_close(&file);
+	}
+	seed_buf("pem", "three", NO_FIRST, &b);
+}
+
 static void certificates(void)
 {
 	const char *folder = fuzz_path("pki");
@@ -408,6 +427,7 @@ static void certificates(void)
 	FUZZ_CHECK(dr_pki_init(kept, "demo", 30, &e) == DR_OK);
 	certificate(kept, DR_PEER_COORDINATOR, "c-a");
 	certificate(kept, DR_PEER_OPERATOR, "anna");
+	pem_files(kept);
 }
 
 /* ---- PostgreSQL ---- */
@@ -506,6 +526,7 @@ int main(int argc, char **argv)
 	corpora = argv[1];
 	dr_buf_init(&b, 1 << 20);
 	seed_messages();
+	seed_peers();
 	snapshots();
 	snapshots_of_logs();
 	sealed();

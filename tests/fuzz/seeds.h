@@ -24,5 +24,7 @@ void seed_event(struct dr_event_record *e, uint64_t index);
 
 /* seed_messages.c */
 void seed_messages(void);
+/* seed_peers.c */
+void seed_peers(void);
 
 #endif

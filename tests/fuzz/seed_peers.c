@@ -1,0 +1,190 @@
+/* seed_peers.c -- corpora of those who are let in and lie: coordinators towards an agent, a PostgreSQL server. */
+#include <raft.h>
+#include <string.h>
+
+#include "adapters/adapter.h"
+#include "model/order.h"
+#include "model/promise.h"
+#include "proto/codec.h"
+#include "proto/frames.h"
+#include "seeds.h"
+
+/* As orders.c has them. */
+enum { SAY_ORDER, SAY_NEXT, SAY_MEMBER, SAY_GRANT, SAY_LEAD, SAY_ASK, SAY_PROMISE, SAY_OWN };
+enum { OWN_ENDED = 1, OWN_STANDBY = 17, OWN_PRIMARY = 22, OWN_GUARD_DEAD = 8 };
+
+static struct dr_buf story, b;
+
+static void say(uint8_t kind, uint8_t later, const void *p, size_t n)
+{
+	dr_buf_put_u8(&story, kind);
+	dr_buf_put_u8(&story, later);
+	dr_buf_put_u8(&story, (uint8_t)n);
+	dr_buf_put(&story, p, n);
+}
+
+static void say_byte(uint8_t kind, uint8_t later, uint8_t byte)
+{
+	say(kind, later, &byte, 1);
+}
+
+static void say_buf(uint8_t kind, uint8_t later)
+{
+	FUZZ_CHECK(dr_buf_ok(&b) && b.len < 256);
+	say(kind, later, b.data, b.len);
+	dr_buf_clear(&b);
+}
+
+static void orders(void)
+{
+	struct dr_lead lead = { .leading = true, .term = 3, .timing = *dr_timing_profile("metro"), .ttl_longest_ms = 9000 };
+	struct dr_order o = { .core = { .kind = DR_ORDER_LISTED, .number = 40, .epoch = 3, .listed = 6, .list_version = 1 },
+			      .service = sample_name("s"), .member = sample_name("pg-a"), .peers = 1 };
+	o.peer[0] = (struct dr_order_peer){ .member = sample_name("pg-b"), .agent = sample_name("ag-b"),
+					    .agent_at = sample_address("10.2.0.20", 7500), .listed = true };
+	dr_buf_init(&story, 8192);
+	dr_buf_init(&b, 4096);
+	dr_lead_encode(&b, &lead);
+	say_buf(SAY_LEAD, 1);
+	say_byte(SAY_OWN, 1, OWN_PRIMARY);
+	say_byte(SAY_NEXT, 1, DR_ORDER_ADOPTED);
+	say_byte(SAY_OWN, 1, OWN_ENDED);
+	for (unsigned i = 0; i < 3; i++)
+		say_byte(SAY_GRANT, 10, 0);
+	dr_order_encode(&b, &o);
+	say_buf(SAY_ORDER, 1);
+	say_byte(SAY_OWN, 1, OWN_ENDED);
+	seed("orders", "adopted", NO_FIRST, story.data, story.len);
+	static const uint8_t higher[] = { DR_ORDER_FENCED, 1, 0 };
+	say(SAY_NEXT, 1, higher, sizeof(higher));
+	say_byte(SAY_OWN, 1, 2 + 5 * DR_SERVER_STOPPED);
+	say_byte(SAY_OWN, 1, OWN_ENDED);
+	say_byte(SAY_NEXT, 1, DR_ORDER_WRITABLE);
+	say_byte(SAY_OWN, 1, OWN_STANDBY);
+	say_byte(SAY_GRANT, 1, 0);
+	say_byte(SAY_OWN, 1, OWN_ENDED);
+	seed("orders", "fenced-and-back", NO_FIRST, story.data, story.len);
+	say_byte(SAY_GRANT, 1, 1);
+	say_byte(SAY_OWN, 255, OWN_GUARD_DEAD);
+	seed_buf("orders", "late", NO_FIRST, &story);
+	dr_buf_close(&story);
+	dr_buf_close(&b);
+}
+
+/* ---- PostgreSQL ---- */
+
+static void put_row(const char *const *value, uint8_t n)
+{
+	dr_buf_put_u8(&b, n);
+	dr_buf_put_u8(&b, 1);
+	for (uint8_t i = 0; i < n; i++) {
+		dr_buf_put_u8(&b, value[i] != NULL ? (uint8_t)strlen(value[i]) : 0xff);
+		if (value[i] != NULL)
+			dr_buf_put(&b, value[i], strlen(value[i]));
+	}
+}
+
+static void servers(void)
+{
+	static const char *const standby[] = { "t", "1700000000000", "7300000000000000001", "150018", "3", "50331744",
+					       "50331744", "f", "4711", "t", "10.2.0.20", "5432",
+					       "host='10.2.0.20' port='5432' fallback_application_name='pg-b'",
+					       "drcoord_pg_a", "", "20ms", "CheckpointerMain", "RecoveryWalStream", "t", "3" };
+	static const char *const primary[] = { "f", "1700000000000", "7300000000000000001", "150018", "3", "50331744", NULL,
+					       "f", NULL, "f", NULL, NULL, "", "", "ANY 1 (\"pg-b\",\"pg-c\")", "5s",
+					       "CheckpointerMain", NULL, "t", "3" };
+	static const char *const peer[] = { "pg-b", "t", "t", "50331744", "50331744" };
+	static const char *const none[] = { "" };
+	const uint8_t columns = sizeof(standby) / sizeof(standby[0]);
+	dr_buf_init(&b, 1 << 16);
+	for (uint8_t kind = 1; kind < DR_OP_MAX; kind++) {
+		char name[] = { 'o', 'p', (char)('0' + kind / 10), (char)('0' + kind % 10), '-', 's', '\0' };
+		if (strcmp(dr_op_name((enum dr_op_kind)kind), "unknown") == 0)
+			continue;
+		for (unsigned side = 0; side < 2; side++) {
+			dr_buf_put_u8(&b, kind);
+			dr_buf_put_u8(&b, 2);
+			for (unsigned i = 0; i < 6; i++)
+				put_row(side == 0 ? standby : primary, columns);
+			put_row(peer, 5);
+			put_row(none, 1);
+			name[5] = side == 0 ? 's' : 'p';
+			seed_buf("pgserver", name, NO_FIRST, &b);
+		}
+	}
+	dr_buf_close(&b);
+}
+
+/* ---- raft */
+
+static void put_le(uint64_t v, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		dr_buf_put_u8(&b, (uint8_t)(v >> (8 * i)));
+}
+
+static void put_words(uint8_t type, size_t header, unsigned words)
+{
+	put_le(type | 1 << 16, 8);
+	put_le(header, 8);
+	for (unsigned i = 0; i < words; i++)
+		put_le(i + 1, 8);
+}
+
+static void put_configuration(void)
+{
+	static const char address[] = "c-a@10.1.0.10:7400";
+	dr_buf_put_u8(&b, 1);
+	put_le(1, 8);
+	put_le(7, 8);
+	dr_buf_put(&b, address, sizeof(address));
+	put_le(RAFT_VOTER, 5); /* 41 bytes, zeros up to 48 */
+	put_le(0, 7);
+}
+
+/* A command of 8 bytes and a membership. */
+static void put_append(void)
+{
+	put_words(RAFT_APPEND_ENTRIES, 32 + 8 + 2 * 16 + 8, 4);
+	put_le(2, 8);
+	for (unsigned i = 0; i < 2; i++) {
+		put_le(3, 8);
+		put_le(i == 0 ? RAFT_COMMAND : RAFT_CHANGE, 4);
+		put_le(i == 0 ? 8 : 48, 4);
+	}
+	put_le(0, 8);
+	put_le(UINT64_C(0x6465726320657265), 8);
+	put_configuration();
+}
+
+static void peers(void)
+{
+	dr_buf_init(&b, 1 << 16);
+	dr_buf_put_u8(&b, 10);
+	put_words(RAFT_REQUEST_VOTE, 40, 5);
+	put_words(RAFT_REQUEST_VOTE_RESULT, 24, 3);
+	put_words(RAFT_APPEND_ENTRIES_RESULT, 32, 4);
+	put_words(RAFT_TIMEOUT_NOW, 24, 3);
+	seed_buf("peer", "small-ones", NO_FIRST, &b);
+	dr_buf_put_u8(&b, 30);
+	put_append();
+	put_append();
+	seed_buf("peer", "entries", NO_FIRST, &b);
+	dr_buf_put_u8(&b, 255);
+	put_words(RAFT_INSTALL_SNAPSHOT, 32 + 8 + 48 + 8 + 8, 4);
+	put_le(48, 8);
+	put_configuration();
+	put_le(5, 8);
+	put_le(0, 8);
+	dr_buf_put(&b, "state", 5);
+	put_append();
+	seed_buf("peer", "snapshot", NO_FIRST, &b);
+	dr_buf_close(&b);
+}
+
+void seed_peers(void)
+{
+	orders();
+	servers();
+	peers();
+}
