@@ -152,6 +152,41 @@ static enum dr_err judge_wal(struct dr_pg_compare *c, const struct pg_control *c
 	return judge(c, DR_PG_REWIND, "diverged: has WAL that the source never had");
 }
 
+static void on_setting(void *ctx, const char *line)
+{
+	bool *set = ctx;
+	*set = *set || line[0] != '\0';
+}
+
+/* Whether a standby here would look into an archive; yes when that cannot be told. */
+static bool has_archive(struct dr_pg_job *job)
+{
+	char program[PG_PATH];
+	bool set = false;
+	struct pg_child c = { .line = on_setting, .ctx = &set };
+	struct dr_error e;
+	pg_program(job, "postgres", program, sizeof(program));
+	const char *args[] = { program, "-D", job->local.data_dir, "-C", "restore_command" };
+	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
+		pg_child_arg(&c, args[i]);
+	return pg_child_run(job, &c, &e) != DR_OK || set;
+}
+
+/* One that was away for long lacks nothing but what the source has thrown away meanwhile, where no slot kept it: it
+ * would ask for it for ever.  A standby asks from the beginning of a segment on. */
+static enum dr_err judge_source(struct dr_pg_job *job, struct dr_error *e)
+{
+	struct dr_pg_compare *c = &job->compare;
+	uint64_t from = c->end_lsn - c->end_lsn % c->wal_segment_bytes;
+	bool has = true;
+	if (c->verdict != DR_PG_FOLLOWS || from >= c->source_lsn)
+		return DR_OK;
+	enum dr_err rv = pg_source_has_wal(job, c->timeline, from, &has, e);
+	if (rv != DR_OK || has || has_archive(job))
+		return rv;
+	return judge(c, DR_PG_CLONE, "the source has removed WAL that this copy lacks, and there is no archive");
+}
+
 static enum dr_err compare_wal(struct dr_pg_job *job, const struct pg_control *ctl,
 			       const struct pg_source_seen *src, struct dr_error *e)
 {
@@ -168,6 +203,9 @@ static enum dr_err compare_wal(struct dr_pg_job *job, const struct pg_control *c
 		return rv;
 	c->end_known = true;
 	(void)judge_wal(c, ctl);
+	rv = judge_source(job, e);
+	if (rv != DR_OK)
+		return rv;
 	pg_beside(job, "rewinding", broken);
 	if (pg_exists(broken))
 		return judge(c, DR_PG_CLONE, "a rewind was begun and not finished: its files are a mixture");

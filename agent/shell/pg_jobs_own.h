@@ -32,6 +32,10 @@ struct pg_source_seen {
 	struct pg_history history;
 };
 DR_MUST_USE enum dr_err pg_source_see(struct dr_pg_job *job, struct pg_source_seen *out, struct dr_error *e);
+/* Whether the source can still send what follows a position of a timeline, as a standby would ask for it; false only when
+ * it says that it has removed that. */
+DR_MUST_USE enum dr_err pg_source_has_wal(struct dr_pg_job *job, uint32_t timeline, uint64_t lsn, bool *has,
+					  struct dr_error *e);
 /* "host=... port=... user=..." for a tool or libpq, without the password. */
 DR_MUST_USE enum dr_err pg_source_conninfo(const struct dr_pg_job *job, const char *user,
 					   const char *database, char *dst, size_t cap, struct dr_error *e);

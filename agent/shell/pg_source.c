@@ -90,6 +90,15 @@ static enum dr_err connect_source(struct dr_pg_job *job, PGconn **out, struct dr
 	return DR_OK;
 }
 
+/* Until libpq has a whole message. */
+static enum dr_err wait_message(struct dr_pg_job *job, PGconn *c, struct dr_error *e)
+{
+	enum dr_err rv = wait_socket(job, c, POLLIN, e);
+	if (rv == DR_OK && PQconsumeInput(c) != 1)
+		rv = dr_fail(e, DR_E_CLOSED, "%s", PQerrorMessage(c));
+	return rv;
+}
+
 /* One command, one result; the caller clears it. */
 static enum dr_err ask(struct dr_pg_job *job, PGconn *c, const char *command, int columns, PGresult **out,
 		       struct dr_error *e)
@@ -100,12 +109,10 @@ static enum dr_err ask(struct dr_pg_job *job, PGconn *c, const char *command, in
 		return dr_fail(e, DR_E_CLOSED, "%s: %s", command, PQerrorMessage(c));
 	for (;;) {
 		while (PQisBusy(c)) {
-			enum dr_err rv = wait_socket(job, c, POLLIN, e);
-			if (rv != DR_OK || PQconsumeInput(c) != 1) {
+			enum dr_err rv = wait_message(job, c, e);
+			if (rv != DR_OK) {
 				PQclear(res);
-				return rv != DR_OK
-					   ? rv
-					   : dr_fail(e, DR_E_CLOSED, "%s: %s", command, PQerrorMessage(c));
+				return dr_wrap(e, "%s", command);
 			}
 		}
 		PGresult *next = PQgetResult(c);
@@ -159,4 +166,64 @@ enum dr_err pg_source_see(struct dr_pg_job *job, struct pg_source_seen *out, str
 	}
 	PQfinish(c);
 	return rv != DR_OK ? dr_wrap(e, "asking %s", job->source.member.s) : DR_OK;
+}
+
+/* Of the stream: WAL, or its end. */
+static enum dr_err read_stream(struct dr_pg_job *job, PGconn *c, bool *came, struct dr_error *e)
+{
+	*came = false;
+	for (;;) {
+		char *data = NULL;
+		int n = PQgetCopyData(c, &data, 1);
+		*came = n > 0 && data[0] == 'w'; /* the rest are signs of life */
+		PQfreemem(data);
+		if (*came || n < 0)
+			return DR_OK;
+		enum dr_err rv = n == 0 ? wait_message(job, c, e) : DR_OK;
+		if (rv != DR_OK)
+			return rv;
+	}
+}
+
+/* A walsender begins its stream before it looks for the file: the refusal comes as the stream's end. */
+static enum dr_err read_start(struct dr_pg_job *job, PGconn *c, bool *has, struct dr_error *e)
+{
+	static const char removed[] = "58P01"; /* undefined_file */
+	bool came = false;
+	for (unsigned i = 0; i < 2; i++) {
+		enum dr_err rv = DR_OK;
+		while (rv == DR_OK && PQisBusy(c))
+			rv = wait_message(job, c, e);
+		if (rv != DR_OK)
+			return rv;
+		PGresult *res = PQgetResult(c);
+		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+		bool streams = PQresultStatus(res) == PGRES_COPY_BOTH;
+		*has = state == NULL || strcmp(state, removed) != 0;
+		PQclear(res);
+		if (!streams)
+			return DR_OK;
+		rv = read_stream(job, c, &came, e);
+		if (rv != DR_OK || came)
+			return rv;
+	}
+	return DR_OK;
+}
+
+enum dr_err pg_source_has_wal(struct dr_pg_job *job, uint32_t timeline, uint64_t lsn, bool *has, struct dr_error *e)
+{
+	PGconn *c = NULL;
+	char command[80], text[PG_LSN_TEXT];
+	*has = true;
+	enum dr_err rv = connect_source(job, &c, e);
+	if (rv != DR_OK)
+		return rv;
+	(void)snprintf(command, sizeof(command), "START_REPLICATION PHYSICAL %s TIMELINE %u", pg_lsn_text(lsn, text),
+		       timeline);
+	if (PQsendQuery(c, command) != 1)
+		rv = dr_fail(e, DR_E_CLOSED, "%s: %s", command, PQerrorMessage(c));
+	else
+		rv = read_start(job, c, has, e);
+	PQfinish(c);
+	return rv != DR_OK ? dr_wrap(e, "asking %s for WAL", job->source.member.s) : DR_OK;
 }

@@ -399,6 +399,48 @@ static void test_rewind_without_wal(void **state)
 	PG_WAIT(w, streams(w, B, A) && rows_are(w, A, "12"));
 }
 
+/* A standby that was away until its source had removed what it lacks: told apart from one that was away for a moment,
+ * and from one that has an archive; a clone is what is left. */
+static void test_away_too_long(void **state)
+{
+	struct pg_world *w = *state;
+	char path[DR_PATH_MAX + 32];
+	static const char *const forget[] = { "alter system set wal_keep_size = 0", "alter system set min_wal_size = '32MB'",
+					      "select pg_reload_conf()" };
+	stop(w, B, 5000);
+	sql(w, A, "insert into t values (11), (12)");
+	must(w, DR_PG_JOB_COMPARE, B, A);
+	assert_int_equal(job.compare.verdict, DR_PG_FOLLOWS);
+	for (size_t i = 0; i < sizeof(forget) / sizeof(forget[0]); i++)
+		sql(w, A, forget[i]);
+	sql(w, A, "select pg_drop_replication_slot(slot_name) from pg_replication_slots");
+	for (int i = 0; i < 8; i++) {
+		sql(w, A, "select pg_switch_wal()");
+		sql(w, A, "checkpoint");
+	}
+	(void)snprintf(path, sizeof(path), "%s/postgresql.conf", w->server[B].data);
+	FILE *f = fopen(path, "ae");
+	assert_non_null(f);
+	(void)fputs("restore_command = '/bin/false'\n", f);
+	(void)fclose(f);
+	must(w, DR_PG_JOB_COMPARE, B, A);
+	assert_int_equal(job.compare.verdict, DR_PG_FOLLOWS);
+	f = fopen(path, "ae");
+	assert_non_null(f);
+	(void)fputs("restore_command = ''\n", f);
+	(void)fclose(f);
+	must(w, DR_PG_JOB_COMPARE, B, A);
+	print_message("compare: %s: %s\n", dr_pg_verdict_text(job.compare.verdict), job.compare.why);
+	assert_int_equal(job.compare.verdict, DR_PG_CLONE);
+	assert_int_equal(job.compare.extra, 0);
+	must(w, DR_PG_JOB_SALVAGE, B, A);
+	assert_string_equal(job.salvage.path, ""); /* nothing of its own */
+	make_slots(w, A);
+	must(w, DR_PG_JOB_CLONE, B, A);
+	pg_world_start(w, B, true);
+	PG_WAIT(w, streams(w, A, B) && rows_are(w, B, "12"));
+}
+
 static void test_stranger(void **state)
 {
 	struct pg_world *w = *state;
@@ -423,6 +465,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clone_broke_off_after_swap, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_broken_rewind, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rewind_without_wal, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_away_too_long, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stranger, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
