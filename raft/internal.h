@@ -114,7 +114,7 @@ void dr_raft_fsm_init(struct dr_raft *r);
 /* offline.c */
 DR_MUST_USE enum dr_err dr_raft_read_id(const char *dir, uint64_t *id, struct dr_name *name,
 					struct dr_error *e);
-/* libraft's codes in ours. */
+/* codes.c */
 enum dr_err dr_raft_err(int rv);
 
 #endif

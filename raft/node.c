@@ -30,38 +30,6 @@ _Static_assert(2 * DR_ENTRY_MAX <= RESERVE_KIB_MIN * 1024, "the reserve holds th
 _Static_assert(2 * RESERVE_KIB_MIN * 1024 <= SEGMENT_BYTES, "one segment is reserve enough");
 _Static_assert(2 * (SEGMENT_BYTES / 1024) <= UINT16_MAX, "libraft counts two segments in 16 bits of KiB");
 
-enum dr_err dr_raft_err(int rv)
-{
-	switch (rv) {
-	case 0:
-		return DR_OK;
-	case RAFT_NOTLEADER:
-		return DR_E_NOT_LEADER;
-	case RAFT_LEADERSHIPLOST:
-	case RAFT_CANCELED:
-		return DR_E_UNKNOWN;
-	case RAFT_NOSPACE:
-		return DR_E_NO_SPACE;
-	case RAFT_CANTCHANGE:
-	case RAFT_BUSY:
-		return DR_E_BUSY;
-	case RAFT_DUPLICATEID:
-	case RAFT_DUPLICATEADDRESS:
-	case RAFT_CANTBOOTSTRAP:
-		return DR_E_EXISTS;
-	case RAFT_BADID:
-	case RAFT_NOTFOUND:
-		return DR_E_NOT_FOUND;
-	case RAFT_NOCONNECTION:
-		return DR_E_UNREACHABLE;
-	case RAFT_CORRUPT:
-	case RAFT_MALFORMED:
-		return DR_E_CORRUPT;
-	default:
-		return DR_E_IO;
-	}
-}
-
 void dr_raft_die(struct dr_raft *r, const struct dr_error *e)
 {
 	/* The callback says it; should it hang, the alarm ends the process all the same. */
