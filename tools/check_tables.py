@@ -50,11 +50,35 @@ def check_used(results):
     results.say("the rows of base/errors.def are used", bad if len(bad) * 3 > len(table_rows("base/errors.def")) else [])
 
 
+def check_switches(results):
+    """Each rule that the Spin model leaves out, the simulator leaves out too (tests/spec/README.md)."""
+    if not os.path.exists(os.path.join(TOP, "tests/spec/README.md")):
+        return
+    model = {name for f in files(".pml") for name in re.findall(r"\b(?:BUG|HOLE)_[A-Z_]+\b", read(f))}
+    mutants = {args[0] for f in files("mutants.def") for _, args in table_rows(f)}
+    rows = re.findall(r"^\| ((?:BUG|HOLE)_[A-Z_]+) \| ([A-Z_]+) \|$", read("tests/spec/README.md"), re.M)
+    bad = ["tests/spec/README.md: no row for %s" % name for name in sorted(model - {row[0] for row in rows})]
+    bad += ["tests/spec/README.md: lease.pml has no %s" % row[0] for row in rows if row[0] not in model]
+    bad += ["tests/spec/README.md: no deliberate bug %s" % row[1] for row in rows if row[1] not in mutants]
+    results.say("each of the model's %d switches has a deliberate bug in the simulator" % len(model), bad)
+
+
+def check_mutants(results):
+    """A deliberate bug stands in the code, and nowhere is one that the table lacks."""
+    text = "\n".join(read(f) for f in files(".c", ".h") if f != "base/mutant.h")
+    used = set(re.findall(r"\bDR_MUTANT\(([A-Z_]+)\)", text))
+    rows = {args[0] for f in files("mutants.def") for _, args in table_rows(f)}
+    results.say("base/mutants.def and the code name the same %d deliberate bugs" % len(rows),
+                ["%s stands in one only" % name for name in sorted(used ^ rows)])
+
+
 def main():
     results = Results()
     for name in files(".def"):
         check_unique(results, name)
     check_adapters(results)
+    check_switches(results)
+    check_mutants(results)
     results.end()
 
 

@@ -67,6 +67,8 @@ CASES = [
     ("check_tables.py", "model/a.def", 'ROW(1, A, "a")\nROW(1, B, "b")\n', "id 1 stands twice"),
     ("check_tables.py", "model/a.def", 'ROW(1, A, "a")\nROW(2, A, "b")\n', "name A stands twice"),
     ("check_tables.py", "adapters/lost/CMakeLists.txt", "", "no row for adapters/lost"),
+    ("check_tables.py", "tests/spec/README.md", "| BUG_NOTHING | NOTHING |\n", "lease.pml has no BUG_NOTHING"),
+    ("check_tables.py", "coord/a.c", "int a = DR_MUTANT(NOTHING);\n", "NOTHING stands in one only"),
 ]
 
 

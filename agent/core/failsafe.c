@@ -39,6 +39,8 @@ static uint32_t hold_of(uint64_t ttl_ms, uint32_t drift_ppm)
 {
 	/* And one more: our clock was read cut off. */
 	uint64_t ms = dr_lease_hold_ms((uint32_t)ttl_ms, drift_ppm) + 1;
+	if (DR_MUTANT(PROMISE_NO_MARGIN))
+		ms = ttl_ms;
 	return (uint32_t)(ms < HOLD_MOST_MS ? ms : HOLD_MOST_MS);
 }
 
@@ -84,6 +86,8 @@ static enum dr_err judge(const struct dr_agent_core *c, const struct dr_ask *ask
 	const struct dr_agent_journal *j = &c->journal;
 	if (!j->managed)
 		return DR_E_REFUSED;
+	if (ask->epoch < j->epoch && DR_MUTANT(PROMISE_TO_LOWER))
+		return hears_leader ? DR_E_CONFLICT : DR_OK;
 	if (ask->epoch < j->epoch || (ask->epoch == j->epoch && j->role == DR_ROLE_PRIMARY))
 		return DR_E_STALE;
 	return hears_leader ? DR_E_CONFLICT : DR_OK;
@@ -129,7 +133,7 @@ static bool has_promised(const struct dr_agent_core *c, const struct dr_order_pe
  * have ended by then. */
 bool dr_agent_may_take_list(const struct dr_agent_core *c, const struct dr_order *o)
 {
-	if (c->extended_until_ms <= c->now_ms)
+	if (c->extended_until_ms <= c->now_ms || DR_MUTANT(ACK_IN_EXTENSION))
 		return true;
 	for (uint32_t i = 0; i < o->peers; i++) {
 		if (o->peer[i].listed && !has_promised(c, &o->peer[i]))
@@ -176,7 +180,7 @@ static bool all_answered(const struct dr_agent_core *c)
 static void extend(struct dr_agent_core *c, struct dr_agent_decision *out)
 {
 	uint32_t ttl = c->round.ttl_ms < c->timing.ttl_ms ? c->round.ttl_ms : c->timing.ttl_ms;
-	uint64_t until = c->round.asked_ms + ttl;
+	uint64_t until = (DR_MUTANT(EXTENSION_FROM_ANSWER) ? c->now_ms : c->round.asked_ms) + ttl;
 	c->round.id = 0;
 	if (until <= c->lease_until_ms)
 		return;

@@ -96,7 +96,9 @@ void dr_agent_gate(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 	} else if (o->core.number == j->order_seen && !same_order(&o->core, &j->order.core)) {
 		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "another order had that number");
 	} else if (o->core.number == j->order_seen) {
-		if (j->done.number == j->order_seen && !DR_MUTANT(DONE_TWICE)) {
+		if (j->done.number != j->order_seen && DR_MUTANT(ANSWER_FROM_SEEN)) {
+			answer(out, o, DR_OUTCOME_DONE, DR_OK, "");
+		} else if (j->done.number == j->order_seen && !DR_MUTANT(DONE_TWICE)) {
 			out->answer = true;
 			out->answer_result = j->done;
 		} else {

@@ -7,7 +7,7 @@
 /* Answers to renewals that are still on their way count no more. */
 void dr_agent_renewals_void(struct dr_agent_core *c)
 {
-	for (uint32_t i = 0; i < DR_RENEWALS_KEPT; i++)
+	for (uint32_t i = 0; i < DR_RENEWALS_KEPT && !DR_MUTANT(GRANT_UNFENCES); i++)
 		c->renewal[i].id = 0;
 }
 
@@ -50,7 +50,8 @@ void dr_agent_grant(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 	for (uint32_t i = 0; i < DR_RENEWALS_KEPT; i++) {
 		if (c->renewal[i].id == 0 || c->renewal[i].id != ev->id)
 			continue;
-		bool fits = c->renewal[i].epoch == ev->epoch && ev->epoch == c->journal.epoch;
+		uint64_t epoch = DR_MUTANT(GRANT_UNFENCES) ? c->journal.epoch : ev->epoch;
+		bool fits = c->renewal[i].epoch == ev->epoch && epoch == c->journal.epoch;
 		uint64_t sent = c->renewal[i].sent_ms;
 		if (DR_MUTANT(LEASE_FROM_ARRIVAL))
 			sent = c->now_ms;
@@ -61,8 +62,8 @@ void dr_agent_grant(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 		if (!fits || until <= c->now_ms)
 			return;
 		dr_assert(sent <= c->now_ms);
-		if (c->lease_epoch != ev->epoch || until > c->lease_until_ms) {
-			c->lease_epoch = ev->epoch;
+		if (c->lease_epoch != epoch || until > c->lease_until_ms) {
+			c->lease_epoch = epoch;
 			c->lease_until_ms = until;
 			c->lease_sent_ms = sent;
 			out->arm = true;

@@ -149,6 +149,8 @@ static struct dr_plan *present(struct dr_service *s, const struct dr_cmd *cmd)
 static void clear_orders(struct dr_service *s)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (DR_MUTANT(ACK_OLD_EPOCH) && s->member[m].order.kind == DR_ORDER_LISTED)
+			continue;
 		memset(&s->member[m].order, 0, sizeof(s->member[m].order));
 		s->member[m].fails = 0;
 	}

@@ -22,6 +22,8 @@ void dr_lease_appended(struct dr_core *c)
 {
 	if (DR_MUTANT(OLDER_RECEIPT) && c->view.tick_received_ms != 0)
 		return;
+	if (DR_MUTANT(REELECTED_FORGETS) && c->view.leading)
+		return;
 	c->view.tick_received_ms = lease_now(&c->view);
 }
 
@@ -35,6 +37,8 @@ void dr_lease_role(struct dr_core *c, bool leading)
 		v->service[v->renewal_of[i]].renewal_tag = 0;
 	}
 	v->renewals_waiting = 0;
+	for (dr_member_ix m = 0; DR_MUTANT(REELECTED_FORGETS) && m < DR_MEMBERS_MAX; m++)
+		v->service[0].member[m].renewed_ms = 0;
 	if (leading)
 		v->base_receipt_ms = v->tick_received_ms;
 }
@@ -47,7 +51,9 @@ uint64_t dr_core_lease_left_ms(const struct dr_core *c, uint32_t service, dr_mem
 	if (from < v->base_receipt_ms && !DR_MUTANT(LEADER_FORGETS_WAIT))
 		from = v->base_receipt_ms;
 	uint32_t ttl = DR_MUTANT(LOWERED_TTL_AT_ONCE) ? c->repl.timing.ttl_ms : c->repl.ttl_longest_ms;
-	uint64_t hold = dr_lease_hold_ms(ttl, DR_MUTANT(NO_DRIFT_MARGIN) ? 0 : c->repl.timing.drift_ppm);
+	uint32_t drift = c->repl.timing.drift_ppm;
+	drift = DR_MUTANT(NO_DRIFT_MARGIN) ? 0 : DR_MUTANT(DRIFT_PER_CLOCK) ? drift / 2 : drift;
+	uint64_t hold = dr_lease_hold_ms(ttl, drift);
 	/* Times are whole milliseconds, cut off: one more makes sure. */
 	uint64_t until = from + hold + 1;
 	return until > lease_now(v) ? until - lease_now(v) : 0;
@@ -63,9 +69,10 @@ void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	const struct dr_service *s = &c->repl.service[ix];
 	struct dr_service_view *v = &c->view.service[ix];
 	dr_member_ix m = dr_service_member_find(s, ev->member.s);
-	if (m == DR_MEMBER_NONE || s->holder != m || s->epoch != ev->epoch || v->declaring)
+	bool holds = m != DR_MEMBER_NONE && s->holder == m && s->epoch == ev->epoch && !v->declaring;
+	if (!holds && (!DR_MUTANT(GRANT_AFTER_EPOCH) || m == DR_MEMBER_NONE))
 		return;
-	if (!DR_MUTANT(GRANT_NOT_NOTED))
+	if (holds && !DR_MUTANT(GRANT_NOT_NOTED))
 		v->member[m].renewed_ms = lease_now(&c->view);
 	if (!v->renewal_waits)
 		c->view.renewal_of[c->view.renewals_waiting++] = (uint16_t)ix;
@@ -153,7 +160,8 @@ static void grant(struct dr_core *c, uint32_t ix, struct dr_decision *out)
 	struct dr_service_view *v = &c->view.service[ix];
 	v->renewal_waits = false;
 	v->renewal_tag = 0;
-	if (s->holder != v->renewal_member || s->epoch != v->renewal_epoch || v->declaring)
+	bool holds = s->holder == v->renewal_member && s->epoch == v->renewal_epoch && !v->declaring;
+	if (!holds && !DR_MUTANT(GRANT_AFTER_EPOCH))
 		return;
 	if (out->grants >= DR_GRANTS_MAX)
 		return;

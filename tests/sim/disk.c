@@ -138,3 +138,16 @@ void sim_disk_load(const struct sim_disk *d, struct raft_snapshot **snapshot, ra
 		at += e->len;
 	}
 }
+
+void sim_disk_unload(struct raft_snapshot *snapshot, struct raft_entry *entries, size_t n)
+{
+	if (snapshot != NULL) {
+		raft_configuration_close(&snapshot->configuration);
+		raft_free(snapshot->bufs[0].base);
+		raft_free(snapshot->bufs);
+		raft_free(snapshot);
+	}
+	if (n > 0)
+		raft_free(entries[0].batch); /* they share one */
+	raft_free(entries);
+}

@@ -44,6 +44,7 @@ void sim_disk_snapshot(struct sim_disk *d, const struct sim_snapshot *s, unsigne
 /* As struct raft_io's load wants it, all from raft_malloc. */
 void sim_disk_load(const struct sim_disk *d, struct raft_snapshot **snapshot, raft_index *start,
 		   struct raft_entry **entries, size_t *n);
+void sim_disk_unload(struct raft_snapshot *snapshot, struct raft_entry *entries, size_t n);
 struct raft_snapshot *sim_snapshot_for_raft(const struct sim_snapshot *s);
 void sim_snapshot_copy(struct sim_snapshot *to, const struct sim_snapshot *from);
 void sim_snapshot_drop(struct sim_snapshot *s);

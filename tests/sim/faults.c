@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "tests/sim/sim.h"
 
-enum { LOOK_MS = 10, FIRST_MS = 200, OUT_FIRST_MS = 400 };
+enum { LOOK_MS = 10, FIRST_MS = 200, OUT_FIRST_MS = 400, MOVE_TRIES = 300, MOVE_AGAIN_MS = 1000 };
 enum { /* bits of ISOLATE */
 	ISOLATE_HANGS = 1,
 	ISOLATE_LEADER = SIM_ISOLATE_LEADER,
@@ -24,7 +24,8 @@ enum kind {
 #define SIM_FAULT(NAME, weight, whom, least, most, what) FAULT_##NAME,
 #include "tests/sim/faults.def"
 #undef SIM_FAULT
-	FAULT_MAX
+	FAULT_MAX,
+	FAULT_OWN_DICE = FAULT_DAMAGE_COORD
 };
 
 static const struct {
@@ -77,7 +78,7 @@ static void draw_mix(struct sim_dice *d, uint32_t weight[FAULT_MAX])
 {
 	static const uint32_t factor[] = { 0, 0, 1, 4 };
 	uint64_t mix = sim_roll(d, 3);
-	for (uint32_t i = 0; i < FAULT_MAX; i++) {
+	for (uint32_t i = 0; i < FAULT_OWN_DICE; i++) {
 		bool aimed = i == FAULT_ISOLATE || i == FAULT_OUTAGE;
 		weight[i] = rows[i].weight * (mix == 0 ? factor[sim_roll(d, 4)] : mix == 1 && aimed ? 5 : 1);
 	}
@@ -108,28 +109,61 @@ static uint64_t draw_time(struct sim_dice *d, uint64_t least, uint64_t most)
 	return top > least ? least + sim_roll(d, top - least) : least;
 }
 
+static void draw_fault(const struct world *w, struct sim_dice *d, const uint32_t weight[FAULT_MAX], struct sim_fault *f)
+{
+	f->kind = draw_kind(d, weight);
+	f->ms = draw_time(d, rows[f->kind].least, rows[f->kind].most);
+	uint32_t of = rows[f->kind].whom == SIM_WHOM_COORD  ? w->coords
+		      : rows[f->kind].whom == SIM_WHOM_SITE ? w->sites
+							    : w->members;
+	f->a = (uint32_t)sim_roll(d, of);
+	f->b = rows[f->kind].whom == SIM_WHOM_SITE ? (uint32_t)sim_roll(d, w->sites) : (uint32_t)sim_roll(d, 1000000);
+}
+
+/* In order of time, behind those of the same. */
+static void insert(struct sim *s, const struct sim_fault *f)
+{
+	uint32_t at = s->faults++;
+	for (; at > 0 && s->fault[at - 1].at_ms > f->at_ms; at--)
+		s->fault[at] = s->fault[at - 1];
+	s->fault[at] = *f;
+}
+
+/* What harms storage and membership: in half of the seeds, seldom enough that who was taken out is back for the next. */
+static void draw_rare(struct sim *s, uint64_t from_ms, uint64_t ms)
+{
+	struct sim_dice d = sim_dice(s->seed, 6);
+	uint32_t weight[FAULT_MAX] = { 0 };
+	uint64_t mean = 3000 + sim_roll(&d, 20000);
+	bool any = sim_roll(&d, 2) == 0;
+	for (uint32_t i = FAULT_OWN_DICE; i < FAULT_MAX; i++)
+		weight[i] = sim_roll(&d, 3) == 0 ? 0 : rows[i].weight;
+	for (uint64_t at = from_ms + FIRST_MS; any && s->faults < SIM_FAULTS_MAX;) {
+		at += draw_time(&d, 1, 2 * mean);
+		struct sim_fault f = { .at_ms = at };
+		if (at >= from_ms + ms)
+			return;
+		draw_fault(s->w, &d, weight, &f);
+		if (f.kind >= FAULT_OWN_DICE)
+			insert(s, &f);
+	}
+}
+
 void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms)
 {
 	struct sim_dice d = sim_dice(s->seed, 1);
-	const struct world *w = s->w;
-	uint32_t weight[FAULT_MAX];
+	uint32_t weight[FAULT_MAX] = { 0 };
 	draw_mix(&d, weight);
 	uint64_t mean = 300 + sim_roll(&d, 4000), at = from_ms + FIRST_MS;
 	while (s->faults < SIM_FAULTS_MAX) {
 		at += draw_time(&d, 1, 2 * mean);
 		if (at >= from_ms + ms)
-			return;
+			break;
 		struct sim_fault *f = &s->fault[s->faults++];
 		f->at_ms = at;
-		f->kind = draw_kind(&d, weight);
-		f->ms = draw_time(&d, rows[f->kind].least, rows[f->kind].most);
-		uint32_t of = rows[f->kind].whom == SIM_WHOM_COORD	 ? w->coords
-			      : rows[f->kind].whom == SIM_WHOM_SITE ? w->sites
-								 : w->members;
-		f->a = (uint32_t)sim_roll(&d, of);
-		f->b = rows[f->kind].whom == SIM_WHOM_SITE ? (uint32_t)sim_roll(&d, w->sites)
-						       : (uint32_t)sim_roll(&d, 1000000);
+		draw_fault(s->w, &d, weight, f);
 	}
+	draw_rare(s, from_ms, ms);
 }
 
 void sim_extend(uint64_t *until, uint64_t to)
@@ -170,6 +204,25 @@ static void request(struct sim *s, const struct sim_fault *f)
 	(void)w_request(w, &q);
 }
 
+/* One member at a time: two that come back might change places in the log, and here they are known by these. */
+static bool somebody_out(const struct world *w)
+{
+	for (uint32_t i = 0; i < w->members; i++) {
+		if (w->service.member[i].name.s[0] == '\0')
+			return true;
+	}
+	return false;
+}
+
+static bool ask_apply(struct world *w)
+{
+	struct dr_request q = { .kind = DR_REQ_APPLY, .spec = w_spec_copy(w) };
+	if (w->leader >= 0) /* it was made from the one in force */
+		q.version = w->c[w->leader].core->repl.spec_version;
+	dr_assert(dr_name_set(&q.actor, "anna"));
+	return w_request(w, &q) == DR_REASON_NONE;
+}
+
 static void apply_spec(struct sim *s, const struct sim_fault *f)
 {
 	struct world *w = s->w;
@@ -190,19 +243,43 @@ static void apply_spec(struct sim *s, const struct sim_fault *f)
 	default:
 		if (n->member[last].name.s[0] == '\0')
 			n->member[last].name = w->name[last];
-		else if (last >= 2)
+		else if (last >= 2 && !somebody_out(w))
 			memset(&n->member[last].name, 0, sizeof(n->member[last].name));
 		break;
 	}
-	struct dr_request q = { .kind = DR_REQ_APPLY, .spec = w_spec_copy(w) };
-	if (w->leader >= 0) /* it was made from the one in force */
-		q.version = w->c[w->leader].core->repl.spec_version;
-	dr_assert(dr_name_set(&q.actor, "anna"));
-	if (w_request(w, &q) != DR_REASON_NONE) {
+	if (!ask_apply(w)) {
 		w->spec = spec;
 		w->service = service;
 		w->spec.service = &w->service;
 	}
+}
+
+/* A member leaves the spec (t->b: how often it was tried to find a plan open) or comes back into it (0). */
+static void move_member(struct world *w, struct w_timer *t)
+{
+	struct dr_spec_member *m = &w->service.member[t->a];
+	const struct dr_service *v = w_repl(w);
+	struct w_timer *next;
+	struct dr_name was = m->name;
+	bool out = t->b != 0, open = v != NULL && v->plan.id != 0;
+	if (w->specs + SIM_SPECS_LEFT >= W_SPECS_MAX || (out && somebody_out(w)))
+		return;
+	if (out && !open && t->b < MOVE_TRIES) {
+		next = w_after(w, LOOK_MS, move_member);
+		next->a = t->a;
+		next->b = t->b + 1;
+		next->u = t->u;
+		return;
+	}
+	m->name = out ? (struct dr_name){ "" } : w->name[t->a];
+	bool done = ask_apply(w);
+	if (!done)
+		m->name = was;
+	if (out && !done)
+		return;
+	next = out || !done ? w_after(w, out ? t->u : MOVE_AGAIN_MS, move_member) : NULL;
+	if (next != NULL)
+		next->a = t->a;
 }
 
 /* ---- one fault */
@@ -250,6 +327,16 @@ static void step_wall(struct sim *s, const struct sim_fault *f)
 		return;
 	struct dr_agent_event ev = { .kind = DR_AG_CLOCK_JUMPED };
 	w_agent_event(w, f->a, &ev);
+}
+
+void sim_cut_site(struct sim *s, uint32_t site, uint64_t until)
+{
+	for (uint32_t i = 0; i < s->w->sites; i++) {
+		if (i == site)
+			continue;
+		cut(s, site, i, until);
+		cut(s, i, site, until);
+	}
 }
 
 /* The primary's site is cut off now. */
@@ -355,6 +442,8 @@ static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
 	case FAULT_WALL_STEP: step_wall(s, f); break;
 	case FAULT_REQUEST: request(s, f); break;
 	case FAULT_SPEC: apply_spec(s, f); break;
+	case FAULT_DAMAGE_AGENT: sim_damage_journal(s, f->a, until, f->b); break;
+	case FAULT_MOVE_MEMBER: move_member(w, &(struct w_timer){ .a = f->a, .b = 1, .u = f->ms }); break;
 	default: dr_assert(false);
 	}
 }
@@ -365,13 +454,15 @@ void sim_fault_do(struct sim *s, const struct sim_fault *f)
 	uint64_t until = w->now + f->ms;
 	switch ((enum kind)f->kind) {
 	case FAULT_CUT_SITE:
-		for (uint32_t i = 0; i < w->sites; i++) {
-			if (i == f->a)
-				continue;
-			cut(s, f->a, i, until);
-			cut(s, i, f->a, until);
-		}
+		sim_cut_site(s, f->a, until);
 		w_cut_changed(w);
+		break;
+	case FAULT_DAMAGE_COORD: sim_damage_coord(s, f); break;
+	case FAULT_REPLACE_LOG: sim_replace_log(s, f); break;
+	case FAULT_POWER_COORD: sim_power_cut(s, f->a, until); break;
+	case FAULT_MOVE_COORD:
+		if (sim_seats_whole(s))
+			sim_seat_leave(s, f->a, 0);
 		break;
 	case FAULT_CUT_WAY:
 		if (f->a != f->b)

@@ -6,6 +6,7 @@
 #include "tests/sim/sim.h"
 
 enum { JUST_EXTENDED_MS = 20, FORCE_EVERY_MS = 20, FORCE_MS = 3000 };
+enum { REPLACE_MS = 3000, REPLACED_LIVES_MS = 1500, APPEND_EVERY_MS = 10 };
 enum { /* bits of OUTAGE */
 	OUTAGE_NO_CUT = 1,   /* with OUTAGE_WAITED too: the primary is not cut off when the second coordinator is back */
 	OUTAGE_FORGETS = 2,  /* ... and the other agents are started again */
@@ -140,4 +141,60 @@ void sim_outage(struct sim *s, const struct sim_fault *f)
 	t->a = how;
 	t->b = f->b / OUTAGE_ALL;
 	t->u = f->ms;
+}
+
+/* ---- a log that is replaced: a leader that is cut off appends what never commits, another one leads and replaces it,
+ * and dies together with the way to the primary, so that the first one may lead again */
+
+static void ask_pause(struct world *w, bool on)
+{
+	struct dr_request q = { .kind = on ? DR_REQ_PAUSE : DR_REQ_RESUME };
+	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
+	if (w->leader >= 0)
+		(void)w_request(w, &q);
+}
+
+static void replacer_dies(struct world *w, struct w_timer *t)
+{
+	struct sim *s = sim_of(w);
+	ask_pause(w, false);
+	if (w->leader < 0)
+		return;
+	sim_kill_coord(s, (uint32_t)w->leader, w->now + t->u);
+	sim_isolate_now(w, &(struct w_timer){ .u = t->u });
+}
+
+static void replacing(struct world *w, struct w_timer *t)
+{
+	struct sim *s = sim_of(w);
+	bool replaced = w->leader >= 0 && w->leader != (int)t->a;
+	struct w_timer *next;
+	if (!replaced && w->now >= t->until) {
+		ask_pause(w, false);
+		return;
+	}
+	if (replaced) {
+		uint32_t site = w->c[t->a].site;
+		for (uint32_t i = 0; i < w->sites; i++)
+			s->until.cut[site][i] = s->until.cut[i][site] = i != site ? w->now + 1 : 0;
+		next = w_after(w, 1 + t->b % REPLACED_LIVES_MS, replacer_dies);
+		next->u = t->u;
+		return;
+	}
+	ask_pause(w, true);
+	next = w_after(w, APPEND_EVERY_MS, replacing);
+	next->a = t->a;
+	next->b = t->b;
+	next->u = t->u;
+	next->until = t->until;
+}
+
+void sim_replace_log(struct sim *s, const struct sim_fault *f)
+{
+	struct world *w = s->w;
+	if (w->leader < 0)
+		return;
+	sim_cut_site(s, w->c[w->leader].site, w->now + REPLACE_MS);
+	w_cut_changed(w);
+	replacing(w, &(struct w_timer){ .a = (uint32_t)w->leader, .b = f->b, .u = f->ms, .until = w->now + REPLACE_MS });
 }

@@ -18,6 +18,7 @@ enum {
 	ELECT_LIMIT_MS = 20000,
 	HEARTBEATS_PER_ELECTION = 6,
 	INFLIGHT = 512,
+	TOGETHER_MAX = 128,
 	ENTRY_BYTES_MAX = 1 << 20
 };
 
@@ -57,8 +58,8 @@ static void on_barrier(struct raft_barrier *req, int status)
 {
 	struct sim_raft *r = req->data;
 	if (status == 0)
-		r->led_term = r->barrier_term;
-	r->barrier_term = 0;
+		r->node.led_term = r->node.barrier_term;
+	r->node.barrier_term = 0;
 }
 
 static void tell_role(struct sim_raft *r, bool leads, uint64_t term)
@@ -88,48 +89,97 @@ static void tell_role(struct sim_raft *r, bool leads, uint64_t term)
 
 static void review(struct sim_raft *r)
 {
-	uint64_t term = raft_current_term(&r->raft);
-	bool leader = raft_state(&r->raft) == RAFT_LEADER;
-	if (leader && r->led_term != term) {
-		if (r->barrier_term == 0) {
+	uint64_t term = raft_current_term(&r->node.raft);
+	bool leader = raft_state(&r->node.raft) == RAFT_LEADER;
+	if (leader && r->node.led_term != term) {
+		if (r->node.barrier_term == 0) {
 			r->barrier.data = r;
-			if (raft_barrier(&r->raft, &r->barrier, on_barrier) == 0)
-				r->barrier_term = term;
+			if (raft_barrier(&r->node.raft, &r->barrier, on_barrier) == 0)
+				r->node.barrier_term = term;
 		}
 		leader = false;
 	}
 	tell_role(r, leader, term);
 }
 
-static void on_applied(struct raft_apply *req, int status, void *result)
+/* Tell each how it ended, in order. */
+static void settle(struct sim_raft *r, struct proposal *p, enum dr_err outcome, uint64_t index)
 {
-	struct proposal *p = req->data;
-	struct sim_raft *r = p->r;
-	(void)result;
-	if (r->closing) {
+	while (p != NULL) {
+		struct proposal *next = p->next;
+		struct dr_core_event ev = { .kind = DR_EV_PROPOSED, .tag = p->tag, .outcome = outcome, .index = index };
+		dr_buf_close(&p->cmd);
 		dr_free(p);
-		return;
+		p = next;
+		if (ev.tag != 0 && !r->node.closing)
+			w_coord_event(r->s->w, r->ci, &ev);
 	}
-	struct dr_core_event ev = { .kind = DR_EV_PROPOSED,
-				    .tag = p->tag,
-				    .outcome = status == 0 ? DR_OK : DR_E_UNKNOWN,
-				    .index = req->index };
-	dr_free(p);
-	if (ev.tag != 0)
-		w_coord_event(r->s->w, r->ci, &ev);
 }
 
-static void submit(struct sim_raft *r, struct proposal *p)
+static void on_applied(struct raft_apply *req, int status, void *result)
 {
-	bool leads = raft_state(&r->raft) == RAFT_LEADER && r->led_term == raft_current_term(&r->raft);
-	p->req.data = p;
-	if (leads && raft_apply(&r->raft, &p->req, &p->buf, 1, on_applied) == 0)
+	struct batch *b = req->data;
+	(void)result;
+	b->r->flying--;
+	settle(b->r, b->first, status == 0 ? DR_OK : DR_E_UNKNOWN, req->index);
+	dr_free(b);
+}
+
+static bool leads(const struct sim_raft *r)
+{
+	return r->node.raft.state == RAFT_LEADER && r->node.led_term == r->node.raft.current_term;
+}
+
+/* As raft/propose.c: what comes while the own disk writes the last entry waits, and shares the next. */
+static bool may_go(const struct sim_raft *r)
+{
+	const struct raft *raft = &r->node.raft;
+	return r->waiting != NULL &&
+	       (r->flying == 0 || !leads(r) || raft->last_stored == raft_last_index((struct raft *)(uintptr_t)raft));
+}
+
+static size_t take(struct sim_raft *r, struct proposal **first, struct dr_entry_cmd cmd[TOGETHER_MAX])
+{
+	uint64_t term = r->waiting->term;
+	struct proposal *last = NULL;
+	size_t n = 0;
+	*first = r->waiting;
+	while (r->waiting != NULL && n < TOGETHER_MAX && r->waiting->term == term) {
+		last = r->waiting;
+		cmd[n++] = (struct dr_entry_cmd){ last->cmd.data, last->cmd.len };
+		r->waiting = last->next;
+	}
+	last->next = NULL;
+	return n;
+}
+
+static void submit(struct sim_raft *r)
+{
+	struct dr_entry_cmd cmd[TOGETHER_MAX];
+	struct batch *b = dr_xcalloc(sizeof(*b));
+	size_t n = take(r, &b->first, cmd);
+	struct raft_buffer buf = { .len = dr_entry_size(cmd, n) };
+	b->r = r;
+	b->req.data = b;
+	buf.base = raft_malloc(buf.len);
+	dr_assert(buf.base != NULL);
+	dr_entry_wrap(buf.base, b->first->term, cmd, n);
+	bool ours = leads(r) && r->node.raft.current_term == b->first->term;
+	if (ours && raft_apply(&r->node.raft, &b->req, &buf, 1, on_applied) == 0) {
+		r->flying++;
 		return;
-	raft_free(p->buf.base);
-	struct dr_core_event ev = { .kind = DR_EV_PROPOSED, .tag = p->tag, .outcome = DR_E_NOT_LEADER };
-	dr_free(p);
-	if (ev.tag != 0)
-		w_coord_event(r->s->w, r->ci, &ev);
+	}
+	raft_free(buf.base);
+	settle(r, b->first, DR_E_NOT_LEADER, 0);
+	dr_free(b);
+}
+
+/* raft/member.c asks for it before a change. */
+void dr_propose_flush(struct dr_raft *node)
+{
+	struct sim_raft *r = node->raft.data;
+	while (r->waiting != NULL)
+		submit(r);
 }
 
 static void pumps(struct world *w, struct w_timer *t)
@@ -144,22 +194,16 @@ static void pumps(struct world *w, struct w_timer *t)
 void w_propose(struct world *w, uint32_t ci, const struct dr_cmd *cmd, uint64_t tag)
 {
 	struct sim_raft *r = sim_of(w)->node[ci];
-	struct dr_buf b;
-	dr_buf_init(&b, ENTRY_BYTES_MAX);
-	dr_cmd_encode(&b, cmd);
-	dr_assert(dr_buf_ok(&b));
 	struct proposal *p = dr_xcalloc(sizeof(*p)), **at = &r->waiting;
-	*p = (struct proposal){ .r = r, .tag = tag };
-	p->buf.len = dr_entry_size(&(struct dr_entry_cmd){ b.data, b.len }, 1);
-	p->buf.base = raft_malloc(p->buf.len);
-	dr_assert(p->buf.base != NULL);
-	dr_entry_wrap(p->buf.base, raft_current_term(&r->raft), &(struct dr_entry_cmd){ b.data, b.len }, 1);
-	dr_buf_close(&b);
+	*p = (struct proposal){ .tag = tag, .term = raft_current_term(&r->node.raft) };
+	dr_buf_init(&p->cmd, ENTRY_BYTES_MAX);
+	dr_cmd_encode(&p->cmd, cmd);
+	dr_assert(dr_buf_ok(&p->cmd));
 	while (*at != NULL)
 		at = &(*at)->next;
 	*at = p;
 	/* Never at once: whoever proposes is in the middle of a step of the core. */
-	if (r->inside == 0 && !r->pump_due) {
+	if (r->node.inside == 0 && !r->pump_due) {
 		r->pump_due = true;
 		(void)sim_raft_later(r, 0, pumps);
 	}
@@ -180,32 +224,29 @@ static void arm(struct sim_raft *r)
 {
 	uint64_t now = r->io.time(&r->io);
 	struct w_timer *t =
-		sim_raft_later(r, dr_tick_wait(&r->raft, now, heartbeat_ms(r->s), election_ms(r->s)), ticks);
+		sim_raft_later(r, dr_tick_wait(&r->node.raft, now, heartbeat_ms(r->s), election_ms(r->s)), ticks);
 	r->tick_seq = t->u = t->seq;
 }
 
 void sim_raft_pump(struct sim_raft *r)
 {
 	struct world *w = r->s->w;
-	if (r->inside > 0)
+	if (r->node.inside > 0)
 		return;
 	uint32_t life = w->c[r->ci].life;
-	r->inside++;
+	r->node.inside++;
 	do {
-		LegacyFireCompletedRequests(&r->raft);
+		LegacyFireCompletedRequests(&r->node.raft);
 		review(r);
 		if (r->tick_entered) {
 			struct dr_core_event ev = { .kind = DR_EV_APPENDED };
 			r->tick_entered = false;
 			w_coord_event(w, r->ci, &ev);
 		}
-		if (r->waiting != NULL) {
-			struct proposal *p = r->waiting;
-			r->waiting = p->next;
-			submit(r, p);
-		}
-	} while (r->waiting != NULL || r->tick_entered);
-	r->inside--;
+		if (may_go(r))
+			submit(r);
+	} while (may_go(r) || r->tick_entered);
+	r->node.inside--;
 	dr_assert(w->c[r->ci].life == life);
 	arm(r);
 }
@@ -219,21 +260,30 @@ static void noop_emit(struct raft_tracer *t, int type, const void *info)
 	(void)info;
 }
 
+/* As raft/node.c. */
+static void on_step(struct raft *raft)
+{
+	struct sim_raft *r = raft->data;
+	dr_member_review(&r->node);
+}
+
 static void make(struct sim_raft *r)
 {
 	struct world *w = r->s->w;
 	sim_raft_io_fill(r);
 	sim_raft_fsm_fill(r);
 	r->tracer = (struct raft_tracer){ .impl = r, .version = 2, .emit = noop_emit };
-	memset(&r->raft, 0, sizeof(r->raft));
-	dr_assert(raft_init(&r->raft, &r->io, &r->fsm, r->ci + 1, w->c[r->ci].name) == 0);
-	raft_set_heartbeat_timeout(&r->raft, heartbeat_ms(r->s));
-	raft_set_election_timeout(&r->raft, election_ms(r->s));
-	raft_set_pre_vote(&r->raft, true);
-	raft_set_capacity_threshold(&r->raft, 1024);
-	raft_set_snapshot_threshold(&r->raft, r->s->snapshot_threshold);
-	raft_set_snapshot_trailing(&r->raft, r->s->snapshot_threshold / 2);
-	raft_set_max_inflight_entries(&r->raft, INFLIGHT);
+	memset(&r->node.raft, 0, sizeof(r->node.raft));
+	dr_assert(raft_init(&r->node.raft, &r->io, &r->fsm, r->id, w->c[r->ci].name) == 0);
+	r->node.raft.data = r;
+	r->node.raft.legacy.step_cb = on_step;
+	raft_set_heartbeat_timeout(&r->node.raft, heartbeat_ms(r->s));
+	raft_set_election_timeout(&r->node.raft, election_ms(r->s));
+	raft_set_pre_vote(&r->node.raft, true);
+	raft_set_capacity_threshold(&r->node.raft, 1024);
+	raft_set_snapshot_threshold(&r->node.raft, r->s->snapshot_threshold);
+	raft_set_snapshot_trailing(&r->node.raft, r->s->snapshot_threshold / 2);
+	raft_set_max_inflight_entries(&r->node.raft, INFLIGHT);
 }
 
 static void bootstrap(struct sim_raft *r)
@@ -243,26 +293,50 @@ static void bootstrap(struct sim_raft *r)
 	raft_configuration_init(&c);
 	for (uint32_t i = 0; i < w->coords; i++)
 		dr_assert(raft_configuration_add(&c, i + 1, w->c[i].name, RAFT_VOTER) == 0);
-	dr_assert(raft_bootstrap(&r->raft, &c) == 0);
+	dr_assert(raft_bootstrap(&r->node.raft, &c) == 0);
 	raft_configuration_close(&c);
+	const struct sim_entry *e = &r->disk.entry[0];
+	struct dr_guard_head head = { .id = r->id, .term = 1, .floor = 1, .floor_term = 1,
+				      .chain = dr_guard_link(0, 1, RAFT_CHANGE, e->bytes, e->len) };
+	sim_guard_make(r, &head);
+	r->truth.term = r->truth.last = 1;
+}
+
+/* An empty folder for a coordinator that is to join under a new id. */
+void sim_raft_wipe(struct sim_raft *r, uint64_t id)
+{
+	dr_assert(!r->up);
+	sim_disk_close(&r->disk);
+	r->id = id;
+	r->joins = true;
+	r->refused = r->harmed = false;
+	sim_guard_make(r, &(struct dr_guard_head){ .id = id });
+	memset(&r->truth, 0, sizeof(r->truth));
 }
 
 void w_log_started(struct world *w, uint32_t ci)
 {
 	struct sim_raft *r = sim_of(w)->node[ci];
 	w->c[ci].applied = 0;
-	r->closing = r->closed = r->told_leads = r->tick_entered = r->writing = r->pump_due = false;
-	r->led_term = r->barrier_term = r->told_term = 0;
-	r->inside = 0;
+	r->node.closing = r->closed = r->told_leads = r->tick_entered = r->writing = r->pump_due = false;
+	r->node.led_term = r->node.barrier_term = r->told_term = 0;
+	r->node.inside = 0;
+	r->flying = 0;
+	r->reached = 0;
+	memset(&r->node.change, 0, sizeof(r->node.change));
 	make(r);
-	if (r->disk.n == 0 && r->disk.snap.index == 0)
+	if (!r->joins && r->disk.n == 0 && r->disk.snap.index == 0)
 		bootstrap(r);
 	r->up = true;
-	r->inside++;
-	int rv = raft_start(&r->raft);
-	r->inside--;
-	dr_assert(rv == 0);
-	sim_raft_pump(r);
+	r->refused = false;
+	r->node.inside++;
+	int rv = raft_start(&r->node.raft);
+	r->node.inside--;
+	dr_assert(rv == 0 || (rv == RAFT_CORRUPT && r->refused));
+	if (rv != 0)
+		w_coord_kill(w, ci);
+	else
+		sim_raft_pump(r);
 }
 
 static void on_closed(struct raft *raft)
@@ -276,17 +350,17 @@ void w_log_killed(struct world *w, uint32_t ci)
 	struct sim_raft *r = sim_of(w)->node[ci];
 	if (r == NULL || !r->up)
 		return;
-	dr_assert(r->inside == 0);
+	dr_assert(r->node.inside == 0);
 	r->up = false;
-	r->closing = true;
+	r->node.closing = true;
 	sim_raft_torn(r);
 	while (r->waiting != NULL) {
 		struct proposal *p = r->waiting;
 		r->waiting = p->next;
-		raft_free(p->buf.base);
+		dr_buf_close(&p->cmd);
 		dr_free(p);
 	}
-	raft_close(&r->raft, on_closed);
+	raft_close(&r->node.raft, on_closed);
 	dr_assert(r->closed);
 	if (w->leader == (int)ci)
 		w->leader = -1;
@@ -298,6 +372,7 @@ void sim_raft_open(struct sim *s)
 		s->node[i] = dr_xcalloc(sizeof(*s->node[i]));
 		s->node[i]->s = s;
 		s->node[i]->ci = i;
+		s->node[i]->id = i + 1;
 		sim_disk_init(&s->node[i]->disk);
 	}
 }
@@ -307,13 +382,14 @@ void sim_raft_close(struct sim *s)
 	for (uint32_t i = 0; i < s->options.coordinators; i++) {
 		dr_assert(!s->node[i]->up);
 		sim_disk_close(&s->node[i]->disk);
+		sim_guard_close(&s->node[i]->guard);
 		dr_free(s->node[i]);
 	}
 }
 
 uint64_t sim_raft_term(const struct sim *s, uint32_t c)
 {
-	return s->node[c]->up ? raft_current_term(&s->node[c]->raft) : 0;
+	return s->node[c]->up ? raft_current_term(&s->node[c]->node.raft) : 0;
 }
 
 static void on_transferred(struct raft_transfer *req)
@@ -324,10 +400,10 @@ static void on_transferred(struct raft_transfer *req)
 void sim_raft_transfer(struct sim *s, uint32_t c)
 {
 	struct sim_raft *r = s->node[c];
-	if (!r->up || raft_state(&r->raft) != RAFT_LEADER)
+	if (!r->up || raft_state(&r->node.raft) != RAFT_LEADER)
 		return;
 	struct raft_transfer *req = dr_xcalloc(sizeof(*req));
-	if (raft_transfer(&r->raft, req, 0, on_transferred) != 0)
+	if (raft_transfer(&r->node.raft, req, 0, on_transferred) != 0)
 		dr_free(req);
 	sim_raft_pump(r);
 }
@@ -339,8 +415,8 @@ int w_leader_known(const struct world *w, uint32_t ci)
 	const char *address;
 	if (!r->up)
 		return -1;
-	raft_leader(&r->raft, &id, &address);
-	return (int)id - 1;
+	raft_leader(&r->node.raft, &id, &address);
+	return sim_seat_of(r->s, id);
 }
 
 /* Only at the beginning: wait until somebody leads. */

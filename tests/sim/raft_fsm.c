@@ -19,7 +19,7 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
 	size_t len;
 	struct dr_cmd cmd;
 	struct dr_error e = { 0 };
-	uint64_t index = raft_last_applied(&r->raft) + 1;
+	uint64_t index = raft_last_applied(&r->node.raft) + 1;
 	*result = NULL;
 	dr_assert(dr_entry_open(&entry, buf->base, buf->len));
 	w->c[r->ci].applied = (uint32_t)index;
@@ -30,10 +30,10 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
 			w_violation(w, "entry %llu does not decode: %s", (unsigned long long)index, e.msg);
 			return 0;
 		}
-		r->inside++;
+		r->node.inside++;
 		struct dr_core_event ev = { .kind = DR_EV_COMMITTED, .cmd = &cmd, .index = index, .term = entry.term };
 		w_coord_event(w, r->ci, &ev);
-		r->inside--;
+		r->node.inside--;
 		dr_cmd_close(&cmd);
 	}
 	return 0;
@@ -43,7 +43,7 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 {
 	struct sim_raft *r = fsm->data;
 	struct dr_buf b;
-	if (!dr_snap_may_take(&r->raft))
+	if (!dr_snap_may_take(&r->node.raft))
 		return RAFT_BUSY;
 	dr_buf_init(&b, 64 << 20);
 	dr_snapshot_encode(&b, &r->s->w->c[r->ci].core->repl, r->ledger);
@@ -77,9 +77,9 @@ static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 	} else {
 		memcpy(&core->repl, fresh, offsetof(struct dr_repl, service) + fresh->services * sizeof(fresh->service[0]));
 		struct dr_core_event ev = { .kind = DR_EV_RESTORED };
-		r->inside++;
+		r->node.inside++;
 		w_coord_event(r->s->w, r->ci, &ev);
-		r->inside--;
+		r->node.inside--;
 		r->s->w->c[r->ci].applied = (uint32_t)core->repl.applied;
 	}
 	(void)munmap(fresh, sizeof(*fresh));

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "proto/codec.h"
 #include "raft/entry.h"
 #include "tests/sim/raft_parts.h"
@@ -42,10 +43,16 @@ static void written(struct world *w, struct w_timer *t)
 	if (x->kind == WRITE_APPEND) {
 		for (unsigned i = 0; i < x->n; i++)
 			sim_disk_append(&r->disk, &x->entry[i]);
+		sim_guard_appended(r, x);
+		if (!x->guard.voided)
+			r->truth.last = x->guard.last;
 	} else if (x->kind == WRITE_TRUNCATE) {
 		sim_disk_truncate(&r->disk, x->index);
 	} else {
 		sim_disk_snapshot(&r->disk, &x->snap, x->trailing);
+		sim_guard_was_put(r, x);
+		if (x->trailing == 0)
+			r->truth.last = x->snap.index;
 	}
 	begin_write(r);
 	if (x->append != NULL)
@@ -89,6 +96,7 @@ static int io_append(struct raft_io *io, struct raft_io_append *req, const struc
 		const struct raft_entry *e = &entries[i];
 		struct dr_entry entry;
 		const uint8_t *cmd;
+		bool known = r->guard.next + i <= r->reached;
 		size_t len;
 		x->entry[i] = (struct sim_entry){ .term = e->term, .type = (unsigned short)e->type, .len = e->buf.len };
 		x->entry[i].bytes = dr_xcalloc(e->buf.len + 1);
@@ -96,10 +104,13 @@ static int io_append(struct raft_io *io, struct raft_io_append *req, const struc
 		if (e->type != RAFT_COMMAND || !dr_entry_open(&entry, e->buf.base, e->buf.len))
 			continue;
 		while (dr_entry_next(&entry, &cmd, &len)) {
-			if (dr_cmd_is_tick(cmd, len))
+			if (dr_cmd_is_tick(cmd, len) && !(DR_MUTANT(FIRST_REACHED) && known))
 				r->tick_entered = true;
 		}
 	}
+	sim_guard_append(r, x, entries, n);
+	if (r->reached < x->guard.last)
+		r->reached = x->guard.last;
 	add_write(r, x);
 	return 0;
 }
@@ -109,6 +120,9 @@ static int io_truncate(struct raft_io *io, raft_index index)
 	struct write *x = dr_xcalloc(sizeof(*x));
 	x->kind = WRITE_TRUNCATE;
 	x->index = index;
+	sim_guard_truncate(sim_raft_of(io), index);
+	if (sim_raft_of(io)->truth.last >= index)
+		sim_raft_of(io)->truth.last = index - 1;
 	add_write(sim_raft_of(io), x);
 	return 0;
 }
@@ -128,6 +142,9 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
 	x->put = req;
 	x->trailing = trailing;
 	sim_snapshot_copy(&x->snap, &s);
+	sim_guard_put(sim_raft_of(io), x);
+	if (trailing == 0 && sim_raft_of(io)->truth.last > s.index)
+		sim_raft_of(io)->truth.last = s.index;
 	add_write(sim_raft_of(io), x);
 	return 0;
 }
@@ -156,27 +173,53 @@ static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req,
 	return 0;
 }
 
+static void set_meta(struct sim_raft *r, uint64_t term, uint64_t vote)
+{
+	sim_guard_meta(r, term, vote);
+	r->disk.term = r->truth.term = term;
+	r->disk.vote = r->truth.vote = vote;
+	sim_guard_meta_done(r);
+}
+
 static int io_set_term(struct raft_io *io, raft_term term)
 {
-	sim_raft_of(io)->disk.term = term;
-	sim_raft_of(io)->disk.vote = 0;
+	set_meta(sim_raft_of(io), term, 0);
 	return 0;
 }
 
 static int io_set_vote(struct raft_io *io, raft_id id)
 {
-	sim_raft_of(io)->disk.vote = id;
+	set_meta(sim_raft_of(io), sim_raft_of(io)->disk.term, id);
 	return 0;
+}
+
+/* Whatever became of the disk: who starts has all that he ever reported, or it was agreed to be cut. */
+static void check_start(struct sim_raft *r)
+{
+	bool less = r->disk.term != r->truth.term || r->disk.vote != r->truth.vote ||
+		    r->disk.first + r->disk.n - 1 < r->truth.last;
+	if (less)
+		w_violation(r->s->w, "%s starts with less than it has reported", r->s->w->c[r->ci].name);
 }
 
 static int io_load(struct raft_io *io, raft_term *term, raft_id *vote, struct raft_snapshot **snapshot,
 		   raft_index *start, struct raft_entry *entries[], size_t *n)
 {
 	struct sim_raft *r = sim_raft_of(io);
+	struct dr_error e = { 0 };
 	*term = r->disk.term;
 	*vote = r->disk.vote;
 	sim_disk_load(&r->disk, snapshot, start, entries, n);
-	return 0;
+	struct dr_storage_loaded l = { *term, *vote, *snapshot, *start, *entries, *n };
+	if (sim_guard_fits(r, &l, &e)) {
+		check_start(r);
+		r->harmed = false;
+		return 0;
+	}
+	w_say(r->s->w, "%s does not start: %s", r->s->w->c[r->ci].name, e.msg);
+	r->refused = true;
+	sim_disk_unload(*snapshot, *entries, *n);
+	return RAFT_CORRUPT;
 }
 
 static int io_bootstrap(struct raft_io *io, const struct raft_configuration *conf)
@@ -253,7 +296,7 @@ static void io_close(struct raft_io *io, raft_io_close_cb cb)
 		dr_free(g);
 	}
 	r->writing = false;
-	LegacyFireCompletedRequests(&r->raft);
+	LegacyFireCompletedRequests(&r->node.raft);
 	cb(io);
 }
 

@@ -7,6 +7,7 @@
 
 struct flat {
 	struct raft_message m;
+	uint64_t from, to; /* ids */
 	uint64_t conf_bytes, body_bytes;
 	uint8_t body[];
 };
@@ -90,12 +91,12 @@ static void arrives(struct world *w, struct w_timer *t)
 	struct sim_raft *r = sim_of(w)->node[t->a];
 	struct flat *f = t->data;
 	struct raft_message m;
-	if (!r->up)
+	if (!r->up || r->id != f->to) /* or it has another id by now */
 		return;
-	if (f->m.type == RAFT_INSTALL_SNAPSHOT && r->raft.legacy.snapshot_taking)
+	if (f->m.type == RAFT_INSTALL_SNAPSHOT && r->node.raft.legacy.snapshot_taking)
 		return;
 	unflatten(f, &m);
-	m.server_id = t->b + 1;
+	m.server_id = f->from;
 	m.server_address = w->c[t->b].name;
 	r->recv(&r->io, &m);
 	sim_raft_pump(r);
@@ -117,7 +118,7 @@ int sim_raft_send(struct raft_io *io, struct raft_io_send *req, const struct raf
 {
 	struct sim_raft *r = sim_raft_of(io);
 	struct world *w = r->s->w;
-	uint32_t to = (uint32_t)m->server_id - 1;
+	int to = sim_seat_of(r->s, m->server_id);
 	size_t size;
 	struct sent *x = dr_xcalloc(sizeof(*x)), **at = &r->sent;
 	*x = (struct sent){ .req = req, .cb = cb };
@@ -125,12 +126,16 @@ int sim_raft_send(struct raft_io *io, struct raft_io_send *req, const struct raf
 		at = &(*at)->next;
 	*at = x;
 	(void)sim_raft_later(r, 0, was_sent);
+	if (to < 0) /* nobody has this id any more */
+		return 0;
 	struct flat *f = flatten(m, &size);
+	f->from = r->id;
+	f->to = m->server_id;
 	/* libraft leaves it unset in some answers, and what lay in memory must not decide anything here. */
 	if (m->type == RAFT_APPEND_ENTRIES_RESULT && m->append_entries_result.rejected != 0)
-		f->m.append_entries_result.last_log_index = raft_last_index(&r->raft);
-	struct w_timer *t = w_send(w, w->c[r->ci].site, w->c[to].site, w_proc(W_COORD, to), arrives);
-	t->a = to;
+		f->m.append_entries_result.last_log_index = raft_last_index(&r->node.raft);
+	struct w_timer *t = w_send(w, w->c[r->ci].site, w->c[to].site, w_proc(W_COORD, (uint32_t)to), arrives);
+	t->a = (uint32_t)to;
 	t->b = r->ci;
 	t->data = f;
 	t->size = (uint32_t)size;

@@ -3,6 +3,12 @@
 #ifndef DR_TESTS_SIM_RAFT_PARTS_H
 #define DR_TESTS_SIM_RAFT_PARTS_H
 
+/* The core has proposals of the same name; of raft's nothing is used here. */
+#define dr_proposal dr_raft_proposal
+#include "raft/internal.h"
+#undef dr_proposal
+
+#include "tests/sim/guard.h"
 #include "tests/sim/sim.h"
 
 /* In libraft.a, hidden in the shared object: with an own raft_io somebody must call it. */
@@ -22,14 +28,20 @@ struct write {
 	struct sim_snapshot snap;
 	struct raft_io_append *append;
 	struct raft_io_snapshot_put *put;
+	struct sim_guard_write guard;
 };
 
 struct proposal {
 	struct proposal *next;
+	uint64_t tag, term;
+	struct dr_buf cmd;
+};
+
+/* What shares an entry (raft/propose.c). */
+struct batch {
 	struct raft_apply req;
 	struct sim_raft *r;
-	uint64_t tag;
-	struct raft_buffer buf;
+	struct proposal *first;
 };
 
 struct sent {
@@ -47,9 +59,17 @@ struct get {
 struct sim_raft {
 	struct sim *s;
 	uint32_t ci;
-	bool up, closing, closed;
+	uint64_t id;
+	bool up, closed;
+	bool joins;   /* its folder was made for an existing cluster: it begins with nothing */
+	bool harmed;  /* and was not started since */
+	bool refused; /* its storage was found damaged: it does not start */
 	struct sim_disk disk;
-	struct raft raft;
+	struct sim_guard guard;
+	struct { /* what was written and reported, whatever has become of it on the disk */
+		uint64_t term, vote, last;
+	} truth;
+	struct dr_raft node; /* of it: raft, change, inside, closing, led_term, barrier_term */
 	struct raft_io io;
 	struct raft_fsm fsm;
 	struct raft_tracer tracer;
@@ -60,10 +80,11 @@ struct sim_raft {
 	struct sent *sent;
 	struct get *get;
 	struct proposal *waiting;
-	uint32_t inside;
+	uint64_t reached; /* the longest that its log ever was, in this life */
+	uint32_t flying; /* entries of ours that are not committed yet */
 	bool tick_entered, pump_due;
 	uint64_t tick_seq;
-	uint64_t led_term, barrier_term, told_term;
+	uint64_t told_term;
 	bool told_leads;
 	struct raft_barrier barrier;
 	uint8_t ledger[32];
@@ -81,6 +102,8 @@ struct sim_raft *sim_raft_of(const struct raft_io *io);
 void sim_raft_io_fill(struct sim_raft *r);
 /* The process is killed: some of what was on its way may have reached the disk. */
 void sim_raft_torn(struct sim_raft *r);
+/* raft.c */
+void sim_raft_wipe(struct sim_raft *r, uint64_t id);
 /* raft_net.c */
 int sim_raft_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *m, raft_io_send_cb cb);
 /* raft_fsm.c */

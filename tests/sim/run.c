@@ -188,6 +188,7 @@ static void hurt(struct sim *s, const struct sim_how *how)
 	uint64_t until = w->now + how->ms;
 	sim_faults_draw(s, w->now, how->ms);
 	sim_faults_begin(s);
+	sim_seats_begin(s);
 	for (uint32_t i = 0; i < s->faults && w->violations == 0; i++) {
 		const struct sim_fault *f = &s->fault[i];
 		char text[128];
@@ -229,6 +230,9 @@ static void operator_looks(struct sim *s)
 		q.kind = DR_REQ_UNFENCE;
 	} else if (v->plan.id != 0 && v->plan.state == DR_PLAN_ASKING) {
 		q.plan = v->plan.id;
+		/* Whoever had most has lost its journal since, and nobody starts its server: the next plan will. */
+		if (v->plan.ask == DR_REASON_STEP_TIMED_OUT && v->plan.step[v->plan.at] == DR_STEP_CATCH_UP)
+			q.kind = DR_REQ_ABORT;
 		q.accept_loss = w->service.durability == DR_DURABILITY_ASYNC;
 	} else {
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
@@ -250,7 +254,9 @@ static bool recovers(struct sim *s, char *why, size_t cap)
 		w_run(w, 1000);
 		if (i % OPERATOR_EVERY_S == OPERATOR_EVERY_S - 1)
 			operator_looks(s);
-		if (i > SETTLED_S && w_healthy(w, why, cap)) {
+		if (i > SETTLED_S && !sim_seats_filled(s)) {
+			(void)snprintf(why, cap, "a coordinator is not back");
+		} else if (i > SETTLED_S && w_healthy(w, why, cap)) {
 			w_check_kept(w);
 			return w->violations == 0;
 		}

@@ -36,6 +36,15 @@ void sim_raft_close(struct sim *s);
 void sim_raft_transfer(struct sim *s, uint32_t c);
 uint64_t sim_raft_term(const struct sim *s, uint32_t c);
 
+/* ---- seats.c: who the coordinators are */
+enum sim_seat { SIM_SEAT_TAKEN, SIM_SEAT_LEAVING, SIM_SEAT_FREE };
+void sim_seats_begin(struct sim *s);
+/* A coordinator is to be removed, and let in again with an empty folder. */
+void sim_seat_leave(struct sim *s, uint32_t ci, uint64_t in_ms);
+bool sim_seats_filled(const struct sim *s);
+bool sim_seats_whole(const struct sim *s); /* and nobody's storage waits to be looked at */
+int sim_seat_of(const struct sim *s, uint64_t id); /* -1: nobody has this id (any more) */
+
 /* ---- faults.c */
 enum { SIM_FAULTS_MAX = 8192 }; /* fifteen minutes of the shortest pauses between them */
 struct sim_fault {
@@ -59,7 +68,13 @@ void sim_extend(uint64_t *until, uint64_t to);
 void sim_kill_coord(struct sim *s, uint32_t c, uint64_t until);
 void sim_kill_node(struct sim *s, uint32_t m, uint64_t until, bool power);
 void sim_isolate_now(struct world *w, struct w_timer *t); /* the primary's site, for t->u ms; t->a: how */
+void sim_replace_log(struct sim *s, const struct sim_fault *f);
+void sim_cut_site(struct sim *s, uint32_t site, uint64_t until);
 void sim_outage(struct sim *s, const struct sim_fault *f); /* outage.c */
+/* damage.c */
+void sim_damage_coord(struct sim *s, const struct sim_fault *f);
+void sim_damage_journal(struct sim *s, uint32_t m, uint64_t until, uint32_t by);
+void sim_power_cut(struct sim *s, uint32_t c, uint64_t until);
 /* Everything ends now: what is down is started, what is cut is joined. */
 void sim_heal(struct sim *s);
 
@@ -82,6 +97,9 @@ struct sim {
 	uint32_t snapshot_threshold;
 	struct sim_raft *node[W_COORDS_MAX];
 	struct sim_until until;
+	enum sim_seat seat[W_COORDS_MAX];
+	uint64_t seat_at[W_COORDS_MAX]; /* not before */
+	uint32_t ids;                   /* given anew so far */
 	uint64_t down_until[W_COORDS_MAX]; /* a coordinator that ended by itself is started again then */
 	uint32_t faults;
 	struct sim_fault fault[SIM_FAULTS_MAX];

@@ -117,7 +117,7 @@ static void guard_deadline(struct world *w, struct w_timer *t)
 
 static void watch_deadline(struct world *w, uint32_t mi, uint64_t until)
 {
-	uint32_t margin = w->spec.timing.guard_margin_ms;
+	uint32_t margin = DR_MUTANT(GUARD_AT_DEADLINE) ? 0 : w->spec.timing.guard_margin_ms;
 	uint64_t at = until > margin ? until - margin : 0;
 	struct w_timer *t = w_after(w, w_until(w, &w->m[mi].clock, at, 0), guard_deadline);
 	t->proc = w_proc(W_GUARD, mi);
@@ -130,6 +130,7 @@ static void arm(struct world *w, uint32_t mi)
 	struct w_member *m = &w->m[mi];
 	m->armed_until = m->core.lease_until_ms;
 	m->armed_epoch = m->core.lease_epoch;
+	w_check_armed(w, mi);
 	watch_deadline(w, mi, m->armed_until);
 }
 
@@ -289,9 +290,12 @@ void w_agent_start(struct world *w, uint32_t mi)
 	m->leader = -1;
 	m->op = 0;
 	m->wake_at = 0;
+	uint64_t life = DR_MUTANT(RENEWAL_ID_REUSED) ? 0 : m->life;
+	if (DR_MUTANT(LIST_NOT_JOURNALED))
+		m->journal.list.members = 0;
 	bool armed = m->armed_until != 0 && m->server.state != DR_SERVER_STOPPED;
 	dr_agent_core_init(&m->core, &w->name[mi], &m->journal, &w->spec.timing,
-			   1000 * (uint64_t)m->life + 1000000 * (uint64_t)mi + 1, armed ? m->armed_epoch : 0,
+			   1000 * life + 1000000 * (uint64_t)mi + 1, armed ? m->armed_epoch : 0,
 			   armed ? m->armed_until : 0, w_clock(w, &m->clock));
 	m->core.guard_alive = m->guard;
 	struct dr_agent_event ev = { .kind = DR_AG_SERVER, .server = m->server.state };

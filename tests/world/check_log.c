@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "proto/codec.h"
 
-enum { BYTES_MAX = 1 << 20 };
+enum { BYTES_MAX = 1 << 20, COMMANDS_MAX = 128 }; /* commands: in one entry */
 
 static struct dr_buf bytes;
 
@@ -31,11 +31,21 @@ static bool same_as_seen(struct w_seen_bytes *seen, uint64_t index, uint64_t ter
 	return true;
 }
 
+/* Of the command that c applied last: rises with the log. */
+uint64_t w_check_key(const struct world *w, uint32_t c)
+{
+	return w->c[c].nth_of * COMMANDS_MAX + w->c[c].nth;
+}
+
 /* What one coordinator applied under an index, every other one applies there too: a committed entry is never lost. */
 void w_check_entry(struct world *w, uint32_t c, uint64_t index, uint64_t term, const struct dr_cmd *cmd)
 {
+	struct w_coordinator *k = &w->c[c];
+	k->nth = k->nth_of == index ? k->nth + 1 : 0;
+	k->nth_of = index;
+	uint64_t key = w_check_key(w, c);
 	dr_cmd_encode(fresh(), cmd);
-	if (!same_as_seen(&w->seen.entry[index % W_ENTRIES_SEEN], index, term))
+	if (!same_as_seen(&w->seen.entry[key % W_ENTRIES_SEEN], key, term))
 		w_violation(w, "%s applies another entry %llu than was applied before", w->c[c].name,
 			    (unsigned long long)index);
 }
@@ -110,10 +120,12 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 {
 	const struct dr_repl *r = &w->c[c].core->repl;
 	check_events(w, c);
-	if (r->services == 0 || r->applied <= w->seen.checked)
+	uint64_t key = w_check_key(w, c);
+	if (r->services == 0 || key <= w->seen.checked)
 		return;
-	w->seen.checked = r->applied;
+	w->seen.checked = key;
 	check_bar(w, &r->service[0]);
 	check_expired(w, &r->service[0], cmd);
 	note_choice(w, &r->service[0], cmd);
+	w_check_listed(w, &r->service[0]);
 }

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 
 enum { W_RESEND_MS = 1000 };
 
@@ -122,7 +123,7 @@ static void grant_arrives(struct world *w, struct w_timer *t)
 	struct dr_agent_event ev = {
 		.kind = DR_AG_GRANT, .id = g->renewal, .epoch = g->epoch, .ttl_ms = g->ttl_ms
 	};
-	if (w->m[t->a].alive && w->m[t->a].life == t->b)
+	if (w->m[t->a].alive && (w->m[t->a].life == t->b || DR_MUTANT(RENEWAL_ID_REUSED)))
 		w_agent_event(w, t->a, &ev);
 }
 
@@ -135,6 +136,8 @@ static void carry_grants(struct world *w, uint32_t ci, const struct dr_decision 
 			w_say(w, "%s grants %s epoch=%llu ttl=%u", c->name, w_member_name(w, g->member),
 			      (unsigned long long)g->epoch, g->ttl_ms);
 		c->granted_epoch[g->member] = g->epoch;
+		if (w->seen.granted[g->member] < g->epoch)
+			w->seen.granted[g->member] = g->epoch;
 		struct w_timer *t = w_send(w, c->site, w->m[g->member].site, w_proc(W_AGENT, g->member),
 					   grant_arrives);
 		t->a = g->member;
@@ -288,7 +291,7 @@ void w_coord_start(struct world *w, uint32_t ci)
 	memset(c->server_ms, 0, sizeof(c->server_ms));
 	memset(c->write_ms, 0, sizeof(c->write_ms));
 	memset(c->fail_since, 0, sizeof(c->fail_since));
-	c->events_seen = 0;
+	c->events_seen = c->nth_of = c->nth = 0;
 	dr_core_init(c->core, &self, w_clock(w, &c->clock));
 	w_coord_beat(w, ci);
 	w_log_started(w, ci);

@@ -70,6 +70,8 @@ void w_ask(struct world *w, uint32_t mi, const struct dr_ask *question)
 /* Whom it goes to is found by the epoch and the round's id: only the asker knows them. */
 void w_promise(struct world *w, uint32_t mi, const struct dr_promise *p)
 {
+	if (p->code == DR_OK)
+		w_check_promised(w, mi, p);
 	for (uint32_t i = 0; i < w->members; i++) {
 		const struct dr_agent_core *c = &w->m[i].core;
 		struct message m = { .promise = *p };

@@ -5,9 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { W_ENTRIES_SEEN = 32768, W_EVENTS_SEEN = 8192 };
+enum { W_ENTRIES_SEEN = 1 << 20, W_EVENTS_SEEN = 8192 };
 
-/* An entry or event as whoever applied it first had it: index at index % size. */
+/* An entry or event as whoever applied it first had it: index at index % size.
+ * Entries: of each command in it, which is sparse; memory is touched on use. */
 struct w_seen_bytes {
 	uint64_t index, term;
 	uint32_t crc;
@@ -27,6 +28,7 @@ struct w_seen {
 	struct w_seen_plan plan;
 	uint64_t chose_epoch; /* of the newest failover that chose ... */
 	uint32_t chose;       /* ... and who took part with a final position: bits */
+	uint64_t granted[8]; /* the highest epoch that a lease was ever granted for, by member */
 	uint32_t acked_by;   /* member + 1, at the newest epoch that acknowledged */
 	uint64_t *row_epoch; /* W_WAL_MAX: under which a row was acknowledged */
 	uint32_t *acked;     /* W_WAL_MAX rows in the order in which they were, but for zombies' */

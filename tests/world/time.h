@@ -24,7 +24,7 @@ struct w_timer {
 	int from, to; /* sites; -1: no network in between */
 	uint32_t proc; /* W_NOBODY: the world itself */
 	uint32_t a, b;
-	uint64_t u;
+	uint64_t u, until;
 	void *data; /* freed afterwards */
 	uint32_t size; /* of data */
 	uint32_t again; /* a copy comes so many ms later; 0: none does */

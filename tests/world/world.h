@@ -64,7 +64,8 @@ struct w_coordinator {
 	struct dr_timing timing_told;
 	uint64_t granted_epoch[W_MEMBERS_MAX];
 	uint64_t route_epoch[DR_ROUTES_MAX];
-	uint64_t events_seen; /* by check_log.c */
+	uint64_t events_seen, nth_of; /* by check_log.c: nth command of that entry */
+	uint32_t nth;
 };
 
 struct w_server {
@@ -265,7 +266,13 @@ bool w_healthy(struct world *w, char *why, size_t cap);
 
 /* check_log.c: c has applied an entry, or is about to. */
 void w_check_entry(struct world *w, uint32_t c, uint64_t index, uint64_t term, const struct dr_cmd *cmd);
+uint64_t w_check_key(const struct world *w, uint32_t c);
 void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd);
+
+/* check_agents.c: the guard was armed anew; a promise is given. */
+void w_check_armed(struct world *w, uint32_t m);
+void w_check_promised(struct world *w, uint32_t m, const struct dr_promise *p);
+void w_check_listed(struct world *w, const struct dr_service *s);
 
 /* check_rows.c */
 void w_promoted(struct world *w, uint32_t m);

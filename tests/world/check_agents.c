@@ -1,0 +1,70 @@
+/* check_agents.c -- what agents may rest on, seen from outside: leases on grants, extensions on promises, promises on
+ * the journal, and the log's list of who must promise on the holder's own. */
+#include "tests/world/world.h"
+
+enum { ROUNDING_MS = 2 };
+
+/* What is left until a host's clock shows `until`, in true time. */
+static uint64_t left_ms(const struct world *w, const struct w_clock *c, uint64_t until)
+{
+	uint64_t now = w_clock(w, c);
+	return until > now ? (until - now) * 1000000 / (uint64_t)(1000000 + c->ppm) : 0;
+}
+
+/* An extension ends before each promise that it rests on does. */
+static void check_extension(struct world *w, uint32_t mi)
+{
+	const struct w_member *m = &w->m[mi];
+	uint64_t left = left_ms(w, &m->clock, m->armed_until);
+	for (uint32_t i = 0; i < m->core.extended_by; i++) {
+		uint32_t p = w_member_find(w, m->core.promiser[i].member.s);
+		if (p >= w->members || !w->m[p].alive)
+			continue;
+		uint64_t promised = left_ms(w, &w->m[p].clock, w->m[p].core.promise_until_ms);
+		if (left > promised + ROUNDING_MS)
+			w_violation(w, "%s goes on for %llu ms longer than %s has promised", w_member_name(w, mi),
+				    (unsigned long long)(left - promised), w_member_name(w, p));
+	}
+}
+
+void w_check_armed(struct world *w, uint32_t mi)
+{
+	const struct w_member *m = &w->m[mi];
+	if (m->armed_epoch > w->seen.granted[mi])
+		w_violation(w, "%s has a lease for epoch %llu, which was never granted to it", w_member_name(w, mi),
+			    (unsigned long long)m->armed_epoch);
+	if (m->core.extended_until_ms == m->armed_until && !w->two_allowed)
+		check_extension(w, mi);
+}
+
+void w_check_promised(struct world *w, uint32_t mi, const struct dr_promise *p)
+{
+	const struct dr_agent_journal *j = &w->m[mi].journal;
+	if (j->promise_ms == 0)
+		w_violation(w, "%s promises what is not in its journal", w_member_name(w, mi));
+	if (p->epoch < j->epoch)
+		w_violation(w, "%s promises epoch %llu, and has seen %llu", w_member_name(w, mi),
+			    (unsigned long long)p->epoch, (unsigned long long)j->epoch);
+}
+
+static bool on_list(const struct dr_agent_list *l, const struct dr_name *name)
+{
+	for (uint32_t i = 0; i < l->members; i++) {
+		if (dr_name_eq(&l->member[i].member, name))
+			return true;
+	}
+	return false;
+}
+
+/* Whom the log counts as one who must promise, the holder asks. */
+void w_check_listed(struct world *w, const struct dr_service *s)
+{
+	if (s->holder >= w->members || s->primary_epoch != s->epoch || s->list_epoch != s->epoch)
+		return;
+	const struct dr_agent_list *l = &w->m[s->holder].journal.list;
+	for (dr_member_ix m = 0; l->epoch == s->epoch && m < w->members; m++) {
+		if (m != s->holder && dr_set_has(s->listed, m) && !on_list(l, &w->name[m]))
+			w_violation(w, "%s counts as listed, and %s does not ask it", w_member_name(w, m),
+				    w_member_name(w, s->holder));
+	}
+}
