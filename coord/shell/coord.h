@@ -153,6 +153,8 @@ struct dr_coord {
 	uint64_t beat_ms;             /* when the last beat was, to notice own stalls */
 	struct dr_in *in;             /* all accepted connections */
 	uint32_t ins, clients;
+	uint64_t said_since_ms;       /* of sessions that failed: so many lines since then, and so many not written */
+	uint32_t said, unsaid;
 	struct dr_out out[DR_COORDINATORS_MAX];
 	uint32_t services_seen;       /* the most that there ever were */
 	struct dr_watch *watch;       /* DR_SERVICES_MAX x DR_MEMBERS_MAX, mapped */

@@ -4,10 +4,30 @@
 #include "base/mem.h"
 #include "coord/shell/coord.h"
 #include "proto/frames.h"
+#include "sys/clock.h"
 #include "raft/hello.h"
 #include "sys/log.h"
 
-enum { HANDSHAKE_MS = 2000, PENDING_MAX = 256, GREET_MS = 3000 };
+enum { HANDSHAKE_MS = 2000, PENDING_MAX = 256, GREET_MS = 3000, SAID_A_SECOND = 10 };
+
+/* Whoever can reach the port could fill the disk with lines about himself: so many a second are written, and then how
+ * many were not. */
+static bool may_say(struct dr_coord *c)
+{
+	uint64_t now = dr_clock_boot_ms();
+	if (now >= c->said_since_ms + 1000) {
+		if (c->unsaid > 0)
+			dr_log(DR_LOG_WARN, "session.failed", "from=many why=\"%u more since the last of these lines\"", c->unsaid);
+		c->said_since_ms = now;
+		c->said = c->unsaid = 0;
+	}
+	if (c->said == SAID_A_SECOND) {
+		c->unsaid++;
+		return false;
+	}
+	c->said++;
+	return true;
+}
 
 static void unlink_in(struct dr_in *in)
 {
@@ -31,8 +51,9 @@ static void on_open(struct dr_conn *conn)
 static void refuse_as(struct dr_in *in, enum dr_err code, const char *why)
 {
 	dr_clients_refuse(in, code, why);
-	dr_log(DR_LOG_WARN, "session.refused", "peer=%s/%s from=%s why=\"%s\"", dr_peer_kind_name(in->conn.peer.kind),
-	       in->conn.peer.name.s, in->conn.remote.host, why);
+	if (may_say(in->coord))
+		dr_log(DR_LOG_WARN, "session.refused", "peer=%s/%s from=%s why=\"%s\"", dr_peer_kind_name(in->conn.peer.kind),
+		       in->conn.peer.name.s, in->conn.remote.host, why);
 	dr_conn_close(&in->conn, 100);
 }
 
@@ -150,7 +171,7 @@ static void on_frame(struct dr_conn *conn, uint16_t type, const uint8_t *payload
 static void on_closed(struct dr_conn *conn, const struct dr_error *why)
 {
 	struct dr_in *in = conn->ctx;
-	if (in->role == DR_SESSION_NEW && why->code != DR_OK)
+	if (in->role == DR_SESSION_NEW && why->code != DR_OK && may_say(in->coord))
 		dr_log(DR_LOG_WARN, "session.failed", "from=%s why=\"%s\"", conn->remote.host, why->msg);
 	if (in->role == DR_SESSION_AGENT) {
 		dr_log(DR_LOG_INFO, "agent.gone", "agent=%s why=\"%s\"", conn->peer.name.s, why->msg);

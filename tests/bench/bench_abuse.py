@@ -66,6 +66,10 @@ class Abused(Wide):
         self.agents.process.send_signal(signal.SIGUSR1)
         return self.agents.wait(lambda line: line["phase"] == "cut", 10)
 
+    def logged(self):
+        """Bytes of all the coordinators' logs."""
+        return sum(os.path.getsize(path) for path in self.logs())
+
     def lead(self):
         """Who leads, in which term."""
         status = wait_for("a status", self.status, 20, 0.1, self.logs())
@@ -75,7 +79,7 @@ class Abused(Wide):
         """Misuse the leader's port; renewals meanwhile, its memory, and what was done to it."""
         leader, term = self.lead()
         pid = self.pids()[leader]
-        before = memory(pid, "VmRSS")
+        before, logged = memory(pid, "VmRSS"), self.logged()
         peak_forget(pid)
         self.cut()
         argv = ["nice", "-n", "10", sys.executable, os.path.join(LAB, "abuse.py"), kind, "--seconds", str(seconds),
@@ -85,7 +89,7 @@ class Abused(Wide):
         got = self.cut()
         if done.returncode != 0:
             raise LabError(f"abuse {kind}: exit {done.returncode}: {done.stderr.strip()[-500:]}")
-        return {**got, "rss_mb": before, "rss_most_mb": memory(pid, "VmHWM"),
+        return {**got, "log_mb": round((self.logged() - logged) / (1 << 20), 2), "rss_mb": before, "rss_most_mb": memory(pid, "VmHWM"),
                 "changes": int(self.lead() != (leader, term)), "did": json.loads(done.stdout.splitlines()[-1])}
 
 
@@ -113,4 +117,4 @@ def run(args, put):
                 return
             got["fences"], lost = got["fences"] - lost, got["fences"]
             put(kind, **line_of(got, calm), leader_changes=got["changes"], rss_mb=got["rss_mb"],
-                rss_most_mb=got["rss_most_mb"], rss_ratio=round(got["rss_most_mb"] / got["rss_mb"], 2), did=got["did"])
+                rss_most_mb=got["rss_most_mb"], rss_ratio=round(got["rss_most_mb"] / got["rss_mb"], 2), log_mb=got["log_mb"], did=got["did"])

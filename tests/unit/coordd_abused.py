@@ -19,7 +19,9 @@ from lab import LabError, Reaper  # noqa: E402
 CLONE_NEWNET = 0x40000000
 AGENTS = 100
 SECONDS = 1.5
-WORST = ("garbage-inside", "half-tls", "foreigner", "requests", "changes", "slow-readers")
+WORST = ("garbage-inside", "connections", "half-tls", "foreigner", "requests", "changes", "slow-readers")
+LOG_MB = 0.3  # of thousands of lines a second that strangers could have had written
+EVENTFUL = ("changes", "slow-readers")  # each change is an event, and each event a line
 ROOM_MB = 40
 
 
@@ -35,6 +37,8 @@ def one(scene, kind):
         wrong.append("the leader changed")
     if got["rss_most_mb"] > got["rss_mb"] + ROOM_MB:
         wrong.append(f"{got['rss_mb']} MiB grew to {got['rss_most_mb']}")
+    if got["log_mb"] > LOG_MB and kind not in EVENTFUL:
+        wrong.append(f"{got['log_mb']} MiB of log")
     if not any(n for what, n in got["did"].items() if what != "kind"):
         wrong.append("there was no abuse")
     return "; ".join(wrong)
