@@ -4,12 +4,14 @@
 #include "base/mem.h"
 #include "proto/codec.h"
 #include "proto/pb.h"
+#include "proto/squeeze.h"
 
 void dr_client_request_encode(struct dr_buf *out, const struct dr_client_request *r)
 {
 	Drcoord__Pb__ClientRequest m = DRCOORD__PB__CLIENT_REQUEST__INIT;
 	Drcoord__Pb__Address at;
 	struct dr_pb_spec *spec = r->spec != NULL ? dr_pb_spec_put(r->spec) : NULL;
+	struct dr_buf squeezed;
 	dr_pb_address_put(&at, &r->address);
 	m.id = r->id;
 	m.verb = dr_pb_str(r->verb);
@@ -23,12 +25,13 @@ void dr_client_request_encode(struct dr_buf *out, const struct dr_client_request
 	m.until_wall_ms = r->until_wall_ms;
 	m.from = r->from;
 	m.version = r->version;
-	m.spec = spec != NULL ? &spec->m : NULL;
+	m.spec = dr_pb_spec_send(spec, &squeezed, &m.squeezed_spec);
 	m.name = dr_pb_str(r->name.s);
 	m.address = &at;
 	m.site = dr_pb_str(r->site.s);
 	m.raft_id = r->raft_id;
 	dr_pb_pack(out, &m.base);
+	dr_buf_close(&squeezed);
 	dr_pb_spec_free(spec);
 }
 
@@ -57,7 +60,7 @@ static enum dr_err take_request(struct dr_client_request *r, const Drcoord__Pb__
 		if (rv != DR_OK)
 			return rv;
 	}
-	return m->spec != NULL ? dr_pb_spec_take(&r->spec, m->spec, e) : DR_OK;
+	return dr_pb_spec_receive(&r->spec, m->spec, &m->squeezed_spec, e);
 }
 
 enum dr_err dr_client_request_decode(struct dr_client_request *r, const uint8_t *p, size_t n, struct dr_error *e)
@@ -83,10 +86,31 @@ void dr_client_response_encode(struct dr_buf *out, const struct dr_client_respon
 	m.word = dr_pb_str(r->word);
 	m.override = dr_pb_str(r->override);
 	m.json = dr_pb_str(r->json != NULL ? r->json : "");
+	size_t json = strlen(m.json);
+	struct dr_buf squeezed;
+	dr_buf_init(&squeezed, DR_UNSQUEEZED_MAX);
+	if (json >= DR_SQUEEZE_FROM && json <= DR_UNSQUEEZED_MAX) {
+		dr_squeeze(&squeezed, m.json, json);
+		m.squeezed_json = (ProtobufCBinaryData){ .data = squeezed.data, .len = squeezed.len };
+		m.json = dr_pb_str("");
+	}
 	m.leader = dr_pb_str(r->leader.s);
 	m.leader_at = &at;
 	m.more = r->more;
 	dr_pb_pack(out, &m.base);
+	dr_buf_close(&squeezed);
+}
+
+static enum dr_err take_squeezed(struct dr_client_response *r, const ProtobufCBinaryData *m, struct dr_error *e)
+{
+	struct dr_buf whole;
+	dr_buf_init(&whole, DR_UNSQUEEZED_MAX + 1);
+	enum dr_err rv = dr_unsqueeze(&whole, m->data, m->len, e);
+	dr_buf_put_u8(&whole, 0);
+	if (rv == DR_OK)
+		r->json = dr_xstrdup((const char *)whole.data);
+	dr_buf_close(&whole);
+	return rv;
 }
 
 enum dr_err dr_client_response_decode(struct dr_client_response *r, const uint8_t *p, size_t n, struct dr_error *e)
@@ -104,7 +128,9 @@ enum dr_err dr_client_response_decode(struct dr_client_response *r, const uint8_
 	dr_pb_text(r->override, sizeof(r->override), m->override);
 	dr_pb_address_take(&r->leader_at, m->leader_at);
 	enum dr_err rv = dr_pb_name(&r->leader, m->leader, "leader", e);
-	if (rv == DR_OK && m->json[0] != '\0')
+	if (rv == DR_OK && m->squeezed_json.len > 0)
+		rv = take_squeezed(r, &m->squeezed_json, e);
+	else if (rv == DR_OK && m->json[0] != '\0')
 		r->json = dr_xstrdup(m->json);
 	dr_pb_free(m, &b);
 	return rv;

@@ -45,6 +45,7 @@ void dr_cmd_encode(struct dr_buf *out, const struct dr_cmd *c)
 	Drcoord__Pb__OrderResult result;
 	Drcoord__Pb__Address at;
 	struct dr_pb_spec *spec = c->spec != NULL ? dr_pb_spec_put(c->spec) : NULL;
+	struct dr_buf squeezed;
 	put_cmd(&m, c);
 	dr_pb_order_put(&order, &c->order);
 	dr_pb_result_put(&result, &c->result);
@@ -55,10 +56,11 @@ void dr_cmd_encode(struct dr_buf *out, const struct dr_cmd *c)
 		m.result = &result;
 	if (c->kind == DR_CMD_COORDINATOR)
 		m.address = &at;
-	m.spec = spec != NULL ? &spec->m : NULL;
+	m.spec = dr_pb_spec_send(spec, &squeezed, &m.squeezed_spec);
 	dr_buf_put_u8(out, (uint8_t)(FORMAT | (dr_cmd_durable(c->kind) ? DURABLE : 0)));
 	dr_buf_put_u8(out, (uint8_t)c->kind);
 	dr_pb_pack(out, &m.base);
+	dr_buf_close(&squeezed);
 	dr_pb_spec_free(spec);
 }
 
@@ -97,11 +99,10 @@ static enum dr_err take_cmd(struct dr_cmd *c, const Drcoord__Pb__Command *m, str
 		rv = dr_pb_name(&c->name, m->name, "name", e);
 	if (rv == DR_OK)
 		rv = dr_pb_name(&c->site, m->site, "site", e);
-	if (rv == DR_OK && m->spec != NULL) {
-		struct dr_spec *spec = NULL;
-		rv = dr_pb_spec_take(&spec, m->spec, e);
-		c->spec = spec;
-	}
+	struct dr_spec *spec = NULL;
+	if (rv == DR_OK)
+		rv = dr_pb_spec_receive(&spec, m->spec, &m->squeezed_spec, e);
+	c->spec = spec;
 	return rv;
 }
 

@@ -6,6 +6,7 @@
 #include "base/parse.h"
 #include "proto/codec.h"
 #include "proto/pb.h"
+#include "proto/squeeze.h"
 
 struct dr_spec *dr_spec_new(uint32_t services)
 {
@@ -219,5 +220,41 @@ enum dr_err dr_pb_spec_take(struct dr_spec **out, const Drcoord__Pb__Spec *m, st
 		*out = s;
 	else
 		dr_spec_free(s);
+	return rv;
+}
+
+Drcoord__Pb__Spec *dr_pb_spec_send(struct dr_pb_spec *t, struct dr_buf *squeezed, ProtobufCBinaryData *m)
+{
+	struct dr_buf whole;
+	dr_buf_init(squeezed, DR_UNSQUEEZED_MAX);
+	if (t == NULL || protobuf_c_message_get_packed_size(&t->m.base) < DR_SQUEEZE_FROM)
+		return t != NULL ? &t->m : NULL;
+	dr_buf_init(&whole, DR_UNSQUEEZED_MAX);
+	dr_pb_pack(&whole, &t->m.base);
+	if (dr_buf_ok(&whole))
+		dr_squeeze(squeezed, whole.data, whole.len);
+	dr_buf_close(&whole);
+	*m = (ProtobufCBinaryData){ .data = squeezed->data, .len = squeezed->len };
+	return squeezed->len > 0 ? NULL : &t->m; /* larger than is taken: as it is, to be refused for its size */
+}
+
+enum dr_err dr_pb_spec_receive(struct dr_spec **out, const Drcoord__Pb__Spec *m, const ProtobufCBinaryData *squeezed,
+			       struct dr_error *e)
+{
+	struct dr_pb_budget b;
+	struct dr_buf whole;
+	*out = NULL;
+	if (squeezed->len == 0)
+		return m != NULL ? dr_pb_spec_take(out, m, e) : DR_OK;
+	dr_buf_init(&whole, DR_UNSQUEEZED_MAX);
+	enum dr_err rv = dr_unsqueeze(&whole, squeezed->data, squeezed->len, e);
+	Drcoord__Pb__Spec *spec = NULL;
+	if (rv == DR_OK && (spec = dr_pb_unpack(&drcoord__pb__spec__descriptor, whole.data, whole.len, &b)) == NULL)
+		rv = dr_fail(e, DR_E_PROTOCOL, "a compressed spec does not decode");
+	if (rv == DR_OK)
+		rv = dr_pb_spec_take(out, spec, e);
+	if (spec != NULL)
+		dr_pb_free(spec, &b);
+	dr_buf_close(&whole);
 	return rv;
 }

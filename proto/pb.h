@@ -75,6 +75,11 @@ struct dr_pb_spec {
 };
 struct dr_pb_spec *dr_pb_spec_put(const struct dr_spec *s); /* dr_pb_spec_free */
 void dr_pb_spec_free(struct dr_pb_spec *t);
+/* The spec's message as it is sent: itself, or where it is large NULL and *squeezed filled (dr_buf_close it). */
+Drcoord__Pb__Spec *dr_pb_spec_send(struct dr_pb_spec *t, struct dr_buf *squeezed, ProtobufCBinaryData *m);
+/* The other way; neither: *out stays NULL. */
+DR_MUST_USE enum dr_err dr_pb_spec_receive(struct dr_spec **out, const Drcoord__Pb__Spec *m,
+					   const ProtobufCBinaryData *squeezed, struct dr_error *e);
 /* *out is allocated (dr_spec_free). */
 DR_MUST_USE enum dr_err dr_pb_spec_take(struct dr_spec **out, const Drcoord__Pb__Spec *m, struct dr_error *e);
 

@@ -21,6 +21,29 @@ static bool speaks_for(const struct dr_in *in, const struct dr_name *service, co
 	return *m != DR_MEMBER_NONE && dr_name_eq(&r->service[*ix].spec.member[*m].agent, &in->conn.peer.name);
 }
 
+void dr_agents_silent(struct dr_watch *w)
+{
+	if (w->agent == NULL)
+		return;
+	struct dr_watch **at = &w->agent->speaks_for;
+	while (*at != w)
+		at = &(*at)->agent_next;
+	*at = w->agent_next;
+	w->agent = NULL;
+	w->order_sent = 0;
+}
+
+/* Its agent is heard over this session, which may be a new one. */
+static void speak_through(struct dr_watch *w, struct dr_in *in)
+{
+	if (w->agent == in)
+		return;
+	dr_agents_silent(w);
+	w->agent = in;
+	w->agent_next = in->speaks_for;
+	in->speaks_for = w;
+}
+
 static void take_report(struct dr_in *in, const uint8_t *p, size_t n)
 {
 	static struct dr_report rep;
@@ -35,10 +58,7 @@ static void take_report(struct dr_in *in, const uint8_t *p, size_t n)
 		return;
 	struct dr_watch *w = dr_watch_of(in->coord, ix, m);
 	w->agent_ms = dr_clock_boot_ms();
-	if (w->agent != in) {
-		w->agent = in;
-		w->order_sent = 0;
-	}
+	speak_through(w, in);
 	struct dr_core_event ev = { .kind = DR_EV_REPORT, .report = &rep };
 	dr_coord_event(in->coord, &ev);
 }
@@ -53,10 +73,7 @@ static void take_member_msg(struct dr_in *in, uint16_t type, const uint8_t *p, s
 		return;
 	struct dr_watch *w = dr_watch_of(in->coord, ix, m);
 	w->agent_ms = dr_clock_boot_ms();
-	if (w->agent != in) {
-		w->agent = in;
-		w->order_sent = 0;
-	}
+	speak_through(w, in);
 	struct dr_core_event ev = { .kind = type == DR_FRAME_RENEW ? DR_EV_RENEW : DR_EV_RESULT, .service = msg.service,
 				    .member = msg.member, .epoch = msg.epoch, .renewal = msg.id,
 				    .result = &msg.result };
@@ -73,15 +90,8 @@ void dr_agents_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n
 
 void dr_agents_closed(struct dr_in *in)
 {
-	for (uint32_t i = 0; i < in->coord->services_seen; i++) {
-		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-			struct dr_watch *w = dr_watch_of(in->coord, i, m);
-			if (w->agent == in) {
-				w->agent = NULL;
-				w->order_sent = 0;
-			}
-		}
-	}
+	while (in->speaks_for != NULL)
+		dr_agents_silent(in->speaks_for);
 }
 
 static void fill_order(const struct dr_service *s, const struct dr_order_wanted *w, struct dr_order *o)
@@ -174,6 +184,7 @@ void dr_agents_orders(struct dr_coord *c, const struct dr_decision *d)
 
 void dr_agents_grants(struct dr_coord *c, const struct dr_decision *d)
 {
+	uint64_t now = dr_clock_boot_ms();
 	for (uint32_t i = 0; i < d->grants; i++) {
 		const struct dr_grant *g = &d->grant[i];
 		const struct dr_service *s = &c->core->repl.service[g->service];
@@ -186,22 +197,49 @@ void dr_agents_grants(struct dr_coord *c, const struct dr_decision *d)
 		dr_buf_init(&b, 4096);
 		dr_member_msg_encode(&b, DR_FRAME_GRANT, &msg);
 		dr_best_effort(dr_conn_send(&watch->agent->conn, DR_FRAME_GRANT, b.data, b.len));
+		watch->agent->told_ms = now;
 		dr_buf_close(&b);
 	}
+}
+
+static void encode_lead(struct dr_coord *c, struct dr_buf *b)
+{
+	struct dr_address at;
+	struct dr_lead lead = { .leading = dr_coord_leads(c) && !c->recovering, .term = c->core->view.term,
+				.timing = c->core->repl.timing, .ttl_longest_ms = c->core->repl.ttl_longest_ms };
+	(void)dr_coord_leader(c, &lead.leader, &at);
+	dr_buf_init(b, 4096);
+	dr_lead_encode(b, &lead);
+}
+
+static void send_lead(struct dr_in *in, const struct dr_buf *b, uint64_t now)
+{
+	if (!in->open || in->role != DR_SESSION_AGENT)
+		return;
+	dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_LEAD, b->data, b->len));
+	in->told_ms = now;
 }
 
 void dr_agents_lead(struct dr_coord *c, struct dr_in *only)
 {
 	struct dr_buf b;
-	struct dr_address at;
-	struct dr_lead lead = { .leading = dr_coord_leads(c) && !c->recovering, .term = c->core->view.term,
-				.timing = c->core->repl.timing, .ttl_longest_ms = c->core->repl.ttl_longest_ms };
-	(void)dr_coord_leader(c, &lead.leader, &at);
-	dr_buf_init(&b, 4096);
-	dr_lead_encode(&b, &lead);
-	for (struct dr_in *in = only != NULL ? only : c->in; in != NULL; in = only != NULL ? NULL : in->next) {
-		if (in->open && in->role == DR_SESSION_AGENT)
-			dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_LEAD, b.data, b.len));
+	uint64_t now = dr_clock_boot_ms();
+	encode_lead(c, &b);
+	for (struct dr_in *in = only != NULL ? only : c->in; in != NULL; in = only != NULL ? NULL : in->next)
+		send_lead(in, &b, now);
+	dr_buf_close(&b);
+}
+
+void dr_agents_lead_again(struct dr_coord *c, uint64_t for_ms, uint32_t most)
+{
+	struct dr_buf b;
+	uint64_t now = dr_clock_boot_ms();
+	encode_lead(c, &b);
+	for (struct dr_in *in = c->in; in != NULL && most > 0; in = in->next) {
+		if (in->role != DR_SESSION_AGENT || now - in->told_ms < for_ms)
+			continue;
+		send_lead(in, &b, now);
+		most--;
 	}
 	dr_buf_close(&b);
 }

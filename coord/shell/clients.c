@@ -37,7 +37,7 @@ static void respond(struct dr_in *in, const struct dr_client_response *r)
 	if (dr_buf_ok(&b))
 		dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_RESPONSE, b.data, b.len));
 	else if (r->json != NULL)
-		dr_clients_error(in, r->id, DR_E_RANGE, "the answer is longer than one frame (1 MiB); ask for less");
+		dr_clients_error(in, r->id, DR_E_RANGE, "the answer is longer than one frame (1 MiB, compressed); ask for less");
 	dr_buf_close(&b);
 }
 

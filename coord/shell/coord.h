@@ -29,7 +29,7 @@
 #include "conf/conf.h"
 #include "coord/core/core.h"
 #include "coord/shell/ledger.h"
-#include "coord/shell/probe_kind.h"
+#include "coord/shell/watch.h"
 #include "net/conn.h"
 #include "net/tls.h"
 #include "proto/codec.h"
@@ -50,6 +50,8 @@ struct dr_in {
 	uint64_t raft_id;      /* of a coordinator, as it was told with DR_FRAME_BEATS; 0: nothing was told */
 	bool held;             /* among those whose requests wait (turn.c) */
 	struct dr_in *held_next;
+	uint64_t told_ms;      /* an agent: when it was last told anything that a leader alone says */
+	struct dr_watch *speaks_for; /* of an agent: the members that it was heard of */
 	struct dr_in *prev, *next;
 };
 
@@ -64,27 +66,6 @@ struct dr_out {
 	uint64_t takes_beats;  /* its raft id, once it said that it takes heartbeats; 0: it doesn't */
 	enum dr_ledger_verdict ledger; /* its ledger against ours, when last compared */
 	uv_timer_t retry;
-};
-
-/* One member under watch. */
-struct dr_watch {
-	struct dr_coord *coord;
-	uint32_t service;
-	dr_member_ix member;
-	bool used, open, closing, probing;
-	struct dr_target target;
-	struct dr_session session;
-	struct dr_op op;
-	uint64_t since_ms;       /* when watching began: before that nothing is known */
-	uint64_t agent_ms, server_ms, write_ms; /* last heard, reached, wrote; 0: never */
-	uint64_t probe_ms;       /* when the newest probe began */
-	struct dr_probe_streak streak;
-	uint32_t beats;
-	bool in_recovery;
-	uint64_t position;
-	struct dr_in *agent;     /* its agent's session here; NULL */
-	uint64_t order_sent;     /* the order that was sent over that session */
-	uint64_t order_sent_ms;
 };
 
 enum { DR_ROUTE_JOBS_MAX = 64, DR_TAGS_MAX = 512 };
@@ -138,7 +119,8 @@ struct dr_coord {
 	uint64_t events_seen;         /* highest event that was chained, logged and streamed */
 	uint8_t ledger_head[DR_LEDGER_HEAD];
 	struct dr_ledger ledger;
-	uv_timer_t wake, beat;
+	uv_timer_t wake, beat, slice_timer;
+	uint32_t slice;               /* the beat's next (loop.c) */
 	uv_idle_t stream_idle;
 	struct dr_in *stream_turn;    /* whose turn it is among those who watch; NULL: the first one's */
 	struct dr_event_text event_text[DR_EVENT_TEXTS];
@@ -157,7 +139,9 @@ struct dr_coord {
 	uint32_t said, unsaid;
 	struct dr_out out[DR_COORDINATORS_MAX];
 	uint32_t services_seen;       /* the most that there ever were */
-	struct dr_watch *watch;       /* DR_SERVICES_MAX x DR_MEMBERS_MAX, mapped */
+	struct dr_watch *watch;       /* DR_SERVICES_MAX x DR_MEMBERS_MAX, mapped: only what is used takes memory */
+	uint32_t watched;             /* members that are */
+	uint64_t probe_stalled_ms;    /* how late the present beat is */
 	struct dr_route_job *route;   /* DR_ROUTE_JOBS_MAX */
 	struct dr_waiter waiter[DR_CLIENTS_MAX];
 	uv_signal_t on_term, on_int, on_hup;
@@ -225,10 +209,14 @@ DR_MUST_USE enum dr_err dr_coord_listen(struct dr_coord *c, struct dr_error *e);
 /* agents.c */
 void dr_agents_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n);
 void dr_agents_closed(struct dr_in *in);
+/* The member's agent is heard over no session any more. */
+void dr_agents_silent(struct dr_watch *w);
 void dr_agents_orders(struct dr_coord *c, const struct dr_decision *d);
 void dr_agents_grants(struct dr_coord *c, const struct dr_decision *d);
 /* Say who leads: to one session, or to all (NULL). */
 void dr_agents_lead(struct dr_coord *c, struct dr_in *only);
+/* The same to `most` of those who were told nothing for so long; a grant tells them as well. */
+void dr_agents_lead_again(struct dr_coord *c, uint64_t for_ms, uint32_t most);
 
 /* peers.c */
 void dr_peers_sync(struct dr_coord *c);
@@ -249,7 +237,9 @@ bool dr_peers_reachable(const struct dr_coord *c, const struct dr_name *name);
 
 /* probe.c */
 void dr_probe_sync(struct dr_coord *c);
-void dr_probe_beat(struct dr_coord *c, uint64_t stalled_ms);
+void dr_probe_slice(struct dr_coord *c, uint32_t at, uint32_t slices);
+/* More are watched than a beat may look at at once. */
+bool dr_probe_are_many(const struct dr_coord *c);
 struct dr_watch *dr_watch_of(struct dr_coord *c, uint32_t service, dr_member_ix m);
 
 /* routes.c */

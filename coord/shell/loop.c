@@ -8,7 +8,7 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { SAY_AGAIN_BEATS = 3 };
+enum { SAY_AGAIN_BEATS = 3, SLICES = 16 };
 
 static void on_wake(uv_timer_t *t)
 {
@@ -157,13 +157,44 @@ void dr_coord_event(struct dr_coord *c, struct dr_core_event *ev)
  * another up after 10 beats, not at every beat. */
 static void say_again(struct dr_coord *c)
 {
-	bool now = ++c->beats % SAY_AGAIN_BEATS == 0;
-	if (now || dr_coord_leads(c)) /* whoever has heard a leader lately promises nothing (design.md 4.8) */
-		dr_agents_lead(c, NULL);
-	if (!now)
+	if (++c->beats % SAY_AGAIN_BEATS != 0)
 		return;
 	dr_nodes_tell(c);
 	dr_peers_tell_ledger(c);
+}
+
+/* A beat's part: probes, observations, and who leads.  Where members are many a beat is spread over its time, so that
+ * leases are renewed meanwhile. */
+static void look_around(struct dr_coord *c, uint32_t slices)
+{
+	/* Whoever has heard a leader lately promises nothing (design.md 4.8). */
+	uint64_t probe_ms = c->core->repl.timing.probe_ms;
+	uint64_t beats = dr_coord_leads(c) ? 1 : SAY_AGAIN_BEATS;
+	uint64_t quiet_ms = slices > 1 ? beats * probe_ms + probe_ms / 2 : beats * probe_ms - probe_ms / 8;
+	dr_probe_slice(c, c->slice, slices);
+	dr_agents_lead_again(c, quiet_ms, slices > 1 ? 1 + DR_AGENTS_MAX / slices : UINT32_MAX);
+	c->slice++;
+}
+
+static void on_slice(uv_timer_t *t)
+{
+	struct dr_coord *c = t->data;
+	if (c->stopping || c->slice >= SLICES)
+		return;
+	look_around(c, SLICES);
+	(void)uv_timer_start(t, on_slice, c->core->repl.timing.probe_ms / SLICES, 0);
+}
+
+static void begin_slices(struct dr_coord *c, uint64_t late_ms)
+{
+	bool many = dr_probe_are_many(c);
+	while (many && c->slice > 0 && c->slice < SLICES) /* undone of the last beat: nobody's turn is left out */
+		look_around(c, SLICES);
+	c->probe_stalled_ms = late_ms;
+	c->slice = 0;
+	look_around(c, many ? SLICES : 1);
+	if (many)
+		(void)uv_timer_start(&c->slice_timer, on_slice, c->core->repl.timing.probe_ms / SLICES, 0);
 }
 
 /* The regular pulse: probes, observations, keep-alives, and a look at everything. */
@@ -177,7 +208,7 @@ static void on_beat(uv_timer_t *t)
 	dr_peers_sync(c);
 	dr_peers_take_beats(c);
 	dr_probe_sync(c);
-	dr_probe_beat(c, late);
+	begin_slices(c, late);
 	say_again(c);
 	dr_nodes_note_stored(c);
 	dr_yield_beat(c);
@@ -192,7 +223,8 @@ static void on_beat(uv_timer_t *t)
 
 void dr_coord_beat_start(struct dr_coord *c)
 {
-	c->wake.data = c->beat.data = c;
+	c->wake.data = c->beat.data = c->slice_timer.data = c;
+	(void)uv_timer_init(c->loop, &c->slice_timer);
 	(void)uv_timer_init(c->loop, &c->wake);
 	(void)uv_timer_init(c->loop, &c->beat);
 	(void)uv_timer_start(&c->beat, on_beat, 10, 0);

@@ -72,6 +72,7 @@ void dr_coord_leave(struct dr_coord *c)
 		return;
 	c->stopping = true;
 	(void)uv_timer_stop(&c->beat);
+	(void)uv_timer_stop(&c->slice_timer);
 	(void)uv_timer_stop(&c->wake);
 	(void)uv_timer_init(c->loop, &late);
 	(void)uv_timer_start(&late, on_leave_late, LEAVE_MS, 0);

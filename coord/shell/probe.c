@@ -10,13 +10,27 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
+/* Calm members that a beat's probes are meant for; where more are watched, each is asked more rarely. */
+enum { CALM_AT_ONCE = 512 };
+
+/* Perhaps never used: reading takes no memory. */
+static struct dr_watch *place_of(struct dr_coord *c, uint32_t service, dr_member_ix m)
+{
+	return &c->watch[(size_t)service * DR_MEMBERS_MAX + m];
+}
+
 struct dr_watch *dr_watch_of(struct dr_coord *c, uint32_t service, dr_member_ix m)
 {
-	struct dr_watch *w = &c->watch[(size_t)service * DR_MEMBERS_MAX + m];
+	struct dr_watch *w = place_of(c, service, m);
 	w->coord = c;
 	w->service = service;
 	w->member = m;
 	return w;
+}
+
+bool dr_probe_are_many(const struct dr_coord *c)
+{
+	return c->watched > CALM_AT_ONCE;
 }
 
 static void make_target(const struct dr_spec_service *s, dr_member_ix m, struct dr_target *t)
@@ -50,7 +64,7 @@ static void forget(struct dr_watch *w)
 	w->used = false;
 	w->agent_ms = w->server_ms = w->write_ms = 0;
 	memset(&w->streak, 0, sizeof(w->streak));
-	w->agent = NULL;
+	dr_agents_silent(w);
 	if (w->open && !w->closing) {
 		w->closing = true;
 		dr_session_close(&w->session, on_session_closed);
@@ -87,14 +101,15 @@ void dr_probe_sync(struct dr_coord *c)
 	const struct dr_repl *r = &c->core->repl;
 	if (c->services_seen < r->services)
 		c->services_seen = r->services;
+	c->watched = 0;
 	for (uint32_t i = 0; i < c->services_seen; i++) {
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 			bool named = i < r->services && r->service[i].used && r->service[i].spec.member[m].name.s[0] != '\0';
-			struct dr_watch *w = dr_watch_of(c, i, m);
 			if (named)
 				watch(c, i, m);
-			else if (w->used)
-				forget(w);
+			else if (place_of(c, i, m)->used)
+				forget(place_of(c, i, m));
+			c->watched += named ? 1u : 0u;
 		}
 	}
 }
@@ -164,14 +179,16 @@ static bool is_calm(const struct dr_watch *w, const struct dr_service *s, uint64
 {
 	uint64_t probe_ms = w->coord->core->repl.timing.probe_ms;
 	bool regular = is_being_moved(s) || (s->plan.id == 0 && s->holder != DR_MEMBER_NONE);
-	return w->agent_ms != 0 && now - w->agent_ms <= probe_ms && w->streak.kind == DR_FAILURE_NONE && s->managed && regular &&
+	uint64_t late_ms = dr_probe_are_many(w->coord) ? 2 * probe_ms : probe_ms; /* many reports are seldom all in time */
+	return w->agent_ms != 0 && now - w->agent_ms <= late_ms && w->streak.kind == DR_FAILURE_NONE && s->managed && regular &&
 	       s->rejoin[w->member].id == 0;
 }
 
 /* Silence is the silence of agent and server both, so a server need not be asked often while its agent is heard:
  * a fresh connection is most of what an idle coordinator costs.  Then the holder is asked at every second beat,
  * the standbys at every fourth; and each at every beat from when its agent misses a report, while a plan is
- * open, or nobody holds. */
+ * open, or nobody holds.  Beyond CALM_AT_ONCE members the calm ones are asked so much more rarely: a server whose
+ * writes fail under an agent that is well is then found out later, silence is not. */
 static bool due(struct dr_watch *w, uint64_t now)
 {
 	const struct dr_service *s = &w->coord->core->repl.service[w->service];
@@ -179,7 +196,9 @@ static bool due(struct dr_watch *w, uint64_t now)
 	w->beats++;
 	if (!dr_probe_streak_may(&w->streak, dr_spec_write_stall_ms(&s->spec), now))
 		return false;
-	return !is_calm(w, s, now) || (w->beats + w->member) % (holds ? 2 : 4) == 0;
+	uint32_t every = (holds ? 2 : 4) * (1 + w->coord->watched / CALM_AT_ONCE);
+	uint32_t turn = dr_probe_are_many(w->coord) ? w->service : 0; /* not all at the same beat */
+	return !is_calm(w, s, now) || (w->beats + w->member + turn) % every == 0;
 }
 
 /* A moment moved on by our own stall, but never into the future; never (0) stays never. */
@@ -221,24 +240,31 @@ static void tell(struct dr_coord *c, const struct dr_observation *o, uint32_t n)
 	dr_buf_close(&b);
 }
 
-void dr_probe_beat(struct dr_coord *c, uint64_t stalled_ms)
+/* The services from..to-1: their members' ages are told, and who is due is probed. */
+static void look_at(struct dr_coord *c, uint32_t from, uint32_t to)
 {
 	static struct dr_observation o[DR_OBSERVATIONS_MAX];
 	uint64_t now = dr_clock_boot_ms();
 	uint32_t n = 0;
-	for (uint32_t i = 0; i < c->core->repl.services; i++) {
+	for (uint32_t i = from; i < to; i++) {
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-			struct dr_watch *w = dr_watch_of(c, i, m);
+			struct dr_watch *w = place_of(c, i, m);
 			if (!w->used)
 				continue;
 			if (n == DR_OBSERVATIONS_MAX) { /* there are more than one message takes */
 				tell(c, o, n);
 				n = 0;
 			}
-			o[n++] = observe(w, stalled_ms, now);
+			o[n++] = observe(w, c->probe_stalled_ms, now);
 			if (due(w, now))
 				probe(w);
 		}
 	}
 	tell(c, o, n);
+}
+
+void dr_probe_slice(struct dr_coord *c, uint32_t at, uint32_t slices)
+{
+	uint64_t all = c->core->repl.services;
+	look_at(c, (uint32_t)(all * at / slices), (uint32_t)(all * (at + 1) / slices));
 }

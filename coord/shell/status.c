@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "coord/shell/coord.h"
+#include "proto/squeeze.h"
 #include "sys/clock.h"
 
 /* 64-bit values are written as integers: JSON readers that use doubles lose digits only beyond 2^53. */
@@ -417,12 +418,14 @@ json_t *dr_spec_json(struct dr_coord *c)
 		if (r->service[i].used)
 			spec->service[spec->services++] = r->service[i].spec;
 	}
-	dr_buf_init(&b, DR_ENTRY_MAX);
+	dr_buf_init(&b, DR_UNSQUEEZED_MAX); /* a file of DR_CONF_FILE_MAX with all its defaults */
 	if (r->spec_version != 0)
 		dr_conf_spec_print(spec, &b);
 	json_t *o = json_object();
 	put_u64(o, "version", r->spec_version);
-	json_t *text = b.len > 0 ? json_stringn((const char *)b.data, b.len) : NULL;
+	json_t *text = b.len > 0 && dr_buf_ok(&b) ? json_stringn((const char *)b.data, b.len) : NULL;
+	if (!dr_buf_ok(&b))
+		(void)json_object_set_new(o, "error", json_string("the spec in force is longer than an answer may be"));
 	(void)json_object_set_new(o, "yaml", text != NULL ? text : json_string(""));
 	dr_buf_close(&b);
 	dr_spec_free(spec);

@@ -19,14 +19,15 @@
 #include "proto/codec.h"
 #include "proto/frames.h"
 
-enum { AT_ONCE = 32, LOOK_MS = 100, QUIET_MS = 3000, UP_MS = 240000, VANISH_MS = 120000, ADOPT_AGAIN_MS = 50 };
+enum { AT_ONCE = 32, LOOK_MS = 100, QUIET_MS = 3000, UP_MS = 240000, VANISH_MS = 120000, ADOPT_AGAIN_MS = 50, ADOPT_WINDOW = 16 };
 
-/* Who takes the services over, one after the other. */
+/* Who takes the services over, some at a time.  A request's id is `id` and the service's number. */
 struct operator {
 	struct fleet *fleet;
 	struct dr_conn conn;
 	uv_timer_t again;
-	uint32_t service;
+	uint32_t asked, done;
+	uint32_t refused[ADOPT_WINDOW], refusals; /* to be asked again */
 	uint64_t id;
 };
 
@@ -43,32 +44,40 @@ static double seconds_since(uint64_t ns)
 
 /* ---- the operator ---- */
 
-static void adopt(struct operator *o)
+static void adopt(struct operator *o, uint32_t service)
 {
-	struct dr_client_request q = { .id = ++o->id };
+	struct dr_client_request q = { .id = o->id + service };
 	struct dr_name self;
 	struct dr_buf b;
 
-	if (o->service == fleet.a->services)
-		return;
 	(void)dr_copy_text(q.verb, sizeof(q.verb), "service adopt");
 	(void)dr_copy_text(q.reason, sizeof(q.reason), "benchmark");
-	member_names(o->service, 0, &q.service, &self);
+	member_names(service, 0, &q.service, &self);
 	dr_buf_init(&b, DR_FRAME_MAX);
 	dr_client_request_encode(&b, &q);
 	(void)!dr_conn_send(&o->conn, DR_FRAME_REQUEST, b.data, b.len);
 	dr_buf_close(&b);
 }
 
+static void adopt_next(struct operator *o)
+{
+	if (o->asked < o->fleet->a->services)
+		adopt(o, o->asked++);
+}
+
 static void on_again(uv_timer_t *t)
 {
-	adopt(t->data);
+	struct operator *o = t->data;
+
+	while (o->refusals > 0)
+		adopt(o, o->refused[--o->refusals]);
 }
 
 static void operator_open(struct dr_conn *c)
 {
 	bench_greet(c, DR_GREET_CLIENT, fleet.a->tls[fleet.a->certs - 1], fleet.a->cluster);
-	adopt(c->ctx);
+	for (unsigned i = 0; i < ADOPT_WINDOW; i++)
+		adopt_next(c->ctx);
 }
 
 static void operator_frame(struct dr_conn *c, uint16_t type, const uint8_t *p, size_t n)
@@ -82,12 +91,16 @@ static void operator_frame(struct dr_conn *c, uint16_t type, const uint8_t *p, s
 	if (dr_client_response_decode(&r, p, n, &e) != DR_OK)
 		bench_fail("an answer does not decode: %s", e.msg);
 	dr_free(r.json);
+	uint64_t service = r.id - o->id;
+	if (service >= o->asked)
+		bench_fail("an answer to nothing that was asked: %s", r.message);
 	if (r.code != DR_OK && r.code != DR_E_UNKNOWN && r.code != DR_E_BUSY && r.code != DR_E_FULL)
-		bench_fail("service %u was not taken over: %s", o->service, r.message);
+		bench_fail("service %u was not taken over: %s", (unsigned)service, r.message);
 	if (r.code == DR_OK) {
-		o->service++;
-		adopt(o);
+		o->done++;
+		adopt_next(o);
 	} else {
+		o->refused[o->refusals++] = (uint32_t)service;
 		(void)uv_timer_start(&o->again, on_again, ADOPT_AGAIN_MS, 0);
 	}
 }
@@ -191,7 +204,7 @@ static void on_up_look(uv_timer_t *t)
 
 	if (seconds_since(began_ns) * 1000 > (double)UP_MS)
 		bench_fail("after %d s: %u connections of %u, %u services taken over, %u leases, %llu orders", UP_MS / 1000,
-			   fleet.opened, fleet.lines, operator.service, leading(), (unsigned long long)fleet.orders);
+			   fleet.opened, fleet.lines, operator.done, leading(), (unsigned long long)fleet.orders);
 	if (!quiet || leading() < fleet.a->services)
 		return;
 	printf("{\"phase\":\"up\",\"connections\":%u,\"up_s\":%.1f,\"orders\":%llu}\n", fleet.lines,

@@ -4,8 +4,10 @@
 Exit codes: 64 wrong command line, 78 something has to be set right first, 1 it may work later, 74 storage."""
 
 import os
+import random
 import shutil
 import signal
+import string
 import subprocess
 import threading
 import time
@@ -239,22 +241,27 @@ def full_leader(cluster):
 
 
 def spec_of(cluster, number, fat):
-    """A cluster spec that differs from the one before: each apply is an entry; of some 300 kB when fat."""
+    """A cluster spec that differs from the one before: each apply is an entry; of some 150 kB when fat, which nothing compresses."""
     path = cluster.path("spec.yaml")
-    zone = ".".join(["z" * 60] * 3) + "."
-    route = (f"zone: {zone}, ttl: 5, servers: [ \"127.0.0.1:9\" ], tsig: {{ key: {zone}, "
-             f"algorithm: hmac-sha256, secret_file: /{'s' * 240} }}")
+    dice = random.Random(number)
 
-    def routes(service):
-        rows = (f"      - {{ name: r{r}, kind: dns_rfc2136, record: r{r}-s{service}.{zone}, {route} }}\n" for r in range(4))
-        return "    routes:\n" + "".join(rows)
+    def noise(n):
+        return "".join(dice.choices(string.ascii_lowercase, k=n))
+
+    def route(r):
+        zone = ".".join(noise(60) for _ in range(3)) + "."
+        return (f"      - {{ name: r{r}, kind: dns_rfc2136, record: r{r}.{zone}, zone: {zone}, ttl: 5, servers: [ \"127.0.0.1:9\" ], "
+                f"tsig: {{ key: {zone}, algorithm: hmac-sha256, secret_file: /{noise(240)} }} }}\n")
+
+    def routes():
+        return "    routes:\n" + "".join(route(r) for r in range(4))
 
     with open(path, "w", encoding="ascii") as f:
         f.write("cluster: demo\nsites:\n  - { name: az-a }\nservices:\n")
-        for i in range(80 if fat else 20):
+        for i in range(160 if fat else 20):
             f.write(f"  - name: s{i}\n    kind: postgres\n    durability: async\n    cooldown: {30 + number}s\n"
                     f"    members:\n      - {{ name: m{i}, site: az-a, agent: agent-a, address: 127.0.0.1:{2000 + i}, priority: 1 }}\n"
-                    f"{routes(i) if fat else ''}")
+                    f"{routes() if fat else ''}")
     return path
 
 
