@@ -86,8 +86,6 @@ static enum dr_err judge(const struct dr_agent_core *c, const struct dr_ask *ask
 	const struct dr_agent_journal *j = &c->journal;
 	if (!j->managed)
 		return DR_E_REFUSED;
-	if (ask->epoch < j->epoch && DR_MUTANT(PROMISE_TO_LOWER))
-		return hears_leader ? DR_E_CONFLICT : DR_OK;
 	if (ask->epoch < j->epoch || (ask->epoch == j->epoch && j->role == DR_ROLE_PRIMARY))
 		return DR_E_STALE;
 	return hears_leader ? DR_E_CONFLICT : DR_OK;

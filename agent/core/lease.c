@@ -7,7 +7,7 @@
 /* Answers to renewals that are still on their way count no more. */
 void dr_agent_renewals_void(struct dr_agent_core *c)
 {
-	for (uint32_t i = 0; i < DR_RENEWALS_KEPT && !DR_MUTANT(GRANT_UNFENCES); i++)
+	for (uint32_t i = 0; i < DR_RENEWALS_KEPT; i++)
 		c->renewal[i].id = 0;
 }
 

@@ -37,6 +37,15 @@ void w_check_armed(struct world *w, uint32_t mi)
 		check_extension(w, mi);
 }
 
+/* It takes writes from now on. */
+void w_check_leased(struct world *w, uint32_t mi)
+{
+	const struct dr_agent_core *c = &w->m[mi].core;
+	if (c->lease_until_ms > w_clock(w, &w->m[mi].clock) && c->lease_epoch > w->seen.granted[mi])
+		w_violation(w, "%s is promoted by a lease for epoch %llu, which was never granted to it",
+			    w_member_name(w, mi), (unsigned long long)c->lease_epoch);
+}
+
 void w_check_promised(struct world *w, uint32_t mi, const struct dr_promise *p)
 {
 	const struct dr_agent_journal *j = &w->m[mi].journal;

@@ -105,6 +105,7 @@ static enum progress writable(struct op *op)
 		set_sync(op);
 		w_server_set(op->w, op->mi, DR_SERVER_PRIMARY, false);
 		w_promoted(op->w, op->mi);
+		w_check_leased(op->w, op->mi);
 	}
 	op->s->epoch = op->o->epoch;
 	set_sync(op);

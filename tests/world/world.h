@@ -271,6 +271,7 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 
 /* check_agents.c: the guard was armed anew; a promise is given. */
 void w_check_armed(struct world *w, uint32_t m);
+void w_check_leased(struct world *w, uint32_t m);
 void w_check_promised(struct world *w, uint32_t m, const struct dr_promise *p);
 void w_check_listed(struct world *w, const struct dr_service *s);
 
