@@ -140,7 +140,8 @@ struct dr_coord {
 	struct dr_out out[DR_COORDINATORS_MAX];
 	uint32_t services_seen;       /* the most that there ever were */
 	struct dr_watch *watch;       /* DR_SERVICES_MAX x DR_MEMBERS_MAX, mapped: only what is used takes memory */
-	uint32_t watched;             /* members that are */
+	uint32_t watched;             /* members that are ... */
+	uint32_t restless, restless_before; /* ... and those of this beat, and of the last, that are not calm */
 	uint64_t probe_stalled_ms;    /* how late the present beat is */
 	struct dr_route_job *route;   /* DR_ROUTE_JOBS_MAX */
 	struct dr_waiter waiter[DR_CLIENTS_MAX];

@@ -10,8 +10,9 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
-/* Calm members that a beat's probes are meant for; where more are watched, each is asked more rarely. */
-enum { CALM_AT_ONCE = 512 };
+/* So many members a beat's probes are meant for, of the calm and of the others; where there are more, each is asked
+ * more rarely. */
+enum { CALM_AT_ONCE = 512, RESTLESS_AT_ONCE = 1024 };
 
 /* Perhaps never used: reading takes no memory. */
 static struct dr_watch *place_of(struct dr_coord *c, uint32_t service, dr_member_ix m)
@@ -196,9 +197,12 @@ static bool due(struct dr_watch *w, uint64_t now)
 	w->beats++;
 	if (!dr_probe_streak_may(&w->streak, dr_spec_write_stall_ms(&s->spec), now))
 		return false;
-	uint32_t every = (holds ? 2 : 4) * (1 + w->coord->watched / CALM_AT_ONCE);
+	bool calm = is_calm(w, s, now);
+	w->coord->restless += calm ? 0u : 1u;
+	uint32_t every = calm ? (holds ? 2 : 4) * (1 + w->coord->watched / CALM_AT_ONCE)
+			      : 1 + w->coord->restless_before / RESTLESS_AT_ONCE;
 	uint32_t turn = dr_probe_are_many(w->coord) ? w->service : 0; /* not all at the same beat */
-	return !is_calm(w, s, now) || (w->beats + w->member + turn) % every == 0;
+	return (w->beats + w->member + turn) % every == 0;
 }
 
 /* A moment moved on by our own stall, but never into the future; never (0) stays never. */
@@ -266,5 +270,9 @@ static void look_at(struct dr_coord *c, uint32_t from, uint32_t to)
 void dr_probe_slice(struct dr_coord *c, uint32_t at, uint32_t slices)
 {
 	uint64_t all = c->core->repl.services;
+	if (at == 0) {
+		c->restless_before = c->restless;
+		c->restless = 0;
+	}
 	look_at(c, (uint32_t)(all * at / slices), (uint32_t)(all * (at + 1) / slices));
 }

@@ -217,13 +217,26 @@ static void on_up_look(uv_timer_t *t)
 
 /* ---- connections ---- */
 
+static bool has_lines(const struct bench_member *m)
+{
+	for (uint32_t c = 0; m->fleet != NULL && c < COORDS; c++) {
+		if (!m->line[c]->open)
+			return false;
+	}
+	return true;
+}
+
+/* Members begin as soon as they can: a session that says nothing for long is closed. */
 static void begin(void)
 {
-	for (uint32_t i = 0; i < fleet.members; i++) {
-		if (fleet.member[i].fleet != NULL)
-			member_begin(&fleet.member[i]);
+	while (fleet.begun < fleet.members && has_lines(&fleet.member[fleet.begun])) {
+		struct bench_member *m = &fleet.member[fleet.begun++];
+
+		if (m->fleet != NULL)
+			member_begin(m);
 	}
-	start_operator();
+	if (fleet.opened == fleet.lines)
+		start_operator();
 }
 
 static void start_line(struct line *l);
@@ -236,8 +249,8 @@ static void on_open(struct dr_conn *conn)
 	bench_greet(conn, DR_GREET_AGENT, l->tls, fleet.a->cluster);
 	if (fleet.started < fleet.lines)
 		start_line(&fleet.line[fleet.started++]);
-	if (++fleet.opened == fleet.lines)
-		begin();
+	fleet.opened++;
+	begin();
 }
 
 static void tell_timing(const struct dr_lead *lead)

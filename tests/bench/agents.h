@@ -39,6 +39,7 @@ struct fleet {
 	uv_loop_t loop;
 	struct dr_timing timing;
 	uint32_t members, lines, started, opened;
+	uint32_t begun; /* members before it */
 	struct bench_member *member; /* service x side */
 	struct line *line;
 	uint64_t leases, orders, last_order_ns;
