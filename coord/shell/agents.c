@@ -88,10 +88,33 @@ void dr_agents_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n
 		take_member_msg(in, type, p, n);
 }
 
+/* ---- who was told what a leader says, in the order of the time */
+
+static void unlink_told(struct dr_in *in)
+{
+	struct dr_coord *c = in->coord;
+	if (in->told_prev == NULL && c->told_first != in)
+		return;
+	*(in->told_prev != NULL ? &in->told_prev->told_next : &c->told_first) = in->told_next;
+	*(in->told_next != NULL ? &in->told_next->told_prev : &c->told_last) = in->told_prev;
+	in->told_prev = in->told_next = NULL;
+}
+
+static void note_told(struct dr_in *in, uint64_t now)
+{
+	struct dr_coord *c = in->coord;
+	in->told_ms = now;
+	unlink_told(in);
+	in->told_prev = c->told_last;
+	*(c->told_last != NULL ? &c->told_last->told_next : &c->told_first) = in;
+	c->told_last = in;
+}
+
 void dr_agents_closed(struct dr_in *in)
 {
 	while (in->speaks_for != NULL)
 		dr_agents_silent(in->speaks_for);
+	unlink_told(in);
 }
 
 static void fill_order(const struct dr_service *s, const struct dr_order_wanted *w, struct dr_order *o)
@@ -197,7 +220,7 @@ void dr_agents_grants(struct dr_coord *c, const struct dr_decision *d)
 		dr_buf_init(&b, 4096);
 		dr_member_msg_encode(&b, DR_FRAME_GRANT, &msg);
 		dr_best_effort(dr_conn_send(&watch->agent->conn, DR_FRAME_GRANT, b.data, b.len));
-		watch->agent->told_ms = now;
+		note_told(watch->agent, now);
 		dr_buf_close(&b);
 	}
 }
@@ -217,7 +240,7 @@ static void send_lead(struct dr_in *in, const struct dr_buf *b, uint64_t now)
 	if (!in->open || in->role != DR_SESSION_AGENT)
 		return;
 	dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_LEAD, b->data, b->len));
-	in->told_ms = now;
+	note_told(in, now);
 }
 
 void dr_agents_lead(struct dr_coord *c, struct dr_in *only)
@@ -235,9 +258,8 @@ void dr_agents_lead_again(struct dr_coord *c, uint64_t for_ms, uint32_t most)
 	struct dr_buf b;
 	uint64_t now = dr_clock_boot_ms();
 	encode_lead(c, &b);
-	for (struct dr_in *in = c->in; in != NULL && most > 0; in = in->next) {
-		if (in->role != DR_SESSION_AGENT || now - in->told_ms < for_ms)
-			continue;
+	for (struct dr_in *in = c->told_first; in != NULL && most > 0 && now - in->told_ms >= for_ms; in = c->told_first) {
+		note_told(in, now); /* it is the last now, also when it is just being closed */
 		send_lead(in, &b, now);
 		most--;
 	}

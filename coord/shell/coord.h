@@ -50,7 +50,8 @@ struct dr_in {
 	uint64_t raft_id;      /* of a coordinator, as it was told with DR_FRAME_BEATS; 0: nothing was told */
 	bool held;             /* among those whose requests wait (turn.c) */
 	struct dr_in *held_next;
-	uint64_t told_ms;      /* an agent: when it was last told anything that a leader alone says */
+	uint64_t told_ms;      /* an agent: when it was last told who leads, or anything that a leader alone says ... */
+	struct dr_in *told_prev, *told_next; /* ... among the others, by that time */
 	struct dr_watch *speaks_for; /* of an agent: the members that it was heard of */
 	struct dr_in *prev, *next;
 };
@@ -140,10 +141,11 @@ struct dr_coord {
 	struct dr_out out[DR_COORDINATORS_MAX];
 	uint32_t services_seen;       /* the most that there ever were */
 	struct dr_watch *watch;       /* DR_SERVICES_MAX x DR_MEMBERS_MAX, mapped: only what is used takes memory */
-	uint32_t watched;             /* members that are ... */
-	uint32_t restless, restless_before; /* ... and those of this beat, and of the last, that are not calm */
+	uint32_t watched, watched_next; /* members that are; counted anew */
+	uint32_t restless, restless_before; /* those of this beat, and of the last, that are not calm */
 	uint64_t probe_stalled_ms;    /* how late the present beat is */
 	struct dr_route_job *route;   /* DR_ROUTE_JOBS_MAX */
+	struct dr_in *told_first, *told_last; /* agents' sessions, those told longest ago first */
 	struct dr_waiter waiter[DR_CLIENTS_MAX];
 	uv_signal_t on_term, on_int, on_hup;
 	bool stopping;

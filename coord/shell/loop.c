@@ -8,7 +8,7 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { SAY_AGAIN_BEATS = 3, SLICES = 16 };
+enum { SAY_AGAIN_BEATS = 3, SLICES = 64 };
 
 static void on_wake(uv_timer_t *t)
 {
@@ -207,7 +207,6 @@ static void on_beat(uv_timer_t *t)
 	c->beat_ms = now;
 	dr_peers_sync(c);
 	dr_peers_take_beats(c);
-	dr_probe_sync(c);
 	begin_slices(c, late);
 	say_again(c);
 	dr_nodes_note_stored(c);

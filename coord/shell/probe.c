@@ -12,7 +12,7 @@
 
 /* So many members a beat's probes are meant for, of the calm and of the others; where there are more, each is asked
  * more rarely. */
-enum { CALM_AT_ONCE = 512, RESTLESS_AT_ONCE = 1024 };
+enum { CALM_AT_ONCE = 256, RESTLESS_AT_ONCE = 1024 };
 
 /* Perhaps never used: reading takes no memory. */
 static struct dr_watch *place_of(struct dr_coord *c, uint32_t service, dr_member_ix m)
@@ -97,22 +97,29 @@ static void watch(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 		w->open = true;
 }
 
-void dr_probe_sync(struct dr_coord *c)
+/* The services from..to-1: what the spec names is watched, and nothing else. */
+static void sync_range(struct dr_coord *c, uint32_t from, uint32_t to)
 {
 	const struct dr_repl *r = &c->core->repl;
-	if (c->services_seen < r->services)
-		c->services_seen = r->services;
-	c->watched = 0;
-	for (uint32_t i = 0; i < c->services_seen; i++) {
+	for (uint32_t i = from; i < to; i++) {
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 			bool named = i < r->services && r->service[i].used && r->service[i].spec.member[m].name.s[0] != '\0';
 			if (named)
 				watch(c, i, m);
 			else if (place_of(c, i, m)->used)
 				forget(place_of(c, i, m));
-			c->watched += named ? 1u : 0u;
+			c->watched_next += named ? 1u : 0u;
 		}
 	}
+}
+
+void dr_probe_sync(struct dr_coord *c)
+{
+	if (c->services_seen < c->core->repl.services)
+		c->services_seen = c->core->repl.services;
+	c->watched_next = 0;
+	sync_range(c, 0, c->services_seen);
+	c->watched = c->watched_next;
 }
 
 static void note_write(struct dr_watch *w, const struct dr_op *op, const struct dr_error *e, uint64_t now)
@@ -267,12 +274,22 @@ static void look_at(struct dr_coord *c, uint32_t from, uint32_t to)
 	tell(c, o, n);
 }
 
+/* Where a slice begins. */
+static uint32_t cut(uint32_t all, uint32_t at, uint32_t slices)
+{
+	return (uint32_t)((uint64_t)all * at / slices);
+}
+
 void dr_probe_slice(struct dr_coord *c, uint32_t at, uint32_t slices)
 {
-	uint64_t all = c->core->repl.services;
+	uint32_t all = c->core->repl.services;
 	if (at == 0) {
 		c->restless_before = c->restless;
 		c->restless = 0;
+		c->watched_next = 0;
 	}
-	look_at(c, (uint32_t)(all * at / slices), (uint32_t)(all * (at + 1) / slices));
+	sync_range(c, cut(c->services_seen, at, slices), cut(c->services_seen, at + 1, slices));
+	if (at + 1 == slices)
+		c->watched = c->watched_next;
+	look_at(c, cut(all, at, slices), cut(all, at + 1, slices));
 }

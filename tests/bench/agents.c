@@ -19,7 +19,7 @@
 #include "proto/codec.h"
 #include "proto/frames.h"
 
-enum { AT_ONCE = 32, LOOK_MS = 100, QUIET_MS = 3000, UP_MS = 240000, VANISH_MS = 120000, ADOPT_AGAIN_MS = 50, ADOPT_WINDOW = 16 };
+enum { AT_ONCE = 32, LOOK_MS = 100, QUIET_MS = 3000, UP_MS = 420000, VANISH_MS = 120000, ADOPT_AGAIN_MS = 50, ADOPT_WINDOW = 16 };
 
 /* Who takes the services over, some at a time.  A request's id is `id` and the service's number. */
 struct operator {

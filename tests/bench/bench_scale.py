@@ -13,7 +13,7 @@ from plant import SERVER_PORT, Plant
 SIZES = (100, 1000, 10000)
 VANISH = (100, 1000)
 BUNDLE = 32  # as AGENT_SERVICES of the load program
-UP_S = 300
+UP_S = 450
 
 
 def address(service, side):
