@@ -25,6 +25,7 @@ struct bench_member {
 	struct dr_agent_core core;
 	struct line *line[COORDS];
 	uv_timer_t wake, report, op;
+	uint64_t report_ms; /* when the next one is due */
 	enum dr_server_state server;
 	bool receiving, asked_to_write;
 	uint32_t timeline, k;
