@@ -28,7 +28,7 @@ enum {
 	DR_OBSERVATIONS_MAX = 1024, /* in one message; more go in several */
 	DR_ENTRY_MAX = 1 << 19,    /* bytes of one log entry */
 	DR_PROPOSALS_MAX = 256,    /* outstanding raft submissions (stack.md 1.4: 64 beyond 32 is slower) */
-	DR_CLIENTS_MAX = 256,      /* client sessions of one coordinator ... */
+	DR_CLIENTS_MAX = 1280,     /* client sessions of one coordinator ... */
 	DR_CLIENTS_EACH_MAX = 32,  /* ... of one certificate's name and role ... */
 	DR_CLIENTS_RESERVED = 32,  /* ... and what is kept, at each step of the ladder of roles, for those above */
 	DR_AGENTS_MAX = 16384,     /* agent sessions of one coordinator */

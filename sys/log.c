@@ -28,12 +28,17 @@ void dr_log_init(const char *program, enum dr_log_level least)
 
 static size_t head_line(char *line, enum dr_log_level level, const char *event)
 {
+	/* Thousands of lines a second share their second. */
+	static _Thread_local time_t when_s = -1;
+	static _Thread_local char when[32];
 	uint64_t ms = dr_clock_wall_ms();
 	time_t s = (time_t)(ms / 1000);
-	struct tm t;
-	char when[32];
-	(void)gmtime_r(&s, &t);
-	(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &t);
+	if (s != when_s) {
+		struct tm t;
+		(void)gmtime_r(&s, &t);
+		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &t);
+		when_s = s;
+	}
 	unsigned lost = atomic_exchange(&dropped, 0);
 	char note[40] = "";
 	if (lost > 0)

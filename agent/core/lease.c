@@ -31,6 +31,8 @@ void dr_agent_renew(struct dr_agent_core *c, bool wanted, struct dr_agent_decisi
 		c->renewal_last++;
 		if (c->renewal_last == 0)
 			c->renewal_last = 1;
+		if (DR_MUTANT(RENEWAL_ID_REUSED))
+			c->renewal_last = 1 + c->renewal_last % 2;
 		uint32_t at = c->renewal_next++ % DR_RENEWALS_KEPT;
 		c->renewal[at].id = c->renewal_last;
 		c->renewal[at].epoch = c->journal.epoch;

@@ -13,6 +13,7 @@
 #include "sys/log.h"
 
 enum { SAY_LATE_MS = 60000 };
+enum { EVENT_TEXT_MAX = 2048 };
 enum { EXIT_DAMAGED = 74 }; /* EX_IOERR: started again by whoever supervises, with a pause */
 
 static void appended(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len)
@@ -39,10 +40,10 @@ static void chain(struct dr_coord *c, const struct dr_event_record *e)
 static void say(const struct dr_event_record *e)
 {
 	json_t *j = dr_event_json(e);
-	char *text = json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER);
-	dr_log(dr_event_warns(e->kind) ? DR_LOG_WARN : DR_LOG_INFO, dr_event_name(e->kind), "%s",
-	       text != NULL ? text : "");
-	free(text);
+	char text[EVENT_TEXT_MAX]; /* a log's line takes 1 KiB */
+	size_t n = json_dumpb(j, text, sizeof(text) - 1, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	text[n < sizeof(text) ? n : sizeof(text) - 1] = '\0';
+	dr_log(dr_event_warns(e->kind) ? DR_LOG_WARN : DR_LOG_INFO, dr_event_name(e->kind), "%s", text);
 	json_decref(j);
 }
 

@@ -7,7 +7,7 @@ import time
 from coordd import connect, eventually, expect, main
 import wire
 
-EACH, ALL_VIEWERS = 32, 256 - 3 * 32
+EACH, ALL_VIEWERS = 32, 1280 - 3 * 32
 
 
 class Client:
@@ -40,7 +40,7 @@ def ctl(cluster, name, *words):
 
 
 def places(cluster):
-    """One viewer holds 32 places, all viewers 160: whoever has to act is let in all the same."""
+    """One viewer holds 32 places, all viewers 1,184: whoever has to act is let in all the same."""
     viewers = [f"viewer-{i}" for i in range(ALL_VIEWERS // EACH + 1)]
     for name in viewers:
         cluster.issue("viewer", name)

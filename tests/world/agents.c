@@ -290,12 +290,11 @@ void w_agent_start(struct world *w, uint32_t mi)
 	m->leader = -1;
 	m->op = 0;
 	m->wake_at = 0;
-	uint64_t life = DR_MUTANT(RENEWAL_ID_REUSED) ? 0 : m->life;
 	if (DR_MUTANT(LIST_NOT_JOURNALED))
 		m->journal.list.members = 0;
 	bool armed = m->armed_until != 0 && m->server.state != DR_SERVER_STOPPED;
 	dr_agent_core_init(&m->core, &w->name[mi], &m->journal, &w->spec.timing,
-			   1000 * life + 1000000 * (uint64_t)mi + 1, armed ? m->armed_epoch : 0,
+			   1000 * (uint64_t)m->life + 1000000 * (uint64_t)mi + 1, armed ? m->armed_epoch : 0,
 			   armed ? m->armed_until : 0, w_clock(w, &m->clock));
 	m->core.guard_alive = m->guard;
 	struct dr_agent_event ev = { .kind = DR_AG_SERVER, .server = m->server.state };

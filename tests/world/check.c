@@ -64,6 +64,7 @@ static void check_agents(struct world *w)
 	for (uint32_t i = 0; i < w->members; i++) {
 		(void)rises(w, &w->high_seen[i], w->m[i].journal.order_seen, "journaled order number", i);
 		(void)rises(w, &w->high_agent_epoch[i], w->m[i].journal.epoch, "journaled epoch", i);
+		w_check_extended(w, i);
 	}
 }
 

@@ -27,6 +27,31 @@ static void check_extension(struct world *w, uint32_t mi)
 	}
 }
 
+static bool has_promised(const struct dr_agent_core *c, const struct dr_name *name)
+{
+	for (uint32_t i = 0; i < c->extended_by; i++) {
+		if (dr_name_eq(&c->promiser[i].member, name))
+			return true;
+	}
+	return false;
+}
+
+/* Who is on the list that the holder has taken may be promoted when its own promise is over: while the holder goes on
+ * by an extension, everybody on the list has promised that one. */
+void w_check_extended(struct world *w, uint32_t mi)
+{
+	const struct dr_agent_core *c = &w->m[mi].core;
+	/* After a restart it does not know whether it goes on by an extension, and takes it for one: by nobody. */
+	if (!w->m[mi].alive || c->extended_by == 0 || c->extended_until_ms <= w_clock(w, &w->m[mi].clock) ||
+	    c->journal.list.epoch != c->lease_epoch)
+		return;
+	for (uint32_t i = 0; i < c->journal.list.members; i++) {
+		if (!has_promised(c, &c->journal.list.member[i].member))
+			w_violation(w, "%s has taken %s on its list, and goes on without its promise", w_member_name(w, mi),
+				    c->journal.list.member[i].member.s);
+	}
+}
+
 void w_check_armed(struct world *w, uint32_t mi)
 {
 	const struct w_member *m = &w->m[mi];

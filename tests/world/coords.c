@@ -6,7 +6,6 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "base/mutant.h"
 
 enum { W_RESEND_MS = 1000 };
 
@@ -123,8 +122,15 @@ static void grant_arrives(struct world *w, struct w_timer *t)
 	struct dr_agent_event ev = {
 		.kind = DR_AG_GRANT, .id = g->renewal, .epoch = g->epoch, .ttl_ms = g->ttl_ms
 	};
-	if (w->m[t->a].alive && (w->m[t->a].life == t->b || DR_MUTANT(RENEWAL_ID_REUSED)))
-		w_agent_event(w, t->a, &ev);
+	struct w_member *m = &w->m[t->a];
+	if (!m->alive || m->life != t->b)
+		return;
+	uint64_t before = m->core.lease_until_ms;
+	w_agent_event(w, t->a, &ev);
+	/* u: what its clock showed when the grant was made.  Counted from a later renewal a lease is too long. */
+	if (m->alive && m->core.lease_until_ms > before && m->core.lease_until_ms > t->u + g->ttl_ms)
+		w_violation(w, "the lease of %s counts from a renewal that was sent after its grant was made",
+			    w_member_name(w, t->a));
 }
 
 static void carry_grants(struct world *w, uint32_t ci, const struct dr_decision *d)
@@ -132,6 +138,9 @@ static void carry_grants(struct world *w, uint32_t ci, const struct dr_decision 
 	for (uint32_t i = 0; i < d->grants; i++) {
 		const struct dr_grant *g = &d->grant[i];
 		struct w_coordinator *c = &w->c[ci];
+		if (c->renewal[g->member].id == g->renewal && c->renewal[g->member].at > c->ticked_at)
+			w_violation(w, "%s answers a renewal of %s without a lease tick that it appended since", c->name,
+				    w_member_name(w, g->member));
 		if (c->granted_epoch[g->member] != g->epoch)
 			w_say(w, "%s grants %s epoch=%llu ttl=%u", c->name, w_member_name(w, g->member),
 			      (unsigned long long)g->epoch, g->ttl_ms);
@@ -142,6 +151,7 @@ static void carry_grants(struct world *w, uint32_t ci, const struct dr_decision 
 					   grant_arrives);
 		t->a = g->member;
 		t->b = w->m[g->member].life;
+		t->u = w_clock(w, &w->m[g->member].clock);
 		t->data = dr_xcalloc(sizeof(*g));
 		t->size = sizeof(*g);
 		memcpy(t->data, g, sizeof(*g));
@@ -194,6 +204,19 @@ void w_call_hook(struct world *w, uint32_t c, enum w_moment at, const struct dr_
 		w->hook(w, c, at, cmd);
 }
 
+/* In which order renewals and lease ticks reached it. */
+static void note_event(struct world *w, struct w_coordinator *c, const struct dr_core_event *ev)
+{
+	uint32_t m = ev->kind == DR_EV_RENEW ? w_member_find(w, ev->member.s) : w->members;
+	c->events++;
+	if (ev->kind == DR_EV_APPENDED)
+		c->ticked_at = c->events;
+	if (m < w->members) {
+		c->renewal[m].id = ev->renewal;
+		c->renewal[m].at = c->events;
+	}
+}
+
 void w_coord_event(struct world *w, uint32_t ci, struct dr_core_event *ev)
 {
 	struct w_coordinator *c = &w->c[ci];
@@ -202,6 +225,7 @@ void w_coord_event(struct world *w, uint32_t ci, struct dr_core_event *ev)
 	ev->wall_ms = (uint64_t)((int64_t)(w->wall0 + w->now) + c->clock.wall_ms);
 	if (ev->kind == DR_EV_COMMITTED)
 		w_check_entry(w, ci, ev->index, ev->term, ev->cmd);
+	note_event(w, c, ev);
 	dr_core_step(c->core, ev, d);
 	if (ev->kind == DR_EV_COMMITTED) {
 		w_check_applied(w, ci, ev->cmd);

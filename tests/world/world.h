@@ -56,6 +56,10 @@ struct w_coordinator {
 	uint64_t agent_ms[W_MEMBERS_MAX], server_ms[W_MEMBERS_MAX], write_ms[W_MEMBERS_MAX];
 	uint64_t fail_since[W_MEMBERS_MAX]; /* of write probes; 0: they don't */
 	bool in_recovery[W_MEMBERS_MAX];
+	uint64_t events, ticked_at; /* how many it was told; which was the last lease tick in its own log */
+	struct {
+		uint64_t id, at;
+	} renewal[W_MEMBERS_MAX]; /* the newest, and which event brought it */
 	struct { /* what the shell has sent, as coord/shell/agents.c does */
 		uint64_t number, at_ms;
 		uint32_t life;
@@ -272,6 +276,7 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 /* check_agents.c: the guard was armed anew; a promise is given. */
 void w_check_armed(struct world *w, uint32_t m);
 void w_check_leased(struct world *w, uint32_t m);
+void w_check_extended(struct world *w, uint32_t m);
 void w_check_promised(struct world *w, uint32_t m, const struct dr_promise *p);
 void w_check_listed(struct world *w, const struct dr_service *s);
 
