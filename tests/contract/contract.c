@@ -103,7 +103,7 @@ static void slow(const struct contract_step *st)
 static void stopped(const struct contract_step *st)
 {
 	struct dr_session s;
-	assert_int_equal(kill(st->pid, SIGSTOP), 0);
+	rig_freeze(st->pid);
 	must_fail(st, &st->target, "stopped");
 	assert_int_equal(kill(st->pid, SIGCONT), 0);
 	rig_session_open(&here.rig, &s, here.adapter, &st->target);

@@ -9,6 +9,7 @@
 #include "rig.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -213,6 +214,40 @@ void rig_close(struct rig *r)
 	for (int i = 0; i < 100 && uv_loop_alive(&r->loop); i++)
 		(void)uv_run(&r->loop, UV_RUN_NOWAIT);
 	assert_int_equal(uv_loop_close(&r->loop), 0);
+}
+
+static bool all_stopped(pid_t pid)
+{
+	char path[320], stat[512], state = '?';
+	struct dirent *d;
+	bool all = true;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	DIR *dir = opendir(path);
+	assert_non_null(dir);
+	while (all && (d = readdir(dir)) != NULL) {
+		if (d->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat", (int)pid, d->d_name);
+		FILE *f = fopen(path, "re");
+		size_t n = f != NULL ? fread(stat, 1, sizeof(stat) - 1, f) : 0;
+		if (f != NULL)
+			(void)fclose(f);
+		stat[n] = '\0';
+		char *after = strrchr(stat, ')'); /* behind the name, which may hold anything */
+		state = after != NULL && after[1] == ' ' ? after[2] : 'T'; /* a thread that ended runs no more */
+		all = state == 'T';
+	}
+	(void)closedir(dir);
+	return all;
+}
+
+void rig_freeze(pid_t pid)
+{
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	for (uint64_t end = rig_now_ms() + 5000; !all_stopped(pid);) {
+		assert_true(rig_now_ms() < end);
+		(void)usleep(1000);
+	}
 }
 
 void rig_until(struct rig *r, const unsigned *flag)

@@ -45,6 +45,8 @@ void rig_close(struct rig *r);
 /* Run the loop until *flag is above 0; a failed check after 30 s. */
 void rig_until(struct rig *r, const unsigned *flag);
 void rig_for(struct rig *r, uint64_t ms);
+/* SIGSTOP, and wait until none of its threads runs any more: the signal's sender does not. */
+void rig_freeze(pid_t pid);
 
 /* One op from start to done.  done counts its calls; started guards "never from inside start or cancel". */
 struct rig_op {

@@ -419,7 +419,7 @@ static void a_server_that_was_away_is_caught_up(void **state)
 	dns_target(&t, &dir, "away." DNS_ZONE, both, 2);
 	routes(&t, "10.1.0.20", 3);
 	rig_session_open(&rig, &s, &dr_dns_rfc2136_adapter, &t);
-	assert_int_equal(kill(server[0].pid, SIGSTOP), 0);
+	rig_freeze(server[0].pid);
 	assert_int_equal(rig_op_run(&rig, &o, &s, DR_OP_ROUTED, &a, 600), DR_E_UNREACHABLE);
 	assert_int_equal(o.op.evidence.servers_ok, 1);
 	assert_int_equal(kill(server[0].pid, SIGCONT), 0);
