@@ -8,7 +8,7 @@
 #include "base/assert.h"
 #include "coord/shell/coord.h"
 
-enum { TURN_NS = 2000000, QUEUED_MAX = 256 << 10, LOOK_MS = 20 };
+enum { TURN_NS = 10000000, QUEUED_MAX = 256 << 10, LOOK_MS = 20 };
 
 static void on_go(uv_idle_t *h);
 

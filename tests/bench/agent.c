@@ -107,7 +107,7 @@ static void on_report(uv_timer_t *t)
 {
 	struct bench_member *m = t->data;
 	/* While others still connect just often enough not to be taken for gone. */
-	uint64_t period = m->fleet->timing.probe_ms * (m->fleet->opened < m->fleet->lines ? 5 : 1);
+	uint64_t period = m->fleet->timing.probe_ms * (m->fleet->opened < m->fleet->lines ? 2 : 1);
 	uint64_t now = dr_clock_boot_ms();
 
 	if (!m->fleet->vanished || m->side != 0)
