@@ -113,11 +113,17 @@ static void sync_range(struct dr_coord *c, uint32_t from, uint32_t to)
 	}
 }
 
-void dr_probe_sync(struct dr_coord *c)
+/* A new count begins; a spec or a snapshot may have brought more services. */
+static void begin_sync(struct dr_coord *c)
 {
 	if (c->services_seen < c->core->repl.services)
 		c->services_seen = c->core->repl.services;
 	c->watched_next = 0;
+}
+
+void dr_probe_sync(struct dr_coord *c)
+{
+	begin_sync(c);
 	sync_range(c, 0, c->services_seen);
 	c->watched = c->watched_next;
 }
@@ -286,7 +292,7 @@ void dr_probe_slice(struct dr_coord *c, uint32_t at, uint32_t slices)
 	if (at == 0) {
 		c->restless_before = c->restless;
 		c->restless = 0;
-		c->watched_next = 0;
+		begin_sync(c);
 	}
 	sync_range(c, cut(c->services_seen, at, slices), cut(c->services_seen, at + 1, slices));
 	if (at + 1 == slices)

@@ -1,0 +1,153 @@
+/* test_looks.c -- many services: no event looks at more than a bounded number, and all have their turn. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+#include "coord/core/core.h"
+#include "proto/codec.h"
+
+enum { SERVICES = 1000, MEMBERS = 2, STEP_MS = 10 };
+
+static struct dr_core *core;
+static struct dr_decision *out;
+static uint64_t now = 1000000;
+static unsigned looked[DR_SERVICES_MAX];
+
+static void *zeroed(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	return p;
+}
+
+static void step(struct dr_core_event ev)
+{
+	ev.now_ms = ev.wall_ms = now;
+	dr_core_step(core, &ev, out);
+	for (uint32_t i = 0; i < out->orders; i += MEMBERS)
+		looked[out->order[i].service]++;
+	assert_true(out->orders <= DR_LOOKS_MAX * MEMBERS);
+}
+
+static void apply_spec(uint32_t services)
+{
+	struct dr_spec *s = dr_spec_new(services);
+	struct dr_cmd c = { .kind = DR_CMD_SPEC, .service = DR_SERVICE_NONE, .a = core->repl.spec_version, .spec = s };
+
+	(void)dr_name_set(&s->cluster, "demo");
+	s->timing = *dr_timing_profile("default");
+	for (uint32_t i = 0; i < services; i++) {
+		struct dr_spec_service *one = &s->service[s->services++];
+
+		(void)snprintf(one->name.s, sizeof(one->name.s), "s%u", i);
+		one->kind = DR_KIND_POSTGRES;
+		for (unsigned m = 0; m < MEMBERS; m++)
+			(void)snprintf(one->member[m].name.s, sizeof(one->member[m].name.s), "m%u", m);
+	}
+	step((struct dr_core_event){ .kind = DR_EV_COMMITTED, .index = core->repl.applied + 1, .cmd = &c });
+	dr_spec_free(s);
+}
+
+static int begin(void **state)
+{
+	struct dr_name self;
+
+	(void)state;
+	core = zeroed(sizeof(*core));
+	out = zeroed(sizeof(*out));
+	(void)dr_name_set(&self, "c-a");
+	dr_core_init(core, &self, now);
+	step((struct dr_core_event){ .kind = DR_EV_ROLE, .leading = true, .term = 2 });
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	(void)munmap(core, sizeof(*core));
+	(void)munmap(out, sizeof(*out));
+	return 0;
+}
+
+/* Woken whenever it asks to be, it has looked at all of them soon after something that concerns all. */
+static void test_all(void **state)
+{
+	(void)state;
+	apply_spec(SERVICES);
+	for (unsigned steps = 1; out->wake_at_ms == now + 1; steps++) {
+		assert_true(steps < 2 + SERVICES / DR_LOOKS_MAX);
+		now++;
+		step((struct dr_core_event){ .kind = DR_EV_TICK });
+	}
+	for (uint32_t i = 0; i < SERVICES; i++)
+		assert_true(looked[i] > 0);
+}
+
+/* With nothing but time everybody's turn comes once a probe interval; and not all the time. */
+static void test_turns(void **state)
+{
+	(void)state;
+	apply_spec(SERVICES);
+	for (unsigned i = 0; i < 100; i++, now++)
+		step((struct dr_core_event){ .kind = DR_EV_TICK });
+	memset(looked, 0, sizeof(looked));
+	uint32_t probe_ms = core->repl.timing.probe_ms;
+	for (uint64_t until = now + probe_ms + 2 * STEP_MS; now < until; now += STEP_MS)
+		step((struct dr_core_event){ .kind = DR_EV_TICK });
+	for (uint32_t i = 0; i < SERVICES; i++)
+		assert_in_range(looked[i], 1, 3);
+}
+
+/* What is heard of one has it looked at in that event. */
+static void test_heard(void **state)
+{
+	struct dr_report r = { .server = DR_SERVER_STANDBY };
+
+	(void)state;
+	apply_spec(SERVICES);
+	for (unsigned i = 0; i < 100; i++, now++)
+		step((struct dr_core_event){ .kind = DR_EV_TICK });
+	memset(looked, 0, sizeof(looked));
+	(void)dr_name_set(&r.service, "s777");
+	(void)dr_name_set(&r.member, "m1");
+	step((struct dr_core_event){ .kind = DR_EV_REPORT, .report = &r });
+	assert_int_equal(looked[777], 1);
+	assert_int_equal(out->orders, MEMBERS);
+}
+
+/* Names are found after services came and went; those that are gone are not. */
+static void test_names(void **state)
+{
+	(void)state;
+	apply_spec(SERVICES);
+	assert_int_equal(dr_repl_service_find(&core->repl, "s999"), 999);
+	apply_spec(10);
+	assert_int_equal(dr_repl_service_find(&core->repl, "s9"), 9);
+	assert_int_equal(dr_repl_service_find(&core->repl, "s10"), DR_SERVICE_NONE);
+	apply_spec(DR_SERVICES_MAX);
+	for (uint32_t i = 0; i < DR_SERVICES_MAX; i += 97) {
+		char name[DR_NAME_MAX];
+
+		(void)snprintf(name, sizeof(name), "s%u", i);
+		assert_int_equal(dr_repl_service_find(&core->repl, name), i);
+	}
+	assert_int_equal(dr_repl_service_find(&core->repl, ""), DR_SERVICE_NONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_all, begin, end),
+		cmocka_unit_test_setup_teardown(test_turns, begin, end),
+		cmocka_unit_test_setup_teardown(test_heard, begin, end),
+		cmocka_unit_test_setup_teardown(test_names, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
