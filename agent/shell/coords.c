@@ -127,7 +127,7 @@ static void take_member_msg(struct dr_coord_link *l, uint16_t type, const uint8_
 		dr_member_probe_now(m);
 		return;
 	}
-	if (dr_agent_leader(l->agent) == l) /* which had a majority for it */
+	if (type == DR_FRAME_GRANT && dr_agent_leader(l->agent) == l) /* which had a majority for it */
 		l->agent->heard_ms = dr_clock_boot_ms();
 	struct dr_agent_event ev = { .kind = type == DR_FRAME_GRANT ? DR_AG_GRANT : DR_AG_CANCEL,
 				     .id = msg.id, .number = msg.id, .epoch = msg.epoch, .ttl_ms = msg.ttl_ms };

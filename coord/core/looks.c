@@ -14,6 +14,8 @@ _Static_assert(DR_LOOKS_MAX * DR_MEMBERS_MAX <= DR_ORDERS_MAX && DR_LOOKS_MAX <=
 
 void dr_look_at(struct dr_core *c, uint32_t service)
 {
+	if (service >= DR_SERVICES_MAX) /* an entry may name any place */
+		return;
 	c->looks.marked[service / WORD] |= UINT64_C(1) << service % WORD;
 }
 

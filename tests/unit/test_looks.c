@@ -121,6 +121,22 @@ static void test_heard(void **state)
 	assert_int_equal(out->orders, MEMBERS);
 }
 
+/* An entry that names a place that there is not changes nothing, and nothing beside the marks. */
+static void test_no_such_place(void **state)
+{
+	const uint32_t place[] = { SERVICES, DR_SERVICES_MAX, UINT32_MAX - 1 };
+
+	(void)state;
+	apply_spec(SERVICES);
+	for (unsigned i = 0; i < sizeof(place) / sizeof(place[0]); i++) {
+		struct dr_cmd c = { .kind = DR_CMD_PAUSE, .service = place[i], .member = DR_MEMBER_NONE,
+				    .target = DR_MEMBER_NONE, .flag = true };
+
+		step((struct dr_core_event){ .kind = DR_EV_COMMITTED, .index = core->repl.applied + 1, .cmd = &c });
+		assert_int_equal(core->looks.due_ms[0], 0); /* stands right behind the marks */
+	}
+}
+
 /* Names are found after services came and went; those that are gone are not. */
 static void test_names(void **state)
 {
@@ -146,6 +162,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all, begin, end),
 		cmocka_unit_test_setup_teardown(test_turns, begin, end),
 		cmocka_unit_test_setup_teardown(test_heard, begin, end),
+		cmocka_unit_test_setup_teardown(test_no_such_place, begin, end),
 		cmocka_unit_test_setup_teardown(test_names, begin, end),
 	};
 
