@@ -27,7 +27,9 @@ enum {
 	DR_FRAME_MAX = 1 << 20,    /* bytes of one frame's payload */
 	DR_OBSERVATIONS_MAX = 1024, /* in one message; more go in several */
 	DR_ENTRY_MAX = 1 << 19,    /* bytes of one log entry */
-	DR_PROPOSALS_MAX = 256,    /* outstanding raft submissions (stack.md 1.4: 64 beyond 32 is slower) */
+	DR_PROPOSALS_MAX = 320,    /* commands on their way through the log: two entries full of them (raft/propose.c) and ... */
+	DR_PROPOSALS_KEPT = 64,    /* ... what is kept for requests and all else that does not come by the thousand ... */
+	DR_PROPOSALS_LEASE = 4,    /* ... of which so much for lease ticks alone */
 	DR_CLIENTS_MAX = 1280,     /* client sessions of one coordinator ... */
 	DR_CLIENTS_EACH_MAX = 32,  /* ... of one certificate's name and role ... */
 	DR_CLIENTS_RESERVED = 32,  /* ... and what is kept, at each step of the ladder of roles, for those above */

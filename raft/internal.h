@@ -70,6 +70,7 @@ struct dr_raft {
 
 	struct dr_proposal window[DR_PROPOSALS_MAX];
 	struct dr_proposal *free;
+	unsigned outstanding; /* that are not free */
 	struct dr_proposal *waiting, **waiting_tail; /* until the loop has gone round */
 	uv_idle_t gather;                            /* runs then, while some wait */
 	unsigned flying;                             /* entries of ours that are not committed yet */

@@ -113,14 +113,17 @@ void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id);
  * or of no member of that name, is dropped.  Not from inside a callback of struct dr_raft_cbs. */
 void dr_raft_carried(struct dr_raft *r, const struct dr_name *from, const uint8_t *bytes, size_t len);
 
-/* Submit one entry; bit 7 of its first byte asks that the storage guard's record of it is durable before the
+/* Submit one command; bit 7 of its first byte asks that the storage guard's record of its entry is durable before the
  * entry counts as stored (epochs, holders, sets, orders: what must not be lost).  NOT_LEADER; FULL:
  * DR_PROPOSALS_MAX are outstanding; RANGE: empty or too long.  After OK the callback comes exactly once: OK,
- * UNKNOWN (the entry may or may not be committed later), or another code: it was not done.  May be called
- * from every callback of struct dr_raft_cbs.  It is submitted, in order and with others, once the loop has gone round. */
+ * UNKNOWN (it may or may not be committed later), or another code: it was not done.  May be called from every
+ * callback of struct dr_raft_cbs.  It goes, in order and in one entry with others, once the loop has gone round and the own
+ * disk has written the entry before. */
 typedef void dr_raft_proposed_cb(void *arg, enum dr_err outcome, uint64_t index);
 DR_MUST_USE enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len,
 					dr_raft_proposed_cb *cb, void *arg);
+/* How many were taken of which the callback has not come. */
+uint32_t dr_raft_outstanding(const struct dr_raft *r);
 
 /* Call back once this member has shown that it leads, and has applied all that was committed before this call: what is
  * read then is linearizable.  The callback comes once, from the loop: OK, or a code (NOT_LEADER, CLOSED, ...), and then

@@ -28,6 +28,7 @@ static void give_back(struct dr_raft *r, struct dr_proposal *p)
 {
 	p->next = r->free;
 	r->free = p;
+	r->outstanding--;
 }
 
 /* Tell each how it ended; what they propose in their callbacks is new. */
@@ -164,6 +165,7 @@ enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_r
 	if (p == NULL)
 		return DR_E_FULL;
 	r->free = p->next;
+	r->outstanding++;
 	*p = (struct dr_proposal){ .term = r->raft.current_term, .len = len, .cb = cb, .arg = arg };
 	p->cmd = dr_xcalloc(len);
 	memcpy(p->cmd, cmd, len);
@@ -173,9 +175,15 @@ enum dr_err dr_raft_propose(struct dr_raft *r, const void *cmd, size_t len, dr_r
 	return DR_OK;
 }
 
+uint32_t dr_raft_outstanding(const struct dr_raft *r)
+{
+	return r->outstanding;
+}
+
 void dr_propose_init(struct dr_raft *r)
 {
 	r->waiting_tail = &r->waiting;
+	r->outstanding = DR_PROPOSALS_MAX;
 	for (unsigned i = 0; i < DR_PROPOSALS_MAX; i++)
 		give_back(r, &r->window[i]);
 }

@@ -432,7 +432,7 @@ void dr_core_step(struct dr_core *c, const struct dr_core_event *ev, struct dr_d
 	out->wake_at_ms = 0;
 	out->now_ms = ev->now_ms;
 	take_in(c, ev, out);
-	dr_look_do(c, out, look);
+	dr_look_do(c, ev, out, look);
 	if (ev->kind == DR_EV_TICK)
 		dr_look_wake(c, out);
 }

@@ -6,6 +6,7 @@
 
 enum {
 	DR_LOOKS_MAX = 64,     /* services looked at by one event; more are at the next */
+	DR_LOOKS_AFTER_ENTRY = 4, /* ... that tells of an entry: those come by the hundred in one turn of the loop */
 	DR_PROPOSE_MAX = DR_LOOKS_MAX + 2, /* proposals: of each look, a lease tick, a settled TTL */
 	DR_ORDERS_MAX = DR_LOOKS_MAX * 8,  /* of their members */
 	DR_GRANTS_MAX = DR_SERVICES_MAX,

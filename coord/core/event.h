@@ -46,6 +46,7 @@ struct dr_core_event {
 	bool leading;
 	uint64_t tag;
 	enum dr_err outcome;
+	uint32_t outstanding;      /* our commands that are on their way through the log (DR_PROPOSALS_MAX) */
 	const struct dr_report *report;
 	const struct dr_order_result *result;
 	struct dr_name service, member; /* RESULT, RENEW, ROUTE (service) */

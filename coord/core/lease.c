@@ -192,5 +192,8 @@ void dr_lease_tick_ended(struct dr_core *c, enum dr_err outcome, struct dr_decis
 		v->renewal_of[left++] = ix;
 	}
 	v->renewals_waiting = left;
-	dr_lease_tick_wanted(c, out);
+	if (outcome == DR_OK)
+		dr_lease_tick_wanted(c, out);
+	else if (left > 0)
+		dr_wake_at(out, v->now_ms + 1); /* a refusal leads to no other one at once */
 }

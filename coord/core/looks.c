@@ -3,7 +3,10 @@
  * A service is looked at when something was heard of it, when a moment that it waits for has come, and otherwise once
  * a probe interval, as silence makes no event.  So that one event never takes long, however many services there are, a
  * step looks at no more than DR_LOOKS_MAX of them and asks to be woken at once for the rest; up to that number, all are
- * looked at at every tick. */
+ * looked at at every tick.
+ *
+ * Nor does a leader look at anything while the log takes no more of what it would propose: those marked wait, and that
+ * something on its way has ended is an event.  A refusal is taken in without a look, so that it leads to no other one. */
 #include "coord/core/think.h"
 
 enum { WORD = 64 };
@@ -96,17 +99,31 @@ static void look(struct dr_core *c, uint32_t service, struct dr_decision *out, d
 		dr_wake_at(out, c->looks.due_ms[service]);
 }
 
-void dr_look_do(struct dr_core *c, struct dr_decision *out, dr_look_fn *at)
+static unsigned most_after(const struct dr_core_event *ev)
+{
+	if (ev->kind == DR_EV_PROPOSED && ev->outcome != DR_OK)
+		return 0;
+	return ev->kind == DR_EV_PROPOSED || ev->kind == DR_EV_COMMITTED ? DR_LOOKS_AFTER_ENTRY : DR_LOOKS_MAX;
+}
+
+/* For what one more look may propose. */
+static bool has_room(const struct dr_core *c, const struct dr_core_event *ev, const struct dr_decision *out)
+{
+	return !c->view.leading || ev->outstanding + out->proposals < DR_PROPOSALS_MAX - DR_PROPOSALS_KEPT;
+}
+
+void dr_look_do(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out, dr_look_fn *at)
 {
 	struct dr_looks *l = &c->looks;
 	uint32_t service = next(l, c->repl.services);
-	for (unsigned i = 0; i < DR_LOOKS_MAX && service != DR_SERVICE_NONE; i++) {
+	unsigned most = most_after(ev);
+	for (unsigned i = 0; i < most && service != DR_SERVICE_NONE && has_room(c, ev, out); i++) {
 		l->marked[service / WORD] &= ~(UINT64_C(1) << service % WORD);
 		l->from = service + 1;
 		look(c, service, out, at);
 		service = next(l, c->repl.services);
 	}
-	if (service != DR_SERVICE_NONE)
+	if (service != DR_SERVICE_NONE && has_room(c, ev, out))
 		dr_wake_at(out, out->now_ms + 1);
 }
 

@@ -33,7 +33,7 @@ void dr_look_at(struct dr_core *c, uint32_t service);
 void dr_look_at_all(struct dr_core *c);
 void dr_look_later(struct dr_core *c, uint32_t service, uint64_t at_ms);
 void dr_look_tick(struct dr_core *c);
-void dr_look_do(struct dr_core *c, struct dr_decision *out, dr_look_fn *at);
+void dr_look_do(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out, dr_look_fn *at);
 void dr_look_wake(const struct dr_core *c, struct dr_decision *out);
 
 /* detect.c */

@@ -69,7 +69,7 @@ struct dr_out {
 	uv_timer_t retry;
 };
 
-enum { DR_ROUTE_JOBS_MAX = 64, DR_TAGS_MAX = 512 };
+enum { DR_ROUTE_JOBS_MAX = 64, DR_REFUSALS_MAX = 2 * DR_PROPOSE_MAX };
 
 struct dr_route_job {
 	struct dr_coord *coord;
@@ -111,10 +111,10 @@ struct dr_coord {
 	bool stepping;
 	struct dr_answer answer;      /* of the newest request */
 	struct {
-		uint64_t tag, index;
-		enum dr_err outcome;
-	} ended[DR_TAGS_MAX];         /* proposals that ended while stepping */
-	uint32_t ended_count;
+		uint64_t tag;
+		enum dr_err why;
+	} refusal[DR_REFUSALS_MAX];   /* proposals of the present step that were not taken */
+	uint32_t refusals;
 	uint64_t appended_ms;         /* a tick entered the log while stepping; 0: none */
 	uint64_t restored;            /* index that the snapshot has all up to; 0: there was none */
 	uint64_t events_seen;         /* highest event that was chained, logged and streamed */

@@ -35,16 +35,17 @@ bool dr_coord_leader(const struct dr_coord *c, struct dr_name *name, struct dr_a
 	return false;
 }
 
-/* A proposal's end, from Raft or from a refusal to take it. */
+/* Told to the core once the step is over, to which it answers with no proposal (looks.c): there are never more than a step
+ * and that of a tick which it appended have proposals. */
+static void refused(struct dr_coord *c, uint64_t tag, enum dr_err why)
+{
+	dr_assert(c->stepping && c->refusals < DR_REFUSALS_MAX);
+	c->refusal[c->refusals].tag = tag;
+	c->refusal[c->refusals++].why = why;
+}
+
 static void proposal_ended(struct dr_coord *c, uint64_t tag, enum dr_err outcome, uint64_t index)
 {
-	if (c->stepping) {
-		dr_assert(c->ended_count < DR_TAGS_MAX);
-		c->ended[c->ended_count].tag = tag;
-		c->ended[c->ended_count].outcome = outcome;
-		c->ended[c->ended_count++].index = index;
-		return;
-	}
 	struct dr_core_event ev = { .kind = DR_EV_PROPOSED, .tag = tag, .outcome = outcome, .index = index };
 	dr_coord_event(c, &ev);
 	dr_clients_proposed(c, tag, outcome);
@@ -62,6 +63,12 @@ static void on_proposed(void *arg, enum dr_err outcome, uint64_t index)
 	proposal_ended(s.coord, s.tag, outcome, index);
 }
 
+/* Leases are renewed whoever else asks for how much. */
+static bool has_place(const struct dr_coord *c, const struct dr_cmd *cmd)
+{
+	return cmd->kind == DR_CMD_TICK || dr_raft_outstanding(c->raft) < DR_PROPOSALS_MAX - DR_PROPOSALS_LEASE;
+}
+
 static enum dr_err submit(struct dr_coord *c, const struct dr_cmd *cmd, uint64_t tag)
 {
 	struct dr_buf b;
@@ -69,7 +76,8 @@ static enum dr_err submit(struct dr_coord *c, const struct dr_cmd *cmd, uint64_t
 	dr_cmd_encode(&b, cmd);
 	struct submitted *s = dr_xcalloc(sizeof(*s));
 	*s = (struct submitted){ .coord = c, .tag = tag };
-	enum dr_err rv = dr_buf_ok(&b) ? dr_raft_propose(c->raft, b.data, b.len, on_proposed, s) : DR_E_RANGE;
+	enum dr_err rv = !dr_buf_ok(&b) ? DR_E_RANGE : !has_place(c, cmd) ? DR_E_FULL
+			 : dr_raft_propose(c->raft, b.data, b.len, on_proposed, s);
 	dr_buf_close(&b);
 	if (rv != DR_OK)
 		dr_free(s);
@@ -89,7 +97,7 @@ static void carry_out(struct dr_coord *c, const struct dr_decision *d)
 	for (uint32_t i = 0; i < d->proposals; i++) {
 		enum dr_err rv = submit(c, &d->propose[i].cmd, d->propose[i].tag);
 		if (rv != DR_OK)
-			proposal_ended(c, d->propose[i].tag, rv, 0);
+			refused(c, d->propose[i].tag, rv);
 	}
 	dr_agents_orders(c, d);
 	dr_routes_carry_out(c, d);
@@ -117,6 +125,7 @@ static void one_step(struct dr_coord *c, struct dr_core_event *ev)
 {
 	ev->now_ms = dr_clock_boot_ms();
 	ev->wall_ms = dr_clock_wall_ms();
+	ev->outstanding = c->raft != NULL ? dr_raft_outstanding(c->raft) : 0;
 	c->stepping = true;
 	dr_core_step(c->core, ev, c->decision);
 	if (ev->kind == DR_EV_REQUEST)
@@ -124,6 +133,18 @@ static void one_step(struct dr_coord *c, struct dr_core_event *ev)
 	tell_timing(c);
 	carry_out(c, c->decision);
 	c->stepping = false;
+}
+
+static void tell_refusals(struct dr_coord *c)
+{
+	while (c->refusals > 0) {
+		c->refusals--;
+		uint64_t tag = c->refusal[c->refusals].tag;
+		enum dr_err why = c->refusal[c->refusals].why;
+		struct dr_core_event end = { .kind = DR_EV_PROPOSED, .tag = tag, .outcome = why };
+		one_step(c, &end);
+		dr_clients_proposed(c, tag, why);
+	}
 }
 
 void dr_coord_event(struct dr_coord *c, struct dr_core_event *ev)
@@ -135,22 +156,12 @@ void dr_coord_event(struct dr_coord *c, struct dr_core_event *ev)
 		return;
 	}
 	one_step(c, ev);
-	while (c->appended_ms != 0 || c->ended_count > 0) {
-		if (c->appended_ms != 0) {
-			struct dr_core_event tick = { .kind = DR_EV_APPENDED };
-			c->appended_ms = 0;
-			one_step(c, &tick);
-			continue;
-		}
-		c->ended_count--;
-		struct dr_core_event end = { .kind = DR_EV_PROPOSED, .tag = c->ended[c->ended_count].tag,
-					     .outcome = c->ended[c->ended_count].outcome,
-					     .index = c->ended[c->ended_count].index };
-		uint64_t tag = end.tag;
-		enum dr_err outcome = end.outcome;
-		one_step(c, &end);
-		dr_clients_proposed(c, tag, outcome);
+	if (c->appended_ms != 0) {
+		struct dr_core_event tick = { .kind = DR_EV_APPENDED };
+		c->appended_ms = 0;
+		one_step(c, &tick);
 	}
+	tell_refusals(c);
 }
 
 /* What was said already is said again, for keeping alive and for whoever missed it; among coordinators, who give one

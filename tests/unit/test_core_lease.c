@@ -243,6 +243,9 @@ static void test_failed_tick(void **state)
 	now += 30;
 	step((struct dr_core_event){ .kind = DR_EV_PROPOSED, .tag = t.tag, .outcome = DR_E_NOT_LEADER });
 	assert_int_equal(did.grants, 0);
+	assert_false(ticks());
+	assert_int_equal(did.wake_at_ms, ++now);
+	step((struct dr_core_event){ .kind = DR_EV_TICK });
 	struct dr_proposal again = tick();
 	lead(false);
 	step((struct dr_core_event){ .kind = DR_EV_PROPOSED, .tag = again.tag, .outcome = DR_OK });

@@ -11,7 +11,7 @@
 #include "coord/core/core.h"
 #include "proto/codec.h"
 
-enum { SERVICES = 1000, MEMBERS = 2, STEP_MS = 10 };
+enum { SERVICES = 1000, SERVICES_MANY = 2000, MEMBERS = 2, STEP_MS = 10 };
 
 static struct dr_core *core;
 static struct dr_decision *out;
@@ -137,6 +137,137 @@ static void test_no_such_place(void **state)
 	}
 }
 
+/* The shell's part (coord/shell/loop.c): a window of the log that commits when told to, and refusals told of at once. */
+static uint64_t flying[DR_PROPOSALS_MAX];
+static uint32_t flies;
+static unsigned proposed[DR_SERVICES_MAX];
+static uint32_t refused_most, looks_most;
+static enum dr_err refusal;
+
+static void carry_out(uint64_t ended[DR_SERVICES_MAX], uint32_t *count)
+{
+	for (uint32_t i = 0; i < out->proposals; i++) {
+		if (refusal != DR_OK || flies == DR_PROPOSALS_MAX) {
+			assert_true(*count < DR_SERVICES_MAX);
+			ended[(*count)++] = out->propose[i].tag;
+			continue;
+		}
+		flying[flies++] = out->propose[i].tag;
+		if (out->propose[i].cmd.service < SERVICES_MANY)
+			proposed[out->propose[i].cmd.service]++;
+	}
+	refused_most = *count > refused_most ? *count : refused_most;
+}
+
+static void turn(struct dr_core_event ev)
+{
+	static uint64_t ended[DR_SERVICES_MAX];
+	uint32_t count = 0, looks = 0;
+
+	ev.outstanding = flies;
+	step(ev);
+	uint64_t wake_ms = out->wake_at_ms;
+	looks += out->orders / MEMBERS;
+	carry_out(ended, &count);
+	while (count > 0) {
+		step((struct dr_core_event){ .kind = DR_EV_PROPOSED, .tag = ended[--count], .outstanding = flies,
+					     .outcome = refusal != DR_OK ? refusal : DR_E_FULL });
+		wake_ms = wake_ms == 0 || (out->wake_at_ms != 0 && out->wake_at_ms < wake_ms) ? out->wake_at_ms : wake_ms;
+		looks += out->orders / MEMBERS;
+		carry_out(ended, &count);
+	}
+	out->wake_at_ms = wake_ms;
+	looks_most = looks > looks_most ? looks : looks_most;
+}
+
+/* The oldest ends. */
+static void commit_one(void)
+{
+	uint64_t tag = flying[0];
+
+	assert_true(flies > 0);
+	memmove(flying, flying + 1, --flies * sizeof(flying[0]));
+	turn((struct dr_core_event){ .kind = DR_EV_PROPOSED, .tag = tag });
+}
+
+/* All of them want an entry at once: they have nobody, and are to get their last primary back. */
+static void all_want(void)
+{
+	apply_spec(SERVICES_MANY);
+	for (uint32_t i = 0; i < SERVICES_MANY; i++) {
+		struct dr_service *s = &core->repl.service[i];
+
+		s->managed = s->was_primary = true;
+		s->epoch = s->primary_epoch = 1;
+		s->holder = DR_MEMBER_NONE;
+		s->last_holder = 0;
+		s->sync = s->next = (struct dr_sync){ .set = dr_set_of(0), .k = 1 };
+	}
+	flies = refused_most = looks_most = 0;
+	refusal = DR_OK;
+	memset(proposed, 0, sizeof(proposed));
+	turn((struct dr_core_event){ .kind = DR_EV_ROLE, .leading = true, .term = 3 });
+}
+
+/* However many want an entry while the log takes no more: nothing is refused, places are left for others, nobody asks to be
+ * woken for nothing, and as entries commit each has its turn. */
+static void test_log_is_full(void **state)
+{
+	(void)state;
+	all_want();
+	for (unsigned i = 0; i < SERVICES_MANY / DR_LOOKS_MAX; i++, now++)
+		turn((struct dr_core_event){ .kind = DR_EV_TICK });
+	assert_int_equal(refused_most, 0);
+	assert_int_equal(flies, DR_PROPOSALS_MAX - DR_PROPOSALS_KEPT);
+	assert_true(out->wake_at_ms != out->now_ms + 1);
+	for (unsigned i = 0; i < 2 * SERVICES_MANY; i++) {
+		now += i % 64 == 0 ? 5 : 0;
+		commit_one();
+		if (out->wake_at_ms == out->now_ms + 1)
+			turn((struct dr_core_event){ .kind = DR_EV_TICK });
+		assert_true(flies <= DR_PROPOSALS_MAX - DR_PROPOSALS_KEPT);
+	}
+	assert_int_equal(refused_most, 0);
+	for (uint32_t i = 0; i < SERVICES_MANY; i++)
+		assert_true(proposed[i] > 0);
+}
+
+/* A refusal is taken in without another proposal, and whoever waits is looked at with the next wake-up. */
+static void test_log_refuses(void **state)
+{
+	(void)state;
+	all_want();
+	refusal = DR_E_NOT_LEADER;
+	for (unsigned i = 0; i < SERVICES_MANY / DR_LOOKS_MAX; i++, now++) {
+		turn((struct dr_core_event){ .kind = DR_EV_TICK });
+		assert_in_range(refused_most, 1, DR_PROPOSE_MAX);
+		assert_in_range(looks_most, 1, DR_LOOKS_MAX);
+	}
+	refusal = DR_OK;
+	turn((struct dr_core_event){ .kind = DR_EV_PROPOSED, .tag = UINT64_MAX, .outcome = DR_E_NOT_LEADER });
+	assert_int_equal(out->proposals, 0);
+	assert_int_equal(out->wake_at_ms, now + 1);
+}
+
+/* Entries are applied, and proposals end, by the hundred in one turn of the loop: each looks at few. */
+static void test_many_entries(void **state)
+{
+	(void)state;
+	apply_spec(SERVICES);
+	memset(looked, 0, sizeof(looked));
+	for (unsigned i = 0; i < 128; i++) {
+		struct dr_cmd c = { .kind = DR_CMD_PAUSE, .service = i, .member = DR_MEMBER_NONE,
+				    .target = DR_MEMBER_NONE, .flag = true };
+
+		step((struct dr_core_event){ .kind = DR_EV_COMMITTED, .index = core->repl.applied + 1, .cmd = &c });
+		step((struct dr_core_event){ .kind = DR_EV_PROPOSED, .tag = UINT64_MAX });
+	}
+	unsigned all = 0;
+	for (uint32_t i = 0; i < SERVICES; i++)
+		all += looked[i];
+	assert_in_range(all, 1, 2 * 128 * DR_LOOKS_AFTER_ENTRY);
+}
+
 /* Names are found after services came and went; those that are gone are not. */
 static void test_names(void **state)
 {
@@ -163,6 +294,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_turns, begin, end),
 		cmocka_unit_test_setup_teardown(test_heard, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_such_place, begin, end),
+		cmocka_unit_test_setup_teardown(test_log_is_full, begin, end),
+		cmocka_unit_test_setup_teardown(test_log_refuses, begin, end),
+		cmocka_unit_test_setup_teardown(test_many_entries, begin, end),
 		cmocka_unit_test_setup_teardown(test_names, begin, end),
 	};
 
