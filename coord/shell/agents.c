@@ -117,6 +117,15 @@ void dr_agents_closed(struct dr_in *in)
 	unlink_told(in);
 }
 
+/* Its agent has a session here; one of the agent that the spec named before is none. */
+static bool is_heard(struct dr_coord *c, struct dr_watch *w)
+{
+	const struct dr_name *agent = &c->core->repl.service[w->service].spec.member[w->member].agent;
+	if (w->agent != NULL && !dr_name_eq(&w->agent->conn.peer.name, agent))
+		dr_agents_silent(w);
+	return w->agent != NULL && w->agent->open;
+}
+
 static void fill_order(const struct dr_service *s, const struct dr_order_wanted *w, struct dr_order *o)
 {
 	memset(o, 0, sizeof(*o));
@@ -185,7 +194,7 @@ void dr_agents_orders(struct dr_coord *c, const struct dr_decision *d)
 	for (uint32_t i = 0; i < d->orders; i++) {
 		const struct dr_order_wanted *w = &d->order[i];
 		struct dr_watch *watch = dr_watch_of(c, w->service, w->member);
-		if (watch->agent == NULL || !watch->agent->open)
+		if (!is_heard(c, watch))
 			continue;
 		if (w->look)
 			send_look(c, watch);
@@ -212,7 +221,7 @@ void dr_agents_grants(struct dr_coord *c, const struct dr_decision *d)
 		const struct dr_grant *g = &d->grant[i];
 		const struct dr_service *s = &c->core->repl.service[g->service];
 		struct dr_watch *watch = dr_watch_of(c, g->service, g->member);
-		if (watch->agent == NULL || !watch->agent->open)
+		if (!is_heard(c, watch))
 			continue;
 		struct dr_buf b;
 		struct dr_member_msg msg = { .service = s->spec.name, .member = s->spec.member[g->member].name,

@@ -29,6 +29,7 @@
 #include "conf/conf.h"
 #include "coord/core/core.h"
 #include "coord/shell/ledger.h"
+#include "coord/shell/stall.h"
 #include "coord/shell/watch.h"
 #include "net/conn.h"
 #include "net/tls.h"
@@ -133,7 +134,9 @@ struct dr_coord {
 	uint32_t held;
 	struct dr_timing timing_told; /* to the agents */
 	uint32_t beats;
-	uint64_t beat_ms;             /* when the last beat was, to notice own stalls */
+	uint64_t beat_ms;             /* when the last beat was ... */
+	bool sliced;                  /* ... and whether it is spread over its time */
+	struct dr_stall stall;
 	struct dr_in *in;             /* all accepted connections */
 	uint32_t ins, clients;
 	uint64_t said_since_ms;       /* of sessions that failed: so many lines since then, and so many not written */
@@ -143,7 +146,7 @@ struct dr_coord {
 	struct dr_watch *watch;       /* DR_SERVICES_MAX x DR_MEMBERS_MAX, mapped: only what is used takes memory */
 	uint32_t watched, watched_next; /* members that are; counted anew */
 	uint32_t restless, restless_before; /* those of this beat, and of the last, that are not calm */
-	uint64_t probe_stalled_ms;    /* how late the present beat is */
+	bool recounted;               /* amid this beat: watched is new already */
 	struct dr_route_job *route;   /* DR_ROUTE_JOBS_MAX */
 	struct dr_in *told_first, *told_last; /* agents' sessions, those told longest ago first */
 	struct dr_waiter waiter[DR_CLIENTS_MAX];

@@ -8,7 +8,7 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { SAY_AGAIN_BEATS = 3, SLICES = 64 };
+enum { SAY_AGAIN_BEATS = 3, SLICES = 64, STALL_PART = 8 };
 
 static void on_wake(uv_timer_t *t)
 {
@@ -187,21 +187,32 @@ static void look_around(struct dr_coord *c, uint32_t slices)
 	c->slice++;
 }
 
+/* One of this file's regular timers runs; the next one in so long.  Work makes them a little late, too. */
+static uint64_t note_alive(struct dr_coord *c, uint64_t now, uint64_t in_ms)
+{
+	dr_stall_alive(&c->stall, now, now + in_ms, c->core->repl.timing.probe_ms / STALL_PART);
+	return in_ms;
+}
+
 static void on_slice(uv_timer_t *t)
 {
 	struct dr_coord *c = t->data;
+	uint64_t now = dr_clock_boot_ms(), period = c->core->repl.timing.probe_ms;
 	if (c->stopping || c->slice >= SLICES)
 		return;
+	bool last = c->slice + 1 == SLICES; /* then comes the beat */
+	uint64_t beat_in = c->beat_ms + period > now ? c->beat_ms + period - now : 0;
+	uint64_t next_in = note_alive(c, now, last ? beat_in : period / SLICES);
 	look_around(c, SLICES);
-	(void)uv_timer_start(t, on_slice, c->core->repl.timing.probe_ms / SLICES, 0);
+	if (!last)
+		(void)uv_timer_start(t, on_slice, next_in, 0);
 }
 
-static void begin_slices(struct dr_coord *c, uint64_t late_ms)
+static void begin_slices(struct dr_coord *c, bool many)
 {
-	bool many = dr_probe_are_many(c);
-	while (many && c->slice > 0 && c->slice < SLICES) /* undone of the last beat: nobody's turn is left out */
+	while (c->sliced && c->slice < SLICES) /* undone of the last beat: nobody's turn is left out */
 		look_around(c, SLICES);
-	c->probe_stalled_ms = late_ms;
+	c->sliced = many;
 	c->slice = 0;
 	look_around(c, many ? SLICES : 1);
 	if (many)
@@ -212,17 +223,17 @@ static void begin_slices(struct dr_coord *c, uint64_t late_ms)
 static void on_beat(uv_timer_t *t)
 {
 	struct dr_coord *c = t->data;
-	uint64_t now = dr_clock_boot_ms();
 	uint32_t period = c->core->repl.timing.probe_ms;
-	uint64_t late = c->beat_ms == 0 || now < c->beat_ms + period ? 0 : now - c->beat_ms - period;
-	c->beat_ms = now;
+	bool many = dr_probe_are_many(c);
+	c->beat_ms = dr_clock_boot_ms();
+	(void)note_alive(c, c->beat_ms, many ? period / SLICES : period);
 	dr_peers_sync(c);
 	dr_peers_take_beats(c);
-	begin_slices(c, late);
+	begin_slices(c, many);
 	say_again(c);
 	dr_nodes_note_stored(c);
 	dr_yield_beat(c);
-	dr_disk_beat(c->conf.data_dir, now);
+	dr_disk_beat(c->conf.data_dir, c->beat_ms);
 	dr_recover_beat(c);
 	dr_stream_soon(c);
 	struct dr_core_event ev = { .kind = DR_EV_TICK };

@@ -1,7 +1,8 @@
 /* probe.c -- what this coordinator sees of every member by itself: fresh connections, and on the primary a write.
  *
  * What it saw is told to all coordinators once a beat, as ages, so that clocks are not compared.  A stall of our own
- * is no silence of theirs: it is added to all ages' starting points (design.md 5). */
+ * is no silence of theirs: it is added to the starting points of all ages (design.md 5) but the last write's, which is no
+ * silence but proof that a server took one after some moment: moved on, an earlier one would prove it. */
 #include <string.h>
 
 #include "coord/shell/coord.h"
@@ -85,22 +86,26 @@ static void watch(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 		forget(w);
 		return; /* opened anew at the next beat */
 	}
+	bool again = w->failed && same_target(&t, &w->target); /* tried at every beat, said once */
 	const struct dr_adapter *a = dr_adapter_find(dr_kind_name(s->kind));
 	w->target = t;
-	if (!w->used)
+	if (!w->used) {
 		w->since_ms = dr_clock_boot_ms();
+		(void)dr_stall_take(&c->stall, &w->stalled_ms);
+	}
 	w->used = true;
-	if (a == NULL || dr_session_open(&w->session, c->loop, a, &t, &e) != DR_OK)
+	w->open = a != NULL && dr_session_open(&w->session, c->loop, a, &t, &e) == DR_OK;
+	w->failed = !w->open;
+	if (w->failed && !again)
 		dr_log(DR_LOG_WARN, "probe.not_opened", "service=%s member=%s why=\"%s\"", s->name.s, t.member.s,
 		       a == NULL ? "no adapter" : e.msg);
-	else
-		w->open = true;
 }
 
-/* The services from..to-1: what the spec names is watched, and nothing else. */
-static void sync_range(struct dr_coord *c, uint32_t from, uint32_t to)
+/* The services from..to-1: what the spec names is watched, and nothing else.  How many members that is. */
+static uint32_t sync_range(struct dr_coord *c, uint32_t from, uint32_t to)
 {
 	const struct dr_repl *r = &c->core->repl;
+	uint32_t n = 0;
 	for (uint32_t i = from; i < to; i++) {
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 			bool named = i < r->services && r->service[i].used && r->service[i].spec.member[m].name.s[0] != '\0';
@@ -108,24 +113,24 @@ static void sync_range(struct dr_coord *c, uint32_t from, uint32_t to)
 				watch(c, i, m);
 			else if (place_of(c, i, m)->used)
 				forget(place_of(c, i, m));
-			c->watched_next += named ? 1u : 0u;
+			n += named ? 1u : 0u;
 		}
 	}
+	return n;
 }
 
-/* A new count begins; a spec or a snapshot may have brought more services. */
-static void begin_sync(struct dr_coord *c)
+/* A spec or a snapshot may have brought more services. */
+static void see_services(struct dr_coord *c)
 {
 	if (c->services_seen < c->core->repl.services)
 		c->services_seen = c->core->repl.services;
-	c->watched_next = 0;
 }
 
 void dr_probe_sync(struct dr_coord *c)
 {
-	begin_sync(c);
-	sync_range(c, 0, c->services_seen);
-	c->watched = c->watched_next;
+	see_services(c);
+	c->watched = sync_range(c, 0, c->services_seen);
+	c->recounted = true;
 }
 
 static void note_write(struct dr_watch *w, const struct dr_op *op, const struct dr_error *e, uint64_t now)
@@ -226,8 +231,9 @@ static uint64_t later(uint64_t at, uint64_t by, uint64_t now)
 	return at + by < now ? at + by : now;
 }
 
-static struct dr_observation observe(struct dr_watch *w, uint64_t stalled_ms, uint64_t now)
+static struct dr_observation observe(struct dr_watch *w, uint64_t now)
 {
+	uint64_t stalled_ms = dr_stall_take(&w->coord->stall, &w->stalled_ms);
 	w->since_ms = later(w->since_ms, stalled_ms, now);
 	w->agent_ms = later(w->agent_ms, stalled_ms, now);
 	w->server_ms = later(w->server_ms, stalled_ms, now);
@@ -272,7 +278,7 @@ static void look_at(struct dr_coord *c, uint32_t from, uint32_t to)
 				tell(c, o, n);
 				n = 0;
 			}
-			o[n++] = observe(w, c->probe_stalled_ms, now);
+			o[n++] = observe(w, now);
 			if (due(w, now))
 				probe(w);
 		}
@@ -292,10 +298,12 @@ void dr_probe_slice(struct dr_coord *c, uint32_t at, uint32_t slices)
 	if (at == 0) {
 		c->restless_before = c->restless;
 		c->restless = 0;
-		begin_sync(c);
+		see_services(c);
+		c->watched_next = 0;
+		c->recounted = false;
 	}
-	sync_range(c, cut(c->services_seen, at, slices), cut(c->services_seen, at + 1, slices));
-	if (at + 1 == slices)
+	c->watched_next += sync_range(c, cut(c->services_seen, at, slices), cut(c->services_seen, at + 1, slices));
+	if (at + 1 == slices && !c->recounted)
 		c->watched = c->watched_next;
 	look_at(c, cut(all, at, slices), cut(all, at + 1, slices));
 }

@@ -14,12 +14,13 @@ struct dr_watch {
 	struct dr_coord *coord;
 	uint32_t service;
 	dr_member_ix member;
-	bool used, open, closing, probing;
+	bool used, open, closing, probing, failed; /* failed: to open, and that was said */
 	struct dr_target target;
 	struct dr_session session;
 	struct dr_op op;
 	uint64_t since_ms;       /* when watching began: before that nothing is known */
 	uint64_t agent_ms, server_ms, write_ms; /* last heard, reached, wrote; 0: never */
+	uint64_t stalled_ms;     /* so much of our own standing still is taken off these (stall.h) */
 	uint64_t probe_ms;       /* when the newest probe began */
 	struct dr_probe_streak streak;
 	uint32_t beats;
