@@ -2,7 +2,12 @@
  *
  * The leader notes when it received a renewal, before anything is granted; it grants only once a lease tick
  * that it appended afterwards has committed; it counts from those receipts, and for whatever an earlier leader
- * may have granted from the last lease tick that had entered its own log when it began to lead. */
+ * may have granted from the last lease tick that had entered its own log when it began to lead.
+ *
+ * Of each service two renewals are kept: that for which the tick in flight was appended, which is granted when that
+ * commits although newer ones may have come (the lease counts from that renewal's sending, expiry from the newest
+ * one's receipt), and the newest.  With one place nobody would be granted anything where commits take longer than
+ * renewals are apart. */
 #include "coord/core/think.h"
 
 #include "base/assert.h"
@@ -10,7 +15,7 @@
 
 enum { TICK_SPACING_MS = 20 }; /* at most one lease tick per so long (design.md 4.2) */
 
-static void grant(struct dr_core *c, uint32_t ix, struct dr_decision *out);
+static void grant(struct dr_core *c, uint32_t ix, const struct dr_renewal *r, struct dr_decision *out);
 
 /* The clock that leases are counted on. */
 static uint64_t lease_now(const struct dr_core_view *v)
@@ -33,8 +38,8 @@ void dr_lease_role(struct dr_core *c, bool leading)
 	v->tick_tag = 0;
 	v->ttl_version = 0;
 	for (uint32_t i = 0; i < v->renewals_waiting; i++) {
-		v->service[v->renewal_of[i]].renewal_waits = false;
-		v->service[v->renewal_of[i]].renewal_tag = 0;
+		struct dr_service_view *s = &v->service[v->renewal_of[i]];
+		s->under_way.asked = s->waits.asked = false;
 	}
 	v->renewals_waiting = 0;
 	for (dr_member_ix m = 0; DR_MUTANT(REELECTED_FORGETS) && m < DR_MEMBERS_MAX; m++)
@@ -74,20 +79,15 @@ void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr
 		return;
 	if (holds && !DR_MUTANT(GRANT_NOT_NOTED))
 		v->member[m].renewed_ms = lease_now(&c->view);
-	if (!v->renewal_waits)
-		c->view.renewal_of[c->view.renewals_waiting++] = (uint16_t)ix;
-	v->renewal_waits = true;
-	v->renewal_member = m;
-	v->renewal_id = ev->renewal;
-	v->renewal_epoch = ev->epoch;
-	v->renewal_tag = 0; /* only a tick appended from now on answers it */
-	if (DR_MUTANT(GRANT_ON_OLDER_TICK))
-		v->renewal_tag = c->view.tick_tag;
+	struct dr_renewal r = { .id = ev->renewal, .epoch = ev->epoch, .member = m, .asked = true };
 	if (DR_MUTANT(GRANT_BEFORE_COMMIT)) {
-		c->view.renewals_waiting--;
-		grant(c, ix, out);
+		grant(c, ix, &r, out);
 		return;
 	}
+	if (!v->under_way.asked && !v->waits.asked)
+		c->view.renewal_of[c->view.renewals_waiting++] = (uint16_t)ix;
+	/* Only a tick appended from now on answers it. */
+	*(DR_MUTANT(GRANT_ON_OLDER_TICK) && c->view.tick_tag != 0 ? &v->under_way : &v->waits) = r;
 	dr_lease_tick_wanted(c, out);
 }
 
@@ -111,8 +111,10 @@ void dr_lease_tick_wanted(struct dr_core *c, struct dr_decision *out)
 	v->tick_tag = p->tag;
 	v->tick_proposed_ms = v->now_ms;
 	for (uint32_t i = 0; i < v->renewals_waiting; i++) {
-		if (v->service[v->renewal_of[i]].renewal_tag == 0)
-			v->service[v->renewal_of[i]].renewal_tag = p->tag;
+		struct dr_service_view *s = &v->service[v->renewal_of[i]];
+		dr_assert(s->waits.asked && !s->under_way.asked);
+		s->under_way = s->waits;
+		s->waits.asked = false;
 	}
 }
 
@@ -154,42 +156,46 @@ void dr_lease_ttl_think(struct dr_core *c, struct dr_decision *out)
 				  .a = c->repl.spec_version };
 }
 
-static void grant(struct dr_core *c, uint32_t ix, struct dr_decision *out)
+static void grant(struct dr_core *c, uint32_t ix, const struct dr_renewal *r, struct dr_decision *out)
 {
 	const struct dr_service *s = &c->repl.service[ix];
-	struct dr_service_view *v = &c->view.service[ix];
-	v->renewal_waits = false;
-	v->renewal_tag = 0;
-	bool holds = s->holder == v->renewal_member && s->epoch == v->renewal_epoch && !v->declaring;
+	bool holds = s->holder == r->member && s->epoch == r->epoch && !c->view.service[ix].declaring;
 	if (!holds && !DR_MUTANT(GRANT_AFTER_EPOCH))
 		return;
 	if (out->grants >= DR_GRANTS_MAX)
 		return;
 	out->grant[out->grants++] = (struct dr_grant){ .service = ix,
-						       .member = v->renewal_member,
-						       .epoch = v->renewal_epoch,
-						       .renewal = v->renewal_id,
+						       .member = r->member,
+						       .epoch = r->epoch,
+						       .renewal = r->id,
 						       .ttl_ms = c->repl.timing.ttl_ms };
+}
+
+/* What a tick that came to nothing was for waits for the next one; a newer renewal of the service has its place. */
+static void wait_again(struct dr_service_view *s)
+{
+	if (s->under_way.asked && !s->waits.asked)
+		s->waits = s->under_way;
+	s->under_way.asked = false;
 }
 
 void dr_lease_tick_ended(struct dr_core *c, enum dr_err outcome, struct dr_decision *out)
 {
 	struct dr_core_view *v = &c->view;
-	uint64_t tag = v->tick_tag;
 	v->tick_tag = 0;
 	if (!v->leading)
 		return;
 	uint32_t left = 0;
 	for (uint32_t i = 0; i < v->renewals_waiting; i++) {
 		uint16_t ix = v->renewal_of[i];
-		bool answered = v->service[ix].renewal_tag == tag;
-		if (answered && outcome == DR_OK) {
-			grant(c, ix, out);
-			continue;
+		struct dr_service_view *s = &v->service[ix];
+		if (s->under_way.asked && outcome == DR_OK) {
+			grant(c, ix, &s->under_way, out);
+			s->under_way.asked = false;
 		}
-		if (answered)
-			v->service[ix].renewal_tag = 0;
-		v->renewal_of[left++] = ix;
+		wait_again(s);
+		if (s->waits.asked)
+			v->renewal_of[left++] = ix;
 	}
 	v->renewals_waiting = left;
 	if (outcome == DR_OK)

@@ -28,6 +28,13 @@ struct dr_member_view {
 	uint64_t forgot_ms;      /* since when its agent knows nothing of being the holder; 0: it does, or is none */
 };
 
+/* An agent asked for its lease. */
+struct dr_renewal {
+	uint64_t id, epoch;
+	dr_member_ix member;
+	bool asked;              /* false: there is none */
+};
+
 struct dr_service_view {
 	struct dr_member_view member[DR_MEMBERS_MAX];
 	uint64_t proposing;      /* tag of the proposal in flight; 0: none */
@@ -49,11 +56,8 @@ struct dr_service_view {
 	uint64_t primary_position_ms;
 	uint64_t others_ms;      /* since when some member that is not the primary is heard here; 0: none was yet */
 	uint64_t holder_ms;      /* when it was learnt who the present holder is */
-	/* renewal that waits for its tick */
-	bool renewal_waits;
-	dr_member_ix renewal_member;
-	uint64_t renewal_id, renewal_epoch;
-	uint64_t renewal_tag;    /* of the tick that will answer it; 0: not proposed yet */
+	struct dr_renewal under_way; /* the lease tick in flight answers it */
+	struct dr_renewal waits;     /* the newest since: for the next one */
 };
 
 struct dr_core_view {
@@ -67,7 +71,7 @@ struct dr_core_view {
 	uint64_t tick_tag;          /* of the tick in flight; 0: none */
 	uint64_t tick_proposed_ms;
 	uint32_t renewals_waiting;
-	uint16_t renewal_of[DR_SERVICES_MAX]; /* whose those are, in the order of their coming */
+	uint16_t renewal_of[DR_SERVICES_MAX]; /* whose those are, under way or waiting, in the order of their coming */
 	uint64_t ttl_version;       /* the spec under which longer leases run out since ... (lease.c); 0: none do */
 	uint64_t ttl_since_ms;      /* ... then */
 	uint64_t now_ms, wall_ms;

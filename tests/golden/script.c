@@ -8,7 +8,7 @@
  *   request VERB [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
  *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off [KIND] | diverge M rewind|clone
- *   routes on|off | jump M | elections on|off
+ *   routes on|off | jump M | elections on|off | commit MS (from append to commit, from now on)
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
  *   expect healthy | expect KEY=VALUE...                       (see expect_one)
  *   allow-loss */
@@ -523,6 +523,8 @@ static void execute(struct script *s)
 		w->loss_allowed = true;
 	else if (strcmp(verb, "routes") == 0)
 		w->routes_stuck = !on(s, 1);
+	else if (strcmp(verb, "commit") == 0)
+		w->commit_ms = (uint32_t)number(word(s, 1));
 	else if (strcmp(verb, "elections") == 0)
 		w->no_election = !on(s, 1);
 	else

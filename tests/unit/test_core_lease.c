@@ -178,7 +178,8 @@ static void test_tick_under_way_does_not_answer(void **state)
 	assert_int_equal(did.grant[0].renewal, 2);
 }
 
-/* The newest renewal of a service replaces the one that waits; the older id is never granted. */
+/* Of those that wait for a tick the newest counts; one for which a tick is under way is answered by that one whatever has
+ * come since, or nobody would be granted anything where a commit takes longer than a renewal interval. */
 static void test_newest_renewal_counts(void **state)
 {
 	(void)state;
@@ -186,12 +187,65 @@ static void test_newest_renewal_counts(void **state)
 	struct dr_proposal first = tick();
 	now += 30;
 	renew(0, 2, 1);
+	renew(0, 3, 1);
 	commit_proposal(&first);
-	assert_int_equal(did.grants, 0);
+	assert_int_equal(did.grants, 1);
+	assert_int_equal(did.grant[0].renewal, 1);
 	struct dr_proposal second = tick();
 	commit_proposal(&second);
 	assert_int_equal(did.grants, 1);
-	assert_int_equal(did.grant[0].renewal, 2);
+	assert_int_equal(did.grant[0].renewal, 3);
+}
+
+/* Commits slower than renewals: each tick grants the renewal that it was appended for. */
+static void test_slow_commits(void **state)
+{
+	enum { RENEW = 250, COMMIT = 260 };
+	(void)state;
+	uint64_t began = now, id = 0, grants = 0, next_renewal = now, ends = UINT64_MAX;
+	struct dr_proposal flying = { 0 };
+	while (now < began + 10 * RENEW) {
+		bool proposed = false;
+		if (now == next_renewal) {
+			renew(0, ++id, 1);
+			next_renewal += RENEW;
+			proposed = ticks();
+		} else if (now == ends) {
+			commit_proposal(&flying);
+			grants += did.grants;
+			ends = UINT64_MAX;
+			proposed = ticks();
+		}
+		if (proposed) {
+			flying = tick();
+			ends = now + COMMIT;
+		}
+		now++;
+	}
+	assert_in_range(grants, 8, 10);
+}
+
+/* A tick under way fails: its renewal waits for the next one, unless a newer one does. */
+static void test_failed_tick_under_way(void **state)
+{
+	(void)state;
+	for (unsigned newer = 0; newer < 2; newer++) {
+		renew(0, 10 + newer, 1);
+		struct dr_proposal t = tick();
+		now += 30;
+		if (newer == 1)
+			renew(0, 20, 1);
+		step((struct dr_core_event){ .kind = DR_EV_PROPOSED, .tag = t.tag, .outcome = DR_E_UNKNOWN });
+		assert_int_equal(did.grants, 0);
+		now++;
+		step((struct dr_core_event){ .kind = DR_EV_TICK });
+		t = tick();
+		commit_proposal(&t);
+		assert_int_equal(did.grants, 1);
+		assert_int_equal(did.grant[0].renewal, newer == 1 ? 20 : 10);
+		assert_false(ticks());
+		now += 30;
+	}
 }
 
 static void test_ticks_are_spaced_and_shared(void **state)
@@ -448,6 +502,8 @@ int main(void)
 		T(test_grant_needs_a_commit),
 		T(test_tick_under_way_does_not_answer),
 		T(test_newest_renewal_counts),
+		T(test_slow_commits),
+		T(test_failed_tick_under_way),
 		T(test_ticks_are_spaced_and_shared),
 		T(test_who_is_granted),
 		T(test_failed_tick),

@@ -133,12 +133,26 @@ static void grant_arrives(struct world *w, struct w_timer *t)
 			    w_member_name(w, t->a));
 }
 
+/* It answers a renewal that came after the last lease tick that it appended; one may come twice. */
+static bool grants_too_early(const struct w_coordinator *c, const struct dr_grant *g)
+{
+	bool late = false;
+	for (uint32_t i = 0; i < W_RENEWALS_KEPT; i++) {
+		if (c->renewal[g->member][i].id != g->renewal)
+			continue;
+		if (c->renewal[g->member][i].at <= c->ticked_at)
+			return false;
+		late = true;
+	}
+	return late;
+}
+
 static void carry_grants(struct world *w, uint32_t ci, const struct dr_decision *d)
 {
 	for (uint32_t i = 0; i < d->grants; i++) {
 		const struct dr_grant *g = &d->grant[i];
 		struct w_coordinator *c = &w->c[ci];
-		if (c->renewal[g->member].id == g->renewal && c->renewal[g->member].at > c->ticked_at)
+		if (grants_too_early(c, g))
 			w_violation(w, "%s answers a renewal of %s without a lease tick that it appended since", c->name,
 				    w_member_name(w, g->member));
 		if (c->granted_epoch[g->member] != g->epoch)
@@ -212,10 +226,12 @@ static void note_event(struct world *w, struct w_coordinator *c, const struct dr
 	if (ev->kind == DR_EV_APPENDED)
 		c->ticked_at = c->events;
 	if (m < w->members) {
-		c->renewal[m].id = ev->renewal;
-		c->renewal[m].at = c->events;
+		uint32_t at = c->renewals++ % W_RENEWALS_KEPT;
+		c->renewal[m][at].id = ev->renewal;
+		c->renewal[m][at].at = c->events;
 	}
 }
+
 
 void w_coord_event(struct world *w, uint32_t ci, struct dr_core_event *ev)
 {

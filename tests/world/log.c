@@ -121,7 +121,7 @@ void w_propose(struct world *w, uint32_t ci, const struct dr_cmd *cmd, uint64_t 
 	dr_assert(w->appended < W_LOG_MAX);
 	w->log[w->appended++] =
 	    (struct w_entry){ .cmd = *cmd, .term = w->term, .tag = tag, .by = ci, .life = c->life };
-	t = w_after(w, W_COMMIT_MS, commit);
+	t = w_after(w, w->commit_ms, commit);
 	t->a = ci;
 	t->b = c->life;
 	t->u = w->appended;

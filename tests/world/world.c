@@ -268,6 +268,7 @@ struct world *w_new(const struct w_options *o, FILE *out)
 	w->sites = o->coordinators;
 	w->leader = w->prefer = -1;
 	w->elect_ms = 450;
+	w->commit_ms = W_COMMIT_MS;
 	w->step_down_ms = 700;
 	w->log = dr_xcalloc(W_LOG_MAX * sizeof(*w->log));
 	w->acked = dr_xcalloc(W_WAL_MAX);

@@ -31,7 +31,8 @@ enum {
 	W_WRITE_MS = 20,  /* between two writes on a primary */
 	W_READ_MS = 20,   /* between two reads from each server */
 	W_HOP_MS = 1,     /* one way over the network */
-	W_COMMIT_MS = 2,  /* append to commit */
+	W_COMMIT_MS = 2,  /* append to commit, unless the script says otherwise */
+	W_RENEWALS_KEPT = 16,
 	W_POSITION = 1000 /* bytes that one write takes */
 };
 
@@ -59,7 +60,8 @@ struct w_coordinator {
 	uint64_t events, ticked_at; /* how many it was told; which was the last lease tick in its own log */
 	struct {
 		uint64_t id, at;
-	} renewal[W_MEMBERS_MAX]; /* the newest, and which event brought it */
+	} renewal[W_MEMBERS_MAX][W_RENEWALS_KEPT]; /* the newest, and which event brought each */
+	uint32_t renewals;
 	struct { /* what the shell has sent, as coord/shell/agents.c does */
 		uint64_t number, at_ms;
 		uint32_t life;
@@ -144,7 +146,7 @@ struct world {
 	int leader; /* by raft, -1 */
 	int prefer; /* who is elected next if it can be; -1: the lowest */
 	uint64_t term;
-	uint32_t elect_ms, step_down_ms;
+	uint32_t elect_ms, step_down_ms, commit_ms;
 	bool routes_stuck, no_election;
 	uint32_t next_write;
 	uint8_t *acked; /* W_WAL_MAX: by whom + 1 */
