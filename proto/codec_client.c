@@ -60,10 +60,10 @@ static enum dr_err take_request(struct dr_client_request *r, const Drcoord__Pb__
 		if (rv != DR_OK)
 			return rv;
 	}
-	return dr_pb_spec_receive(&r->spec, m->spec, &m->squeezed_spec, e);
+	return DR_OK;
 }
 
-enum dr_err dr_client_request_decode(struct dr_client_request *r, const uint8_t *p, size_t n, struct dr_error *e)
+static enum dr_err decode(struct dr_client_request *r, const uint8_t *p, size_t n, bool spec, struct dr_error *e)
 {
 	struct dr_pb_budget b;
 	Drcoord__Pb__ClientRequest *m = dr_pb_unpack(&drcoord__pb__client_request__descriptor, p, n, &b);
@@ -71,8 +71,20 @@ enum dr_err dr_client_request_decode(struct dr_client_request *r, const uint8_t 
 	if (m == NULL)
 		return dr_fail(e, DR_E_PROTOCOL, "a request does not decode");
 	enum dr_err rv = take_request(r, m, e);
+	if (rv == DR_OK && spec)
+		rv = dr_pb_spec_receive(&r->spec, m->spec, &m->squeezed_spec, e);
 	dr_pb_free(m, &b);
 	return rv;
+}
+
+enum dr_err dr_client_request_decode(struct dr_client_request *r, const uint8_t *p, size_t n, struct dr_error *e)
+{
+	return decode(r, p, n, true, e);
+}
+
+enum dr_err dr_client_request_decode_head(struct dr_client_request *r, const uint8_t *p, size_t n, struct dr_error *e)
+{
+	return decode(r, p, n, false, e);
 }
 
 void dr_client_response_encode(struct dr_buf *out, const struct dr_client_response *r)
@@ -99,6 +111,16 @@ void dr_client_response_encode(struct dr_buf *out, const struct dr_client_respon
 	m.more = r->more;
 	dr_pb_pack(out, &m.base);
 	dr_buf_close(&squeezed);
+}
+
+/* A message's fields come in any order, and what an empty one lacks is added by the bytes behind it (protobuf,
+ * "Last One Wins"). */
+void dr_client_response_address(struct dr_buf *out, uint64_t id, const struct dr_buf *answer)
+{
+	Drcoord__Pb__ClientResponse m = DRCOORD__PB__CLIENT_RESPONSE__INIT;
+	m.id = id;
+	dr_pb_pack(out, &m.base);
+	dr_buf_put(out, answer->data, answer->len);
 }
 
 static enum dr_err take_squeezed(struct dr_client_response *r, const ProtobufCBinaryData *m, struct dr_error *e)

@@ -65,6 +65,11 @@ static void test_spec(void **state)
 	assert_int_equal(dr_client_request_decode(&q2, b.data, b.len, &e), DR_OK);
 	same_services(s, q2.spec);
 	dr_spec_free(q2.spec);
+	/* The head is had without it, damaged as it may be. */
+	b.data[b.len / 2] ^= 0x20;
+	assert_int_equal(dr_client_request_decode_head(&q2, b.data, b.len, &e), DR_OK);
+	assert_true(q2.id == 7 && q2.spec == NULL);
+	b.data[b.len / 2] ^= 0x20;
 	/* Every byte of it that is another one is noticed, or changes the spec, but harms nobody. */
 	for (size_t i = 0; i < b.len; i += b.len / 64) {
 		b.data[i] ^= 0x20;
@@ -93,7 +98,19 @@ static void test_answer(void **state)
 	assert_int_equal(dr_client_response_decode(&r2, b.data, b.len, &e), DR_OK);
 	assert_string_equal(r.json, r2.json);
 	dr_free(r2.json);
+	/* Made once, given to many. */
+	struct dr_buf to;
+	r.id = 0;
+	dr_buf_clear(&b);
+	dr_client_response_encode(&b, &r);
+	dr_buf_init(&to, DR_FRAME_MAX);
+	dr_client_response_address(&to, UINT64_MAX, &b);
+	assert_int_equal(dr_client_response_decode(&r2, to.data, to.len, &e), DR_OK);
+	assert_true(r2.id == UINT64_MAX && r2.code == DR_OK);
+	assert_string_equal(r.json, r2.json);
+	dr_free(r2.json);
 	dr_free(r.json);
+	dr_buf_close(&to);
 	dr_buf_close(&b);
 }
 
