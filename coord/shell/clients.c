@@ -11,6 +11,12 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
+enum {
+	SHORT_MAX = 65536,          /* bytes of a request without a spec */
+	STATUS_SHARE = 5,           /* a fifth */
+	STATUS_OLD_NS = 1000000000  /* what is told is never older */
+};
+
 enum verb {
 	VERB_NONE,
 #define ASK_FOR(id, word, least, leader, reason) VERB_##id,
@@ -29,6 +35,8 @@ static const struct verb_row {
 #undef ASK_FOR
 };
 
+static const char too_long[] = "the answer is longer than one frame (1 MiB, compressed); ask for less";
+
 static void respond(struct dr_in *in, const struct dr_client_response *r)
 {
 	struct dr_buf b;
@@ -37,7 +45,34 @@ static void respond(struct dr_in *in, const struct dr_client_response *r)
 	if (dr_buf_ok(&b))
 		dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_RESPONSE, b.data, b.len));
 	else if (r->json != NULL)
-		dr_clients_error(in, r->id, DR_E_RANGE, "the answer is longer than one frame (1 MiB, compressed); ask for less");
+		dr_clients_error(in, r->id, DR_E_RANGE, too_long);
+	dr_buf_close(&b);
+}
+
+/* An answer that many get: all of it but the id. */
+void dr_clients_make(struct dr_made *m, json_t *json)
+{
+	struct dr_client_response r = { .code = DR_OK };
+	r.json = json_dumps(json, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	json_decref(json);
+	if (r.json == NULL)
+		r.code = DR_E_INTERNAL;
+	dr_buf_close(&m->answer);
+	dr_buf_init(&m->answer, DR_FRAME_MAX);
+	dr_client_response_encode(&m->answer, &r);
+	free(r.json);
+	m->valid = true;
+}
+
+void dr_clients_made(struct dr_in *in, uint64_t id, const struct dr_made *m)
+{
+	struct dr_buf b;
+	dr_buf_init(&b, DR_FRAME_MAX);
+	dr_client_response_address(&b, id, &m->answer);
+	if (dr_buf_ok(&m->answer) && dr_buf_ok(&b))
+		dr_best_effort(dr_conn_send(&in->conn, DR_FRAME_RESPONSE, b.data, b.len));
+	else
+		dr_clients_error(in, id, DR_E_RANGE, too_long);
 	dr_buf_close(&b);
 }
 
@@ -101,7 +136,7 @@ static void respond_refused(struct dr_in *in, uint64_t id, enum dr_reason why, u
 	respond(in, &r);
 }
 
-static void respond_leader(struct dr_in *in, uint64_t id)
+void dr_clients_not_leader(struct dr_in *in, uint64_t id)
 {
 	struct dr_client_response r = { .id = id, .code = DR_E_NOT_LEADER };
 	if (dr_coord_leader(in->coord, &r.leader, &r.leader_at) && !dr_coord_leads(in->coord))
@@ -162,7 +197,7 @@ void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome)
 		if (outcome == DR_OK || outcome == DR_E_UNKNOWN)
 			answer_done(w->client, w->request);
 		else if (outcome == DR_E_NOT_LEADER)
-			respond_leader(w->client, w->request);
+			dr_clients_not_leader(w->client, w->request);
 		else
 			dr_clients_error(w->client, w->request, outcome, outcome == DR_E_RANGE
 				      ? "it does not fit into one entry of the log (512 KiB)" : dr_err_text(outcome));
@@ -175,6 +210,7 @@ void dr_clients_closed(struct dr_in *in)
 		if (in->coord->waiter[i].used && in->coord->waiter[i].client == in)
 			in->coord->waiter[i].client = NULL;
 	}
+	dr_reads_closed(in);
 }
 
 static void ask_core(struct dr_in *in, const struct dr_client_request *q, enum dr_request_kind kind)
@@ -201,35 +237,6 @@ static void ask_core(struct dr_in *in, const struct dr_client_request *q, enum d
 		else
 			answer_done(in, q->id);
 	}
-}
-
-/* ---- the spec, which people change on the strength of what they read */
-
-static void spec_read(void *arg, enum dr_err outcome)
-{
-	struct dr_waiter *w = arg;
-	w->used = false;
-	if (w->client == NULL)
-		return;
-	if (outcome == DR_OK)
-		respond_json(w->client, w->request, dr_spec_json(w->client->coord));
-	else
-		respond_leader(w->client, w->request);
-}
-
-static void read_spec(struct dr_in *in, const struct dr_client_request *q)
-{
-	struct dr_waiter *w = free_waiter(in->coord);
-	enum dr_err rv = w == NULL ? DR_E_BUSY : DR_OK;
-	if (rv == DR_OK) {
-		*w = (struct dr_waiter){ .used = true, .client = in, .request = q->id };
-		rv = dr_raft_read(in->coord->raft, spec_read, w);
-		w->used = rv == DR_OK;
-	}
-	if (rv == DR_E_NOT_LEADER)
-		respond_leader(in, q->id);
-	else if (rv != DR_OK)
-		dr_clients_error(in, q->id, DR_E_BUSY, "too many requests wait; try again in a moment");
 }
 
 /* ---- nodes */
@@ -396,6 +403,36 @@ static void node_transfer(struct dr_in *in, const struct dr_client_request *q)
 
 /* ---- dispatch */
 
+/* With thousands of services it is the dearest of what may be asked: as often as it is asked, it takes STATUS_SHARE
+ * of the time at most.  Whoever changed something sees what came of it: that is an event. */
+static void tell_status(struct dr_in *in, uint64_t id)
+{
+	struct dr_coord *c = in->coord;
+	uint64_t now = uv_hrtime();
+	if (!c->status_made.valid || c->status_made.version != c->core->repl.event_last || now >= c->status_until_ns) {
+		dr_clients_make(&c->status_made, dr_status_json(c));
+		c->status_made.version = c->core->repl.event_last;
+		uint64_t made = uv_hrtime();
+		uint64_t good_for = (made - now) * (STATUS_SHARE - 1);
+		c->status_until_ns = made + (good_for < STATUS_OLD_NS ? good_for : STATUS_OLD_NS);
+	}
+	dr_clients_made(in, id, &c->status_made);
+}
+
+/* What compressed bytes and a spec cost is spent on those alone who may apply one. */
+static void apply(struct dr_in *in, const struct dr_client_request *head, const uint8_t *p, size_t n)
+{
+	struct dr_client_request q;
+	struct dr_error e;
+	if (dr_client_request_decode(&q, p, n, &e) != DR_OK) {
+		dr_clients_error(in, head->id, DR_E_PROTOCOL, e.msg);
+		return;
+	}
+	ask_core(in, &q, DR_REQ_APPLY);
+	if (q.spec != NULL)
+		dr_spec_free(q.spec);
+}
+
 static void explain(struct dr_in *in, const struct dr_client_request *q)
 {
 	uint32_t ix = dr_repl_service_find(&in->coord->core->repl, q->service.s);
@@ -405,13 +442,13 @@ static void explain(struct dr_in *in, const struct dr_client_request *q)
 		respond_json(in, q->id, dr_explain_json(in->coord, ix));
 }
 
-static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_request *q)
+static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_request *q, const uint8_t *p, size_t n)
 {
 	switch (v) {
-	case VERB_STATUS: respond_json(in, q->id, dr_status_json(in->coord)); break;
+	case VERB_STATUS: tell_status(in, q->id); break;
 	case VERB_WATCH: dr_stream_begin(in, q->id, q->from); break;
 	case VERB_EXPLAIN: explain(in, q); break;
-	case VERB_SPEC: read_spec(in, q); break;
+	case VERB_SPEC: dr_reads_ask(in, q->id); break;
 	case VERB_FAILOVER: ask_core(in, q, DR_REQ_FAILOVER); break;
 	case VERB_SWITCHOVER: ask_core(in, q, DR_REQ_SWITCHOVER); break;
 	case VERB_APPROVE: ask_core(in, q, DR_REQ_APPROVE); break;
@@ -426,7 +463,7 @@ static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_reque
 	case VERB_NODE_ADD: node_add(in, q); break;
 	case VERB_NODE_REMOVE: node_remove(in, q); break;
 	case VERB_NODE_TRANSFER: node_transfer(in, q); break;
-	case VERB_APPLY: ask_core(in, q, DR_REQ_APPLY); break;
+	case VERB_APPLY: apply(in, q, p, n); break;
 	case VERB_NONE:
 	case VERB_COUNT: break;
 	}
@@ -448,7 +485,7 @@ static enum dr_peer_kind least_role(enum verb v, const struct dr_client_request 
 	return vouches && verbs[v].least < DR_PEER_APPROVER ? DR_PEER_APPROVER : verbs[v].least;
 }
 
-static void take_request(struct dr_in *in, const struct dr_client_request *q)
+static void take_request(struct dr_in *in, const struct dr_client_request *q, const uint8_t *p, size_t n)
 {
 	enum verb v = verb_find(q->verb);
 	enum dr_peer_kind least = least_role(v, q);
@@ -461,34 +498,33 @@ static void take_request(struct dr_in *in, const struct dr_client_request *q)
 			       dr_peer_kind_name(in->conn.peer.kind));
 		dr_clients_error(in, q->id, DR_E_DENIED, why);
 	} else if (verbs[v].leader && !dr_coord_leads(in->coord)) {
-		respond_leader(in, q->id);
+		dr_clients_not_leader(in, q->id);
 	} else if (verbs[v].least > DR_PEER_VIEWER && in->coord->recovering) {
 		dr_clients_error(in, q->id, DR_E_BUSY, "this coordinator was recovered and listens to the agents before "
 			      "anything is done; `status` says when it is over");
 	} else if (verbs[v].reason && q->reason[0] == '\0') {
 		dr_clients_error(in, q->id, DR_E_INVALID, "a reason is recorded with each such step: --reason TEXT");
 	} else {
-		dispatch(in, v, q);
+		dispatch(in, v, q, p, n);
 	}
 }
 
-static void take_frame(struct dr_in *in, const uint8_t *p, size_t n)
+void dr_clients_request(struct dr_in *in, const uint8_t *p, size_t n)
 {
 	struct dr_client_request q;
 	struct dr_error e;
-	if (dr_client_request_decode(&q, p, n, &e) != DR_OK) {
+	if (dr_client_request_decode_head(&q, p, n, &e) != DR_OK)
 		dr_clients_error(in, 0, DR_E_PROTOCOL, e.msg);
-		return;
-	}
-	take_request(in, &q);
-	if (q.spec != NULL)
-		dr_spec_free(q.spec);
+	else
+		take_request(in, &q, p, n);
 }
 
 void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
 {
 	uint64_t began_ns = uv_hrtime();
-	if (type == DR_FRAME_REQUEST)
-		take_frame(in, p, n);
+	if (type == DR_FRAME_REQUEST && n > SHORT_MAX && in->conn.peer.kind < DR_PEER_ADMIN)
+		dr_clients_error(in, 0, DR_E_DENIED, "a request of more than 64 KiB holds a spec, which is for the role admin");
+	else if (type == DR_FRAME_REQUEST && dr_turn_may(in, p, n))
+		dr_clients_request(in, p, n);
 	dr_turn_took(in, uv_hrtime() - began_ns);
 }

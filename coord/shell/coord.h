@@ -11,8 +11,13 @@
  *   probe.c     own probes of every server
  *   routes.c    routes that ought to point elsewhere
  *   clients.c   what people ask
+ *   turn.c      how much of a turn of the loop they get
+ *   reads.c     the spec, as it stands when it is asked for
  *   stream.c    events for those who watch
  *   status.c    the JSON of status, explain and events
+ *   snapshot.c  the replicated state as bytes
+ *   disk.c      whether the data folder has room left
+ *   probe_kind.c  what a probe's answers mean, by kind of server
  *   recover.c   a majority is gone for good: one goes on alone
  *   yield.c     a leader that cannot store gives up the lead
  *   nodes.c     coordinators' names kept equal to Raft's members; leaving when removed
@@ -28,6 +33,7 @@
 #include "adapters/adapter.h"
 #include "conf/conf.h"
 #include "coord/core/core.h"
+#include "coord/shell/clients.h"
 #include "coord/shell/ledger.h"
 #include "coord/shell/stall.h"
 #include "coord/shell/watch.h"
@@ -50,7 +56,13 @@ struct dr_in {
 	uint64_t watch_next;   /* index that it gets next */
 	uint64_t raft_id;      /* of a coordinator, as it was told with DR_FRAME_BEATS; 0: nothing was told */
 	bool held;             /* among those whose requests wait (turn.c) */
-	struct dr_in *held_next;
+	struct dr_in *held_prev, *held_next;
+	bool keeps;            /* a request that waits is kept here */
+	struct dr_buf kept;
+	enum dr_read_state read; /* of the spec (reads.c) */
+	uint64_t read_id;
+	enum dr_err read_outcome;
+	struct dr_in *read_next;
 	uint64_t told_ms;      /* an agent: when it was last told who leads, or anything that a leader alone says ... */
 	struct dr_in *told_prev, *told_next; /* ... among the others, by that time */
 	struct dr_watch *speaks_for; /* of an agent: the members that it was heard of */
@@ -132,6 +144,10 @@ struct dr_coord {
 	uint64_t turn_ns;             /* what clients' requests took in this turn of the loop */
 	struct dr_in *held_first, *held_last; /* clients whose requests wait, longest first */
 	uint32_t held;
+	struct dr_in *reads_asked, *reads_begun; /* clients whose reads wait for the next barrier; for the one under way */
+	bool reading;                 /* one is under way */
+	struct dr_made spec_made, status_made;
+	uint64_t status_until_ns;     /* what was made is told until then */
 	struct dr_timing timing_told; /* to the agents */
 	uint32_t beats;
 	uint64_t beat_ms;             /* when the last beat was ... */
@@ -149,7 +165,7 @@ struct dr_coord {
 	bool recounted;               /* amid this beat: watched is new already */
 	struct dr_route_job *route;   /* DR_ROUTE_JOBS_MAX */
 	struct dr_in *told_first, *told_last; /* agents' sessions, those told longest ago first */
-	struct dr_waiter waiter[DR_CLIENTS_MAX];
+	struct dr_waiter waiter[DR_CLIENTS_MAX]; /* of operators and above: what others ask never takes one */
 	uv_signal_t on_term, on_int, on_hup;
 	bool stopping;
 	uint64_t started_wall_ms;     /* events older than that are not logged again */
@@ -252,35 +268,6 @@ struct dr_watch *dr_watch_of(struct dr_coord *c, uint32_t service, dr_member_ix 
 void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d);
 /* Why a server of a route could not be brought to the newest epoch by this node; "" when nothing is known. */
 const char *dr_routes_why(const struct dr_coord *c, uint32_t service, uint32_t route, uint32_t server);
-
-/* clients.c */
-void dr_clients_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n);
-void dr_clients_closed(struct dr_in *in);
-/* Tell whoever connected why it is sent away (a client shows it; others log it as garbled). */
-void dr_clients_refuse(struct dr_in *in, enum dr_err code, const char *why);
-/* Whether one more client of this identity is let in; else FULL and why. */
-DR_MUST_USE enum dr_err dr_clients_admit(const struct dr_in *in, struct dr_error *e);
-void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome);
-/* A refusal or an error for a request of this id. */
-void dr_clients_error(struct dr_in *in, uint64_t id, enum dr_err code, const char *message);
-/* One more event for one who watches; json is only read. */
-void dr_clients_event(struct dr_in *in, char *json);
-/* A change of the membership is under way. */
-bool dr_clients_changing(void);
-
-/* stream.c */
-void dr_stream_open(struct dr_coord *c);
-/* There may be new events: send them once the present work is done. */
-void dr_stream_soon(struct dr_coord *c);
-/* From an index on, 0: the next event's, under that request's id. */
-void dr_stream_begin(struct dr_in *in, uint64_t id, uint64_t from);
-void dr_stream_closed(struct dr_in *in);
-
-/* turn.c */
-void dr_turn_open(struct dr_coord *c);
-/* A client's request took so long; may make the client's next ones wait. */
-void dr_turn_took(struct dr_in *in, uint64_t ns);
-void dr_turn_closed(struct dr_in *in);
 
 /* status.c: the caller frees what they return with json_decref. */
 json_t *dr_status_json(struct dr_coord *c);

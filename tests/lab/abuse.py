@@ -257,6 +257,10 @@ class Abuser:
         """requests that are right: the whole status, all the time"""
         self.flood(lambda: wire.request(5, "status"))
 
+    def reads(self):
+        """requests that are right and wait for the log: the spec, all the time"""
+        self.flood(lambda: wire.request(5, "spec"))
+
     def changes(self):
         """requests that are right and enter the log, all the time"""
         self.flood(lambda: wire.request(int.from_bytes(os.urandom(7), "big"), "pause", SERVICE, "abuse"))
@@ -293,7 +297,7 @@ class Abuser:
 KINDS = {"garbage": Abuser.garbage, "garbage-inside": Abuser.garbage_inside, "foreigner": Abuser.foreigner,
          "connections": Abuser.connections, "half-open": Abuser.half_open, "half-hello": Abuser.half_hello,
          "half-tls": Abuser.half_tls, "slow-writers": Abuser.slow_writers, "requests": Abuser.requests,
-         "changes": Abuser.changes, "slow-readers": Abuser.slow_readers}
+         "reads": Abuser.reads, "changes": Abuser.changes, "slow-readers": Abuser.slow_readers}
 
 
 def main():

@@ -32,19 +32,28 @@ def frame(kind, payload):
     return HEADER.pack(b"DRC1", 1, kind, len(payload), crc32c(payload)) + payload
 
 
-def number(field, value):
-    """A number as protobuf has it."""
-    out = bytearray([field << 3])
+def varint(value):
+    """A number in as few bytes as it takes, 7 bits in each."""
+    out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     return bytes(out + bytes([value]))
 
 
+def number(field, value):
+    """A number as protobuf has it."""
+    return varint(field << 3) + varint(value)
+
+
+def nested(field, payload):
+    """A message, or bytes, as protobuf has them."""
+    return varint(field << 3 | 2) + varint(len(payload)) + payload
+
+
 def text(field, value):
-    """A short text as protobuf has it."""
-    data = value.encode()
-    return bytes([field << 3 | 2, len(data)]) + data
+    """A text as protobuf has it."""
+    return nested(field, value.encode())
 
 
 def greeting():

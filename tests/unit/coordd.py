@@ -44,13 +44,18 @@ def free_ports(count):
     return ports
 
 
-def connect(cluster, name, to):
-    """A TLS connection to that coordinator with that certificate."""
+def connect(cluster, name, to, room=None):
+    """A TLS connection to that coordinator with that certificate; room: bytes that the kernel takes before they are read."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     tls.check_hostname = False
     tls.load_verify_locations(cluster.path("pki", "ca.crt"))
     tls.load_cert_chain(cluster.path(name + ".crt"), cluster.path(name + ".key"))
-    return tls.wrap_socket(socket.create_connection(("127.0.0.1", cluster.ports[to]), 10))
+    plain = socket.socket()
+    if room:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    plain.settimeout(10)
+    plain.connect(("127.0.0.1", cluster.ports[to]))
+    return tls.wrap_socket(plain)
 
 
 class Daemon:

@@ -19,7 +19,7 @@ from lab import LabError, Reaper  # noqa: E402
 CLONE_NEWNET = 0x40000000
 AGENTS = 100
 SECONDS = 1.5
-WORST = ("garbage-inside", "connections", "half-tls", "foreigner", "requests", "changes", "slow-readers")
+WORST = ("garbage-inside", "connections", "half-tls", "foreigner", "requests", "reads", "changes", "slow-readers")
 LOG_MB = 0.3  # of thousands of lines a second that strangers could have had written
 EVENTFUL = ("changes", "slow-readers")  # each change is an event, and each event a line
 ROOM_MB = 40
