@@ -204,15 +204,6 @@ void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome)
 	}
 }
 
-void dr_clients_closed(struct dr_in *in)
-{
-	for (uint32_t i = 0; i < DR_CLIENTS_MAX; i++) {
-		if (in->coord->waiter[i].used && in->coord->waiter[i].client == in)
-			in->coord->waiter[i].client = NULL;
-	}
-	dr_reads_closed(in);
-}
-
 static void ask_core(struct dr_in *in, const struct dr_client_request *q, enum dr_request_kind kind)
 {
 	struct dr_coord *c = in->coord;
@@ -244,7 +235,7 @@ static void ask_core(struct dr_in *in, const struct dr_client_request *q, enum d
 struct node_change {
 	struct dr_coord *coord;
 	uint64_t request;
-	struct dr_in *client;
+	struct dr_in *client;  /* NULL: it left */
 	struct dr_cmd cmd;     /* to record when it worked; kind NONE: nothing */
 };
 
@@ -257,13 +248,15 @@ bool dr_clients_changing(void)
 	return node_change_used;
 }
 
-static bool still_here(const struct dr_coord *c, const struct dr_in *who)
+void dr_clients_closed(struct dr_in *in)
 {
-	for (const struct dr_in *in = c->in; in != NULL; in = in->next) {
-		if (in == who)
-			return true;
+	for (uint32_t i = 0; i < DR_CLIENTS_MAX; i++) {
+		if (in->coord->waiter[i].used && in->coord->waiter[i].client == in)
+			in->coord->waiter[i].client = NULL;
 	}
-	return false;
+	if (node_change.client == in)
+		node_change.client = NULL;
+	dr_reads_closed(in);
 }
 
 static void node_changed(void *arg, const struct dr_error *e)
@@ -274,7 +267,7 @@ static void node_changed(void *arg, const struct dr_error *e)
 		dr_coord_submit(n->coord, &n->cmd);
 	else if (e->code != DR_OK)
 		dr_nodes_name(n->coord); /* a name may be in the log of one that is no member */
-	if (!still_here(n->coord, n->client))
+	if (n->client == NULL)
 		return;
 	if (e->code != DR_OK)
 		dr_clients_error(n->client, n->request, e->code, e->msg);
