@@ -41,7 +41,6 @@ static void finish(struct dr_conn_impl *s)
 	struct dr_error why = { .code = DR_E_INTERNAL };
 	if (s->why != NULL)
 		why = *s->why;
-	dr_pump_free(s);
 	dr_outq_close(&s->out);
 	dr_frame_reader_close(&s->reader);
 	dr_buf_close(&s->held);
@@ -74,7 +73,6 @@ void dr_conn_gone(struct dr_conn_impl *s)
 		return;
 	s->phase = DR_PHASE_GONE;
 	dr_listener_unlink(s);
-	dr_pump_stop(s);
 	uv_close((uv_handle_t *)&s->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&s->tcp, on_handle_closed);
 }
@@ -100,7 +98,6 @@ void dr_conn_leave(struct dr_conn_impl *s, uint32_t linger_ms)
 		return;
 	dr_conn_flush(s);
 	s->phase = DR_PHASE_LEAVING;
-	dr_pump_stop(s);
 	if (linger_ms == 0 || s->broken != 0) {
 		dr_conn_gone(s);
 		return;
@@ -149,8 +146,8 @@ static void on_out_moved(void *ctx, int status)
 		dr_conn_broken(s, status);
 	else if (s->phase == DR_PHASE_LEAVING)
 		shut_when_sent(s);
-	else if (s->phase == DR_PHASE_PUMP)
-		dr_pump_sent(s);
+	else if (s->phase == DR_PHASE_OPEN && s->on_drain != NULL)
+		s->on_drain(s->c);
 }
 
 struct dr_conn_impl *dr_conn_make(struct dr_conn *c, uv_loop_t *loop, struct dr_tls *tls,
@@ -229,6 +226,12 @@ size_t dr_conn_queued(const struct dr_conn *c)
 	return c->impl != NULL ? dr_outq_size(&c->impl->out) : 0;
 }
 
+void dr_conn_drain_set(struct dr_conn *c, void (*on_drain)(struct dr_conn *c))
+{
+	if (c->impl != NULL)
+		c->impl->on_drain = on_drain;
+}
+
 /* Header and payload go into one record where they fit: one decryption and one wakeup at the peer. */
 static bool encrypt_frame(struct dr_conn_impl *s, uint16_t type, const uint8_t *payload, size_t len)
 {
@@ -285,7 +288,7 @@ void dr_conn_close(struct dr_conn *c, uint32_t flush_ms)
 		return;
 	(void)dr_conn_why(s, DR_OK, "%s", "");
 	if (s->phase < DR_PHASE_OPEN || flush_ms == 0) {
-		if (s->phase == DR_PHASE_OPEN || s->phase == DR_PHASE_PUMP)
+		if (s->phase == DR_PHASE_OPEN)
 			dr_conn_bye(s);
 		dr_conn_gone(s);
 	} else if (s->phase < DR_PHASE_LEAVING) {

@@ -51,6 +51,9 @@ DR_MUST_USE enum dr_err dr_conn_send(struct dr_conn *c, uint16_t type, const voi
 /* Bytes queued and not yet taken by the kernel. */
 size_t dr_conn_queued(const struct dr_conn *c);
 
+/* Call back, from the loop, whenever the kernel has taken some of what was queued.  Once, right after the start. */
+void dr_conn_drain_set(struct dr_conn *c, void (*on_drain)(struct dr_conn *c));
+
 /* An open connection on which nothing that comes is urgent: from now on arriving bytes wake nobody, and neither
  * does their end; dr_conn_read_now takes both.  Not to be undone. */
 void dr_conn_lazy_set(struct dr_conn *c);
@@ -67,19 +70,6 @@ void dr_conn_idle_set(struct dr_conn *c, uint32_t idle_ms);
 
 /* Close, after trying for at most flush_ms to send what is queued. on_closed follows. Idempotent. */
 void dr_conn_close(struct dr_conn *c, uint32_t flush_ms);
-
-/* From on_open or on_frame only: stop framing and pump decrypted bytes to *fd (one end of a socketpair, the
- * caller's from now on) and back, until either side closes; then on_closed.  What arrived behind the frame
- * belongs to the pumped stream.  For raft's transport. */
-DR_MUST_USE enum dr_err dr_conn_detach(struct dr_conn *c, int *fd, struct dr_error *e);
-
-/* Right after dr_conn_detach: what comes for the inner end is shown to `take` first; when that says no, the connection
- * ends so, and these bytes go no further.  The connection's own from then on: `close` is called at its end. */
-struct dr_conn_check {
-	enum dr_err (*take)(struct dr_conn_check *k, const uint8_t *data, size_t len, struct dr_error *e);
-	void (*close)(struct dr_conn_check *k);
-};
-void dr_conn_check_set(struct dr_conn *c, struct dr_conn_check *k);
 
 /* Listening.  accept_cb gets a fresh connection's place: it returns a zeroed struct dr_conn (with ctx set)
  * and callbacks, or NULL to refuse (too many).  Handshakes have handshake_ms, and at most

@@ -1,7 +1,7 @@
 /* conn_impl.h -- the inside of struct dr_conn, for net/ only.
  *
- *   CONNECTING -> HANDSHAKE -> OPEN -> PUMP
- *        \___________|__________|_______|___> LEAVING (flush, FIN, wait for the peer's end) -> GONE
+ *   CONNECTING -> HANDSHAKE -> OPEN
+ *        \___________|__________|___> LEAVING (flush, FIN, wait for the peer's end) -> GONE
  *
  * GONE: all handles are being closed; when the last one is, on_closed is called and the memory freed.  Every
  * phase can go to GONE at once.  `why` is set on the first step of leaving and never changed. */
@@ -21,7 +21,6 @@ enum dr_conn_phase {
 	DR_PHASE_CONNECTING,
 	DR_PHASE_HANDSHAKE,
 	DR_PHASE_OPEN,
-	DR_PHASE_PUMP,
 	DR_PHASE_LEAVING,
 	DR_PHASE_GONE
 };
@@ -32,11 +31,10 @@ enum {
 	DR_WHO_MAX = 160         /* bytes of a peer's description with its NUL */
 };
 
-struct dr_pump;
-
 struct dr_conn_impl {
 	struct dr_conn *c;
 	const struct dr_conn_cbs *cbs;
+	void (*on_drain)(struct dr_conn *c); /* NULL: nobody asks */
 	struct dr_tls *tls;
 	SSL *ssl; /* a listener's connection has one from its first byte on */
 	enum dr_conn_phase phase;
@@ -55,11 +53,10 @@ struct dr_conn_impl {
 	struct dr_error *refused; /* what dr_verify_cb() found */
 	const uint8_t *chunk;     /* ciphertext in hand, not yet taken by OpenSSL */
 	size_t chunk_len;
-	struct dr_buf held; /* the chunk, kept while a pump may not go on, or while holding */
+	struct dr_buf held; /* the chunk, kept while holding */
 	struct dr_buf plain; /* what was decrypted of it when holding began */
 	struct dr_frame_reader reader;
 	struct dr_outq out;
-	struct dr_pump *pump;
 	struct dr_listener *listener; /* while the handshake lasts */
 	struct dr_conn_impl *next, *prev;
 	uv_tcp_t tcp;
@@ -82,21 +79,11 @@ bool dr_sockaddr_of(const struct dr_address *a, struct sockaddr_storage *out);
 /* conn_io.c: bytes. */
 void dr_conn_start(struct dr_conn_impl *s); /* TCP is up */
 void dr_conn_read_on(struct dr_conn_impl *s);
-void dr_conn_read_pause(struct dr_conn_impl *s);
-void dr_conn_read_resume(struct dr_conn_impl *s);
 /* Encrypt; false when the connection is on its end. */
 bool dr_conn_encrypt(struct dr_conn_impl *s, const void *data, size_t len);
 void dr_conn_flush(struct dr_conn_impl *s);
 void dr_conn_bye(struct dr_conn_impl *s); /* close_notify */
 void dr_conn_broken(struct dr_conn_impl *s, int status);
-
-/* pump.c */
-void dr_pump_take(struct dr_conn_impl *s, const uint8_t *data, size_t len); /* decrypted bytes */
-void dr_pump_sent(struct dr_conn_impl *s);                                  /* the socket took something */
-void dr_pump_peer_end(struct dr_conn_impl *s); /* no more bytes will come; why is set */
-void dr_pump_stop(struct dr_conn_impl *s);     /* close the inner end; idempotent */
-void dr_pump_free(struct dr_conn_impl *s);
-bool dr_pump_wants(const struct dr_conn_impl *s); /* false: hold the rest */
 
 /* listen.c: the handshake is over, well or not; then the connection needs its listener no more. */
 void dr_listener_unlink(struct dr_conn_impl *s);

@@ -239,10 +239,7 @@ static void deliver(struct dr_conn_impl *s, const uint8_t *data, size_t len)
 			return;
 		s->cbs->on_frame(s->c, f.type, f.payload, f.len);
 	}
-	if (s->phase == DR_PHASE_PUMP) {
-		dr_frame_reader_close(&s->reader);
-		dr_pump_take(s, data, len);
-	} else if (s->phase == DR_PHASE_OPEN) {
+	if (s->phase == DR_PHASE_OPEN) {
 		dr_buf_put(&s->plain, data, len);
 		dr_assert(dr_buf_ok(&s->plain));
 	}
@@ -255,15 +252,12 @@ static void peer_end(struct dr_conn_impl *s, enum dr_err code, const char *how)
 	dr_conn_who(s, who);
 	(void)dr_conn_why(s, code, "%s %s%s", who, how,
 			  dr_frame_reader_inside(&s->reader) ? ", in the middle of a frame" : "");
-	if (s->phase == DR_PHASE_PUMP)
-		dr_pump_peer_end(s);
-	else
-		dr_conn_gone(s);
+	dr_conn_gone(s);
 }
 
 static bool may_go_on(const struct dr_conn_impl *s)
 {
-	return (s->phase == DR_PHASE_OPEN && !s->holding) || (s->phase == DR_PHASE_PUMP && dr_pump_wants(s));
+	return s->phase == DR_PHASE_OPEN && !s->holding;
 }
 
 static void process(struct dr_conn_impl *s)
@@ -275,7 +269,7 @@ static void process(struct dr_conn_impl *s)
 		enum got got = decrypt(s, &len);
 		if (len > 0)
 			deliver(s, s->tls->plain, len);
-		if (got != GOT_SOME && (s->phase == DR_PHASE_OPEN || s->phase == DR_PHASE_PUMP)) {
+		if (got != GOT_SOME && s->phase == DR_PHASE_OPEN) {
 			if (got == GOT_END)
 				peer_end(s, DR_E_CLOSED, "closed the connection");
 			else
@@ -289,7 +283,7 @@ static void process(struct dr_conn_impl *s)
 		s->chunk_len = 0;
 }
 
-/* What a paused pump left of the chunk outlives the shared buffer. */
+/* What holding left of the chunk outlives the shared buffer. */
 static void keep_rest(struct dr_conn_impl *s)
 {
 	if (s->chunk_len > 0)
@@ -372,12 +366,12 @@ void dr_conn_read_on(struct dr_conn_impl *s)
 	(void)uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read); /* EALREADY is fine */
 }
 
-void dr_conn_read_pause(struct dr_conn_impl *s)
+static void read_pause(struct dr_conn_impl *s)
 {
 	(void)uv_read_stop((uv_stream_t *)&s->tcp);
 }
 
-void dr_conn_read_resume(struct dr_conn_impl *s)
+static void read_resume(struct dr_conn_impl *s)
 {
 	struct dr_buf was = s->held;
 	dr_buf_init(&s->held, DR_TLS_IN_MAX);
@@ -396,7 +390,7 @@ void dr_conn_hold(struct dr_conn *c)
 		return;
 	dr_assert(!s->lazy);
 	s->holding = true;
-	dr_conn_read_pause(s);
+	read_pause(s);
 }
 
 void dr_conn_resume(struct dr_conn *c)
@@ -410,7 +404,7 @@ void dr_conn_resume(struct dr_conn *c)
 	deliver(s, was.data, was.len);
 	dr_buf_close(&was);
 	if (may_go_on(s))
-		dr_conn_read_resume(s);
+		read_resume(s);
 }
 
 /* A peer that vanished must be noticed by a link that only sends and by one that only listens. */

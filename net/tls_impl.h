@@ -21,7 +21,7 @@ struct dr_tls {
 	struct dr_identity self;
 	int64_t expires;
 	char *ca, *cert, *key; /* paths */
-	uint8_t *in;           /* ciphertext, or a pump's plaintext on its way out: DR_TLS_IN_MAX */
+	uint8_t *in;           /* ciphertext: DR_TLS_IN_MAX */
 	uint8_t *plain;        /* decrypted: DR_TLS_IN_MAX */
 	struct dr_buf out;     /* ciphertext made by one call ... */
 	const void *out_of;    /* ... of this connection */

@@ -3,7 +3,7 @@
 #define DR_PROTO_FRAMES_H
 
 enum dr_frame {
-	/* 1 and 2 are raft's (raft/hello.h). */
+	/* 1, 2, 4 and 5 are raft's (raft/hello.h). */
 	DR_FRAME_GREET = 3,         /* Greet: the first frame of every other connection, from the side that connected */
 	DR_FRAME_CLUSTER = 34,     /* u32 flags, u64 id: coordinator -> one that connects, what is known of it (first.c) */
 	DR_FRAME_REPORT = 10,       /* Report: agent -> every coordinator */

@@ -1,69 +1,14 @@
 /* beat.c -- see beat.h. */
 #include "raft/beat.h"
 
-#include <string.h>
-
 #include "base/parse.h"
 #include "raft/internal.h"
+#include "raft/message.h"
 
-bool dr_beat_encode(struct dr_buf *out, uint64_t from, const struct raft_message *m)
+static bool is_beat(const struct raft_message *m)
 {
-	const struct raft_append_entries *a = &m->append_entries;
-	const struct raft_append_entries_result *r = &m->append_entries_result;
-	bool beat = m->type == RAFT_APPEND_ENTRIES && a->n_entries == 0;
-
-	if (!beat && m->type != RAFT_APPEND_ENTRIES_RESULT)
-		return false;
-	dr_buf_put_u8(out, (uint8_t)m->type);
-	dr_buf_put_u8(out, beat ? a->version : r->version);
-	dr_buf_put_u64be(out, from);
-	dr_buf_put_u64be(out, m->server_id);
-	if (beat) {
-		dr_buf_put_u64be(out, a->term);
-		dr_buf_put_u64be(out, a->prev_log_index);
-		dr_buf_put_u64be(out, a->prev_log_term);
-		dr_buf_put_u64be(out, a->leader_commit);
-	} else {
-		dr_buf_put_u64be(out, r->term);
-		dr_buf_put_u64be(out, r->rejected);
-		dr_buf_put_u64be(out, r->last_log_index);
-		dr_buf_put_u16be(out, r->features);
-		dr_buf_put_u16be(out, r->capacity);
-	}
-	return dr_buf_ok(out);
-}
-
-bool dr_beat_decode(struct raft_message *m, uint64_t *to, const uint8_t *bytes, size_t len)
-{
-	struct dr_view v = dr_view_of(bytes, len);
-	uint8_t type = dr_view_u8(&v), version = dr_view_u8(&v);
-
-	memset(m, 0, sizeof *m);
-	m->server_id = dr_view_u64be(&v);
-	*to = dr_view_u64be(&v);
-	if (type == RAFT_APPEND_ENTRIES) {
-		struct raft_append_entries *a = &m->append_entries;
-
-		m->type = RAFT_APPEND_ENTRIES;
-		a->version = version;
-		a->term = dr_view_u64be(&v);
-		a->prev_log_index = dr_view_u64be(&v);
-		a->prev_log_term = dr_view_u64be(&v);
-		a->leader_commit = dr_view_u64be(&v);
-	} else if (type == RAFT_APPEND_ENTRIES_RESULT) {
-		struct raft_append_entries_result *r = &m->append_entries_result;
-
-		m->type = RAFT_APPEND_ENTRIES_RESULT;
-		r->version = version;
-		r->term = dr_view_u64be(&v);
-		r->rejected = dr_view_u64be(&v);
-		r->last_log_index = dr_view_u64be(&v);
-		r->features = dr_view_u16be(&v);
-		r->capacity = dr_view_u16be(&v);
-	} else {
-		return false;
-	}
-	return !v.bad && dr_view_left(&v) == 0 && m->server_id != 0;
+	return m->type == RAFT_APPEND_ENTRIES_RESULT ||
+	       (m->type == RAFT_APPEND_ENTRIES && m->append_entries.n_entries == 0);
 }
 
 /* Nothing is on its way to that follower.  A heartbeat that overtakes entries or a snapshot is refused for what it
@@ -103,7 +48,7 @@ static bool carried(struct dr_raft *r, const struct raft_message *m)
 	if (r->closing || r->config.carry == NULL || !may_go(r, m))
 		return false;
 	dr_buf_init(&b, DR_BEAT_MAX);
-	done = dr_beat_encode(&b, r->raft.id, m) &&
+	done = is_beat(m) && dr_message_encode(&b, r->raft.id, m) &&
 	       r->config.carry(r->config.ctx, m->server_id, m->type == RAFT_APPEND_ENTRIES_RESULT, b.data, b.len);
 	dr_buf_close(&b);
 	return done;
@@ -114,8 +59,13 @@ static int hook_send(struct raft_io *io, struct raft_io_send *req, const struct 
 {
 	struct dr_raft *r = (struct dr_raft *)(void *)io; /* the storage is its first part, the io the storage's */
 
-	if (!carried(r, m))
-		return r->storage.inner.send(io, req, m, cb);
+	struct raft_message said = *m;
+
+	/* libraft leaves the hint unset in some refusals. */
+	if (m->type == RAFT_APPEND_ENTRIES_RESULT && m->append_entries_result.rejected != 0)
+		said.append_entries_result.last_log_index = raft_last_index(&r->raft);
+	if (!carried(r, &said))
+		return dr_transport_send(&r->transport, req, &said, cb);
 	cb(req, 0); /* frees what m stands in */
 	return 0;
 }
@@ -145,17 +95,20 @@ void dr_raft_carried(struct dr_raft *r, const struct dr_name *from, const uint8_
 {
 	char address[DR_RAFT_ADDRESS_MAX];
 	struct raft_message m;
+	struct dr_error e;
 	const char *known;
 	uint64_t to;
 
-	if (r->closing || r->storage.recv == NULL || !dr_beat_decode(&m, &to, bytes, len) || to != r->raft.id)
+	if (r->closing || r->storage.recv == NULL || dr_message_decode(&m, &to, bytes, len, &e) != DR_OK)
 		return;
-	known = address_of(r, m.server_id, from);
-	if (known == NULL)
+	known = to == r->raft.id && is_beat(&m) ? address_of(r, m.server_id, from) : NULL;
+	if (known == NULL) {
+		dr_message_drop(&m);
 		return;
+	}
 	(void)dr_copy_text(address, sizeof address, known); /* the membership may change inside */
 	m.server_address = address;
 	r->answering = m.type == RAFT_APPEND_ENTRIES ? m.server_id : 0;
-	r->storage.recv(&r->storage.io, &m);
+	dr_storage_recv(&r->storage, &m);
 	r->answering = 0;
 }

@@ -8,11 +8,12 @@
 #include "base/mem.h"
 #include "raft/entry.h"
 #include "raft/internal.h"
+#include "raft/message.h"
 #include "raft/snap.h"
 #include "sys/log.h"
 
 enum {
-	SNAPSHOT_MAX = 512 << 20, /* libraft keeps it in one buffer and breaks past 2 GiB */
+	SNAPSHOT_MAX = DR_MESSAGE_SNAPSHOT_MAX - DR_SNAP_HEADER - 8,
 	LOG_BYTES = 4 << 20       /* of entries since the last snapshot; then the next is due */
 };
 

@@ -1,7 +1,8 @@
 /* hello.h -- the first frame on a connection between coordinators that carries raft.
  *
  * The connecting side sends HELLO (frame type 1, first payload byte DR_HELLO_RAFT), waits for HELLO_OK
- * (frame type 2, the accepting side's raft id), and from then on the connection is a plain byte stream.
+ * (frame type 2, the accepting side's raft id), and sends raft's messages from then on (message.h): each a frame RAFT,
+ * or, when it is large, frames RAFT_PART before it.
  * Other kinds of HELLO belong to whoever accepts connections: it looks at the first byte and hands raft's
  * to dr_raft_accept_hello(). */
 #ifndef DR_RAFT_HELLO_H
@@ -14,7 +15,7 @@
 #include "model/ids.h"
 #include "model/spec.h"
 
-enum { DR_FRAME_HELLO = 1, DR_FRAME_HELLO_OK = 2 };
+enum { DR_FRAME_HELLO = 1, DR_FRAME_HELLO_OK = 2, DR_FRAME_RAFT = 4, DR_FRAME_RAFT_PART = 5 };
 enum { DR_HELLO_RAFT = 1 };
 
 struct dr_raft_hello {

@@ -212,40 +212,6 @@ void dr_raft_status(const struct dr_raft *cr, struct dr_raft_status *out)
 	}
 }
 
-void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id)
-{
-	struct dr_raft_hello h = { .from = id, .to = r->raft.id, .name = c->peer.name };
-	struct dr_raft_status st;
-	struct dr_error e;
-
-	dr_raft_status(r, &st);
-	for (uint32_t i = 0; i < st.members; i++) {
-		if (st.member[i].id == id)
-			h.address = st.member[i].address;
-	}
-	if (h.address.port == 0)
-		(void)dr_fail(&e, DR_E_NOT_FOUND, "raft id %" PRIu64 " is no member", id);
-	if (h.address.port == 0 || dr_raft_accept_hello(r, c, &h, &e) != DR_OK)
-		dr_conn_close(c, 0);
-}
-
-enum dr_err dr_raft_accept_hello(struct dr_raft *r, struct dr_conn *c, const struct dr_raft_hello *h,
-				 struct dr_error *e)
-{
-	struct dr_raft_status st;
-
-	if (r->closing)
-		return dr_fail(e, DR_E_CLOSED, "closing");
-	/* A known id belongs to one name; an unknown one may be a member that we have not heard of yet. */
-	dr_raft_status(r, &st);
-	for (uint32_t i = 0; i < st.members; i++) {
-		if (st.member[i].id == h->from && !dr_name_eq(&st.member[i].name, &h->name))
-			return dr_fail(e, DR_E_AUTH, "'%s' says hello as raft id %" PRIu64 ", which is '%s'",
-				       h->name.s, h->from, st.member[i].name.s);
-	}
-	return dr_transport_accept(&r->transport, c, h, e);
-}
-
 /* ---- open and close ---- */
 
 static void on_storage_appended(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len)

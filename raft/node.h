@@ -65,7 +65,7 @@ struct dr_raft_config {
 	const struct dr_raft_cbs *cbs;
 	/* Take a heartbeat to the member with that id, or an answer to one, over a connection that the caller has
 	 * (it may be lost, or come late); the other side gives it to dr_raft_carried.  False: there is no way,
-	 * an own stream takes it.  The bytes are borrowed.  NULL: own streams take all. */
+	 * its own link takes it.  The bytes are borrowed.  NULL: links take all. */
 	bool (*carry)(void *ctx, uint64_t to, bool answer, const uint8_t *bytes, size_t len);
 	/* Called before each tick, a leader's every heartbeat, else twice an election timeout: answers that have come
 	 * need not be given to dr_raft_carried earlier.  NULL: nothing. */
@@ -101,13 +101,16 @@ DR_MUST_USE enum dr_err dr_raft_open(struct dr_raft **out, uv_loop_t *loop,
  * were not done) before it returns. */
 void dr_raft_close(struct dr_raft *r, void (*closed)(void *ctx), void *ctx);
 
-/* An accepted connection whose first frame said that it carries raft (hello.h decodes it): answer it, take
- * the stream over (detaches it).  From the connection's on_frame only; on error the caller closes it. */
-DR_MUST_USE enum dr_err dr_raft_accept_hello(struct dr_raft *r, struct dr_conn *c,
-					     const struct dr_raft_hello *h, struct dr_error *e);
-/* The same for a sender that is a member already, closing the connection on error.  Use accept_hello: a
- * node that joins doesn't know the leader yet. */
-void dr_raft_accept(struct dr_raft *r, struct dr_conn *c, uint64_t id);
+/* An accepted connection whose first frame said that it carries raft (hello.h decodes it): answer it, and make a place
+ * for what comes, which is the caller's, to be closed with the connection.  On error the caller closes it at once. */
+struct dr_raft_inbox;
+DR_MUST_USE enum dr_err dr_raft_accept(struct dr_raft *r, struct dr_conn *c, const struct dr_raft_hello *h,
+				       struct dr_raft_inbox **out, struct dr_error *e);
+/* Each frame that comes on it later; PROTOCOL: close it.  Not from inside a callback of struct dr_raft_cbs, nor
+ * after dr_raft_close. */
+DR_MUST_USE enum dr_err dr_raft_take(struct dr_raft *r, struct dr_raft_inbox *in, uint16_t type,
+				     const uint8_t *payload, size_t len, struct dr_error *e);
+void dr_raft_inbox_close(struct dr_raft_inbox *in); /* NULL is fine */
 
 /* What another member's `carry` took here; from: the name in the certificate that it came under.  What is garbled,
  * or of no member of that name, is dropped.  Not from inside a callback of struct dr_raft_cbs. */

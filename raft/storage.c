@@ -416,10 +416,9 @@ static int hook_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *re
 
 /* A snapshot that arrives while one is being taken makes libraft follow a null pointer, and it would store
  * a damaged one; both are dropped here, the leader sends again. */
-static void on_recv(struct raft_io *io, struct raft_message *m)
+void dr_storage_recv(struct dr_storage *s, struct raft_message *m)
 {
-	struct dr_storage *s = of(io);
-	struct raft *r = io->data;
+	struct raft *r = s->io.data;
 	struct raft_install_snapshot *i = &m->install_snapshot;
 	const uint8_t *data;
 	size_t len;
@@ -428,13 +427,18 @@ static void on_recv(struct raft_io *io, struct raft_message *m)
 	if (m->type != RAFT_INSTALL_SNAPSHOT ||
 	    (!r->legacy.snapshot_taking &&
 	     dr_snap_open(i->data.base, i->data.len, &data, &len, &e) == DR_OK)) {
-		s->recv(io, m);
+		s->recv(&s->io, m);
 		return;
 	}
 	dr_log(DR_LOG_WARN, "raft.snapshot.refused", "from=%llu index=%llu reason=\"%s\"", m->server_id,
 	       i->last_index, r->legacy.snapshot_taking ? "taking one" : e.msg);
 	raft_configuration_close(&i->conf);
 	raft_free(i->data.base);
+}
+
+static void on_recv(struct raft_io *io, struct raft_message *m)
+{
+	dr_storage_recv(of(io), m);
 }
 
 /* ---- start and end ---- */

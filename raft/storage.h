@@ -59,6 +59,9 @@ DR_MUST_USE enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, c
 /* After raft's close: release; closed follows on the loop. */
 void dr_storage_close(struct dr_storage *s, void (*closed)(void *ctx));
 
+/* A message came: libraft's from now on.  Nothing may be half done of libraft's. */
+void dr_storage_recv(struct dr_storage *s, struct raft_message *m);
+
 /* Free what io.load() handed out. */
 void dr_storage_release(struct raft_snapshot *snapshot, struct raft_entry *entries, size_t n);
 

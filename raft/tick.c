@@ -45,6 +45,7 @@ static int hook_start(struct raft_io *io, unsigned ms, raft_io_tick_cb tick, raf
 	(void)ms; /* the heartbeat's */
 	rv = r->started(io, UNUSED_TICK_MS, tick, recv);
 	if (rv == 0) {
+		dr_transport_start(&r->transport);
 		r->on_tick = tick;
 		arm(r);
 	}

@@ -54,6 +54,7 @@ struct dr_in {
 	bool open;
 	uint64_t watch_id;     /* request id of a watch stream; 0: none */
 	uint64_t watch_next;   /* index that it gets next */
+	struct dr_raft_inbox *raft; /* of a link of raft */
 	uint64_t raft_id;      /* of a coordinator, as it was told with DR_FRAME_BEATS; 0: nothing was told */
 	bool held;             /* among those whose requests wait (turn.c) */
 	struct dr_in *held_prev, *held_next;

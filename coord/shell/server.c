@@ -77,7 +77,7 @@ static void greet_raft(struct dr_in *in, const uint8_t *p, size_t n)
 	}
 	in->role = DR_SESSION_RAFT;
 	dr_conn_idle_set(&in->conn, 0);
-	if (dr_raft_accept_hello(in->coord->raft, &in->conn, &h, &e) != DR_OK)
+	if (dr_raft_accept(in->coord->raft, &in->conn, &h, &in->raft, &e) != DR_OK)
 		refuse(in, e.msg);
 }
 
@@ -144,6 +144,15 @@ static void take_observations(struct dr_in *in, const uint8_t *p, size_t n)
 	dr_coord_event(in->coord, &ev);
 }
 
+static void take_raft(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
+{
+	struct dr_error e;
+	if (in->raft == NULL || in->coord->stopping)
+		return;
+	if (dr_raft_take(in->coord->raft, in->raft, type, p, n, &e) != DR_OK)
+		refuse(in, e.msg);
+}
+
 static void on_frame(struct dr_conn *conn, uint16_t type, const uint8_t *payload, size_t len)
 {
 	struct dr_in *in = conn->ctx;
@@ -164,7 +173,7 @@ static void on_frame(struct dr_conn *conn, uint16_t type, const uint8_t *payload
 			dr_peers_frame(in, type, payload, len);
 		break;
 	case DR_SESSION_CLIENT: dr_clients_frame(in, type, payload, len); break;
-	case DR_SESSION_RAFT: break;
+	case DR_SESSION_RAFT: take_raft(in, type, payload, len); break;
 	}
 }
 
@@ -180,6 +189,7 @@ static void on_closed(struct dr_conn *conn, const struct dr_error *why)
 		in->coord->clients--;
 		dr_clients_closed(in);
 	}
+	dr_raft_inbox_close(in->raft);
 	dr_stream_closed(in);
 	dr_turn_closed(in);
 	unlink_in(in);

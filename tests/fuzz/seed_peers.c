@@ -7,6 +7,7 @@
 #include "model/promise.h"
 #include "proto/codec.h"
 #include "proto/frames.h"
+#include "raft/message.h"
 #include "seeds.h"
 
 /* As orders.c has them. */
@@ -115,70 +116,54 @@ static void servers(void)
 	dr_buf_close(&b);
 }
 
-/* ---- raft */
+/* ---- raft ---- */
 
-static void put_le(uint64_t v, unsigned bytes)
+static void peer(const char *name, const struct raft_message *m)
 {
-	for (unsigned i = 0; i < bytes; i++)
-		dr_buf_put_u8(&b, (uint8_t)(v >> (8 * i)));
+	FUZZ_CHECK(dr_message_encode(&b, 7, m));
+	seed_buf("peer", name, NO_FIRST, &b);
 }
 
-static void put_words(uint8_t type, size_t header, unsigned words)
-{
-	put_le(type | 1 << 16, 8);
-	put_le(header, 8);
-	for (unsigned i = 0; i < words; i++)
-		put_le(i + 1, 8);
-}
-
-static void put_configuration(void)
+/* A command of 8 bytes and a membership, as libraft has it in an entry. */
+static void entries(struct raft_message *m)
 {
 	static const char address[] = "c-a@10.1.0.10:7400";
-	dr_buf_put_u8(&b, 1);
-	put_le(1, 8);
-	put_le(7, 8);
-	dr_buf_put(&b, address, sizeof(address));
-	put_le(RAFT_VOTER, 5); /* 41 bytes, zeros up to 48 */
-	put_le(0, 7);
-}
-
-/* A command of 8 bytes and a membership. */
-static void put_append(void)
-{
-	put_words(RAFT_APPEND_ENTRIES, 32 + 8 + 2 * 16 + 8, 4);
-	put_le(2, 8);
-	for (unsigned i = 0; i < 2; i++) {
-		put_le(3, 8);
-		put_le(i == 0 ? RAFT_COMMAND : RAFT_CHANGE, 4);
-		put_le(i == 0 ? 8 : 48, 4);
-	}
-	put_le(0, 8);
-	put_le(UINT64_C(0x6465726320657265), 8);
-	put_configuration();
+	uint8_t change[40] = { 1, 1, [9] = 7 };
+	struct raft_entry entry[2] = { { .term = 3, .type = RAFT_COMMAND, .buf = { (void *)(uintptr_t)"command", 8 } },
+				       { .term = 3, .type = RAFT_CHANGE, .buf = { change, sizeof(change) } } };
+	memcpy(change + 17, address, sizeof(address));
+	change[17 + sizeof(address)] = RAFT_VOTER;
+	m->type = RAFT_APPEND_ENTRIES;
+	m->append_entries = (struct raft_append_entries){ .version = 1, .term = 4, .prev_log_index = 12, .leader_commit = 11 };
+	peer("heartbeat", m);
+	m->append_entries.entries = entry;
+	m->append_entries.n_entries = 2;
+	peer("entries", m);
 }
 
 static void peers(void)
 {
+	struct raft_message m = { .type = RAFT_REQUEST_VOTE, .server_id = 9 };
 	dr_buf_init(&b, 1 << 16);
-	dr_buf_put_u8(&b, 10);
-	put_words(RAFT_REQUEST_VOTE, 40, 5);
-	put_words(RAFT_REQUEST_VOTE_RESULT, 24, 3);
-	put_words(RAFT_APPEND_ENTRIES_RESULT, 32, 4);
-	put_words(RAFT_TIMEOUT_NOW, 24, 3);
-	seed_buf("peer", "small-ones", NO_FIRST, &b);
-	dr_buf_put_u8(&b, 30);
-	put_append();
-	put_append();
-	seed_buf("peer", "entries", NO_FIRST, &b);
-	dr_buf_put_u8(&b, 255);
-	put_words(RAFT_INSTALL_SNAPSHOT, 32 + 8 + 48 + 8 + 8, 4);
-	put_le(48, 8);
-	put_configuration();
-	put_le(5, 8);
-	put_le(0, 8);
-	dr_buf_put(&b, "state", 5);
-	put_append();
-	seed_buf("peer", "snapshot", NO_FIRST, &b);
+	m.request_vote = (struct raft_request_vote){ .version = 2, .term = 4, .candidate_id = 7, .pre_vote = true };
+	peer("vote", &m);
+	m.type = RAFT_REQUEST_VOTE_RESULT;
+	m.request_vote_result = (struct raft_request_vote_result){ .version = 1, .term = 4, .vote_granted = true };
+	peer("granted", &m);
+	m.type = RAFT_APPEND_ENTRIES_RESULT;
+	m.append_entries_result = (struct raft_append_entries_result){ .version = 1, .term = 4, .last_log_index = 12 };
+	peer("answer", &m);
+	m.type = RAFT_TIMEOUT_NOW;
+	m.timeout_now = (struct raft_timeout_now){ .version = 1, .term = 4, .last_log_index = 12, .last_log_term = 3 };
+	peer("timeout-now", &m);
+	entries(&m);
+	m.type = RAFT_INSTALL_SNAPSHOT;
+	m.install_snapshot = (struct raft_install_snapshot){ .version = 1, .term = 4, .last_index = 12, .last_term = 3,
+		.conf_index = 1, .data = { (void *)(uintptr_t)"state", 5 } };
+	raft_configuration_init(&m.install_snapshot.conf);
+	FUZZ_CHECK(raft_configuration_add(&m.install_snapshot.conf, 7, "c-a@10.1.0.10:7400", RAFT_VOTER) == 0);
+	peer("snapshot", &m);
+	raft_configuration_close(&m.install_snapshot.conf);
 	dr_buf_close(&b);
 }
 

@@ -1,4 +1,4 @@
-/* wire.c -- what the coordinators say below the messages: frames, raft's greeting, heartbeats, entries, ledger. */
+/* wire.c -- what the coordinators say below the messages: frames, raft's greeting, entries, ledger. */
 #include <string.h>
 
 #include "base/limits.h"
@@ -6,7 +6,6 @@
 #include "coord/shell/ledger.h"
 #include "fuzz.h"
 #include "net/frame.h"
-#include "raft/beat.h"
 #include "raft/entry.h"
 #include "raft/hello.h"
 #include "raft/internal.h"
@@ -138,26 +137,6 @@ static void address(const uint8_t *p, size_t n)
 	dr_free(s);
 }
 
-static void beat(const uint8_t *p, size_t n)
-{
-	struct raft_message m, again;
-	struct dr_buf b;
-	uint64_t to = 0, again_to = 0, from = 0;
-	if (!dr_beat_decode(&m, &to, p, n))
-		return;
-	/* Sent back the other way: who it is from stands where the encoder wants whom it is to. */
-	dr_buf_init(&b, DR_BEAT_MAX);
-	from = m.server_id;
-	m.server_id = to;
-	FUZZ_CHECK(dr_beat_encode(&b, from, &m));
-	FUZZ_CHECK(b.len == n && memcmp(b.data, p, n) == 0);
-	FUZZ_CHECK(dr_beat_decode(&again, &again_to, b.data, b.len));
-	FUZZ_CHECK(again_to == to && again.server_id == from);
-	m.server_id = from;
-	FUZZ_CHECK(memcmp(&m, &again, sizeof(m)) == 0);
-	dr_buf_close(&b);
-}
-
 enum { ENTRY_CMDS = 64 };
 
 static void entry(const uint8_t *p, size_t n)
@@ -201,7 +180,7 @@ static void member_file(const uint8_t *p, size_t n)
 
 void fuzz_raft(const uint8_t *p, size_t n)
 {
-	static fuzz_target *const parts[] = { hello, address, beat, entry, member_file };
+	static fuzz_target *const parts[] = { hello, address, entry, member_file };
 	parts[fuzz_first(&p, &n) % (sizeof(parts) / sizeof(parts[0]))](p, n);
 }
 

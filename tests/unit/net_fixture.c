@@ -28,10 +28,8 @@ static void on_open(struct dr_conn *c)
 static void on_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, size_t len)
 {
 	struct end *e = c->ctx;
-	struct dr_error err;
 	assert_true(e->open);
 	assert_false(e->closed);
-	assert_int_equal(e->fd, -1);
 	e->frames++;
 	e->last_type = type;
 	dr_buf_put(&e->got, payload, len);
@@ -39,8 +37,6 @@ static void on_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, s
 		assert_int_equal(dr_conn_send(c, type, payload, len), DR_OK);
 	if (e->hold_each)
 		dr_conn_hold(c);
-	if (e->detach_at != 0 && type == e->detach_at)
-		assert_int_equal(dr_conn_detach(c, &e->fd, &err), DR_OK);
 	if (e->close_at != 0 && type == e->close_at)
 		dr_conn_close(c, 1000);
 }
@@ -58,7 +54,7 @@ static const struct dr_conn_cbs cbs = { on_open, on_frame, on_closed };
 
 void end_init(struct end *e, struct world *w)
 {
-	*e = (struct end){ .w = w, .fd = -1, .used = true };
+	*e = (struct end){ .w = w, .used = true };
 	e->c.ctx = e;
 	dr_buf_init(&e->got, 64u << 20);
 }
@@ -117,7 +113,6 @@ static struct dr_conn *on_accept(void *ctx, const struct dr_conn_cbs **out)
 	struct end *e = &w->in[w->accepted++];
 	end_init(e, w);
 	e->echo = w->accept_echo;
-	e->detach_at = w->accept_detach_at;
 	*out = &cbs;
 	return &e->c;
 }
@@ -243,8 +238,6 @@ void world_close(struct world *w)
 		dr_conn_close(&e->c, 0);
 		until(w, &e->closed);
 		dr_buf_close(&e->got);
-		if (e->fd >= 0)
-			(void)close(e->fd);
 	}
 	uv_close((uv_handle_t *)&w->guard, on_guard_closed);
 	while (uv_run(&w->loop, UV_RUN_NOWAIT) != 0)

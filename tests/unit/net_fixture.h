@@ -27,9 +27,7 @@ struct end {
 	uint16_t last_type;
 	struct dr_buf got;      /* payloads, one after the other */
 	struct dr_error why;
-	int fd;                 /* of a detached one, else -1 */
 	bool echo;              /* send every frame back */
-	uint16_t detach_at;     /* frame type that detaches, 0 none */
 	uint16_t close_at;      /* frame type that closes from inside the callback, 0 none */
 	bool close_when_open;
 	bool hold_each;         /* hold after every frame */
@@ -46,7 +44,6 @@ struct world {
 	unsigned accepted;
 	bool refuse;
 	bool accept_echo;
-	uint16_t accept_detach_at;
 	struct dr_address at;
 };
 

@@ -22,6 +22,11 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
+/* A snapshot that goes in parts, and is not of a length that libraft likes. */
+enum { PADDING = 1200003 };
+
+struct link;
+
 struct peer {
 	uv_loop_t loop;
 	uv_pipe_t in;
@@ -31,6 +36,7 @@ struct peer {
 	struct dr_tls *tls;
 	struct dr_listener *listener;
 	struct dr_raft *raft;
+	struct link *links; /* that others made */
 	bool stopping;
 
 	uint64_t count, appended, restored, echoes, echoed; /* the state machine */
@@ -99,7 +105,8 @@ static void on_snapshot(void *ctx, struct dr_buf *out)
 
 	dr_buf_put_u64be(out, p->count);
 	dr_buf_put_u32be(out, p->chain);
-	dr_buf_put(out, "odd", 3);
+	for (size_t i = 0; i < PADDING; i++)
+		dr_buf_put_u8(out, (uint8_t)(i * 7 + (i >> 9) * 13));
 }
 
 static enum dr_err on_restore(void *ctx, const uint8_t *data, size_t len, uint64_t index, struct dr_error *e)
@@ -107,8 +114,12 @@ static enum dr_err on_restore(void *ctx, const uint8_t *data, size_t len, uint64
 	struct peer *p = ctx;
 	struct dr_view v = dr_view_of(data, len);
 
-	if (len != 15)
+	if (len != 12 + PADDING)
 		return dr_fail(e, DR_E_CORRUPT, "state of %zu bytes", len);
+	for (size_t i = 0; i < PADDING; i++) {
+		if (data[12 + i] != (uint8_t)(i * 7 + (i >> 9) * 13))
+			return dr_fail(e, DR_E_CORRUPT, "another byte at %zu", i);
+	}
 	p->count = dr_view_u64be(&v);
 	p->chain = dr_view_u32be(&v);
 	p->restored = index;
@@ -213,31 +224,60 @@ static void conn_open(struct dr_conn *c)
 	(void)c;
 }
 
-static void conn_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, size_t len)
+struct link {
+	struct dr_conn conn; /* first */
+	struct link *next;
+	struct dr_raft_inbox *inbox;
+};
+
+static enum dr_err link_take(struct link *l, uint16_t type, const uint8_t *payload, size_t len, struct dr_error *e)
 {
 	struct dr_raft_hello h;
+	enum dr_err rv;
+
+	if (l->inbox != NULL)
+		return dr_raft_take(peer.raft, l->inbox, type, payload, len, e);
+	if (type != DR_FRAME_HELLO)
+		return dr_fail(e, DR_E_PROTOCOL, "no hello");
+	rv = dr_raft_hello_decode(payload, len, &h, e);
+	return rv == DR_OK ? dr_raft_accept(peer.raft, &l->conn, &h, &l->inbox, e) : rv;
+}
+
+static void conn_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, size_t len)
+{
 	struct dr_error e;
 
-	if (type != DR_FRAME_HELLO || dr_raft_hello_decode(payload, len, &h, &e) != DR_OK ||
-	    dr_raft_accept_hello(peer.raft, c, &h, &e) != DR_OK) {
-		say("refused %s", e.msg);
-		dr_conn_close(c, 0);
-	}
+	if (peer.stopping || link_take((struct link *)c, type, payload, len, &e) == DR_OK)
+		return;
+	say("refused %s", e.msg);
+	dr_conn_close(c, 0);
 }
 
 static void conn_closed(struct dr_conn *c, const struct dr_error *why)
 {
+	struct link *l = (struct link *)c;
+
+	struct link **at = &peer.links;
+
 	(void)why;
-	dr_free(c);
+	while (*at != l)
+		at = &(*at)->next;
+	*at = l->next;
+	dr_raft_inbox_close(l->inbox);
+	dr_free(l);
 }
 
 static const struct dr_conn_cbs conn_cbs = { conn_open, conn_frame, conn_closed };
 
 static struct dr_conn *on_accept(void *ctx, const struct dr_conn_cbs **out)
 {
+	struct link *l = dr_xcalloc(sizeof *l);
+
 	(void)ctx;
 	*out = &conn_cbs;
-	return dr_xcalloc(sizeof(struct dr_conn));
+	l->next = peer.links;
+	peer.links = l;
+	return &l->conn;
 }
 
 /* ---- commands ---- */
@@ -265,6 +305,8 @@ static void quit(struct peer *p)
 	if (p->listener != NULL)
 		dr_listener_close(p->listener, on_raft_closed, NULL);
 	dr_raft_close(p->raft, on_raft_closed, NULL);
+	for (struct link *l = p->links; l != NULL; l = l->next)
+		dr_conn_close(&l->conn, 0);
 }
 
 static void status(struct peer *p)

@@ -31,9 +31,6 @@ static void end_finish(struct end *e)
 	dr_conn_close(&e->c, 1000);
 	until(&w, &e->closed);
 	dr_buf_close(&e->got);
-	if (e->fd >= 0)
-		(void)close(e->fd);
-	e->fd = -1;
 }
 
 static void talks_over(const char *host)
@@ -133,6 +130,42 @@ static void many_small_frames_in_order(void **state)
 	dr_tls_close(t);
 }
 
+static unsigned drained;
+
+static void on_drain(struct dr_conn *c)
+{
+	(void)c;
+	drained++;
+}
+
+/* What the kernel does not take waits, and its going is told. */
+static void tells_what_went(void **state)
+{
+	(void)state;
+	enum { PART = 100000, LEAST = 1000000 };
+	static const uint8_t part[PART];
+	struct end e = { 0 };
+	struct dr_tls *t = world_tls(&w, "c-a");
+	drained = 0;
+	world_listen(&w, t, "127.0.0.1", 2000, 8);
+	end_connect(&e, &w, t, DR_PEER_COORDINATOR, "c-a", 2000);
+	dr_conn_drain_set(&e.c, on_drain);
+	until(&w, &e.open);
+	until(&w, &w.in[0].open);
+	dr_conn_hold(&w.in[0].c);
+	size_t frames = 0;
+	for (; dr_conn_queued(&e.c) < LEAST; frames++)
+		assert_int_equal(dr_conn_send(&e.c, 1, part, PART), DR_OK);
+	spin(&w, 20);
+	assert_int_equal(drained, 0);
+	dr_conn_resume(&w.in[0].c);
+	until_frames(&w, &w.in[0], (unsigned)frames);
+	assert_true(drained > 0);
+	assert_int_equal(dr_conn_queued(&e.c), 0);
+	end_finish(&e);
+	dr_tls_close(t);
+}
+
 static uint32_t dice(uint32_t *seed, uint32_t sides)
 {
 	*seed = *seed * 1664525u + 1013904223u;
@@ -143,8 +176,6 @@ static uint32_t dice(uint32_t *seed, uint32_t sides)
 static void random_deed(struct end *e, uint32_t *seed)
 {
 	static const uint8_t bytes[200000];
-	struct dr_error err;
-	char part[4096];
 	switch (dice(seed, 12)) {
 	case 0:
 		dr_conn_close(&e->c, 0);
@@ -156,22 +187,11 @@ static void random_deed(struct end *e, uint32_t *seed)
 		dr_conn_idle_set(&e->c, dice(seed, 30));
 		break;
 	case 3:
-		if (e->open && e->fd < 0)
-			(void)!dr_conn_detach(&e->c, &e->fd, &err);
+		dr_conn_hold(&e->c);
 		break;
 	case 4:
-		if (e->fd >= 0 && dice(seed, 4) == 0) {
-			(void)close(e->fd);
-			e->fd = -2; /* detached and given up */
-		}
-		break;
 	case 5:
-		if (e->fd >= 0)
-			(void)!read(e->fd, part, sizeof(part));
-		break;
-	case 6:
-		if (e->fd >= 0)
-			(void)!write(e->fd, bytes, dice(seed, sizeof(bytes)));
+		dr_conn_resume(&e->c);
 		break;
 	default:
 		(void)!dr_conn_send(&e->c, 1, bytes, dice(seed, 3) == 0 ? dice(seed, sizeof(bytes)) : 20);
@@ -192,7 +212,6 @@ static void random_lives(void **state)
 		w.accepted = 0;
 		for (unsigned i = 0; i < LIVES; i++) {
 			end_init(&e[i], &w);
-			e[i].detach_at = dice(&seed, 3) == 0 ? 1 : 0;
 			end_connect(&e[i], &w, t, DR_PEER_COORDINATOR, dice(&seed, 8) == 0 ? "c-b" : "c-a", 500);
 		}
 		unsigned calm = dice(&seed, 2) == 0 ? 0 : 60; /* sometimes handshakes are let through first */
@@ -226,6 +245,7 @@ int main(void)
 		T(talks_ipv6),
 		T(frames_of_all_sizes),
 		T(many_small_frames_in_order),
+		T(tells_what_went),
 		T(random_lives),
 #undef T
 	};

@@ -1,0 +1,41 @@
+/* message.h -- libraft's messages as bytes, for the links between coordinators (transport.h) and for heartbeats that
+ * others carry (beat.h).
+ *
+ * libraft has a form of its own, whose decoders believe every length and count.  Here nothing is believed: what
+ * decodes is a message that libraft can take, whatever a coordinator that was taken over, or has a bug, wrote.
+ *
+ * All big endian: u8 type (libraft's), u8 version of it, u64 from, u64 to (raft ids), u64 term, then
+ *   vote         u64 candidate, u64 last index, u64 its term, u8 flags (1 disrupts a leader, 2 pre-vote)
+ *   vote result  u8 flags (1 granted, 2 pre-vote), u16 features, u16 capacity
+ *   append       u64 previous index, u64 its term, u64 commit index, u32 entries, each: u64 term, u8 type, u32 length, bytes
+ *   its result   u64 rejected index, u64 last index, u16 features, u16 capacity
+ *   install      u64 last index, u64 its term, u64 configuration's index, u16 servers, each: u64 id, u8 role, u16 length,
+ *                address; then the snapshot
+ *   timeout now  u64 last index, u64 its term
+ *
+ * Pure: no I/O.  Any thread. */
+#ifndef DR_RAFT_MESSAGE_H
+#define DR_RAFT_MESSAGE_H
+
+#include <raft.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+enum {
+	DR_MESSAGE_SNAPSHOT_MAX = 512 << 20,                       /* libraft keeps it in one buffer, and breaks past 2 GiB */
+	DR_MESSAGE_MAX = DR_MESSAGE_SNAPSHOT_MAX + (1 << 20),      /* bytes of any */
+	DR_MESSAGE_APPEND_MAX = 32 << 20                           /* of an append's entries; more are left for the next */
+};
+
+/* Append the bytes of m, which `from` sends to m->server_id.  Of an append as many entries as fit, one at least: libraft
+ * goes back to those that are missing.  False: it is larger than out may become, or of no known type. */
+DR_MUST_USE bool dr_message_encode(struct dr_buf *out, uint64_t from, const struct raft_message *m);
+
+/* All of *m but server_address; server_id is who sent it.  Entries, membership and snapshot are libraft's own memory,
+ * which its recv takes over, or dr_message_drop() frees.  PROTOCOL: garbled, and nothing needs to be freed. */
+DR_MUST_USE enum dr_err dr_message_decode(struct raft_message *m, uint64_t *to, const uint8_t *bytes, size_t len,
+					  struct dr_error *e);
+void dr_message_drop(struct raft_message *m);
+
+#endif
