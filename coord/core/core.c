@@ -253,6 +253,8 @@ static void committed(struct dr_core *c, const struct dr_core_event *ev)
 	uint32_t ix = ev->cmd->service < DR_SERVICES_MAX ? ev->cmd->service : 0;
 	dr_member_ix before = c->repl.service[ix].holder;
 	dr_repl_apply(&c->repl, ev->index, ev->cmd);
+	if (ev->cmd->kind == DR_CMD_SPEC)
+		dr_view_of_others(c);
 	if (c->repl.service[ix].holder != before)
 		c->view.service[ix].holder_ms = ev->now_ms;
 	if (ev->cmd->kind == DR_CMD_SPEC || ev->cmd->kind == DR_CMD_COORDINATOR)
@@ -417,6 +419,7 @@ static void take_in(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	case DR_EV_REQUEST: dr_request_think(c, ev, out); break;
 	case DR_EV_RESTORED:
 		dr_lease_appended(c); /* the snapshot may stand for a tick received just now */
+		dr_view_of_others(c);
 		dr_look_at_all(c);
 		break;
 	}

@@ -20,9 +20,9 @@ static uint32_t hash(const char *name)
 
 void dr_repl_index_add(struct dr_repl *r, uint32_t service)
 {
+	dr_assert(service < DR_SERVICES_MAX);
 	uint32_t at = hash(r->service[service].spec.name.s);
 
-	dr_assert(service < DR_SERVICES_MAX);
 	while (r->index[at] != 0 && r->index[at] != service + 1)
 		at = (at + 1) & (DR_INDEX_SIZE - 1);
 	r->index[at] = (uint16_t)(service + 1);

@@ -1,5 +1,5 @@
 /* think.h -- the leader's reasoning, inside coord/core/ only: shared by core.c, detect.c, lease.c, plan.c,
- * steps.c, rejoin.c, sync.c and request.c.
+ * steps.c, rejoin.c, sync.c, request.c and view.c.
  *
  * All of it reads repl and view and may only propose; nothing here changes repl. */
 #ifndef DR_COORD_CORE_THINK_H
@@ -35,6 +35,9 @@ void dr_look_later(struct dr_core *c, uint32_t service, uint64_t at_ms);
 void dr_look_tick(struct dr_core *c);
 void dr_look_do(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out, dr_look_fn *at);
 void dr_look_wake(const struct dr_core *c, struct dr_decision *out);
+
+/* view.c: after a change of the spec, or of all: places may have been given to others. */
+void dr_view_of_others(struct dr_core *c);
 
 /* detect.c */
 /* After a report: since when a holder's agent knows nothing of it. */

@@ -12,6 +12,7 @@ struct dr_seen_by {
 };
 
 struct dr_member_view {
+	struct dr_name of;       /* whom the rest speaks of: the place may be given to another one (view.c) */
 	uint64_t report_ms;      /* when its agent was last heard here; 0: never */
 	struct dr_report report;
 	struct dr_order_result result; /* newest from the agent, not yet in the log */
@@ -36,6 +37,7 @@ struct dr_renewal {
 };
 
 struct dr_service_view {
+	struct dr_name of;       /* likewise */
 	struct dr_member_view member[DR_MEMBERS_MAX];
 	uint64_t proposing;      /* tag of the proposal in flight; 0: none */
 	bool declaring;          /* ... and it takes the epoch away from its holder: nothing is granted */
@@ -74,6 +76,7 @@ struct dr_core_view {
 	uint16_t renewal_of[DR_SERVICES_MAX]; /* whose those are, under way or waiting, in the order of their coming */
 	uint64_t ttl_version;       /* the spec under which longer leases run out since ... (lease.c); 0: none do */
 	uint64_t ttl_since_ms;      /* ... then */
+	uint32_t services;          /* the most places that ever were in use */
 	uint64_t now_ms, wall_ms;
 	struct dr_service_view service[DR_SERVICES_MAX];
 };

@@ -80,13 +80,14 @@ static void watch(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 	struct dr_error e;
 	const struct dr_spec_service *s = &c->core->repl.service[ix].spec;
 	make_target(s, m, &t);
-	if (w->used && same_target(&t, &w->target) && w->open)
+	bool same = same_target(&t, &w->target);
+	if (w->used && same && w->open)
 		return;
-	if (w->open || w->closing) {
+	if (w->open || w->closing || (w->used && !same)) {
 		forget(w);
 		return; /* opened anew at the next beat */
 	}
-	bool again = w->failed && same_target(&t, &w->target); /* tried at every beat, said once */
+	bool again = w->failed && same; /* tried at every beat, said once */
 	const struct dr_adapter *a = dr_adapter_find(dr_kind_name(s->kind));
 	w->target = t;
 	if (!w->used) {
