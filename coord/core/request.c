@@ -256,4 +256,5 @@ void dr_request_think(struct dr_core *c, const struct dr_core_event *ev, struct 
 	memcpy(cmd.text, q->text, sizeof(cmd.text));
 	struct dr_proposal *p = &out->propose[out->proposals++];
 	*p = (struct dr_proposal){ .tag = ++c->view.tag_last, .cmd = cmd };
+	out->answer = (struct dr_answer){ .tag = p->tag };
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "coord/shell/coord.h"
@@ -204,6 +205,22 @@ void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome)
 	}
 }
 
+/* The same event may propose what is not the request's, and that may be refused at once: only its own proposal's end
+ * is its answer. */
+void dr_clients_answered(struct dr_coord *c, const struct dr_answer *answer)
+{
+	struct dr_waiter *w = c->asking;
+	c->asking = NULL;
+	w->tag = answer->tag;
+	if (!answer->now)
+		return;
+	w->used = false;
+	if (answer->refused != DR_REASON_NONE)
+		respond_refused(w->client, w->request, answer->refused, answer->a, answer->b);
+	else
+		answer_done(w->client, w->request);
+}
+
 static void ask_core(struct dr_in *in, const struct dr_client_request *q, enum dr_request_kind kind)
 {
 	struct dr_coord *c = in->coord;
@@ -218,16 +235,10 @@ static void ask_core(struct dr_in *in, const struct dr_client_request *q, enum d
 				.until_wall_ms = q->until_wall_ms, .version = q->version, .spec = q->spec };
 	(void)dr_copy_text(r.text, sizeof(r.text), q->reason);
 	struct dr_core_event ev = { .kind = DR_EV_REQUEST, .request = &r };
-	/* The tag that the core will give is the next one; an answer at once gives none. */
-	*w = (struct dr_waiter){ .used = true, .client = in, .request = q->id, .tag = c->core->view.tag_last + 1 };
+	*w = (struct dr_waiter){ .used = true, .client = in, .request = q->id };
+	c->asking = w;
 	dr_coord_event(c, &ev);
-	if (c->answer.now) {
-		w->used = false;
-		if (c->answer.refused != DR_REASON_NONE)
-			respond_refused(in, q->id, c->answer.refused, c->answer.a, c->answer.b);
-		else
-			answer_done(in, q->id);
-	}
+	dr_assert(c->asking == NULL);
 }
 
 /* ---- nodes */

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+struct dr_answer;
 struct dr_coord;
 struct dr_in;
 
@@ -30,6 +31,8 @@ void dr_clients_refuse(struct dr_in *in, enum dr_err code, const char *why);
 DR_MUST_USE enum dr_err dr_clients_admit(const struct dr_in *in, struct dr_error *e);
 /* Carry out one request; its turn has come. */
 void dr_clients_request(struct dr_in *in, const uint8_t *p, size_t n);
+/* The core's word on the request that it was given just now. */
+void dr_clients_answered(struct dr_coord *c, const struct dr_answer *answer);
 void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome);
 /* A refusal or an error for a request of this id. */
 void dr_clients_error(struct dr_in *in, uint64_t id, enum dr_err code, const char *message);

@@ -123,7 +123,7 @@ struct dr_coord {
 	struct dr_core *core;         /* mapped at full size */
 	struct dr_decision *decision; /* likewise */
 	bool stepping;
-	struct dr_answer answer;      /* of the newest request */
+	struct dr_waiter *asking;     /* whose request the core is given now */
 	struct {
 		uint64_t tag;
 		enum dr_err why;

@@ -129,7 +129,7 @@ static void one_step(struct dr_coord *c, struct dr_core_event *ev)
 	c->stepping = true;
 	dr_core_step(c->core, ev, c->decision);
 	if (ev->kind == DR_EV_REQUEST)
-		c->answer = c->decision->answer;
+		dr_clients_answered(c, &c->decision->answer); /* before any proposal is refused */
 	tell_timing(c);
 	carry_out(c, c->decision);
 	c->stepping = false;

@@ -249,6 +249,29 @@ static void test_log_refuses(void **state)
 	assert_int_equal(out->wake_at_ms, now + 1);
 }
 
+/* What a request's event proposes beside it is no answer: a refused one has no proposal, an accepted one names its own. */
+static void test_request_among_looks(void **state)
+{
+	struct dr_request q = { .kind = DR_REQ_PAUSE, .id = 1 };
+	uint64_t own = 0;
+
+	(void)state;
+	all_want();
+	(void)dr_name_set(&q.service, "nobody");
+	step((struct dr_core_event){ .kind = DR_EV_REQUEST, .request = &q });
+	assert_true(out->answer.now && out->answer.refused == DR_REASON_NO_SUCH_SERVICE);
+	assert_true(out->proposals > 0); /* of the looks */
+	assert_int_equal(out->answer.tag, 0);
+	q.id = 2;
+	(void)dr_name_set(&q.service, "s0");
+	step((struct dr_core_event){ .kind = DR_EV_REQUEST, .request = &q });
+	assert_false(out->answer.now);
+	assert_true(out->proposals > 1);
+	for (uint32_t i = 0; i < out->proposals; i++)
+		own = out->propose[i].cmd.kind == DR_CMD_PAUSE ? out->propose[i].tag : own;
+	assert_true(own != 0 && out->answer.tag == own);
+}
+
 /* Entries are applied, and proposals end, by the hundred in one turn of the loop: each looks at few. */
 static void test_many_entries(void **state)
 {
@@ -296,6 +319,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_such_place, begin, end),
 		cmocka_unit_test_setup_teardown(test_log_is_full, begin, end),
 		cmocka_unit_test_setup_teardown(test_log_refuses, begin, end),
+		cmocka_unit_test_setup_teardown(test_request_among_looks, begin, end),
 		cmocka_unit_test_setup_teardown(test_many_entries, begin, end),
 		cmocka_unit_test_setup_teardown(test_names, begin, end),
 	};
