@@ -142,6 +142,9 @@ void dr_clients_not_leader(struct dr_in *in, uint64_t id)
 	struct dr_client_response r = { .id = id, .code = DR_E_NOT_LEADER };
 	if (dr_coord_leader(in->coord, &r.leader, &r.leader_at) && !dr_coord_leads(in->coord))
 		(void)snprintf(r.message, sizeof(r.message), "%s leads", r.leader.s);
+	else if (dr_coord_leads(in->coord))
+		(void)snprintf(r.message, sizeof(r.message), "%s leads, but the lead is being handed over or was just lost: "
+			       "try again in a moment", in->coord->conf.name.s);
 	else
 		(void)dr_copy_text(r.message, sizeof(r.message), "no leader is known; is a majority of the "
 				   "coordinators up and connected?");

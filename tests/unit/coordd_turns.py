@@ -230,4 +230,25 @@ def role_first(cluster):
     expect(len(told) == 1 and b"spec_version" in told[0], "a status, whatever comes with the question", told)
 
 
-main([one_in_a_turn, many_reads, places_for_who_acts, in_order, nobody_elses, role_first])
+def handing_over(cluster):
+    """Who asks while the lead is handed over is told so, and not that no majority is there."""
+    leader = with_services(cluster, 2)
+    heir = next(n for n in cluster.names if n != leader)
+    root = Client(cluster, "root", leader)
+    os.kill(cluster.daemons[heir].process.pid, signal.SIGSTOP)
+    try:
+        root.ask(wire.frame(wire.REQUEST, wire.number(1, 1) + wire.text(2, "node transfer") + wire.text(6, "test") +
+                            wire.text(14, heir)), wire.request(2, "pause", "s0", "test"), wire.request(3, "spec"))
+        told = {}
+        while not {2, 3} <= told.keys():
+            got = root.answers(20)
+            expect(got, "an answer to all", told)
+            told.update(zip(identities(got), got))
+    finally:
+        os.kill(cluster.daemons[heir].process.pid, signal.SIGCONT)
+    for i in (2, 3):
+        expect(b"handed over" in told[i] and b"majority" not in told[i], "to be told why", told[i])
+
+
+main([one_in_a_turn, many_reads, places_for_who_acts, in_order, nobody_elses, role_first,
+      handing_over])
