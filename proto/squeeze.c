@@ -3,6 +3,8 @@
 
 #include <zstd.h>
 
+#include "base/assert.h"
+
 enum { LEVEL = 3 }; /* the library's default: a spec of 10,000 services takes it some 10 ms */
 
 void dr_squeeze(struct dr_buf *out, const void *p, size_t n)
@@ -14,8 +16,10 @@ void dr_squeeze(struct dr_buf *out, const void *p, size_t n)
 
 	dr_buf_init(&whole, room); /* *out may be bounded below what zstd wants at first */
 	to = dr_buf_reserve(&whole, room);
-	len = to != NULL ? ZSTD_compress(to, room, p, n, LEVEL) : 0;
-	dr_buf_put(out, to, ZSTD_isError(len) ? 0 : len);
+	dr_assert(to != NULL);
+	len = ZSTD_compress(to, room, p, n, LEVEL);
+	dr_assert(!ZSTD_isError(len)); /* with that room only memory can be short: like everywhere, the end */
+	dr_buf_put(out, to, len);
 	dr_buf_close(&whole);
 }
 
