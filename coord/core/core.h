@@ -23,7 +23,8 @@ struct dr_looks {
 	uint64_t due_ms[DR_SERVICES_MAX];      /* 0: waits for nothing */
 	uint32_t from;                         /* where the last step stopped */
 	uint32_t turn;                         /* whose turn it was last ... */
-	uint64_t turn_ms;                      /* ... when */
+	uint64_t turn_ms;                      /* ... when ... */
+	uint64_t turn_rest;                    /* ... and what of a turn had come by then, in parts of a probe interval */
 };
 
 struct dr_core {

@@ -39,12 +39,12 @@ void dr_look_later(struct dr_core *c, uint32_t service, uint64_t at_ms)
 static void mark_turns(struct dr_core *c)
 {
 	struct dr_looks *l = &c->looks;
-	uint32_t n = c->repl.services, probe_ms = c->repl.timing.probe_ms;
+	uint32_t n = c->repl.services, probe_ms = c->repl.timing.probe_ms > 0 ? c->repl.timing.probe_ms : 1;
 	uint64_t passed = c->view.now_ms - l->turn_ms;
-	uint64_t turns = passed >= probe_ms ? n : (uint64_t)n * passed / probe_ms;
-	if (turns == 0)
-		return;
+	uint64_t due = (uint64_t)n * (passed < probe_ms ? passed : probe_ms) + l->turn_rest;
+	uint64_t turns = due / probe_ms < n ? due / probe_ms : n;
 	l->turn_ms = c->view.now_ms;
+	l->turn_rest = due % probe_ms;
 	for (uint64_t i = 0; i < turns; i++) {
 		l->turn = l->turn + 1 < n ? l->turn + 1 : 0;
 		dr_look_at(c, l->turn);

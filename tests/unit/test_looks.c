@@ -90,18 +90,36 @@ static void test_all(void **state)
 }
 
 /* With nothing but time everybody's turn comes once a probe interval; and not all the time. */
-static void test_turns(void **state)
+static void take_turns(uint32_t services, uint64_t step_ms)
 {
-	(void)state;
-	apply_spec(SERVICES);
+	apply_spec(services);
 	for (unsigned i = 0; i < 100; i++, now++)
 		step((struct dr_core_event){ .kind = DR_EV_TICK });
 	memset(looked, 0, sizeof(looked));
 	uint32_t probe_ms = core->repl.timing.probe_ms;
-	for (uint64_t until = now + probe_ms + 2 * STEP_MS; now < until; now += STEP_MS)
+	for (uint64_t until = now + probe_ms + 2 * step_ms; now < until; now += step_ms)
 		step((struct dr_core_event){ .kind = DR_EV_TICK });
-	for (uint32_t i = 0; i < SERVICES; i++)
+	for (uint32_t i = 0; i < services; i++)
 		assert_in_range(looked[i], 1, 3);
+}
+
+static void test_turns(void **state)
+{
+	(void)state;
+	take_turns(SERVICES, STEP_MS);
+}
+
+/* Also where a step's share of them is 1.9 and no whole number. */
+static void test_turns_in_part(void **state)
+{
+	(void)state;
+	take_turns(70, 27);
+}
+
+static void test_turns_of_many(void **state)
+{
+	(void)state;
+	take_turns(1900, 1);
 }
 
 /* What is heard of one has it looked at in that event. */
@@ -315,6 +333,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_all, begin, end),
 		cmocka_unit_test_setup_teardown(test_turns, begin, end),
+		cmocka_unit_test_setup_teardown(test_turns_in_part, begin, end),
+		cmocka_unit_test_setup_teardown(test_turns_of_many, begin, end),
 		cmocka_unit_test_setup_teardown(test_heard, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_such_place, begin, end),
 		cmocka_unit_test_setup_teardown(test_log_is_full, begin, end),
