@@ -43,6 +43,7 @@ struct dr_conn_impl {
 	bool pending;  /* in the listener's list */
 	bool lazy;     /* read only when asked */
 	bool holding;  /* no frames are given for now */
+	bool bye;      /* the peer said goodbye meanwhile */
 	int broken;    /* writing failed so; reading goes on for a moment, to learn why */
 	unsigned handles;
 	uint32_t deadline_ms;

@@ -270,6 +270,9 @@ static void process(struct dr_conn_impl *s)
 		if (len > 0)
 			deliver(s, s->tls->plain, len);
 		if (got != GOT_SOME && s->phase == DR_PHASE_OPEN) {
+			s->bye = got == GOT_END && s->holding; /* what came before it comes first */
+			if (s->bye)
+				break;
 			if (got == GOT_END)
 				peer_end(s, DR_E_CLOSED, "closed the connection");
 			else
@@ -403,7 +406,9 @@ void dr_conn_resume(struct dr_conn *c)
 	s->holding = false;
 	deliver(s, was.data, was.len);
 	dr_buf_close(&was);
-	if (may_go_on(s))
+	if (may_go_on(s) && s->bye)
+		peer_end(s, DR_E_CLOSED, "closed the connection");
+	else if (may_go_on(s))
 		read_resume(s);
 }
 

@@ -250,5 +250,19 @@ def handing_over(cluster):
         expect(b"handed over" in told[i] and b"majority" not in told[i], "to be told why", told[i])
 
 
+def all_that_was_said(cluster):
+    """Requests and a goodbye in one breath: what waited for its turn when the goodbye came is carried out too."""
+    leader = with_services(cluster, 2)
+    adam = Client(cluster, "adam", leader)
+    adam.ask(dear(1, 16000) + wire.request(2, "pause", "s0", "test") + wire.request(3, "pause", "s1", "test"))
+    adam.socket.settimeout(0.0)
+    try:
+        adam.socket.unwrap()  # says goodbye; the other side's is not waited for
+    except (OSError, ValueError):
+        pass
+    eventually("both to be paused", lambda: all(s["paused"] for s in (cluster.status() or {"services": [{"paused": 0}]})["services"]))
+    adam.close()
+
+
 main([one_in_a_turn, many_reads, places_for_who_acts, in_order, nobody_elses, role_first,
-      handing_over])
+      handing_over, all_that_was_said])

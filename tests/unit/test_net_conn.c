@@ -166,6 +166,36 @@ static void tells_what_went(void **state)
 	dr_tls_close(t);
 }
 
+/* Who says all he has to say and then goodbye, in one breath, is heard to the end, however slowly. */
+static void held_frames_outlive_the_goodbye(void **state)
+{
+	(void)state;
+	enum { FRAMES = 5 };
+	struct end e = { 0 };
+	struct dr_tls *t = world_tls(&w, "c-a");
+	world_listen(&w, t, "127.0.0.1", 2000, 8);
+	end_connect(&e, &w, t, DR_PEER_COORDINATOR, "c-a", 2000);
+	until(&w, &e.open);
+	until(&w, &w.in[0].open);
+	w.in[0].hold_each = true;
+	for (unsigned i = 0; i < FRAMES; i++)
+		assert_int_equal(dr_conn_send(&e.c, (uint16_t)(i + 1), "x", 1), DR_OK);
+	dr_conn_close(&e.c, 1000);
+	for (unsigned i = 1; i <= FRAMES; i++) {
+		until_frames(&w, &w.in[0], i);
+		spin(&w, 5);
+		assert_int_equal(w.in[0].frames, i);
+		assert_false(w.in[0].closed);
+		dr_conn_resume(&w.in[0].c);
+	}
+	until(&w, &w.in[0].closed);
+	assert_int_equal(w.in[0].last_type, FRAMES);
+	assert_int_equal(w.in[0].why.code, DR_E_CLOSED);
+	assert_has(w.in[0].why.msg, "closed the connection");
+	end_finish(&e);
+	dr_tls_close(t);
+}
+
 static uint32_t dice(uint32_t *seed, uint32_t sides)
 {
 	*seed = *seed * 1664525u + 1013904223u;
@@ -246,6 +276,7 @@ int main(void)
 		T(frames_of_all_sizes),
 		T(many_small_frames_in_order),
 		T(tells_what_went),
+		T(held_frames_outlive_the_goodbye),
 		T(random_lives),
 #undef T
 	};
