@@ -12,23 +12,14 @@
 #include "raft/snap.h"
 #include "sys/log.h"
 
-enum {
-	SNAPSHOT_MAX = DR_MESSAGE_SNAPSHOT_MAX - DR_SNAP_HEADER - 8,
-	LOG_BYTES = 4 << 20       /* of entries since the last snapshot; then the next is due */
-};
+enum { SNAPSHOT_MAX = DR_MESSAGE_SNAPSHOT_MAX - DR_SNAP_HEADER - 8 };
 
-/* libraft keeps the log in memory and counts entries, of which one may bear 1 command or 128: bytes count, too. */
 static void bound_log(struct dr_raft *r, size_t bytes)
 {
-	unsigned half = ++r->since.entries / 2;
-
-	r->since.bytes += bytes;
-	raft_set_snapshot_threshold(&r->raft, r->since.bytes < LOG_BYTES ? r->snapshot_threshold : 1);
-	if (r->raft.legacy.snapshot_taking)
-		return;
-	if (half == 0)
-		half = 1; /* none would mean: replace the log */
-	raft_set_snapshot_trailing(&r->raft, half < r->snapshot_trailing ? half : r->snapshot_trailing);
+	dr_bound_applied(&r->since, bytes);
+	raft_set_snapshot_threshold(&r->raft, dr_bound_is_due(&r->since) ? 1 : r->snapshot_threshold);
+	if (!r->raft.legacy.snapshot_taking)
+		raft_set_snapshot_trailing(&r->raft, dr_bound_trailing(&r->since, r->snapshot_trailing));
 }
 
 static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
@@ -89,8 +80,7 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 	dr_buf_close(&state);
 	(*bufs)[0] = (struct raft_buffer){ whole, padded };
 	*n_bufs = 1;
-	r->since.entries = 0;
-	r->since.bytes = 0;
+	dr_bound_taken(&r->since, padded);
 	return 0;
 }
 
@@ -114,6 +104,7 @@ static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 		r->storage.why = e;
 		return RAFT_CORRUPT;
 	}
+	dr_bound_taken(&r->since, buf->len);
 	raft_free(buf->base);
 	return 0;
 }

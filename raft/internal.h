@@ -2,6 +2,7 @@
 #ifndef DR_RAFT_INTERNAL_H
 #define DR_RAFT_INTERNAL_H
 
+#include "raft/bound.h"
 #include "raft/node.h"
 #include "raft/storage.h"
 #include "raft/transport.h"
@@ -75,10 +76,7 @@ struct dr_raft {
 	uv_idle_t gather;                            /* runs then, while some wait */
 	unsigned flying;                             /* entries of ours that are not committed yet */
 	unsigned snapshot_threshold, snapshot_trailing; /* entries, as long as they are small */
-	struct {
-		unsigned entries;
-		size_t bytes;
-	} since;         /* the last snapshot, or the start: what was applied */
+	struct dr_bound since; /* the last snapshot, or the start */
 	unsigned inside; /* we are in a callback that libraft calls in the middle of a step */
 	struct dr_change change;
 

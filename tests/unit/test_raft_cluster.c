@@ -248,6 +248,28 @@ static void test_snapshot_installed(void **state)
 	quit_all();
 }
 
+/* A snapshot taken for the log's bytes leaves behind it what came since the one before, so that a member that was away for
+ * a moment gets that and not all of the state. */
+static void test_no_snapshot_after_a_moment(void **state)
+{
+	unsigned leader, lag;
+
+	(void)state;
+	start_all();
+	leader = lab_leader(&lab);
+	propose(&lab.p[leader], 65000, 20, "");
+	same_everywhere(leader);
+	lag = (leader + 1) % 3;
+	lab_kill(&lab.p[lag]);
+	propose(&lab.p[leader], 65000, 60, "");
+	assert_true(lab_reach(&lab.p[leader], "snap", 60));
+	lab_start(&lab, lag);
+	assert_true(lab_wait(&lab.p[lag], "ready", LAB_WAIT_MS));
+	same_everywhere(leader);
+	assert_int_equal(lab_value(&lab.p[lag], "restored"), 0);
+	quit_all();
+}
+
 /* A follower's uncommitted tail is cut off and replaced: the guard must follow. */
 static void test_truncated_tail(void **state)
 {
@@ -474,6 +496,7 @@ int main(void)
 		CASE(test_elect_and_propose),   CASE(test_leader_killed), CASE(test_read_of_the_replaced),
 		CASE(test_alone_keeps_its_term),
 		CASE(test_leads_after_barrier), CASE(test_all_restart),   CASE(test_snapshot_installed),
+		CASE(test_no_snapshot_after_a_moment),
 		CASE(test_truncated_tail),      CASE(test_transfer),      CASE(test_join_and_remove),
 		CASE(test_wiped_and_back),      CASE(test_foreign),       CASE(test_recover),
 	};

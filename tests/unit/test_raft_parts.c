@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "raft/bound.h"
 #include "raft/guard.h"
 #include "raft/hello.h"
 #include "raft/node.h"
@@ -83,6 +84,34 @@ static void test_address(void **state)
 	assert_int_equal(dr_raft_address_parse("10.1.0.10:7400", &back, &out, &e), DR_E_INVALID);
 	assert_int_equal(dr_raft_address_parse("c-a@host:7400", &back, &out, &e), DR_E_INVALID);
 	assert_int_equal(dr_raft_address_parse("@10.1.0.10:7400", &back, &out, &e), DR_E_INVALID);
+}
+
+/* A snapshot is due after as many bytes as the last one had, within limits; what came since stays behind it. */
+static void test_bound(void **state)
+{
+	enum { MIB = 1 << 20 };
+	struct dr_bound b = { 0 };
+
+	(void)state;
+	assert_int_equal(dr_bound_trailing(&b, 4096), 1);
+	for (unsigned i = 0; i < 4 * 16; i++) {
+		assert_false(dr_bound_is_due(&b));
+		dr_bound_applied(&b, MIB / 16);
+	}
+	assert_true(dr_bound_is_due(&b));
+	assert_int_equal(dr_bound_trailing(&b, 4096), 64);
+	assert_int_equal(dr_bound_trailing(&b, 32), 32);
+	dr_bound_taken(&b, 10 * MIB);
+	dr_bound_applied(&b, 10 * MIB - 1);
+	assert_false(dr_bound_is_due(&b));
+	dr_bound_applied(&b, 1);
+	assert_true(dr_bound_is_due(&b));
+	dr_bound_taken(&b, 500 * MIB);
+	dr_bound_applied(&b, DR_BOUND_BYTES_MAX);
+	assert_true(dr_bound_is_due(&b));
+	dr_bound_taken(&b, 1000);
+	dr_bound_applied(&b, 4 * MIB - 1);
+	assert_false(dr_bound_is_due(&b));
 }
 
 static void test_snapshot(void **state)
@@ -536,6 +565,7 @@ int main(void)
 		CASE(test_hello),
 		CASE(test_address),
 		CASE(test_snapshot),
+		CASE(test_bound),
 		CASE(test_guard_laps),
 		CASE(test_guard_truncation_and_rebase),
 		CASE(test_guard_torn_and_gap),
