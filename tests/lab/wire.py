@@ -2,8 +2,8 @@
 
 import struct
 
-GREET, REQUEST = 3, 40
-CLIENT = 4
+GREET, REPORT, REQUEST = 3, 10, 40
+AGENT, CLIENT = 2, 4
 HEADER = struct.Struct(">4sHHII")  # magic, version, type, length, checksum
 
 
@@ -56,9 +56,15 @@ def text(field, value):
     return nested(field, value.encode())
 
 
-def greeting():
-    """What a client says first."""
-    return frame(GREET, number(1, CLIENT) + number(4, 1))
+def greeting(kind=CLIENT, cluster="", name=""):
+    """What a client, or an agent, says first."""
+    who = (text(2, cluster) if cluster else b"") + (text(3, name) if name else b"")
+    return frame(GREET, number(1, kind) + who + number(4, 1))
+
+
+def report(service, member, server):
+    """An agent's report of a server in that state (model/report.h), and of nothing else."""
+    return frame(REPORT, text(1, service) + text(2, member) + number(8, server) + number(10, 1))
 
 
 def request(ident, verb, service="", reason="", start=0):

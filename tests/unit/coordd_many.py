@@ -1,17 +1,25 @@
 #!/usr/bin/python3
 """coordd_many.py DRCOORDD DRCOORDCTL [CASE...] -- more members than one message of observations takes."""
 
+import json
 import os
+import signal
+import ssl
 import struct
+import threading
+import time
 
 from coordd import connect, eventually, expect, free_ports, main
 import wire  # coordd says where it lies
 
 SERVICES, MEMBERS = 360, 3  # 1080 members, one message takes 1024
+WELL = 300                  # where more than 256 are watched a beat is spread over its time
+STANDBY = 3
+STALLS, STALL_S = 6, 1.5    # twice as long as silence lasts until it counts
 
 
-def spec(port, services=SERVICES):
-    """Services whose members nobody runs."""
+def spec(port, services=SERVICES, members=MEMBERS):
+    """Services whose members' servers nobody runs."""
     lines = ["cluster: demo", "timing: { profile: metro }", "sites:"]
     lines += [f"  - {{ name: az-{x}, region: north }}" for x in "abc"]
     lines += ["services:"]
@@ -19,7 +27,7 @@ def spec(port, services=SERVICES):
         lines += [f"  - name: s{i}", "    kind: postgres", "    members:"]
         lines += [f"      - {{ name: s{i}-{x}, site: az-{x}, agent: agent-{x}, "
                   f"address: 127.{m + 1}.{i // 250}.{i % 250 + 1}:{port}, priority: 1 }}"
-                  for m, x in enumerate("abc"[:MEMBERS])]
+                  for m, x in enumerate("abc"[:members])]
     return "\n".join(lines) + "\n"
 
 
@@ -79,4 +87,74 @@ def watched_after_a_snapshot(cluster):
     eventually("the members of s1 to be lost", lambda: states(cluster, "s1") == ["lost"] * MEMBERS, 60)
 
 
-main([the_last_is_watched, watched_after_a_snapshot])
+class Agent:
+    """The agent of the first member of many services: it reports to one coordinator, as an agent does, that all are well."""
+
+    def __init__(self, cluster, name, to, services):
+        self.stream = connect(cluster, name, to)
+        self.said = b"".join(wire.report(f"s{i}", f"s{i}-a", STANDBY) for i in range(services))
+        self.stream.sendall(wire.greeting(wire.AGENT, "demo", name))
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.go_on)
+        self.thread.start()
+
+    def hear(self):
+        """What it is told: who leads."""
+        self.stream.settimeout(0)
+        try:
+            while self.stream.recv(65536):
+                pass
+        except (ssl.SSLWantReadError, BlockingIOError):
+            pass
+        self.stream.settimeout(30)
+
+    def go_on(self):
+        """Report twice a probe interval."""
+        try:
+            while not self.over.wait(0.125):
+                self.stream.sendall(self.said)
+                self.hear()
+        except OSError:
+            pass
+        self.stream.close()
+
+    def end(self):
+        """Report no more."""
+        self.over.set()
+        self.thread.join()
+
+
+def are_seen_well(cluster, leader, seconds):
+    """No member is seen otherwise than well by the leader for so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        answer = json.loads(cluster.ctl("status", names=[leader]).stdout)
+        seen = {m["state"] for s in answer["services"] for m in s["members"]}
+        expect(seen == {"ok"}, "all members to be seen well", seen)
+
+
+def own_stall(cluster):
+    """A coordinator that stood still says of nobody that he was silent, wherever in a beat that was."""
+    status = cluster.up()
+    path = cluster.path("spec.yaml")
+    with open(path, "w", encoding="ascii") as f:
+        f.write(spec(free_ports(1)[0], WELL, 1))
+    cluster.insist("apply", "-f", path, "--reason", "test")
+    cluster.issue("agent", "agent-a")
+    agents = [Agent(cluster, "agent-a", name, WELL) for name in cluster.names]
+    try:
+        leader = status["leader"]
+        other = next(n for n in cluster.names if n != leader)
+        eventually("all to be seen well", lambda: states(cluster, f"s{WELL - 1}") == ["ok"])
+        are_seen_well(cluster, leader, 2)
+        for _ in range(STALLS):
+            cluster.daemons[other].process.send_signal(signal.SIGSTOP)
+            time.sleep(STALL_S)  # what is tested is that it takes so long
+            cluster.daemons[other].process.send_signal(signal.SIGCONT)
+            are_seen_well(cluster, leader, 0.7)
+    finally:
+        for agent in agents:
+            agent.end()
+
+
+main([the_last_is_watched, watched_after_a_snapshot, own_stall])
