@@ -31,7 +31,7 @@ def spec(services):
     return "\n".join(lines) + "\n"
 
 
-def dear(ident, services=6000):
+def dear(ident, services=16000):
     """A request that takes longer than requests get of a turn: to apply a spec of thousands, made from a version that
     is not in force."""
     services = b"".join(wire.nested(4, wire.text(1, f"s{i}") + wire.number(2, 1) + wire.text(13, "u" * 30)) for i in range(services))
@@ -167,7 +167,7 @@ def in_order(cluster):
     leader = with_services(cluster, MANY)
     clients = [Client(cluster, "adam", leader) for _ in range(WAITING)]
     other = Client(cluster, "vera", leader)
-    request = dear(2, 16000)
+    request = dear(2)
     for c in clients:
         c.ask(request[:-1])
     reads_nothing = Client(cluster, "vera", leader, 4096)
@@ -254,7 +254,7 @@ def all_that_was_said(cluster):
     """Requests and a goodbye in one breath: what waited for its turn when the goodbye came is carried out too."""
     leader = with_services(cluster, 2)
     adam = Client(cluster, "adam", leader)
-    adam.ask(dear(1, 16000) + wire.request(2, "pause", "s0", "test") + wire.request(3, "pause", "s1", "test"))
+    adam.ask(dear(1) + wire.request(2, "pause", "s0", "test") + wire.request(3, "pause", "s1", "test"))
     adam.socket.settimeout(0.0)
     try:
         adam.socket.unwrap()  # says goodbye; the other side's is not waited for
