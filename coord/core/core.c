@@ -47,6 +47,8 @@ bool dr_propose(struct dr_think *t, const struct dr_cmd *cmd)
 	p->tag = ++t->c->view.tag_last;
 	p->cmd = *cmd;
 	t->v->proposing = p->tag;
+	t->c->view.asked[p->tag % DR_TAGS_KEPT].tag = p->tag;
+	t->c->view.asked[p->tag % DR_TAGS_KEPT].service = t->ix;
 	t->v->declaring = takes_epoch(cmd->kind);
 	t->v->proposing_since_ms = t->c->view.now_ms;
 	t->proposed = true;
@@ -269,6 +271,24 @@ static void later(struct dr_core *c, uint32_t service, uint64_t at_ms, struct dr
 	dr_wake_at(out, at_ms);
 }
 
+/* The service that waits for the proposal to end; DR_SERVICE_NONE: none does. */
+static uint32_t whose(const struct dr_core *c, uint64_t tag)
+{
+	const struct dr_core_view *v = &c->view;
+	uint64_t newest = v->asked[tag % DR_TAGS_KEPT].tag;
+	uint32_t service = v->asked[tag % DR_TAGS_KEPT].service;
+	if (newest < tag)
+		return DR_SERVICE_NONE;
+	if (newest == tag)
+		return v->service[service].proposing == tag ? service : DR_SERVICE_NONE;
+	/* So many came since that its place was taken. */
+	for (uint32_t i = 0; i < c->repl.services; i++) {
+		if (v->service[i].proposing == tag)
+			return i;
+	}
+	return DR_SERVICE_NONE;
+}
+
 static void proposed(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
 {
 	if (ev->tag == 0) /* no proposal of the core's: it answers nothing, least of all a renewal */
@@ -277,19 +297,16 @@ static void proposed(struct dr_core *c, const struct dr_core_event *ev, struct d
 		dr_lease_tick_ended(c, ev->outcome, out);
 		return;
 	}
-	for (uint32_t i = 0; i < c->repl.services; i++) {
-		struct dr_service_view *v = &c->view.service[i];
-		if (v->proposing != ev->tag)
-			continue;
-		v->proposing = 0;
-		v->declaring = false;
-		/* Looked at now: the entry was applied, or it failed and may be proposed again. */
-		if (ev->outcome == DR_OK)
-			dr_look_at(c, i);
-		else
-			later(c, i, ev->now_ms + AGAIN_MS, out);
+	uint32_t ix = whose(c, ev->tag);
+	if (ix == DR_SERVICE_NONE)
 		return;
-	}
+	c->view.service[ix].proposing = 0;
+	c->view.service[ix].declaring = false;
+	/* Looked at now: the entry was applied, or it failed and may be proposed again. */
+	if (ev->outcome == DR_OK)
+		dr_look_at(c, ix);
+	else
+		later(c, ix, ev->now_ms + AGAIN_MS, out);
 }
 
 static void note_others(struct dr_core *c, uint32_t ix, dr_member_ix from)

@@ -62,6 +62,8 @@ struct dr_service_view {
 	struct dr_renewal waits;     /* the newest since: for the next one */
 };
 
+enum { DR_TAGS_KEPT = 4 * 256 }; /* a few times as many as are on their way */
+
 struct dr_core_view {
 	bool leading;
 	bool recovering;            /* after `node recover`: listens, and does nothing else (recover.c) */
@@ -70,6 +72,10 @@ struct dr_core_view {
 	uint64_t tick_received_ms;  /* when a lease tick last entered this log; at start: the start */
 	uint64_t base_receipt_ms;   /* the same, as it was when this leadership began */
 	uint64_t tag_last;
+	struct {
+		uint64_t tag;
+		uint32_t service;
+	} asked[DR_TAGS_KEPT];      /* whose the newest proposals are, by tag */
 	uint64_t tick_tag;          /* of the tick in flight; 0: none */
 	uint64_t tick_proposed_ms;
 	uint32_t renewals_waiting;

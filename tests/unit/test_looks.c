@@ -290,6 +290,27 @@ static void test_request_among_looks(void **state)
 	assert_true(own != 0 && out->answer.tag == own);
 }
 
+/* A proposal whose end comes after that of a thousand others is known all the same; and one of no service's is nobody's. */
+static void test_late_end(void **state)
+{
+	(void)state;
+	all_want();
+	uint64_t first = flying[0];
+	while (flies > 0)
+		flying[--flies] = 0;
+	refusal = DR_E_NOT_LEADER;
+	for (uint64_t from = core->view.tag_last; core->view.tag_last < from + 2 * DR_TAGS_KEPT; now += 60)
+		turn((struct dr_core_event){ .kind = DR_EV_TICK });
+	uint32_t waits = DR_SERVICE_NONE;
+	for (uint32_t i = 0; i < SERVICES_MANY; i++)
+		waits = core->view.service[i].proposing == first ? i : waits;
+	assert_true(waits < SERVICES_MANY);
+	turn((struct dr_core_event){ .kind = DR_EV_PROPOSED, .tag = core->view.tag_last + 1 });
+	assert_int_equal(core->view.service[waits].proposing, first);
+	turn((struct dr_core_event){ .kind = DR_EV_PROPOSED, .tag = first, .outcome = DR_E_UNKNOWN });
+	assert_int_equal(core->view.service[waits].proposing, 0);
+}
+
 /* Entries are applied, and proposals end, by the hundred in one turn of the loop: each looks at few. */
 static void test_many_entries(void **state)
 {
@@ -340,6 +361,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_log_is_full, begin, end),
 		cmocka_unit_test_setup_teardown(test_log_refuses, begin, end),
 		cmocka_unit_test_setup_teardown(test_request_among_looks, begin, end),
+		cmocka_unit_test_setup_teardown(test_late_end, begin, end),
 		cmocka_unit_test_setup_teardown(test_many_entries, begin, end),
 		cmocka_unit_test_setup_teardown(test_names, begin, end),
 	};
