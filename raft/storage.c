@@ -30,6 +30,8 @@ struct dr_storage_append {
 	unsigned cuts;  /* truncations before it */
 	bool durable, done;
 	bool rebase; /* the chain begins anew with this one */
+	const struct raft_entry *entries; /* libraft's, until it is reported */
+	unsigned n;
 	bool voided; /* truncated meanwhile: says nothing about the log any more */
 };
 
@@ -198,13 +200,45 @@ static void write_ahead(struct dr_storage *s, struct dr_storage_append *a)
 	dr_syncer_request(&s->syncer, a->need);
 }
 
+static void begin_late(struct dr_storage *s)
+{
+	struct dr_storage_append *a = s->late;
+	int rv;
+
+	s->late = NULL;
+	if (a == NULL)
+		return;
+	if (a->durable)
+		write_ahead(s, a);
+	rv = s->inner.append(&s->io, &a->req, a->entries, a->n, on_appended);
+	if (rv != 0)
+		fatal(s, DR_E_IO, "append", raft_strerror(rv));
+}
+
+static void on_begin(uv_prepare_t *h)
+{
+	(void)uv_prepare_stop(h);
+	begin_late(h->data);
+}
+
+/* A leader's own disk is not waited for before others hear of the entries, which have the longer way (Ongaro, "Consensus:
+ * Bridging Theory and Practice", 10.2.1).  A follower's answer is. */
+static void begin_in_time(struct dr_storage *s, struct dr_storage_append *a)
+{
+	const struct raft *r = s->io.data;
+
+	s->late = a;
+	if (r->state != RAFT_LEADER || uv_prepare_start(&s->begin, on_begin) != 0)
+		begin_late(s);
+}
+
 static int hook_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[],
 		       unsigned n, raft_io_append_cb cb)
 {
 	struct dr_storage *s = of(io);
 	struct dr_storage_append *a = dr_xcalloc(sizeof *a);
-	int rv;
 
+	begin_late(s);
 	a->s = s;
 	a->outer = req;
 	req->cb = cb;
@@ -223,14 +257,12 @@ static int hook_append(struct raft_io *io, struct raft_io_append *req, const str
 	a->last = s->next - 1;
 	a->last_term = entries[n - 1].term;
 	a->chain = s->chain;
+	a->entries = entries;
+	a->n = n;
 	*s->tail = a;
 	s->tail = &a->next;
-	if (a->durable)
-		write_ahead(s, a);
-	rv = s->inner.append(io, &a->req, entries, n, on_appended);
-	if (rv != 0)
-		fatal(s, DR_E_IO, "append", raft_strerror(rv));
-	return rv;
+	begin_in_time(s, a);
+	return 0;
 }
 
 static void void_from(struct dr_storage *s, uint64_t index)
@@ -247,6 +279,7 @@ static int hook_truncate(struct raft_io *io, raft_index index)
 	bool cuts = index < s->next; /* else nothing is there to be cut */
 	int rv;
 
+	begin_late(s);
 	void_from(s, index);
 	chain_back_to(s, index);
 	if (cuts) {
@@ -272,6 +305,7 @@ static int set_meta(struct dr_storage *s, uint64_t term, uint64_t vote,
 	struct dr_guard_head *h = &s->guard.head;
 	int rv;
 
+	begin_late(s);
 	h->old_term = h->term;
 	h->old_vote = h->vote;
 	h->term = term;
@@ -353,6 +387,7 @@ static int hook_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_
 	struct put *p = dr_xcalloc(sizeof *p);
 	int rv;
 
+	begin_late(s);
 	p->s = s;
 	p->outer = req;
 	req->cb = cb;
@@ -414,28 +449,6 @@ static int hook_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *re
 	return rv;
 }
 
-/* A snapshot that arrives while one is being taken makes libraft follow a null pointer, and it would store
- * a damaged one; both are dropped here, the leader sends again. */
-void dr_storage_recv(struct dr_storage *s, struct raft_message *m)
-{
-	struct raft *r = s->io.data;
-	struct raft_install_snapshot *i = &m->install_snapshot;
-	const uint8_t *data;
-	size_t len;
-	struct dr_error e = { 0 };
-
-	if (m->type != RAFT_INSTALL_SNAPSHOT ||
-	    (!r->legacy.snapshot_taking &&
-	     dr_snap_open(i->data.base, i->data.len, &data, &len, &e) == DR_OK)) {
-		s->recv(&s->io, m);
-		return;
-	}
-	dr_log(DR_LOG_WARN, "raft.snapshot.refused", "from=%llu index=%llu reason=\"%s\"", m->server_id,
-	       i->last_index, r->legacy.snapshot_taking ? "taking one" : e.msg);
-	raft_configuration_close(&i->conf);
-	raft_free(i->data.base);
-}
-
 static void on_recv(struct raft_io *io, struct raft_message *m)
 {
 	dr_storage_recv(of(io), m);
@@ -447,24 +460,6 @@ static int hook_start(struct raft_io *io, unsigned ms, raft_io_tick_cb tick, raf
 {
 	of(io)->recv = recv;
 	return of(io)->inner.start(io, ms, tick, on_recv);
-}
-
-void dr_storage_release(struct raft_snapshot *snapshot, struct raft_entry *entries, size_t n)
-{
-	void *batch = NULL;
-
-	if (snapshot != NULL) {
-		raft_configuration_close(&snapshot->configuration);
-		for (unsigned i = 0; i < snapshot->n_bufs; i++)
-			raft_free(snapshot->bufs[i].base);
-		raft_free(snapshot->bufs);
-		raft_free(snapshot);
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (entries[i].batch != batch)
-			raft_free(batch = entries[i].batch);
-	}
-	raft_free(entries);
 }
 
 static int hook_load(struct raft_io *io, raft_term *term, raft_id *vote, struct raft_snapshot **snapshot,
@@ -509,6 +504,7 @@ static void hook_close(struct raft_io *io, raft_io_close_cb cb)
 {
 	struct dr_storage *s = of(io);
 
+	begin_late(s);
 	s->closing = true;
 	deliver(s);
 	s->inner.close(io, cb);
@@ -562,7 +558,8 @@ enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, const char *d
 		return rv;
 	}
 	(void)uv_timer_init(loop, &s->flush);
-	s->flush.data = s;
+	(void)uv_prepare_init(loop, &s->begin);
+	s->flush.data = s->begin.data = s;
 	install_hooks(s);
 	return DR_OK;
 }
@@ -579,7 +576,7 @@ static void on_part_closed(void *ctx)
 	s->closed(s->ctx);
 }
 
-static void on_flush_closed(uv_handle_t *h)
+static void on_handle_closed(uv_handle_t *h)
 {
 	on_part_closed(h->data);
 }
@@ -588,7 +585,8 @@ void dr_storage_close(struct dr_storage *s, void (*closed)(void *ctx))
 {
 	s->closed = closed;
 	s->closing = true;
-	s->closes = 2;
-	uv_close((uv_handle_t *)&s->flush, on_flush_closed);
+	s->closes = 3;
+	uv_close((uv_handle_t *)&s->flush, on_handle_closed);
+	uv_close((uv_handle_t *)&s->begin, on_handle_closed);
 	dr_syncer_stop(&s->syncer, on_part_closed);
 }

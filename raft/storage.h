@@ -44,6 +44,8 @@ struct dr_storage {
 	struct dr_guard_point kept[DR_CHAIN_KEPT]; /* chain by index % DR_CHAIN_KEPT */
 	struct dr_storage_append *head, **tail;    /* appends on their way, oldest first */
 	unsigned cuts; /* truncations so far: an append made after the last one proves that it is done */
+	struct dr_storage_append *late; /* not begun: a leader's messages about it go first */
+	uv_prepare_t begin;             /* it does, before the loop waits */
 	raft_io_recv_cb recv;
 	uint64_t id;
 	bool closing;

@@ -1,8 +1,10 @@
 /* log.c -- see log.h. */
 #include "sys/log.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +17,13 @@ enum { LINE_MAX_BYTES = 1024 };
 static const char *program_name = "drcoord";
 static enum dr_log_level least_level = DR_LOG_INFO;
 static atomic_uint dropped;
+/* Of one thread: whole lines. */
+static _Thread_local struct {
+	bool on;
+	unsigned lines;
+	size_t n;
+	char text[PIPE_BUF];
+} gathered;
 
 static const char *const level_words[] = { "debug", "info", "warn", "error" };
 /* sd-daemon(3) prefixes, so that journald keeps the level. */
@@ -48,6 +57,40 @@ static size_t head_line(char *line, enum dr_log_level level, const char *event)
 	return n < 0 ? 0 : (size_t)n;
 }
 
+static void write_out(const char *text, size_t n, unsigned lines)
+{
+	if (n > 0 && write(STDERR_FILENO, text, n) != (ssize_t)n)
+		(void)atomic_fetch_add(&dropped, lines);
+}
+
+void dr_log_flush(void)
+{
+	size_t n = gathered.n;
+	gathered.n = 0; /* first: a handler may come in between, and says nothing twice */
+	write_out(gathered.text, n, gathered.lines);
+	gathered.lines = 0;
+}
+
+void dr_log_gather(void)
+{
+	gathered.on = true;
+}
+
+static void put_line(const char *line, size_t n, bool now)
+{
+	if (!gathered.on) {
+		write_out(line, n, 1);
+		return;
+	}
+	if (gathered.n + n > sizeof(gathered.text))
+		dr_log_flush();
+	memcpy(gathered.text + gathered.n, line, n);
+	gathered.n += n;
+	gathered.lines++;
+	if (now)
+		dr_log_flush();
+}
+
 void dr_log(enum dr_log_level level, const char *event, const char *fmt, ...)
 {
 	if (level < least_level)
@@ -69,6 +112,5 @@ void dr_log(enum dr_log_level level, const char *event, const char *fmt, ...)
 			line[i] = ' ';
 	}
 	line[n++] = '\n';
-	if (write(STDERR_FILENO, line, n) != (ssize_t)n)
-		(void)atomic_fetch_add(&dropped, 1);
+	put_line(line, n, level >= DR_LOG_WARN);
 }

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "coord/shell/coord.h"
 #include "sys/clock.h"
@@ -54,6 +55,7 @@ static void on_closed(void *ctx)
 {
 	(void)ctx;
 	(void)fflush(stdout);
+	dr_log_flush();
 	_exit(0);
 }
 
@@ -113,8 +115,10 @@ static void on_signal(uv_signal_t *s, int signum)
 			dr_log(DR_LOG_INFO, "tls.reload", "expires=%lld", (long long)dr_tls_expires(c->tls));
 		return;
 	}
-	if (c->stopping)
+	if (c->stopping) {
+		dr_log_flush();
 		_exit(0);
+	}
 	dr_log(DR_LOG_INFO, "coordinator.leaving", "signal=%d", signum);
 	dr_coord_leave(c);
 }
@@ -194,6 +198,28 @@ static enum dr_err open_all(struct dr_coord *c, struct dr_error *e)
 	return rv;
 }
 
+static void on_before_waiting(uv_prepare_t *h)
+{
+	(void)h;
+	dr_log_flush();
+}
+
+static void on_assert_failed(const char *cond, const char *file, int line)
+{
+	(void)cond, (void)file, (void)line;
+	dr_log_flush();
+}
+
+/* Each committed event is a line, hundreds in a turn under load. */
+static void gather_log(uv_loop_t *loop)
+{
+	static uv_prepare_t before_waiting;
+	(void)uv_prepare_init(loop, &before_waiting);
+	(void)uv_prepare_start(&before_waiting, on_before_waiting);
+	dr_assert_hook_set(on_assert_failed);
+	dr_log_gather();
+}
+
 static int run(struct dr_coord *c, const struct arguments *args)
 {
 	struct dr_error e;
@@ -211,10 +237,12 @@ static int run(struct dr_coord *c, const struct arguments *args)
 		(void)fprintf(stderr, "drcoordd: %s\n", e.msg);
 		return dr_err_class(rv) == DR_CLASS_USER ? EXIT_CONFIG : 1;
 	}
+	gather_log(c->loop);
 	dr_coord_beat_start(c);
 	dr_log(DR_LOG_INFO, "coordinator.started", "name=%s site=%s listen=%s:%u", c->conf.name.s, c->conf.site.s,
 	       c->conf.listen.host, c->conf.listen.port);
 	(void)uv_run(c->loop, UV_RUN_DEFAULT);
+	dr_log_flush();
 	return 0;
 }
 
