@@ -45,6 +45,7 @@ static void finish(struct dr_conn_impl *s)
 	dr_frame_reader_close(&s->reader);
 	dr_buf_close(&s->held);
 	dr_buf_close(&s->plain);
+	dr_buf_close(&s->gathered);
 	SSL_free(s->ssl);
 	dr_free(s->why);
 	dr_free(s->refused);
@@ -75,6 +76,7 @@ void dr_conn_gone(struct dr_conn_impl *s)
 	dr_listener_unlink(s);
 	uv_close((uv_handle_t *)&s->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&s->tcp, on_handle_closed);
+	dr_conn_gather_close(s);
 }
 
 static void on_shutdown(uv_shutdown_t *req, int status)
@@ -223,7 +225,7 @@ enum dr_err dr_conn_connect(struct dr_conn *c, uv_loop_t *loop, struct dr_tls *t
 
 size_t dr_conn_queued(const struct dr_conn *c)
 {
-	return c->impl != NULL ? dr_outq_size(&c->impl->out) : 0;
+	return c->impl != NULL ? dr_outq_size(&c->impl->out) + c->impl->gathered.len : 0;
 }
 
 void dr_conn_drain_set(struct dr_conn *c, void (*on_drain)(struct dr_conn *c))
@@ -253,7 +255,7 @@ enum dr_err dr_conn_send(struct dr_conn *c, uint16_t type, const void *payload, 
 		return DR_E_RANGE;
 	if (s == NULL || s->phase != DR_PHASE_OPEN || s->broken != 0)
 		return DR_E_CLOSED;
-	size_t waiting = dr_outq_size(&s->out);
+	size_t waiting = dr_conn_queued(c);
 	if (waiting + len + DR_FRAME_HEADER > DR_SEND_QUEUE_MAX) {
 		char who[DR_WHO_MAX];
 		dr_conn_who(s, who);
@@ -261,6 +263,8 @@ enum dr_err dr_conn_send(struct dr_conn *c, uint16_t type, const void *payload, 
 		dr_conn_gone(s);
 		return DR_E_FULL;
 	}
+	if (s->gathers)
+		return dr_conn_gather(s, type, payload, len) ? DR_OK : DR_E_CLOSED;
 	if (!encrypt_frame(s, type, payload, len))
 		return DR_E_CLOSED;
 	dr_conn_flush(s);

@@ -65,6 +65,10 @@ void dr_conn_read_now(struct dr_conn *c);
 void dr_conn_hold(struct dr_conn *c);
 void dr_conn_resume(struct dr_conn *c);
 
+/* From now on the frames of one turn of the loop leave together before it sleeps, in as few records and writes as they fit:
+ * for a connection on which many small ones go. */
+void dr_conn_gather_set(struct dr_conn *c);
+
 /* Close when nothing has arrived for idle_ms (0: never). */
 void dr_conn_idle_set(struct dr_conn *c, uint32_t idle_ms);
 

@@ -43,6 +43,7 @@ struct dr_conn_impl {
 	bool pending;  /* in the listener's list */
 	bool lazy;     /* read only when asked */
 	bool holding;  /* no frames are given for now */
+	bool gathers;  /* what is sent waits for `together` */
 	bool bye;      /* the peer said goodbye meanwhile */
 	int broken;    /* writing failed so; reading goes on for a moment, to learn why */
 	unsigned handles;
@@ -62,6 +63,8 @@ struct dr_conn_impl {
 	struct dr_conn_impl *next, *prev;
 	uv_tcp_t tcp;
 	uv_timer_t timer;
+	uv_prepare_t together; /* in use when gathers */
+	struct dr_buf gathered; /* plaintext */
 	uv_connect_t connect;
 	uv_shutdown_t shutdown;
 };
@@ -83,6 +86,8 @@ void dr_conn_read_on(struct dr_conn_impl *s);
 /* Encrypt; false when the connection is on its end. */
 bool dr_conn_encrypt(struct dr_conn_impl *s, const void *data, size_t len);
 void dr_conn_flush(struct dr_conn_impl *s);
+bool dr_conn_gather(struct dr_conn_impl *s, uint16_t type, const void *payload, size_t len);
+void dr_conn_gather_close(struct dr_conn_impl *s);
 void dr_conn_bye(struct dr_conn_impl *s); /* close_notify */
 void dr_conn_broken(struct dr_conn_impl *s, int status);
 

@@ -149,8 +149,57 @@ bool dr_conn_encrypt(struct dr_conn_impl *s, const void *data, size_t len)
 	return false;
 }
 
+static void send_gathered(struct dr_conn_impl *s)
+{
+	if (s->gathered.len == 0 || s->phase != DR_PHASE_OPEN || s->broken != 0)
+		return;
+	if (dr_conn_encrypt(s, s->gathered.data, s->gathered.len))
+		dr_conn_flush(s);
+	dr_buf_clear(&s->gathered);
+	if (s->gathered.cap > DR_TLS_OUT_KEPT)
+		dr_buf_close(&s->gathered);
+}
+
+static void on_together(uv_prepare_t *h)
+{
+	(void)uv_prepare_stop(h);
+	send_gathered(h->data);
+}
+
+bool dr_conn_gather(struct dr_conn_impl *s, uint16_t type, const void *payload, size_t len)
+{
+	uint8_t head[DR_FRAME_HEADER];
+	dr_frame_header(head, type, payload, len);
+	dr_buf_put(&s->gathered, head, sizeof(head));
+	dr_buf_put(&s->gathered, payload, len);
+	return dr_buf_ok(&s->gathered) && uv_prepare_start(&s->together, on_together) == 0;
+}
+
+void dr_conn_gather_set(struct dr_conn *c)
+{
+	struct dr_conn_impl *s = c->impl;
+	if (s == NULL || s->gathers || s->phase >= DR_PHASE_LEAVING || uv_prepare_init(s->tcp.loop, &s->together) != 0)
+		return;
+	s->gathers = true;
+	s->together.data = s;
+	s->handles++;
+	dr_buf_init(&s->gathered, DR_SEND_QUEUE_MAX + DR_FRAME_MAX);
+}
+
+static void on_together_closed(uv_handle_t *h)
+{
+	dr_conn_handle_closed(h->data);
+}
+
+void dr_conn_gather_close(struct dr_conn_impl *s)
+{
+	if (s->gathers)
+		uv_close((uv_handle_t *)&s->together, on_together_closed);
+}
+
 void dr_conn_bye(struct dr_conn_impl *s)
 {
+	send_gathered(s);
 	ERR_clear_error();
 	(void)SSL_shutdown(s->ssl);
 	ERR_clear_error();

@@ -68,6 +68,7 @@ void dr_stream_soon(struct dr_coord *c)
 
 void dr_stream_begin(struct dr_in *in, uint64_t id, uint64_t from)
 {
+	dr_conn_gather_set(&in->conn);
 	in->watch_id = id;
 	in->watch_next = from != 0 ? from : in->coord->core->repl.event_last + 1;
 	dr_stream_soon(in->coord);

@@ -247,6 +247,7 @@ static void on_open(struct dr_conn *conn)
 
 	l->open = true;
 	bench_greet(conn, DR_GREET_AGENT, l->tls, fleet.a->cluster);
+	dr_conn_gather_set(conn);
 	if (fleet.started < fleet.lines)
 		start_line(&fleet.line[fleet.started++]);
 	fleet.opened++;

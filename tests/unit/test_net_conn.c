@@ -1,6 +1,8 @@
 /* test_net_conn.c -- connections over loopback: frames of all sizes, ends of all kinds, bounds, deadlines. */
 #include "net_fixture.h"
 
+#include "net/frame.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +132,46 @@ static void many_small_frames_in_order(void **state)
 	dr_tls_close(t);
 }
 
+/* Many small ones of a turn arrive whole and in order, with one record for many; what was said last arrives before the end. */
+static void gathers(void **state)
+{
+	(void)state;
+	enum { FRAMES = 2000 };
+	struct end e = { 0 };
+	struct dr_tls *t = world_tls(&w, "c-a");
+	world_listen(&w, t, "127.0.0.1", 2000, 8);
+	end_connect(&e, &w, t, DR_PEER_COORDINATOR, "c-a", 2000);
+	until(&w, &e.open);
+	dr_conn_gather_set(&e.c);
+	until(&w, &w.in[0].open);
+	for (uint32_t i = 0; i < FRAMES; i++)
+		assert_int_equal(dr_conn_send(&e.c, 1, &i, 4), DR_OK);
+	assert_int_equal(dr_conn_queued(&e.c), FRAMES * (DR_FRAME_HEADER + 4));
+	until_frames(&w, &w.in[0], FRAMES);
+	assert_int_equal(dr_conn_queued(&e.c), 0);
+	uint32_t last = FRAMES;
+	assert_int_equal(dr_conn_send(&e.c, 1, &last, 4), DR_OK);
+	dr_conn_close(&e.c, 0);
+	until(&w, &w.in[0].closed);
+	assert_int_equal(w.in[0].frames, FRAMES + 1);
+	for (uint32_t i = 0; i <= FRAMES; i++)
+		assert_memory_equal(w.in[0].got.data + 4 * (size_t)i, &i, 4);
+	assert_int_equal(w.in[0].why.code, DR_E_CLOSED);
+	end_finish(&e);
+	/* Its bound is the same as that of any other. */
+	e = (struct end){ 0 };
+	end_connect(&e, &w, t, DR_PEER_COORDINATOR, "c-a", 2000);
+	until(&w, &e.open);
+	dr_conn_gather_set(&e.c);
+	static const uint8_t part[100000];
+	enum dr_err rv = DR_OK;
+	for (unsigned i = 0; i < 100 && rv == DR_OK; i++)
+		rv = dr_conn_send(&e.c, 1, part, sizeof(part));
+	assert_int_equal(rv, DR_E_FULL);
+	end_finish(&e);
+	dr_tls_close(t);
+}
+
 static unsigned drained;
 
 static void on_drain(struct dr_conn *c)
@@ -220,6 +262,8 @@ static void random_deed(struct end *e, uint32_t *seed)
 		dr_conn_hold(&e->c);
 		break;
 	case 4:
+		dr_conn_gather_set(&e->c);
+		break;
 	case 5:
 		dr_conn_resume(&e->c);
 		break;
@@ -275,6 +319,7 @@ int main(void)
 		T(talks_ipv6),
 		T(frames_of_all_sizes),
 		T(many_small_frames_in_order),
+		T(gathers),
 		T(tells_what_went),
 		T(held_frames_outlive_the_goodbye),
 		T(random_lives),
