@@ -122,21 +122,3 @@ enum dr_err dr_storage_compare(const struct dr_guard *g, const char *dir, const 
 			       dir, h->floor, term, h->floor_term);
 	return compare_chain(g, dir, l, kept, chain, rebase, e);
 }
-
-void dr_storage_release(struct raft_snapshot *snapshot, struct raft_entry *entries, size_t n)
-{
-	void *batch = NULL;
-
-	if (snapshot != NULL) {
-		raft_configuration_close(&snapshot->configuration);
-		for (unsigned i = 0; i < snapshot->n_bufs; i++)
-			raft_free(snapshot->bufs[i].base);
-		raft_free(snapshot->bufs);
-		raft_free(snapshot);
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (entries[i].batch != batch)
-			raft_free(batch = entries[i].batch);
-	}
-	raft_free(entries);
-}

@@ -6,12 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "raft/ahead.h"
 #include "sys/file.h"
 
 enum { RECORD = 128, SLOTS = 4096 };
@@ -79,6 +81,7 @@ enum dr_err dr_guard_create(const char *path, const struct dr_guard_head *head, 
 {
 	struct dr_guard g = { .fd = -1 };
 	uint8_t *zero = dr_xcalloc(RECORD * SLOTS);
+	char ahead_path[DR_PATH_MAX + 64];
 	enum dr_err rv;
 
 	dr_buf_init(&g.record, RECORD);
@@ -96,6 +99,9 @@ enum dr_err dr_guard_create(const char *path, const struct dr_guard_head *head, 
 	rv = dr_guard_write(&g, e);
 	if (rv == DR_OK && fsync(g.fd) != 0)
 		rv = dr_fail_errno(e, errno, "fsync guard file %s", path);
+	dr_guard_ahead_path(path, ahead_path);
+	if (rv == DR_OK)
+		rv = dr_ahead_create(ahead_path, e);
 out:
 	dr_guard_close(&g);
 	dr_free(zero);
@@ -144,6 +150,38 @@ enum dr_err dr_guard_decode(struct dr_guard *g, const uint8_t *file, size_t len,
 	return DR_OK;
 }
 
+void dr_guard_merge(uint8_t *file, size_t len, const uint8_t *ahead, size_t ahead_len)
+{
+	struct dr_guard_head h;
+	uint64_t seq, there;
+
+	for (size_t at = 0; at + DR_AHEAD_BLOCK <= ahead_len && len == RECORD * SLOTS; at += DR_AHEAD_BLOCK) {
+		if (!decode(ahead + at, &h, &seq))
+			continue;
+		uint8_t *slot = file + seq % SLOTS * RECORD;
+		if (!decode(slot, &h, &there) || there < seq)
+			memcpy(slot, ahead + at, RECORD);
+	}
+}
+
+void dr_guard_ahead_path(const char *path, char out[DR_PATH_MAX + 64])
+{
+	(void)snprintf(out, DR_PATH_MAX + 64, "%s-ahead", path);
+}
+
+static void merge_ahead(const char *path, struct dr_buf *file)
+{
+	char ahead_path[DR_PATH_MAX + 64];
+	struct dr_buf ahead;
+	struct dr_error e;
+
+	dr_guard_ahead_path(path, ahead_path);
+	dr_buf_init(&ahead, DR_AHEAD_SLOTS * DR_AHEAD_BLOCK);
+	if (dr_file_read(ahead_path, &ahead, &e) == DR_OK)
+		dr_guard_merge(file->data, file->len, ahead.data, ahead.len);
+	dr_buf_close(&ahead);
+}
+
 enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error *e)
 {
 	struct dr_buf file;
@@ -158,6 +196,7 @@ enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error 
 		rv = dr_fail(e, DR_E_CORRUPT, "the guard file %s cannot be read", path);
 		goto out;
 	}
+	merge_ahead(path, &file);
 	rv = dr_guard_decode(g, file.data, file.len, e);
 	if (rv != DR_OK)
 		goto out;

@@ -10,7 +10,7 @@
  *
  * A record that was torn by a crash counts as never written: its append was not reported yet.  Records
  * are written with pwrite (they outlive the process) and made durable (they outlive the machine) by
- * dr_guard_sync() or the syncer.
+ * dr_guard_sync(), the syncer, or as a copy in the file of ahead.h, which counts like the guard's own.
  *
  * Threads: one at a time, except fd, on which the syncer calls fdatasync(2). */
 #ifndef DR_RAFT_GUARD_H
@@ -52,7 +52,7 @@ struct dr_guard {
 	char path[DR_PATH_MAX + 64];
 	struct dr_guard_point *points; /* known at open, rising by index; dr_guard_forget() frees them */
 	uint32_t n_points;
-	struct dr_buf record; /* private */
+	struct dr_buf record; /* the newest one's bytes */
 };
 
 /* A new file, durable on return.  EXISTS when there is one. */
@@ -60,10 +60,15 @@ DR_MUST_USE enum dr_err dr_guard_create(const char *path, const struct dr_guard_
 					struct dr_error *e);
 /* CORRUPT: missing, or without one whole record. */
 DR_MUST_USE enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error *e);
+/* The name of the file of ahead.h beside it. */
+void dr_guard_ahead_path(const char *path, char out[DR_PATH_MAX + 64]);
 /* What the file's bytes say, into a guard that holds nothing yet but its path: dr_guard_open's own part. */
 DR_MUST_USE enum dr_err dr_guard_decode(struct dr_guard *g, const uint8_t *file, size_t len, struct dr_error *e);
 void dr_guard_forget(struct dr_guard *g);
 void dr_guard_close(struct dr_guard *g);
+
+/* Records of ahead.h's file that the bytes of the guard's own lack: as if they stood there. */
+void dr_guard_merge(uint8_t *file, size_t len, const uint8_t *ahead, size_t ahead_len);
 
 /* Append head as the newest record.  The rebase flag is cleared after it. */
 DR_MUST_USE enum dr_err dr_guard_write(struct dr_guard *g, struct dr_error *e);

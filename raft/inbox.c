@@ -4,30 +4,6 @@
 #include "base/mem.h"
 #include "raft/internal.h"
 #include "raft/message.h"
-#include "raft/snap.h"
-#include "sys/log.h"
-
-/* A snapshot that arrives while one is being taken makes libraft follow a null pointer, and it would store
- * a damaged one; both are dropped here, the leader sends again. */
-void dr_storage_recv(struct dr_storage *s, struct raft_message *m)
-{
-	struct raft *r = s->io.data;
-	struct raft_install_snapshot *i = &m->install_snapshot;
-	const uint8_t *data;
-	size_t len;
-	struct dr_error e = { 0 };
-
-	if (m->type != RAFT_INSTALL_SNAPSHOT ||
-	    (!r->legacy.snapshot_taking &&
-	     dr_snap_open(i->data.base, i->data.len, &data, &len, &e) == DR_OK)) {
-		s->recv(&s->io, m);
-		return;
-	}
-	dr_log(DR_LOG_WARN, "raft.snapshot.refused", "from=%llu index=%llu reason=\"%s\"", m->server_id,
-	       i->last_index, r->legacy.snapshot_taking ? "taking one" : e.msg);
-	raft_configuration_close(&i->conf);
-	raft_free(i->data.base);
-}
 
 struct dr_raft_inbox {
 	uint64_t from;

@@ -29,6 +29,7 @@ struct dr_storage_append {
 	uint64_t need;  /* reported once the guard is durable up to this record; 0: at once */
 	unsigned cuts;  /* truncations before it */
 	bool durable, done;
+	bool direct; /* that record goes by ahead.h */
 	bool rebase; /* the chain begins anew with this one */
 	const struct raft_entry *entries; /* libraft's, until it is reported */
 	unsigned n;
@@ -96,9 +97,14 @@ static void set_floor_now(struct dr_storage *s, uint64_t index, uint64_t term)
 
 /* ---- append ---- */
 
+static bool is_known(const struct dr_storage *s, const struct dr_storage_append *a)
+{
+	return a->need <= s->syncer.synced || (a->direct && a->need <= s->ahead.done);
+}
+
 static void deliver(struct dr_storage *s)
 {
-	while (s->head != NULL && s->head->done && (s->closing || s->head->need <= s->syncer.synced)) {
+	while (s->head != NULL && s->head->done && (s->closing || is_known(s, s->head))) {
 		struct dr_storage_append *a = s->head;
 
 		s->head = a->next;
@@ -115,6 +121,15 @@ static void on_synced(void *ctx)
 
 	if (s->syncer.error != 0)
 		fatal(s, DR_E_IO, "fdatasync of the guard", strerror(s->syncer.error));
+	deliver(s);
+}
+
+static void on_ahead(void *ctx)
+{
+	struct dr_storage *s = ctx;
+
+	if (s->ahead.error != 0)
+		fatal(s, DR_E_IO, "write the guard ahead", strerror(s->ahead.error));
 	deliver(s);
 }
 
@@ -197,7 +212,9 @@ static void write_ahead(struct dr_storage *s, struct dr_storage_append *a)
 	s->guard.head.ahead_chain = a->chain;
 	write_record(s, false);
 	a->need = s->guard.seq;
-	dr_syncer_request(&s->syncer, a->need);
+	a->direct = dr_ahead_put(&s->ahead, a->need, s->guard.record.data, s->guard.record.len);
+	if (!a->direct)
+		dr_syncer_request(&s->syncer, a->need);
 }
 
 static void begin_late(struct dr_storage *s)
@@ -412,43 +429,6 @@ static int hook_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_
 	return rv;
 }
 
-struct get {
-	struct raft_io_snapshot_get req;
-	struct raft_io_snapshot_get *outer;
-	struct dr_storage *s;
-};
-
-static void on_get(struct raft_io_snapshot_get *req, struct raft_snapshot *snapshot, int status)
-{
-	struct get *g = req->data;
-	struct raft_io_snapshot_get *outer = g->outer;
-	const uint8_t *data;
-	size_t len;
-	struct dr_error e;
-
-	/* A damaged snapshot is not sent on: this node leaves, and its next start says why. */
-	if (status == 0 &&
-	    dr_snap_open(snapshot->bufs[0].base, snapshot->bufs[0].len, &data, &len, &e) != DR_OK)
-		fatal(g->s, DR_E_CORRUPT, "snapshot", e.msg);
-	dr_free(g);
-	outer->cb(outer, snapshot, status);
-}
-
-static int hook_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req, raft_io_snapshot_get_cb cb)
-{
-	struct get *g = dr_xcalloc(sizeof *g);
-	int rv;
-
-	g->s = of(io);
-	g->outer = req;
-	req->cb = cb;
-	g->req.data = g;
-	rv = of(io)->inner.snapshot_get(io, &g->req, on_get);
-	if (rv != 0)
-		dr_free(g);
-	return rv;
-}
-
 static void on_recv(struct raft_io *io, struct raft_message *m)
 {
 	dr_storage_recv(of(io), m);
@@ -518,7 +498,7 @@ static void install_hooks(struct dr_storage *s)
 	s->io.set_term = hook_set_term;
 	s->io.set_vote = hook_set_vote;
 	s->io.snapshot_put = hook_snapshot_put;
-	s->io.snapshot_get = hook_snapshot_get;
+	s->io.snapshot_get = dr_storage_snapshot_get;
 	s->io.load = hook_load;
 	s->io.start = hook_start;
 	s->io.close = hook_close;
@@ -528,7 +508,7 @@ enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, const char *d
 			    struct raft_uv_transport *transport, const struct dr_storage_cbs *cbs, void *ctx,
 			    struct dr_error *e)
 {
-	char path[DR_PATH_MAX + 16];
+	char path[DR_PATH_MAX + 64];
 	enum dr_err rv;
 
 	memset(s, 0, sizeof *s);
@@ -557,6 +537,8 @@ enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, const char *d
 		dr_guard_close(&s->guard);
 		return rv;
 	}
+	dr_guard_ahead_path(s->guard.path, path);
+	dr_ahead_open(&s->ahead, loop, path, on_ahead, s);
 	(void)uv_timer_init(loop, &s->flush);
 	(void)uv_prepare_init(loop, &s->begin);
 	s->flush.data = s->begin.data = s;
@@ -585,8 +567,9 @@ void dr_storage_close(struct dr_storage *s, void (*closed)(void *ctx))
 {
 	s->closed = closed;
 	s->closing = true;
-	s->closes = 3;
+	s->closes = 4;
 	uv_close((uv_handle_t *)&s->flush, on_handle_closed);
 	uv_close((uv_handle_t *)&s->begin, on_handle_closed);
+	dr_ahead_close(&s->ahead, on_part_closed);
 	dr_syncer_stop(&s->syncer, on_part_closed);
 }

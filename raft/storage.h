@@ -4,7 +4,7 @@
  * way they take, and turn every failure that libraft would carry on after into a fatal one.
  *
  *   append    appended() -> libraft writes -> guard record -> reported done; of a durable one the guard says
- *             "ahead", with fdatasync, in parallel with libraft's write, and both are waited for
+ *             "ahead", durably (ahead.h), in parallel with libraft's write, and both are waited for
  *   truncate  guard lowered and durable -> libraft truncates
  *   term,vote guard says "about to", durable -> libraft writes -> guard says "done"
  *   load      libraft loads -> compared with the guard -> refused, or the guard takes it over
@@ -16,6 +16,7 @@
 #include <raft.h>
 #include <raft/uv.h>
 
+#include "raft/ahead.h"
 #include "raft/guard.h"
 #include "raft/syncer.h"
 
@@ -33,6 +34,7 @@ struct dr_storage {
 	struct raft_io io;    /* first: the hooks find the storage by it */
 	struct raft_io inner; /* libraft's own functions */
 	struct dr_guard guard;
+	struct dr_ahead ahead;
 	struct dr_syncer syncer;
 	uv_timer_t flush; /* makes records durable soon that nobody waits for */
 	const struct dr_storage_cbs *cbs;
@@ -60,6 +62,9 @@ DR_MUST_USE enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, c
 					void *ctx, struct dr_error *e);
 /* After raft's close: release; closed follows on the loop. */
 void dr_storage_close(struct dr_storage *s, void (*closed)(void *ctx));
+
+/* The hook: a damaged one is not sent on. */
+int dr_storage_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req, raft_io_snapshot_get_cb cb);
 
 /* A message came: libraft's from now on.  Nothing may be half done of libraft's. */
 void dr_storage_recv(struct dr_storage *s, struct raft_message *m);

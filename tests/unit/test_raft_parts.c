@@ -1,5 +1,5 @@
 /* test_raft_parts.c -- the pieces of raft/ that need no process: hello, entry frames, snapshot seals, the
- * guard's file, the scan of segments, and the comparison of a loaded log with the guard. */
+ * scan of segments, and the comparison of a loaded log with the guard. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,8 @@
 #include "raft/storage.h"
 #include "temp.h"
 
-static char dir[64], guard_path[96];
+
+static char dir[64];
 
 static int setup(void **state)
 {
@@ -29,7 +30,6 @@ static int setup(void **state)
 	temp_template(dir, sizeof dir, "raftnode-parts");
 	if (mkdtemp(dir) == NULL)
 		return -1;
-	(void)snprintf(guard_path, sizeof guard_path, "%s/guard", dir);
 	return 0;
 }
 
@@ -38,7 +38,6 @@ static int teardown(void **state)
 	char path[96];
 
 	(void)state;
-	(void)unlink(guard_path);
 	(void)snprintf(path, sizeof path, "%s/open-1", dir);
 	(void)unlink(path);
 	return rmdir(dir);
@@ -138,129 +137,6 @@ static void test_snapshot(void **state)
 	}
 	assert_int_equal(dr_snap_open(whole, DR_SNAP_HEADER + 8, &data, &len, &e), DR_E_CORRUPT);
 	assert_int_equal(dr_snap_open(whole, 5, &data, &len, &e), DR_E_CORRUPT);
-}
-
-/* ---- the guard's file ---- */
-
-static void open_fresh(struct dr_guard *g)
-{
-	const struct dr_guard_head head = { .id = 5, .term = 1 };
-	struct dr_error e;
-
-	assert_int_equal(dr_guard_create(guard_path, &head, &e), DR_OK);
-	assert_int_equal(dr_guard_create(guard_path, &head, &e), DR_E_EXISTS);
-	assert_int_equal(dr_guard_open(g, guard_path, &e), DR_OK);
-}
-
-static void set(struct dr_guard *g, uint64_t floor, uint32_t chain)
-{
-	struct dr_error e;
-
-	g->head.floor = floor;
-	g->head.chain = chain;
-	assert_int_equal(dr_guard_write(g, &e), DR_OK);
-}
-
-static void reopen(struct dr_guard *g)
-{
-	struct dr_error e;
-
-	dr_guard_close(g);
-	assert_int_equal(dr_guard_open(g, guard_path, &e), DR_OK);
-}
-
-static void test_guard_laps(void **state)
-{
-	struct dr_guard g;
-
-	(void)state;
-	open_fresh(&g);
-	for (uint32_t i = 1; i <= 10000; i++) /* more than two laps of the ring */
-		set(&g, i, i * 3);
-	reopen(&g);
-	assert_int_equal(g.head.floor, 10000);
-	assert_int_equal(g.head.id, 5);
-	assert_int_equal(g.seq, 10001);
-	assert_int_equal(g.n_points, 4096);
-	assert_true(g.points[0].index == 10000 - 4095 && g.points[0].chain == (10000 - 4095) * 3);
-	dr_guard_close(&g);
-}
-
-static void test_guard_truncation_and_rebase(void **state)
-{
-	struct dr_guard g;
-
-	(void)state;
-	open_fresh(&g);
-	set(&g, 10, 1);
-	set(&g, 20, 2);
-	set(&g, 15, 3); /* cut off, and written anew */
-	set(&g, 18, 4);
-	reopen(&g);
-	assert_int_equal(g.n_points, 4); /* 0, 10, 15, 18 */
-	assert_true(g.points[2].index == 15 && g.points[2].chain == 3);
-	g.head.rebase = true;
-	set(&g, 30, 0);
-	set(&g, 31, 7);
-	reopen(&g);
-	assert_int_equal(g.n_points, 2);
-	assert_int_equal(g.points[0].index, 30);
-	dr_guard_close(&g);
-}
-
-static void test_guard_torn_and_gap(void **state)
-{
-	struct dr_guard g;
-	uint8_t junk[128];
-	int fd;
-
-	(void)state;
-	open_fresh(&g);
-	for (uint32_t i = 1; i <= 100; i++)
-		set(&g, i, i);
-	memset(junk, 0xee, sizeof junk);
-	fd = open(guard_path, O_RDWR);
-	assert_int_equal(pwrite(fd, junk, 64, (off_t)g.seq * 128 + 64), 64); /* the newest, torn */
-	reopen(&g);
-	assert_int_equal(g.head.floor, 99);
-	assert_int_equal(pwrite(fd, junk, 128, 50 * 128), 128); /* a page that never reached the disk */
-	reopen(&g);
-	assert_int_equal(g.head.floor, 99);
-	assert_int_equal(g.points[0].index, 50); /* record 51 says floor 50; nothing before the gap counts */
-	(void)close(fd);
-	dr_guard_close(&g);
-}
-
-/* A record of the last number there is: none could follow it, so it is not taken for one. */
-static void test_guard_last_number(void **state)
-{
-	struct dr_guard g;
-
-	(void)state;
-	open_fresh(&g);
-	g.seq = UINT64_MAX - 1;
-	set(&g, 10, 1);
-	reopen(&g);
-	assert_true(g.seq == 1 && g.head.floor == 0);
-	dr_guard_close(&g);
-}
-
-static void test_guard_without_record(void **state)
-{
-	struct dr_guard g;
-	struct dr_error e;
-	uint8_t zero[128] = { 0 };
-	int fd;
-
-	(void)state;
-	assert_int_equal(dr_guard_open(&g, guard_path, &e), DR_E_CORRUPT);
-	open_fresh(&g);
-	dr_guard_close(&g);
-	fd = open(guard_path, O_RDWR);
-	assert_int_equal(pwrite(fd, zero, sizeof zero, 128), sizeof zero);
-	(void)close(fd);
-	assert_int_equal(dr_guard_open(&g, guard_path, &e), DR_E_CORRUPT);
-	assert_non_null(strstr(e.msg, "guard"));
 }
 
 /* ---- the comparison ---- */
@@ -566,11 +442,6 @@ int main(void)
 		CASE(test_address),
 		CASE(test_snapshot),
 		CASE(test_bound),
-		CASE(test_guard_laps),
-		CASE(test_guard_truncation_and_rebase),
-		CASE(test_guard_torn_and_gap),
-		CASE(test_guard_last_number),
-		CASE(test_guard_without_record),
 		CASE(test_compare),
 		CASE(test_compare_meta),
 		CASE(test_compare_snapshot),
