@@ -4,6 +4,7 @@
  * and joined, somebody looks at it now and then as an operator would who accepts no loss under sync, and within a
  * bound of virtual time every plan must have ended, every member must follow, and the primary must have every
  * acknowledged row. */
+#include <signal.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -152,7 +153,7 @@ static void cover(const struct sim *s, const struct sim_fault *f, uint32_t *cove
 			role = 1;
 		break;
 	}
-	*cell(coverage, f->kind, step, role) += 1;
+	(void)__atomic_add_fetch(cell(coverage, f->kind, step, role), 1, __ATOMIC_RELAXED); /* other jobs count too */
 }
 
 void sim_coverage_print(FILE *f, const uint32_t *coverage)
@@ -182,6 +183,14 @@ void sim_coverage_print(FILE *f, const uint32_t *coverage)
 
 /* ---- the run */
 
+static void break_off(enum sim_broken how, uint64_t seed, uint32_t fault)
+{
+	bool here = seed % 4 == 3 && fault == 5;
+	dr_assert(!here || how != SIM_BROKEN_ASSERT);
+	if (here && how == SIM_BROKEN_SIGNAL)
+		(void)raise(SIGKILL);
+}
+
 static void hurt(struct sim *s, const struct sim_how *how)
 {
 	struct world *w = s->w;
@@ -189,6 +198,8 @@ static void hurt(struct sim *s, const struct sim_how *how)
 	sim_faults_draw(s, w->now, how->ms);
 	sim_faults_begin(s);
 	sim_seats_begin(s);
+	if (how->drawn != NULL)
+		*how->drawn = s->faults;
 	for (uint32_t i = 0; i < s->faults && w->violations == 0; i++) {
 		const struct sim_fault *f = &s->fault[i];
 		char text[128];
@@ -199,6 +210,7 @@ static void hurt(struct sim *s, const struct sim_how *how)
 		w_say(w, "fault %u: %s", i, text);
 		if (how->coverage != NULL)
 			cover(s, f, how->coverage);
+		break_off(how->broken, s->seed, i);
 		sim_fault_do(s, f);
 	}
 	if (w->violations == 0)

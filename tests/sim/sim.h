@@ -117,11 +117,15 @@ struct sim_result {
 	uint64_t virtual_ms, events, reads, vanished;
 	char why[256];
 };
+/* In every fourth seed (3, 7, ...) the whole program ends at fault 5: to try out what looks at such ends. */
+enum sim_broken { SIM_WHOLE, SIM_BROKEN_ASSERT, SIM_BROKEN_SIGNAL };
 struct sim_how {
 	uint64_t ms;            /* of faults */
 	FILE *out;              /* the transcript; NULL: none */
 	const bool *left_out;   /* SIM_FAULTS_MAX faults that are not done; NULL: none */
 	uint32_t *coverage;     /* sim_coverage_size() counts, added to; NULL: not wanted */
+	uint32_t *drawn;        /* so many faults there are, told before the first one is done; NULL: not wanted */
+	enum sim_broken broken;
 };
 struct sim_result sim_run(uint64_t seed, const struct sim_how *how);
 /* Which fault met which step, in which role. */
