@@ -243,7 +243,7 @@ def live(work, stop, final, pause_s):
 
 
 def main():
-    """Start the processes, then listen."""
+    """Start the processes, then listen; 1 when one of them ended by an error of ours."""
     parser = argparse.ArgumentParser()
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--first", type=int, required=True)
@@ -253,7 +253,8 @@ def main():
     parser.add_argument("addresses", nargs="+")
     args = parser.parse_args()
     addresses = [a.rsplit(":", 1) for a in args.addresses]
-    stop, final = threading.Event(), threading.Event()
+    stop, final, died = threading.Event(), threading.Event(), []
+    threading.excepthook = lambda what: (died.append(what.thread), threading.__excepthook__(what))
     signal.signal(signal.SIGUSR1, lambda *_: final.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threads = []
@@ -264,7 +265,8 @@ def main():
         threads[-1].start()
     while not stop.is_set() and any(t.is_alive() for t in threads):
         time.sleep(0.05)
+    return 1 if died else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

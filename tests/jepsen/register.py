@@ -32,9 +32,9 @@ class Register:
     """Processes that read and change it, each at a place of its own."""
 
     def __init__(self, stage, seed, rate):
-        self.stage, self.pause_s, self.operations = stage, 1 / rate, []
+        self.stage, self.pause_s, self.operations, self.deaths = stage, 1 / rate, [], []
         self.lock, self.ended = threading.Lock(), threading.Event()
-        self.threads = [threading.Thread(target=self._live, args=(n, place, random.Random(seed * 1000 + n)))
+        self.threads = [threading.Thread(target=self._go, args=(n, place, random.Random(seed * 1000 + n)))
                         for n, place in enumerate(PLACES)]
 
     def start(self):
@@ -44,16 +44,22 @@ class Register:
             thread.start()
 
     def stop(self):
-        """One last read by each; all operations."""
+        """One last read by each."""
         self.ended.set()
         for thread in self.threads:
-            thread.join()
-        return self.operations
+            if thread.ident is not None:  # begun: the run may have ended before
+                thread.join()
 
     def _say(self, process, kind, f, value, **more):
         with self.lock:
             self.operations.append({"process": process, "type": kind, "f": f, "value": value, **more,
                                     "time": time.clock_gettime_ns(time.CLOCK_BOOTTIME)})
+
+    def _go(self, number, place, rng):
+        try:
+            self._live(number, place, rng)
+        except Exception as e:  # pylint: disable=broad-exception-caught -- else nobody would hear of it
+            self.deaths.append(f"process {number} of the register ended: {type(e).__name__}: {str(e)[:300]}")
 
     def _live(self, number, place, rng):
         process, last = number, False

@@ -2,7 +2,8 @@
 
 Beside planted ones there are random histories of a real register and of real lists, with operations that overlap and
 crash; on small ones the searches are compared with trying every order.  No server, no drcoord.  selftest_shapes.py has
-the tests of what goes in and out: EDN, the history's file, the picture."""
+the tests of what goes in and out: EDN, the history's file, the picture; selftest_runs.py those of what becomes of a run
+that ends before its time, or in which nothing was done."""
 
 import random
 import sys
@@ -459,4 +460,4 @@ class EpochsTest(Caught):
 
 
 if __name__ == "__main__":
-    unittest.main(module=None, argv=[sys.argv[0], *(sys.argv[1:] or ["selftest", "selftest_shapes"])])
+    unittest.main(module=None, argv=[sys.argv[0], *(sys.argv[1:] or ["selftest", "selftest_shapes", "selftest_runs"])])

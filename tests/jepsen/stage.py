@@ -236,12 +236,23 @@ class Stage:
             self.say(f"a plan asks: {plan.get('reason')}")
             self.cluster.try_ctl("approve", str(plan["id"]), "--reason", "heal")
 
+    def end_clients(self):
+        """End them as they are, without a last read."""
+        for program in self.clients:
+            program.kill(15)
+        for program in self.clients:
+            if program.wait(5) is None:
+                program.kill()
+
     def final_reads(self):
         """Have each process read all there is; wait for it."""
         for program in self.clients:
             program.kill(10)  # SIGUSR1
         for program in self.clients:
-            if program.wait(60) is None:
+            code = program.wait(60)
+            if code is None:
                 self.complain(f"a client did not come to its last read: {program.tail(3)}")
                 program.kill()
                 program.wait(5)
+            elif code != 0:
+                self.complain(f"a client ended with {code}: {program.tail(3)}")

@@ -12,14 +12,15 @@ import check_set
 import lab
 import timeline
 from cluster import member_of
-from history import History
+from history import History, HistoryError
 from lab import LabError
 from net import SITES
 from register import VALUES
 from stand import TTL
 from verdict import kinds, lines
 
-HISTORY, EVENTS = "history.jsonl", "events.jsonl"
+HISTORY, EDN, EVENTS, VERDICT = "history.jsonl", "history.edn", "events.jsonl", "verdict.txt"
+REFUSED = "refused.jsonl"  # operations that make no history
 
 
 def by_time(operations):
@@ -28,41 +29,64 @@ def by_time(operations):
 
 
 class Found:
-    """The history and the events of one run."""
+    """The history and the events of one run, which may have ended before its time.
 
-    def __init__(self, args, stage, operations):
-        self.args, self.stage = args, stage
+    guard(what, function, default): of the run; what raises in there is written down and costs nothing else."""
+
+    def __init__(self, args, stage, operations, guard):
+        self.args, self.stage, self.guard = args, stage, guard
         self.folder = stage.lab.make_folder("found")
         operations = by_time(operations)
         start = operations[0]["time"] if operations else None
         self.history = History(os.path.join(self.folder, HISTORY), start, workload=args.workload, seed=args.seed,
                                nemesis=args.nemesis, durability=args.durability)
-        for op in operations:
-            self.history.append({**op, "time": op["time"] - start})
+        self.broken = self._take(operations, start)
         self.history.close()
-        self.history.to_edn(os.path.join(self.folder, "history.edn"))
-        self.events = stage.cluster.events()
-        with open(os.path.join(self.folder, EVENTS), "w") as f:
-            f.writelines(json.dumps(e) + "\n" for e in self.events)
-        self.results, self.stretches = [], []
+        guard("writing EDN", lambda: self.history.to_edn(os.path.join(self.folder, EDN)))
+        self.events = guard("reading the events", stage.cluster.events, [])
+        self._write_lines(EVENTS, self.events)
+        self.results, self.stretches, self.problems = [], [], []
 
-    def judge(self, restless):
-        """The run's fields: figures, and what is wrong in words."""
-        self.results = [self._of_workload(), self._of_servers()]
-        problems = [f"{p['type']}: {p['text']}" for r in self.results for p in r["problems"]]
-        problems += self.stage.complaints + self._of_drcoord() + ([restless] if restless else [])
-        with open(os.path.join(self.folder, "verdict.txt"), "w") as f:
-            f.writelines(line + "\n" for r in self.results for line in lines(r))
-            f.writelines(p + "\n" for p in problems)
+    def _write_lines(self, name, rows):
+        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(row) + "\n" for row in rows)
+
+    def _take(self, operations, start):
+        """The operations that make a history; those that make none are kept beside it.  Why they don't."""
+        whys, rest = [], []
+        for op in operations:
+            try:
+                self.history.append({**op, "time": op["time"] - start})
+            except HistoryError as e:
+                whys.append(f"no history: {e}"[:300])
+                rest.append(op)
+        if rest:
+            self._write_lines(REFUSED, rest)
+        return whys
+
+    def judge(self, problems):
+        """The run's fields: figures, and what is wrong in words, with the problems that are known already."""
+        for what, judged in (("judging the history", self._of_workload), ("judging the logs", self._of_servers)):
+            self.results += [r for r in [self.guard(what, judged)] if r]
+        found = [f"{p['type']}: {p['text']}" for r in self.results for p in r["problems"]]
+        self.problems = (self.broken + found + self.stage.complaints
+                         + self.guard("asking drcoord", self._of_drcoord, []) + problems)
         pairs = self.history.pairs()
         ends = [end["type"] if end else "open" for _, end in pairs]
-        valid = [r["valid"] for r in self.results]
-        return {"ok": not problems and all(v is True for v in valid),
+        valid = {r["checker"]: r["valid"] for r in self.results}
+        return {"ok": not self.problems and len(valid) == 2 and all(v is True for v in valid.values()),
                 "operations": len(pairs), "acked": ends.count("ok"), "failed": ends.count("fail"),
-                "nobody_knows": ends.count("info") + ends.count("open"), "valid": dict(zip((r["checker"] for r in self.results), valid)),
+                "nobody_knows": ends.count("info") + ends.count("open"), "valid": valid,
                 "kinds": sorted({k for r in self.results for k in kinds(r)}),
-                "moves": sum(e.get("event") == "primary.confirmed" for e in self.events),
-                "why": problems[:6] + [u for r in self.results for u in r["unknown"]][:3]}
+                "moves": sum(e.get("event") == "primary.confirmed" for e in self.events)}
+
+    def why(self):
+        """What is wrong or not known, the first of it."""
+        return self.problems[:6] + [u for r in self.results for u in r["unknown"]][:3]
+
+    def words(self):
+        """The verdict for people, line by line."""
+        return [line for r in self.results for line in lines(r)] + self.problems
 
     def _of_workload(self):
         if self.args.workload == "set":
@@ -119,13 +143,18 @@ class Found:
                                   f"{self.args.workload} under {self.args.nemesis}"))
 
 
-def keep(stage, found, target):
+def keep(stage, found, target, guard):
     """Copy all that is needed to look at a run to where it outlives its lab."""
+    guard("keeping the logs", lambda: keep_logs(stage, target))
+    if found:
+        guard("drawing the timeline", found.draw)
+        shutil.copytree(found.folder, target, dirs_exist_ok=True)
+
+
+def keep_logs(stage, target):
+    """Logs and configuration."""
     lab.keep_logs(stage.lab.folder, target)
     for site in SITES:
         for path in glob.glob(stage.stand.pg.data[site] + ".log"):
+            os.makedirs(os.path.join(target, "log"), exist_ok=True)
             shutil.copy(path, os.path.join(target, "log", f"pg-{site}.agent.log"))
-    if found:
-        found.draw()
-        shutil.copytree(found.folder, target, dirs_exist_ok=True)
-    return target
