@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """coordd_abused.py -- while somebody misuses the leader's port every lease is kept, the leader stays, memory is bounded.
 
-What tests/bench/run abuse measures, with the ways that did harm once, or cost most, for a second each.  No time is
-judged.  DR_BUILD names the build that is tested."""
+What tests/bench/run abuse measures, each way of it (tests/lab/abuse.py --list) for a second.  No time is judged.
+DR_BUILD names the build that is tested."""
 
 import ctypes
 import os
@@ -13,13 +13,12 @@ import tempfile
 HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 sys.path[:0] = [os.path.join(HERE, "lab"), os.path.join(HERE, "bench")]
 
-from bench_abuse import Abused  # noqa: E402
+from bench_abuse import Abused, kinds  # noqa: E402
 from lab import LabError, Reaper  # noqa: E402
 
 CLONE_NEWNET = 0x40000000
 AGENTS = 100
 SECONDS = 1.5
-WORST = ("garbage-inside", "connections", "half-tls", "foreigner", "requests", "reads", "changes", "slow-readers")
 LOG_MB = 0.3  # of thousands of lines a second that strangers could have had written
 EVENTFUL = ("changes", "slow-readers")  # each change is an event, and each event a line
 ROOM_MB = 40
@@ -59,7 +58,7 @@ def main():
     try:
         with tempfile.TemporaryDirectory() as folder, Abused(folder, AGENTS) as scene:
             scene.up()
-            for kind in WORST:
+            for kind in kinds():
                 wrong = one(scene, kind)
                 bad += 1 if wrong else 0
                 print(f"not ok - {kind}: {wrong}" if wrong else f"ok - leases are kept under {kind}", flush=True)
