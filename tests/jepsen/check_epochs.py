@@ -8,6 +8,11 @@ Tenures themselves may overlap in time: a server that is cut off learns late tha
 that it acknowledges nothing.  The second rule needs no exact times: it compares when an acknowledged write was begun
 with when another was already answered, both by the clients' one clock.
 
+An acknowledgement belongs to the tenure of its server that was then, and to that on the timeline which the server
+named to the client within the same transaction, where it was asked (client.py).  Where a fault moves the clocks of the
+servers (clocks=False) the logs' times say nothing: a log's lines count in the order they were written, and the timeline
+alone says which tenure it was.  A client's clock is its own machine's, and nothing moves it.
+
 Logs must be written with log_line_prefix '%m [%p] %u ' and in UTC.  Lines with a user name are of clients, not of the
 server, and are not believed."""
 
@@ -45,12 +50,13 @@ class Stretch:
 
 
 class Ack:
-    """One acknowledged write: by which server, when the client began it and had its answer (seconds since 1970)."""
+    """One acknowledged write: by which server, when the client began it and had its answer (seconds since 1970), on
+    which timeline as the server said (None: it did not)."""
 
-    __slots__ = ("server", "sent", "done", "what")
+    __slots__ = ("server", "sent", "done", "what", "timeline")
 
-    def __init__(self, server, sent, done, what=""):
-        self.server, self.sent, self.done, self.what = server, sent, done, what
+    def __init__(self, server, sent, done, what="", timeline=None):
+        self.server, self.sent, self.done, self.what, self.timeline = server, sent, done, what, timeline
 
 
 def clock(seconds):
@@ -162,10 +168,12 @@ def lines_of(server, text):
         raise LogError(f"{server}: no line begins as log_line_prefix '%m [%p] %u ' would have it")
 
 
-def stretches_of(server, *texts):
-    """All roles of one server, from the texts of its logs: it has two when its agent started it later on."""
-    reader = Reader(server)
-    for at, text in sorted((row for text in texts for row in lines_of(server, text)), key=lambda row: row[0]):
+def stretches_of(server, *texts, clocks=True):
+    """All roles of one server, from the texts of its logs: it has two when its agent started it later on.
+
+    clocks: whether its clock can be believed; if not, the texts are given in the order they were written."""
+    reader, rows = Reader(server), [row for text in texts for row in lines_of(server, text)]
+    for at, text in sorted(rows, key=lambda row: row[0]) if clocks else rows:
         reader.line(at, text)
     return reader.stretches()
 
@@ -179,14 +187,16 @@ def acks_of(history, functions=("add", "txn", "write", "cas"), name_of=lambda se
         if invoke["f"] == "txn" and not any(part[0] == "append" for part in done["value"]):
             continue
         sent, got = (history.wall_ms(op["time"]) / 1000 for op in (invoke, done))
-        found.append(Ack(name_of(done["server"]), sent, got, f"operation {invoke['index']}"))
+        found.append(Ack(name_of(done["server"]), sent, got, f"operation {invoke['index']}", done.get("timeline")))
     return found
 
 
-def tenure_of(ack, tenures, slack_s):
+def tenure_of(ack, tenures, slack_s, clocks=True):
     """The tenure in which a write was acknowledged; None when its server was never out of recovery then."""
-    fitting = [t for t in tenures if t.server == ack.server
-               and t.start - slack_s <= ack.done and ack.sent <= t.latest + slack_s]
+    fitting = [t for t in tenures if t.server == ack.server and ack.timeline in (None, t.timeline)]
+    if not clocks:  # all of a server's tenures on one timeline count as one
+        return min(fitting, key=lambda t: t.start, default=None)
+    fitting = [t for t in fitting if t.start - slack_s <= ack.done and ack.sent <= t.latest + slack_s]
     # Over two tenures of a server, the later one: it is the milder accusation.
     return max(fitting, key=lambda t: t.start, default=None)
 
@@ -226,22 +236,30 @@ def holders(events):
             yield problem("two-holders", text, wall_s=event.get("wall_ms", 0) / 1000)
 
 
-def check(stretches, acks=(), events=(), slack_s=SLACK_S):
+def told(ack):
+    """The timeline that a server named with an acknowledgement, for people."""
+    return "" if ack.timeline is None else f" (timeline {ack.timeline})"
+
+
+def check(stretches, acks=(), events=(), slack_s=SLACK_S, clocks=True):
     """stretches: of all servers of one service (stretches_of; or Stretch of the runner's own making, with "epoch"
     numbers for timelines).  acks: what was acknowledged to clients.  events: of `drcoordctl -o json watch`.
-    slack_s: how far the clock of the logs may be from the clients'; more where a fault moves clocks."""
+    slack_s: how far the clock of the logs may be from the clients'.  clocks: False where a fault moves the servers'."""
+    untold = [] if clocks else [a for a in acks if a.timeline is None]
     tenures = sorted((s for s in stretches if s.role == "primary"), key=lambda s: s.start)
     spans, outside = {}, []
-    for ack in acks:
-        tenure = tenure_of(ack, tenures, slack_s)
+    for ack in (a for a in acks if clocks or a.timeline is not None):
+        tenure = tenure_of(ack, tenures, slack_s, clocks)
         if tenure is None:
             outside.append(ack)
             continue
         early, late = spans.get(tenure, (ack, ack))
         spans[tenure] = (min(early, ack, key=lambda a: a.done), max(late, ack, key=lambda a: a.sent))
     bad = list(shared(tenures)) + list(interleaved(spans)) + list(holders(events))
-    bad += [problem("outside", f"{a.what or 'a write'} was acknowledged by {a.server} at {clock(a.done)}, when by its "
-                    "log it was not out of recovery", wall_s=a.done) for a in outside[:SHOWN_MAX]]
+    bad += [problem("outside", f"{a.what or 'a write'} was acknowledged by {a.server} at {clock(a.done)}{told(a)}, when "
+                    "by its log it was not out of recovery", wall_s=a.done) for a in outside[:SHOWN_MAX]]
     unknown = [] if tenures else ["no log says that a server left recovery"]
+    if untold:
+        unknown.append(f"of {len(untold)} acknowledged writes neither a clock nor the server says the timeline")
     return verdict("epochs", bad, unknown, tenures=[t.words() for t in tenures], acknowledged=len(acks),
                    outside=len(outside))

@@ -25,6 +25,9 @@ CONNECT_S, STATEMENT_S = 1.0, 2.0
 KEYS_AT_ONCE, KEYS_FOR_S, OPS_MOST = 4, 2, 4
 CRASHED = 100  # a process whose operation is "info" goes on under another number, as Jepsen's do
 READ_ONLY, SERIALIZATION, DEADLOCK = "25006", "40001", "40P01"
+# The timeline that a write goes to, in the words of the server that takes it: no clock has a part in it.
+TIMELINE = "RETURNING pg_walfile_name(pg_current_wal_insert_lsn())"
+TIMELINE_DIGITS = 8
 GAVE_UP = "might not have been replicated"
 OUT = threading.Lock()
 
@@ -105,6 +108,10 @@ class Session:
             raise Unsure("the wait for the standby was given up")
         return self.cursor.fetchall() if self.cursor.description else []
 
+    def write(self, sql, values):
+        """Run one statement that writes a row; the timeline it is on."""
+        return int(self.run(f"{sql} {TIMELINE}", values)[0][0][:TIMELINE_DIGITS], 16)
+
 
 def outcome(error, sent):
     """(type, text): whether what was sent may have happened."""
@@ -119,6 +126,7 @@ class Workload:
 
     def __init__(self, process, session, rng):
         self.process, self.session, self.rng = process, session, rng
+        self.timeline = None  # of the operation's last write
 
     def attempt(self, f, value, act):
         """One operation with its beginning and its end; act(session, sent) returns the value of the end."""
@@ -131,8 +139,11 @@ class Workload:
             return False
         head = {"process": self.process, "f": f, "server": self.session.server()}
         say(**head, type="invoke", value=value)
+        self.timeline = None
         try:
-            say(**head, type="ok", value=act(sent))
+            answer = act(sent)
+            told = {} if self.timeline is None else {"timeline": self.timeline}
+            say(**head, type="ok", value=answer, **told)
             return True
         except (psycopg2.Error, Late, Unsure) as e:
             kind, text = outcome(e, bool(sent))
@@ -168,7 +179,7 @@ class SetWorkload(Workload):
 
         def add(sent):
             sent.append(1)
-            self.session.run("INSERT INTO jepsen_set VALUES (%s)", (number,))
+            self.timeline = self.session.write("INSERT INTO jepsen_set VALUES (%s)", (number,))
             return number
         return self.attempt("add", number, add)
 
@@ -207,8 +218,9 @@ class AppendWorkload(Workload):
         self.session.run("BEGIN ISOLATION LEVEL SERIALIZABLE")
         for f, key, value in ops:
             if f == "append":
-                self.session.run("INSERT INTO jepsen_list VALUES (%s, ARRAY[%s::bigint]) ON CONFLICT (k)"
-                                 " DO UPDATE SET v = jepsen_list.v || excluded.v", (key, value))
+                self.timeline = self.session.write(
+                    "INSERT INTO jepsen_list VALUES (%s, ARRAY[%s::bigint]) ON CONFLICT (k)"
+                    " DO UPDATE SET v = jepsen_list.v || excluded.v", (key, value))
                 done.append([f, key, value])
             else:
                 rows = self.session.run("SELECT v FROM jepsen_list WHERE k = %s", (key,))

@@ -411,10 +411,11 @@ class EpochsTest(Caught):
         self.assertRaises(check_epochs.LogError, check_epochs.stretches_of, "a", "LOG:  starting PostgreSQL 15\n")
         self.assertEqual(check_epochs.stretches_of("a", ""), [])
 
-    def verdict(self, *acks, **options):
-        """The verdict on the two logs and (server, sent, done) in seconds of the minute."""
-        stretches = check_epochs.stretches_of("a", LOG_A) + check_epochs.stretches_of("b", LOG_B)
-        return check_epochs.check(stretches, [Ack(s, TEN + a, TEN + b) for s, a, b in acks], **options)
+    def verdict(self, *acks, logs=(LOG_A, LOG_B), clocks=True, **options):
+        """The verdict on the two logs and (server, sent, done, what, timeline) in seconds of the minute."""
+        stretches = [s for name, log in zip("ab", logs) for s in check_epochs.stretches_of(name, log, clocks=clocks)]
+        acks = [Ack(s, TEN + a, TEN + b, *more) for s, a, b, *more in acks]
+        return check_epochs.check(stretches, acks, clocks=clocks, **options)
 
     def test_good(self):
         self.passes(self.verdict(("a", 0.2, 0.3), ("a", 9.4, 9.6), ("b", 11.2, 11.3), ("b", 20, 20.1),
@@ -429,6 +430,30 @@ class EpochsTest(Caught):
         self.assertIn("operation 7 was begun at 10:00:12.500 and acknowledged by a", result["problems"][0]["text"])
         # Begun before the other's answer: it may have been first.
         self.passes(check_epochs.check(cut_off, acks + [Ack("a", TEN + 11.9, TEN + 13)]))
+
+    def test_the_timeline_a_server_names(self):
+        """It decides together with the times, and alone where the servers' clocks are wrong."""
+        self.passes(self.verdict(("a", 0.2, 0.3, "x", 1), ("b", 11.2, 11.3, "y", 2)))
+        self.caught(self.verdict(("b", 11.2, 11.3, "y", 1)), "outside")
+        for logs in ((LOG_A, LOG_B), (LOG_A.replace(" 10:00:", " 23:17:"), LOG_B)):
+            acks = [("a", 31, 31.1, "w", 1), ("b", 31.2, 31.3, "x", 2), ("a", 31.25, 31.4, "y", 1)]
+            self.passes(self.verdict(*acks, logs=logs, clocks=False))
+            result = self.verdict(*acks, ("a", 31.35, 31.5, "z", 1), logs=logs, clocks=False)
+            self.caught(result, "split-brain")
+            self.assertIn("z was begun at 10:00:31.350 and acknowledged by a (timeline 1)", result["problems"][0]["text"])
+            self.caught(self.verdict(("b", 31, 31.1, "v", 7), logs=logs, clocks=False), "outside")
+
+    def test_no_clock_and_no_timeline_is_unknown(self):
+        result = self.verdict(("a", 0.2, 0.3), ("b", 11.2, 11.3, "x", 2), clocks=False)
+        self.assertEqual((result["valid"], len(result["unknown"])), ("unknown", 1))
+
+    def test_a_log_of_a_clock_that_jumps(self):
+        """The order of its lines counts, not their times."""
+        head, tail = LOG_B[:LOG_B.index("2026-11-21 10:00:11.100")], LOG_B[LOG_B.index("2026-11-21 10:00:11.100"):]
+        jumped = head + tail.replace("2026-11-21", "2026-11-20")
+        found = {s.timeline for s in check_epochs.stretches_of("b", jumped, clocks=False) if s.role == "primary"}
+        self.assertEqual(found, {2})
+        self.assertIn(1, {s.timeline for s in check_epochs.stretches_of("b", jumped) if s.role == "primary"})
 
     def test_back_and_forth_is_good(self):
         turns = [Stretch(s, "primary", n + 1, TEN + 10 * n, TEN + 10 * n + 9) for n, s in enumerate("aba")]
@@ -453,10 +478,11 @@ class EpochsTest(Caught):
         self.assertEqual(check_epochs.check([])["valid"], "unknown")
 
     def test_acks_of(self):
-        history = made((0, "invoke", "add", 1), (0, "ok", "add", 1, {"server": "10.1.0.20:5432"}),
+        history = made((0, "invoke", "add", 1), (0, "ok", "add", 1, {"server": "10.1.0.20:5432", "timeline": 3}),
                        *[row + ({"server": "b"},) for row in txn(1, ("r", 1, [])) + txn(1, ("append", 1, 1))])
         acks = check_epochs.acks_of(history, name_of=lambda s: {"10.1.0.20:5432": "a"}.get(s, s))
-        self.assertEqual([(a.server, round(a.done - 1.7e9, 6)) for a in acks], [("a", 0.001), ("b", 0.005)])
+        self.assertEqual([(a.server, round(a.done - 1.7e9, 6), a.timeline) for a in acks],
+                         [("a", 0.001, 3), ("b", 0.005, None)])
 
 
 if __name__ == "__main__":
