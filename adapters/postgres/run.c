@@ -173,11 +173,12 @@ static enum dr_err answer_error(struct pg_own *o, const PGresult *res, struct dr
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 	const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+	const char *source = PQresultErrorField(res, PG_DIAG_SOURCE_FILE);
 
 	if (state == NULL)
 		return dr_fail(e, PQstatus(o->link.conn) == CONNECTION_BAD ? DR_E_CLOSED : DR_E_PROTOCOL,
 			       "the answer broke off");
-	return dr_fail(e, pg_sqlstate_err(state), "%s%s%s (%s)", text != NULL ? text : "",
+	return dr_fail(e, pg_server_err(state, source), "%s%s%s (%s)", text != NULL ? text : "",
 		       detail != NULL ? ": " : "", detail != NULL ? detail : "", state);
 }
 

@@ -197,6 +197,38 @@ enum dr_err pg_sqlstate_err(const char *sqlstate)
 	return DR_E_FAILED;
 }
 
+enum dr_err pg_server_err(const char *sqlstate, const char *source)
+{
+	/* PostgreSQL opens, extends and writes files of data and log here, and asks for no privilege of a role. */
+	static const char *const storage[] = { "md.c", "fd.c", "slru.c", "xlog.c", "relmapper.c", "copydir.c", "dsm_impl.c" };
+	if (sqlstate == NULL || source == NULL || strcmp(sqlstate, "42501") != 0)
+		return pg_sqlstate_err(sqlstate);
+	for (size_t i = 0; i < sizeof(storage) / sizeof(storage[0]); i++) {
+		if (strcmp(source, storage[i]) == 0)
+			return DR_E_REFUSED;
+	}
+	return pg_sqlstate_err(sqlstate);
+}
+
+/* The file of the last "LOCATION:  function, file:line" of libpq's message; "" when there is none. */
+static void take_source(const char *message, char *source, size_t cap)
+{
+	static const char head[] = "\nLOCATION:  ";
+	const char *at = NULL;
+	size_t n = 0;
+
+	for (const char *p = strstr(message, head); p != NULL; p = strstr(p + 1, head))
+		at = p + sizeof(head) - 1;
+	if (at != NULL) {
+		const char *comma = strstr(at, ", ");
+		at = comma != NULL ? comma + 2 : at;
+		n = strcspn(at, ":\n");
+	}
+	n = n < cap ? n : 0;
+	memcpy(source, n > 0 ? at : "", n);
+	source[n] = '\0';
+}
+
 /* Where ": SQLSTATE: text" begins its five characters; the word in front of it is in the server's language,
  * and "FATAL" is five capitals too: every SQLSTATE has a digit. */
 static const char *find_sqlstate(const char *message)
@@ -258,11 +290,12 @@ enum dr_err pg_connect_err(const char *message, char *line, size_t cap)
 	const char *state = find_sqlstate(message);
 
 	if (state != NULL) {
-		char code[6];
+		char code[6], source[32];
 		memcpy(code, state, 5);
 		code[5] = '\0';
+		take_source(state, source, sizeof(source));
 		(void)first_line(state + 7, line, cap);
-		return pg_sqlstate_err(code);
+		return pg_server_err(code, source);
 	}
 	first_line(message, line, cap);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

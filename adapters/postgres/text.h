@@ -50,6 +50,10 @@ void pg_redact(char *text, const char *secret);
 
 /* The code for an SQLSTATE of five characters (NULL or unknown: FAILED). */
 enum dr_err pg_sqlstate_err(const char *sqlstate);
+/* The same for a server's error and the source file that it names (NULL: none).  A read-only file system has the
+ * SQLSTATE of a missing privilege, and its text is in the server's language; only where the server met it tells:
+ * while it opened a file.  Then REFUSED, as for every other server that takes no writes. */
+enum dr_err pg_server_err(const char *sqlstate, const char *source);
 
 /* Why libpq could not connect: its error message (verbosity VERBOSE) to a code and one plain line, the
  * same for every server language where PostgreSQL gives an SQLSTATE. */

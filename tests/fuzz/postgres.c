@@ -91,6 +91,7 @@ static void message(char *s, size_t n)
 	enum dr_err rv = pg_connect_err(s, line, sizeof(line));
 	FUZZ_CHECK(rv != DR_OK && strlen(line) < sizeof(line) && strchr(line, '\n') == NULL);
 	(void)pg_sqlstate_err(s);
+	(void)pg_server_err("42501", s);
 	(void)pg_u64(s);
 	if (len < n) {
 		pg_redact(line, s + len + 1);

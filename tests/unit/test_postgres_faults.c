@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 extern const struct dr_adapter dr_postgres_adapter;
 
 static struct rig rig;
-static struct pg_server a;
+static struct pg_server a, b;
 static const struct dr_op_args none;
 
 /* The op's end; *o keeps the error and the evidence. */
@@ -390,6 +391,73 @@ static void test_liars(void **state)
 	}
 }
 
+/* ---- a file system that has become read only, as ext4's does after an error of its own */
+
+static const char MOUNT_SH[] =
+    "mount --make-rprivate / && mkdir \"$1/disk\" && truncate -s 200M \"$1/image\" && mkfs.ext4 -q \"$1/image\" &&"
+    " mount -o loop,errors=remount-ro \"$1/image\" \"$1/disk\"";
+static const char MOVE_SH[] = "cp -a \"$1/data\" \"$1/disk/\" && mount --bind \"$1/disk/data\" \"$1/data\"";
+static const char SPACE_SH[] = "mkdir \"$1/disk/space\" && chown postgres \"$1/disk/space\"";
+static const char BREAK_SH[] =
+    "dev=$(findmnt -no SOURCE \"$1/disk\") && echo 1 > /sys/fs/ext4/${dev##*/}/trigger_fs_error";
+static const char UNMOUNT_SH[] = "umount -l \"$1/data\"; umount -l \"$1/disk\"";
+
+static bool script(const struct pg_server *s, const char *text)
+{
+	return rig_command(&s->dir, "script.log", NULL,
+			   (char *const[]){ "/bin/sh", "-c", (char *)text, "sh", (char *)s->dir.path, NULL }) == 0;
+}
+
+static void remove_disk(void)
+{
+	if (b.dir.path[0] == '\0')
+		return;
+	pg_lab_stop(&b);
+	(void)script(&b, UNMOUNT_SH);
+	pg_lab_remove(&b);
+}
+
+/* A server of its own, its disk in a mount namespace of our own. */
+static void start_on_disk(const char *prepare)
+{
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0)
+		skip();
+	remove_disk();
+	pg_lab_init(&b, "pg-b");
+	assert_true(script(&b, MOUNT_SH));
+	assert_true(script(&b, prepare));
+	pg_lab_start(&b);
+}
+
+/* All of it: nobody gets further than the log-in. */
+static void test_read_only_server(void **state)
+{
+	(void)state;
+	start_on_disk(MOVE_SH);
+	struct dr_target t = pg_lab_target(&b, true);
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_OK, "");
+	assert_true(script(&b, BREAK_SH));
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_E_REFUSED, "could not open");
+	remove_disk();
+}
+
+/* The tables alone: a statement is told so. */
+static void test_read_only_tables(void **state)
+{
+	char sql[512];
+	(void)state;
+	start_on_disk(SPACE_SH);
+	struct dr_target t = pg_lab_target(&b, true);
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_OK, "");
+	(void)snprintf(sql, sizeof(sql), "CREATE TABLESPACE disk LOCATION '%s/disk/space'", b.dir.path);
+	assert_true(pg_lab_sql(&b, 0, NULL, 0, "%s", sql));
+	assert_true(pg_lab_sql(&b, 0, NULL, 0, "ALTER TABLE drcoord.heartbeat SET TABLESPACE disk"));
+	assert_true(script(&b, BREAK_SH));
+	expect(&t, DR_OP_PROBE, 5000, DR_OK, "");
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_E_REFUSED, "could not open file");
+	remove_disk();
+}
+
 /* Last, as it ends the server: a smart stop waits for the open session and lets nobody in meanwhile. */
 static void test_shutting_down(void **state)
 {
@@ -420,6 +488,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	remove_disk();
 	pg_lab_remove(&a);
 	rig_close(&rig);
 	return 0;
@@ -438,6 +507,8 @@ int main(void)
 		cmocka_unit_test(test_bad_arguments),
 		cmocka_unit_test(test_cancel_anywhere),
 		cmocka_unit_test(test_liars),
+		cmocka_unit_test(test_read_only_server),
+		cmocka_unit_test(test_read_only_tables),
 		cmocka_unit_test(test_shutting_down),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

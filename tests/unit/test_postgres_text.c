@@ -177,6 +177,17 @@ static void test_connect_errors(void **state)
 		  DR_E_PROTOCOL, "no PostgreSQL" },
 		{ "connection to server at \"h\", port 1 failed: server closed the connection unexpectedly\n\tThis",
 		  DR_E_CLOSED, "closed" },
+		/* A file that may not be written has the code of a missing privilege; where it was met tells. */
+		{ "connection to server on socket \"/x\" failed: FATAL:  42501: konnte Datei nicht \xc3\xb6" "ffnen\n"
+		  "LOCATION:  mdopenfork, md.c:504\n",
+		  DR_E_REFUSED, "konnte" },
+		{ "connection to server on socket \"/x\" failed: FATAL:  42501: must be superuser\n"
+		  "LOCATION:  InitPostgres, postinit.c:834\n",
+		  DR_E_DENIED, "superuser" },
+		{ "FATAL:  42501: \nLOCATION:  mdopenfork, md.c:504\nLOCATION:  InitPostgres, postinit.c:834\n",
+		  DR_E_DENIED, "" },
+		{ "FATAL:  42501: x\nLOCATION:  ", DR_E_DENIED, "x" },
+		{ "FATAL:  42501: x\nLOCATION:  md.c:504\n", DR_E_REFUSED, "x" },
 		/* Of our own making. */
 		{ "could not create socket: Too many open files\n", DR_E_UNKNOWN, "Too many" },
 		{ "connection to server at \"h\", port 1 failed: Cannot assign requested address\n\tIs the", DR_E_UNKNOWN,
@@ -205,6 +216,12 @@ static void test_sqlstates(void **state)
 	assert_int_equal(pg_sqlstate_err("42501"), DR_E_DENIED);
 	assert_int_equal(pg_sqlstate_err("25006"), DR_E_REFUSED);
 	assert_int_equal(pg_sqlstate_err("42601"), DR_E_FAILED);
+	assert_int_equal(pg_server_err("42501", "md.c"), DR_E_REFUSED);
+	assert_int_equal(pg_server_err("42501", "aclchk.c"), DR_E_DENIED);
+	assert_int_equal(pg_server_err("42501", NULL), DR_E_DENIED);
+	assert_int_equal(pg_server_err("58030", "md.c"), DR_E_IO);
+	assert_int_equal(pg_server_err("53100", "md.c"), DR_E_NO_SPACE);
+	assert_int_equal(pg_server_err(NULL, "md.c"), DR_E_FAILED);
 }
 
 int main(void)
