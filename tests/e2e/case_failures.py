@@ -5,11 +5,11 @@ import signal
 import subprocess
 
 from cluster import member_of, site_of
-from disks import fill, mount_small
+from disks import fill, mount_image, mount_small, turn_read_only
 from faults import A
 from net import CLIENT
 from scene import (all_joined, case, eventually, events_of, expect, kill_all, kill_primary, new_acks, settled_set,
-                   still_writing, verdict)
+                   still_writing, stop_go_on, verdict)
 
 CONNECTIONS = 60  # max_connections of the lab's servers
 
@@ -68,6 +68,50 @@ def read_only(scenes):
     return finish(stand, new)
 
 
+def log_elsewhere(stand):
+    """Move the primary's WAL to another file system than its data's."""
+    log, there = stand.lab.make_folder("wal", "postgres"), os.path.join(stand.pg.data[A], "pg_wal")
+    os.kill(stand.pg.postmaster(A), signal.SIGINT)
+    eventually(stand, "the primary to stop", lambda: not stand.pg.processes(A))
+    subprocess.run(["mv", there, log], check=True)
+    os.symlink(os.path.join(log, "pg_wal"), there)
+    stand.pg.start(A)
+
+
+def turn_disk_read_only(scenes, prepare, kind):
+    """The file system of the primary's data turns read only; mended, the old primary rejoins."""
+    stand = scenes.stand()
+    folder, image = stand.lab.make_folder(f"pg-{A}", "postgres"), stand.lab.path("disk.img")
+    mount_image(folder, image, "postgres")
+    stand.up_servers()
+    prepare(stand)
+    stand.up_drcoord()
+    stand.adopt()
+    stand.start_writers()
+    stand.fault_at()
+    turn_read_only(folder)
+    new = moved(stand, kind)
+    # As an operator would: drcoord off, the file system unmounted and repaired.
+    stop_go_on(stand, ["agent-a", "guard-a"], go_on=False)
+    eventually(stand, "the disk to be unmounted",
+               lambda: subprocess.run(["umount", folder], capture_output=True, check=False).returncode == 0)
+    mount_image(folder, image)
+    stop_go_on(stand, ["agent-a", "guard-a"], go_on=True)
+    return finish(stand, new)
+
+
+@case("read-only-disk")
+def read_only_disk(scenes):
+    """The file system of the primary's tables turns read only: its log is elsewhere, it goes on, and is replaced."""
+    return turn_disk_read_only(scenes, log_elsewhere, "read_only")
+
+
+@case("read-only-log")
+def read_only_log(scenes):
+    """The file system of the primary's data and log turns read only: the server panics, and another takes over."""
+    return turn_disk_read_only(scenes, lambda stand: None, "server_failed")
+
+
 HOLDER = """
 import socket, struct, sys, time
 host, port = sys.argv[1].rsplit(":", 1)
@@ -108,10 +152,7 @@ def storage_hung(scenes):
     """The file system below the primary's data hangs: a standby takes over; the old one comes back with its disk."""
     stand = scenes.stand()
     folder, image = stand.lab.make_folder(f"pg-{A}", "postgres"), stand.lab.path("disk.img")
-    subprocess.run(["truncate", "-s", "700M", image], check=True)
-    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
-    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
-    subprocess.run(["chown", "postgres:postgres", folder], check=True)
+    mount_image(folder, image, "postgres")
     stand.up()
     stand.start_writers()
     stand.fault_at()
