@@ -128,6 +128,8 @@ static enum dr_err take_squeezed(struct dr_client_response *r, const ProtobufCBi
 	struct dr_buf whole;
 	dr_buf_init(&whole, DR_UNSQUEEZED_MAX + 1);
 	enum dr_err rv = dr_unsqueeze(&whole, m->data, m->len, e);
+	if (rv == DR_OK && (whole.len == 0 || memchr(whole.data, '\0', whole.len) != NULL))
+		rv = dr_fail(e, DR_E_PROTOCOL, "a compressed answer that is no text");
 	dr_buf_put_u8(&whole, 0);
 	if (rv == DR_OK)
 		r->json = dr_xstrdup((const char *)whole.data);

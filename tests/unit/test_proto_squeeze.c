@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "model/spec.h"
 #include "proto/codec.h"
+#include "proto/pb.h"
 #include "proto/squeeze.h"
 
 enum { SERVICES = 10000, MEMBERS = 3 };
@@ -114,6 +115,32 @@ static void test_answer(void **state)
 	dr_buf_close(&b);
 }
 
+/* An answer's text is one: of nothing, or with a NUL in it, it would be another one than was sent. */
+static void test_no_text(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+	} bad[] = { { "", 0 }, { "\0{}", 3 }, { "{}\0", 3 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		Drcoord__Pb__ClientResponse m = DRCOORD__PB__CLIENT_RESPONSE__INIT;
+		struct dr_client_response r;
+		struct dr_buf squeezed, b;
+		struct dr_error e;
+		dr_buf_init(&squeezed, 256);
+		dr_buf_init(&b, 256);
+		dr_squeeze(&squeezed, bad[i].text, bad[i].len);
+		m.squeezed_json = (ProtobufCBinaryData){ .data = squeezed.data, .len = squeezed.len };
+		dr_pb_pack(&b, &m.base);
+		assert_int_equal(dr_client_response_decode(&r, b.data, b.len, &e), DR_E_PROTOCOL);
+		assert_null(r.json);
+		dr_buf_close(&b);
+		dr_buf_close(&squeezed);
+	}
+}
+
 /* A few bytes that say that they hold very many are refused before anything is made of them. */
 static void test_bombs(void **state)
 {
@@ -147,7 +174,7 @@ static void test_bombs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_spec), cmocka_unit_test(test_answer),
-					    cmocka_unit_test(test_bombs) };
+					    cmocka_unit_test(test_bombs), cmocka_unit_test(test_no_text) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
