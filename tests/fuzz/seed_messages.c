@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 #include "proto/frames.h"
+#include "proto/pb.h"
+#include "proto/squeeze.h"
 #include "seeds.h"
 
 static struct dr_buf b;
@@ -122,6 +124,105 @@ static void client_messages(void)
 	dr_client_response_encode(&b, &a);
 	seed_buf("response", "refused", NO_FIRST, &b);
 	dr_free(a.json);
+}
+
+/* ---- what travels compressed (proto/squeeze.h): as our encoder sends it, once large enough; and, since the decoder
+ * asks for no size, small ones, of which most bytes that change are content and not the frame's own */
+
+enum { MANY = 800 }; /* more than DR_SQUEEZE_FROM together */
+
+static struct dr_spec *many_services(void)
+{
+	struct dr_spec *s = dr_spec_new(MANY);
+	s->cluster = sample_name("demo");
+	s->timing = *dr_timing_profile("metro");
+	for (uint32_t i = 0; i < MANY; i++) {
+		struct dr_spec_service *one = &s->service[s->services++];
+		(void)snprintf(one->name.s, sizeof(one->name.s), "orders-%u", i);
+		one->kind = DR_KIND_POSTGRES;
+		for (uint32_t m = 0; m < 3; m++) {
+			one->member[m].name = sample_name(m == 0 ? "pg-a" : m == 1 ? "pg-b" : "pg-c");
+			one->member[m].agent = sample_name("host");
+			one->member[m].address = sample_address("10.1.0.10", 5432);
+		}
+	}
+	return s;
+}
+
+/* A seed that is refused at its frame would reach nothing. */
+static void seed_request(const char *name)
+{
+	struct dr_client_request r;
+	FUZZ_CHECK(b.len < DR_SQUEEZE_FROM / 8);
+	FUZZ_CHECK(dr_client_request_decode(&r, b.data, b.len, NULL) == DR_OK && r.spec != NULL);
+	dr_spec_free(r.spec);
+	seed_buf("request", name, NO_FIRST, &b);
+}
+
+static void seed_response(const char *name)
+{
+	struct dr_client_response r;
+	FUZZ_CHECK(b.len < DR_SQUEEZE_FROM / 8);
+	FUZZ_CHECK(dr_client_response_decode(&r, b.data, b.len, NULL) == DR_OK && r.json != NULL);
+	dr_free(r.json);
+	seed_buf("response", name, NO_FIRST, &b);
+}
+
+static void seed_command(const char *name)
+{
+	struct dr_cmd c;
+	FUZZ_CHECK(b.len < DR_SQUEEZE_FROM / 8);
+	FUZZ_CHECK(dr_cmd_decode(&c, b.data, b.len, NULL) == DR_OK && c.spec != NULL);
+	dr_cmd_close(&c);
+	seed_buf("command", name, NO_FIRST, &b);
+}
+
+static void squeezed_large(void)
+{
+	struct dr_client_request q = { .id = 7, .verb = "apply", .spec = many_services() };
+	struct dr_client_response a = { .id = 7, .json = dr_xcalloc(DR_SQUEEZE_FROM + 1) };
+	struct dr_cmd c = { .kind = DR_CMD_SPEC, .service = DR_SERVICE_NONE, .spec = q.spec };
+	dr_client_request_encode(&b, &q);
+	seed_request("squeezed-large");
+	dr_cmd_encode(&b, &c);
+	seed_command("squeezed-large");
+	dr_spec_free(q.spec);
+	memset(a.json, ' ', DR_SQUEEZE_FROM);
+	dr_client_response_encode(&b, &a);
+	seed_response("squeezed-large");
+	dr_free(a.json);
+}
+
+static void squeezed_small(void)
+{
+	static const char json[] = "{\"leader\":\"c-a\",\"term\":3}";
+	Drcoord__Pb__ClientRequest q = DRCOORD__PB__CLIENT_REQUEST__INIT;
+	Drcoord__Pb__ClientResponse a = DRCOORD__PB__CLIENT_RESPONSE__INIT;
+	Drcoord__Pb__Command entry = DRCOORD__PB__COMMAND__INIT;
+	struct dr_cmd head = { .kind = DR_CMD_SPEC, .service = DR_SERVICE_NONE };
+	struct dr_spec *spec = seed_spec();
+	struct dr_pb_spec *t = dr_pb_spec_put(spec);
+	struct dr_buf whole, squeezed;
+	dr_buf_init(&whole, 1 << 16);
+	dr_buf_init(&squeezed, 1 << 16);
+	dr_pb_pack(&whole, &t->m.base);
+	dr_squeeze(&squeezed, whole.data, whole.len);
+	q.squeezed_spec = (ProtobufCBinaryData){ .data = squeezed.data, .len = squeezed.len };
+	dr_pb_pack(&b, &q.base);
+	seed_request("squeezed-small");
+	dr_cmd_encode(&b, &head);
+	entry.squeezed_spec = q.squeezed_spec;
+	dr_pb_pack(&b, &entry.base); /* a message's fields may come in pieces */
+	seed_command("squeezed-small");
+	dr_buf_clear(&squeezed);
+	dr_squeeze(&squeezed, json, sizeof(json) - 1);
+	a.squeezed_json = (ProtobufCBinaryData){ .data = squeezed.data, .len = squeezed.len };
+	dr_pb_pack(&b, &a.base);
+	seed_response("squeezed-small");
+	dr_buf_close(&squeezed);
+	dr_buf_close(&whole);
+	dr_pb_spec_free(t);
+	dr_spec_free(spec);
 }
 
 void seed_event(struct dr_event_record *e, uint64_t index)
@@ -264,6 +365,8 @@ void seed_messages(void)
 	agent_messages();
 	small_messages();
 	client_messages();
+	squeezed_large();
+	squeezed_small();
 	entries();
 	stories();
 	dr_buf_close(&b);
