@@ -77,7 +77,7 @@ struct dr_spec_service {
 	uint64_t rpo_bytes;          /* async: an automatic failover that may lose more asks */
 	uint32_t cooldown_ms;        /* after a failover no automatic one for this long */
 	uint32_t write_stall_ms;     /* a primary that a majority can't write to for so long has failed; 0: 5 s */
-	uint32_t restart_within_ms;  /* async: a crashed primary may come back in place this long */
+	uint32_t restart_within_ms;  /* a primary whose server is down may come back in place this long */
 	char database[DR_NAME_MAX];  /* what probes connect to */
 	char user[DR_NAME_MAX];
 	char password_file[DR_PATH_MAX]; /* on coordinators and agents; empty: none */

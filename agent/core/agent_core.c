@@ -189,10 +189,13 @@ static void op_ended(struct dr_agent_core *c, const struct dr_order_result *r, s
 
 static void server_changed(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out)
 {
-	if (c->server != ev->server || c->crashed != ev->crashed)
+	/* What we stopped ourselves did not die, whoever sees it stopped, and however often. */
+	bool by_itself = c->server == DR_SERVER_STOPPED ? c->crashed : !c->fencing;
+	bool crashed = ev->crashed && by_itself;
+	if (c->server != ev->server || c->crashed != crashed)
 		out->report = true;
 	c->server = ev->server;
-	c->crashed = ev->crashed;
+	c->crashed = crashed;
 	if (ev->server == DR_SERVER_STOPPED)
 		c->fencing = false;
 	bool no_writer = ev->server == DR_SERVER_STOPPED || ev->server == DR_SERVER_STANDBY;

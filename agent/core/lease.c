@@ -69,6 +69,7 @@ void dr_agent_grant(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 			c->lease_until_ms = until;
 			c->lease_sent_ms = sent;
 			out->arm = true;
+			out->report = out->report || c->server == DR_SERVER_STOPPED; /* a plan may wait for it */
 		}
 		return;
 	}

@@ -67,13 +67,15 @@ static bool crashes_again(const struct dr_think *t, uint64_t *ago_ms)
 }
 
 /* Whether what is wrong may be mended now.  During the cooldown nothing moves, but what an own plan stopped is brought
- * back, and a server that is down on a host that is well is restarted where it is, once. */
+ * back, and a server that is down on a host that is well is restarted where it is, once.  So is, whenever, one that was
+ * stopped only because nobody granted: that was our failure, and moving it would be another outage. */
 static enum dr_reason automatic_plan(const struct dr_think *t, enum dr_reason why, bool *in_place)
 {
 	uint64_t a = 0;
 	enum dr_reason blocked = dr_core_blocked(t->c, t->ix, &a);
 	bool restart = why == DR_REASON_SERVER_FAILED && t->s->spec.restart_within_ms > 0;
-	*in_place = restart && (t->s->spec.durability == DR_DURABILITY_ASYNC || blocked == DR_REASON_COOLDOWN);
+	*in_place = restart && (t->s->spec.durability == DR_DURABILITY_ASYNC || blocked == DR_REASON_COOLDOWN ||
+				dr_fenced_itself(t) == DR_FENCED_ITSELF);
 	if (blocked == DR_REASON_COOLDOWN && (why == DR_REASON_NO_PRIMARY || (restart && !crashes_again(t, &a))))
 		return DR_REASON_NONE;
 	return blocked;
@@ -110,6 +112,9 @@ bool dr_incident_plan(struct dr_think *t, struct dr_cmd *cmd)
 	bool in_place = false;
 	enum dr_reason why = dr_incident(t, &a);
 	if (why == DR_REASON_NONE || automatic_plan(t, why, &in_place) != DR_REASON_NONE)
+		return false;
+	if (why == DR_REASON_SERVER_FAILED && !in_place && t->s->spec.restart_within_ms > 0 &&
+	    dr_fenced_itself(t) == DR_FENCED_UNCLEAR)
 		return false;
 	bool fails = dr_failure_of(why) != DR_FAILURE_NONE;
 	if ((why == DR_REASON_MEMBER_LOST || fails) && nobody_to_choose(t))
@@ -345,6 +350,7 @@ static void take_report(struct dr_core *c, const struct dr_core_event *ev)
 		v->primary_position_ms = ev->now_ms;
 	}
 	dr_note_forgotten(c, ix, m);
+	dr_note_fenced(c, ix, m);
 	dr_look_at(c, ix);
 }
 

@@ -109,6 +109,42 @@ void dr_note_forgotten(struct dr_core *c, uint32_t ix, dr_member_ix m)
 		mv->forgot_ms = c->view.now_ms;
 }
 
+static bool stopped_it(const struct dr_core *c, uint32_t ix, dr_member_ix m)
+{
+	const struct dr_report *r = &c->view.service[ix].member[m].report;
+	return says_failed(c, ix, m) && !r->crashed && r->guard_alive;
+}
+
+void dr_note_fenced(struct dr_core *c, uint32_t ix, dr_member_ix m)
+{
+	struct dr_member_view *mv = &c->view.service[ix].member[m];
+	if (!stopped_it(c, ix, m))
+		mv->fenced_ms = 0;
+	else if (mv->fenced_ms == 0)
+		mv->fenced_ms = c->view.now_ms;
+}
+
+/* An agent begins its fence when no more than the fence budget is left.  One with more has been granted a lease since:
+ * it is heard, it hears, and its server would still run had somebody granted in time.  For that
+ * it asks as soon as it knows its leader, and has as long as a healthy one has when a leader dies (design.md 6, 1).  One
+ * that asked all the time before it stopped does not hear. */
+enum dr_fenced_itself dr_fenced_itself(const struct dr_think *t)
+{
+	const struct dr_member_view *mv = &t->v->member[t->s->holder];
+	const struct dr_timing *timing = &t->c->repl.timing;
+	if (mv->fenced_ms == 0 || !stopped_it(t->c, t->ix, t->s->holder))
+		return DR_FENCED_NOT;
+	if (mv->report.lease_left_ms > timing->fence_budget_ms)
+		return DR_FENCED_ITSELF;
+	uint64_t since = mv->fenced_ms > t->c->view.led_since_ms ? mv->fenced_ms : t->c->view.led_since_ms;
+	uint64_t until = since + (timing->ttl_ms > timing->fence_budget_ms ? timing->ttl_ms - timing->fence_budget_ms : 0);
+	bool deaf = mv->asking_ms != 0 && mv->fenced_ms + timing->fence_budget_ms >= mv->asking_ms + timing->ttl_ms;
+	if (t->c->view.now_ms >= until || deaf)
+		return DR_FENCED_NOT;
+	dr_wake_at(t->out, until);
+	return DR_FENCED_UNCLEAR;
+}
+
 /* Confirmed as primary, and no plan has taken that away yet. */
 static bool ought_to_write(const struct dr_service *s, dr_member_ix m)
 {

@@ -64,6 +64,15 @@ uint64_t dr_core_lease_left_ms(const struct dr_core *c, uint32_t service, dr_mem
 	return until > lease_now(v) ? until - lease_now(v) : 0;
 }
 
+static void note_asking(const struct dr_core *c, struct dr_member_view *mv)
+{
+	const struct dr_timing *timing = &c->repl.timing;
+	uint64_t rest = (uint64_t)timing->fence_budget_ms + timing->renew_ms;
+	uint64_t gap = timing->ttl_ms > rest ? timing->ttl_ms - rest : 0;
+	if (mv->renewed_ms == 0 || c->view.now_ms - mv->renewed_ms >= gap || mv->asking_ms < c->view.led_since_ms)
+		mv->asking_ms = c->view.now_ms;
+}
+
 void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out)
 {
 	if (!c->view.leading || c->view.recovering)
@@ -77,6 +86,8 @@ void dr_lease_renew(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	bool holds = m != DR_MEMBER_NONE && s->holder == m && s->epoch == ev->epoch && !v->declaring;
 	if (!holds && (!DR_MUTANT(GRANT_AFTER_EPOCH) || m == DR_MEMBER_NONE))
 		return;
+	if (holds)
+		note_asking(c, &v->member[m]);
 	if (holds && !DR_MUTANT(GRANT_NOT_NOTED))
 		v->member[m].renewed_ms = lease_now(&c->view);
 	struct dr_renewal r = { .id = ev->renewal, .epoch = ev->epoch, .member = m, .asked = true };

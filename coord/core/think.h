@@ -42,6 +42,10 @@ void dr_view_of_others(struct dr_core *c);
 /* detect.c */
 /* After a report: since when a holder's agent knows nothing of it. */
 void dr_note_forgotten(struct dr_core *c, uint32_t ix, dr_member_ix m);
+void dr_note_fenced(struct dr_core *c, uint32_t ix, dr_member_ix m); /* ... and since when its server is stopped by it */
+/* Its agent stopped the holder's server for want of a grant.  UNCLEAR: it may have a lease again in a moment. */
+enum dr_fenced_itself { DR_FENCED_NOT, DR_FENCED_UNCLEAR, DR_FENCED_ITSELF };
+enum dr_fenced_itself dr_fenced_itself(const struct dr_think *t);
 bool dr_heard(const struct dr_think *t, dr_member_ix m);        /* its agent reported here lately */
 uint64_t dr_heard_age(const struct dr_core *c, uint32_t ix, dr_member_ix m);
 unsigned dr_others(const struct dr_think *t, unsigned *heard);  /* members that are not the (last) primary */

@@ -19,6 +19,7 @@ struct dr_member_view {
 	uint64_t result_ms;
 	struct dr_seen_by by[DR_COORDINATORS_MAX];
 	uint64_t renewed_ms;     /* receipt of the last renewal that may have been granted; 0: none here */
+	uint64_t asking_ms;      /* since when it renews here without a gap that could have cost it the lease */
 	uint64_t order_since;    /* number of the open order that order_sent_ms speaks of */
 	uint64_t order_sent_ms;  /* when this leader first wanted it */
 	uint64_t retry_for;      /* order_last when the failed try was noticed */
@@ -26,6 +27,7 @@ struct dr_member_view {
 	uint64_t look_ms;        /* when its agent was last told to look and report now */
 	uint64_t sync_bad_ms;    /* since when it is unfit for the sync set; 0: fit */
 	uint64_t away_ms;        /* since when it does not follow; 0: it does */
+	uint64_t fenced_ms;      /* since when its agent says that it stopped the server itself; 0: it does not */
 	uint64_t forgot_ms;      /* since when its agent knows nothing of being the holder; 0: it does, or is none */
 };
 

@@ -304,6 +304,42 @@ static void test_fences_in_time(void **state)
 	assert_false(did.start_standby); /* it is primary by role: the leader decides */
 }
 
+static void seen_stopped(bool crashed)
+{
+	step((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_STOPPED, .crashed = crashed });
+}
+
+/* The shell takes every end that no order caused for a crash: one that the fence caused is none, also when seen twice. */
+static void test_own_stop_is_no_crash(void **state)
+{
+	(void)state;
+	step((struct dr_agent_event){ .kind = DR_AG_LEADER, .known = false });
+	tick(1200);
+	assert_int_equal(did.fence, DR_FENCE_STOP);
+	seen_stopped(true);
+	assert_false(core.crashed);
+	seen_stopped(true);
+	assert_false(core.crashed);
+	/* A plan may wait for its next lease. */
+	step((struct dr_agent_event){ .kind = DR_AG_LEADER, .known = true });
+	assert_true(did.renew);
+	grant(did.renew_id, 3);
+	assert_true(did.report);
+	assert_int_equal(dr_agent_lease_left_ms(&core), 1500);
+}
+
+static void test_crash_is_one(void **state)
+{
+	(void)state;
+	seen_stopped(true);
+	assert_true(core.crashed);
+	assert_true(did.report);
+	seen_stopped(true);
+	assert_true(core.crashed);
+	server(DR_SERVER_PRIMARY);
+	assert_false(core.crashed);
+}
+
 static void test_unlicensed_primary_is_killed(void **state)
 {
 	(void)state;
@@ -505,6 +541,8 @@ int main(void)
 		P(test_ids_are_never_reused),
 		P(test_no_guard_no_renewal),
 		P(test_fences_in_time),
+		P(test_own_stop_is_no_crash),
+		P(test_crash_is_one),
 		S(test_unlicensed_primary_is_killed),
 		P(test_fence_order),
 		P(test_clean_fence_order),
