@@ -149,6 +149,33 @@ def clock(stage, rng):
     return f"{site} {step}", lambda: stage.set_clock(site, "+0"), 8
 
 
+def drifting(stage, rng, rates):
+    """A coordinator, the leader more often than another, whose monotonic clocks are wrong from its start on."""
+    if stage.away:
+        return None
+    leader = stage.leader_site()
+    site = leader if leader and rng.random() < 0.5 else rng.choice(SITES)
+    rate = rng.choice(rates)
+    stage.start_drifting(site, rate)
+
+    def back():
+        if site not in stage.away:
+            stage.start_drifting(site, None)
+    return f"c-{letter(site)} x{rate}", back, 12
+
+
+@nemesis("drift")
+def drift(stage, rng):
+    """A coordinator's every clock and timer runs as fast or slow as the timing still allows."""
+    return drifting(stage, rng, ("1.0019", "0.9981"))
+
+
+@nemesis("drift-wild", wild=True)
+def drift_wild(stage, rng):
+    """The same, far beyond what the timing allows: nothing may be lost all the same (not one of all)."""
+    return drifting(stage, rng, ("1.5", "3", "0.5", "1.05"))
+
+
 @nemesis("disk-full", disks=True)
 def disk_full(stage, rng):
     """The disk of a coordinator, or of a database host's agent, is full."""
@@ -261,10 +288,10 @@ def operator(stage, rng):
 
 
 def names(text):
-    """The nemeses of a comma-separated list; "all" are all, "none" is none."""
+    """The nemeses of a comma-separated list; "all" are all within what is promised, "none" is none."""
     if text in ("", "none"):
         return []
-    wanted = list(NEMESES) if text == "all" else text.split(",")
+    wanted = [n for n in NEMESES if "wild" not in NEMESES[n].needs] if text == "all" else text.split(",")
     unknown = [n for n in wanted if n not in NEMESES]
     if unknown:
         raise LabError(f"no nemesis {', '.join(unknown)}; there are {', '.join(NEMESES)}")

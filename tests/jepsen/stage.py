@@ -126,6 +126,21 @@ class Stage:
             f.write(step + "\n")
         os.rename(self.clock_file(site) + ".new", self.clock_file(site))
 
+    def start_drifting(self, site, rate):
+        """A coordinator anew, all of whose clocks and timers run at a rate from then on; None: they run right."""
+        env = {}
+        if rate is not None:
+            path = self.lab.path(f"drift-{site}")
+            with open(path, "w") as f:
+                f.write(f"+0 x{rate}\n")
+            env = {"LD_PRELOAD": faketime(), "FAKETIME_TIMESTAMP_FILE": path, "FAKETIME_DONT_FAKE_MONOTONIC": "0"}
+        self.away.add(site)  # nobody else starts it in between
+        try:
+            self.stop_coordinator(site)
+            self.cluster.start_coordinator(site, env=env)
+        finally:
+            self.away.discard(site)
+
     def slow_syncs(self, name, pid, ms):
         """Every sync of a process ends late; the program that does it."""
         calls = "fdatasync,fsync,io_submit"

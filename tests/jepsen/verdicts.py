@@ -92,8 +92,12 @@ class Found:
         if self.args.workload == "set":
             return check_set.check(self.history, self._may_lose())
         if self.args.workload == "append":
-            return check_append.check(self.history)
+            return check_append.check(self.history, realtime=not self._wild())
         return check_linear.check(self.history, VALUES[0])
+
+    def _wild(self):
+        """Whether clocks were worse than promised: an older primary may still answer then, but nothing may be lost."""
+        return "wild" in self.stage.needs
 
     def _may_lose(self):
         """Under async durability: what a primary that was replaced acknowledged within its last lease."""
@@ -109,7 +113,7 @@ class Found:
 
     def _of_servers(self):
         clocks = "clocks" not in self.stage.needs
-        acks = check_epochs.acks_of(self.history, name_of=self._member_at)
+        acks = [] if self._wild() else check_epochs.acks_of(self.history, name_of=self._member_at)
         self.stretches = [s for site in SITES
                           for s in check_epochs.stretches_of(member_of(site), *self._logs_of(site), clocks=clocks)]
         return check_epochs.check(self.stretches, acks, self.events, clocks=clocks)
