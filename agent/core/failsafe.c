@@ -86,8 +86,9 @@ static enum dr_err judge(const struct dr_agent_core *c, const struct dr_ask *ask
 	const struct dr_agent_journal *j = &c->journal;
 	if (!j->managed)
 		return DR_E_REFUSED;
-	if (ask->epoch < j->epoch || (ask->epoch == j->epoch && j->role == DR_ROLE_PRIMARY))
-		return DR_E_STALE;
+	bool stale = ask->epoch < j->epoch || (ask->epoch == j->epoch && j->role == DR_ROLE_PRIMARY);
+	if (stale)
+		return DR_MUTANT(PROMISE_TO_LOWER) ? DR_OK : DR_E_STALE;
 	return hears_leader ? DR_E_CONFLICT : DR_OK;
 }
 
