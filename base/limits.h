@@ -18,6 +18,7 @@ enum {
 	DR_ROUTES_MAX = 4,         /* per service */
 	DR_ROUTE_SERVERS_MAX = 4,  /* per route */
 	DR_STEPS_MAX = 16,         /* per plan */
+	DR_MOVES_KEPT = 256,       /* automatic moves that limits.automatic_moves can count */
 	DR_EVENTS_KEPT = 8192,     /* in replicated state: watch resumes this far back */
 
 	DR_AGENT_SERVICES_MAX = 32, /* services of one agent */

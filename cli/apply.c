@@ -116,6 +116,7 @@ static size_t compare(const struct dr_cli *c, struct dr_spec *now, const struct 
 		/* Against nothing, only what is in the file is news. */
 		now->cluster = r->spec->cluster;
 		now->timing = r->spec->timing;
+		now->limits = r->spec->limits;
 	}
 	json_t *list = dr_files_changes(now, r->spec);
 	size_t n = json_array_size(list);

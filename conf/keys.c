@@ -88,6 +88,12 @@ static void *place_spec_timing(void *holder, uint32_t i, bool make)
 	return i == 0 ? &((struct dr_spec *)holder)->timing : NULL;
 }
 
+static void *place_spec_limits(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return i == 0 ? &((struct dr_spec *)holder)->limits : NULL;
+}
+
 static void *place_spec_site(void *holder, uint32_t i, bool make)
 {
 	struct dr_spec *s = holder;

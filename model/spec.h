@@ -26,6 +26,12 @@ struct dr_timing {
 	uint32_t drift_ppm;         /* d: bound of a clock's drift against true time, parts per million */
 };
 
+/* How much of the cluster plans of drcoord's own may move. */
+struct dr_limits {
+	uint32_t automatic_moves;   /* so many ...; 0: no limit */
+	uint32_t within_ms;         /* ... within this time */
+};
+
 enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_COUNT };
 enum dr_durability { DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC };
 enum dr_when_alone { DR_ALONE_CONTINUE, DR_ALONE_BLOCK };
@@ -93,6 +99,7 @@ static inline uint32_t dr_spec_write_stall_ms(const struct dr_spec_service *s)
 struct dr_spec {
 	struct dr_name cluster;
 	struct dr_timing timing;
+	struct dr_limits limits;
 	uint32_t sites;
 	uint32_t services;
 	struct dr_site site[DR_SITES_MAX];

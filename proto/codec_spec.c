@@ -174,6 +174,8 @@ struct dr_pb_spec *dr_pb_spec_put(const struct dr_spec *s)
 	dr_pb_timing_put(&t->timing, &s->timing);
 	t->m.cluster = dr_pb_str(s->cluster.s);
 	t->m.timing = &t->timing;
+	dr_pb_limits_put(&t->limits, &s->limits);
+	t->m.limits = s->limits.automatic_moves != 0 || s->limits.within_ms != 0 ? &t->limits : NULL;
 	t->m.site = t->site_ptr;
 	for (uint32_t i = 0; i < s->sites && i < DR_SITES_MAX; i++) {
 		drcoord__pb__site__init(&t->site[i]);
@@ -206,6 +208,7 @@ enum dr_err dr_pb_spec_take(struct dr_spec **out, const Drcoord__Pb__Spec *m, st
 	struct dr_spec *s = dr_spec_new((uint32_t)m->n_service);
 	enum dr_err rv = dr_pb_name(&s->cluster, m->cluster, "cluster", e);
 	dr_pb_timing_take(&s->timing, m->timing);
+	dr_pb_limits_take(&s->limits, m->limits);
 	if (rv == DR_OK && (s->timing.ttl_ms == 0 || s->timing.probe_ms == 0 || s->timing.renew_ms == 0))
 		rv = dr_fail(e, DR_E_PROTOCOL, "a spec without timing");
 	for (size_t i = 0; rv == DR_OK && i < m->n_site; i++) {

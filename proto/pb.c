@@ -91,6 +91,21 @@ void dr_pb_timing_put(Drcoord__Pb__Timing *m, const struct dr_timing *t)
 	m->drift_ppm = t->drift_ppm;
 }
 
+void dr_pb_limits_put(Drcoord__Pb__Limits *m, const struct dr_limits *l)
+{
+	drcoord__pb__limits__init(m);
+	m->automatic_moves = l->automatic_moves;
+	m->within_ms = l->within_ms;
+}
+
+void dr_pb_limits_take(struct dr_limits *l, const Drcoord__Pb__Limits *m)
+{
+	if (m == NULL)
+		return;
+	uint32_t most = m->automatic_moves < DR_MOVES_KEPT ? m->automatic_moves : DR_MOVES_KEPT;
+	*l = (struct dr_limits){ .automatic_moves = most, .within_ms = m->within_ms };
+}
+
 void dr_pb_timing_take(struct dr_timing *t, const Drcoord__Pb__Timing *m)
 {
 	memset(t, 0, sizeof(*t));

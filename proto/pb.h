@@ -43,6 +43,8 @@ static inline dr_member_ix dr_pb_member(uint32_t place)
 void dr_pb_address_put(Drcoord__Pb__Address *m, const struct dr_address *a);
 void dr_pb_address_take(struct dr_address *a, const Drcoord__Pb__Address *m);
 void dr_pb_timing_put(Drcoord__Pb__Timing *m, const struct dr_timing *t);
+void dr_pb_limits_put(Drcoord__Pb__Limits *m, const struct dr_limits *l);
+void dr_pb_limits_take(struct dr_limits *l, const Drcoord__Pb__Limits *m); /* absent: none */
 void dr_pb_timing_take(struct dr_timing *t, const Drcoord__Pb__Timing *m);
 void dr_pb_order_put(Drcoord__Pb__OrderCore *m, const struct dr_order_core *o);
 void dr_pb_order_take(struct dr_order_core *o, const Drcoord__Pb__OrderCore *m);
@@ -68,6 +70,7 @@ DR_MUST_USE enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drco
 struct dr_pb_spec {
 	Drcoord__Pb__Spec m;
 	Drcoord__Pb__Timing timing;
+	Drcoord__Pb__Limits limits;
 	Drcoord__Pb__Site site[DR_SITES_MAX];
 	Drcoord__Pb__Site *site_ptr[DR_SITES_MAX];
 	struct dr_pb_service *service;

@@ -91,6 +91,48 @@ static void fill_plan(struct dr_repl *r, const struct dr_service *s, struct dr_p
 	p->actor = cmd->actor;
 }
 
+bool dr_reason_moves(enum dr_reason r)
+{
+	return r == DR_REASON_SERVER_FAILED || r == DR_REASON_MEMBER_LOST || r == DR_REASON_CRASH_LOOP ||
+	       dr_failure_policy(dr_failure_of(r)) == DR_FAILURE_MOVE;
+}
+
+static uint64_t newest_move(const struct dr_repl *r, uint32_t nth)
+{
+	return r->move_wall_ms[(r->moves_next + DR_MOVES_KEPT - nth) % DR_MOVES_KEPT];
+}
+
+uint64_t dr_moves_wait_ms(const struct dr_repl *r, uint64_t wall_ms)
+{
+	const struct dr_limits *l = &r->limits;
+	if (l->automatic_moves == 0 || l->automatic_moves > DR_MOVES_KEPT)
+		return 0;
+	uint64_t at = newest_move(r, l->automatic_moves);
+	/* A stamp from a clock that was far ahead blocks nothing. */
+	if (at == 0 || at > wall_ms + l->within_ms || wall_ms >= at + l->within_ms)
+		return 0;
+	return at + l->within_ms - wall_ms;
+}
+
+/* Whether the plan counts: nobody ordered it, and nobody is asked before it moves the primary. */
+static bool moves_by_itself(const struct dr_service *s, const struct dr_cmd *cmd)
+{
+	return cmd->plan_kind == DR_PLAN_FAILOVER && cmd->request == 0 && s->spec.auto_failover &&
+	       dr_reason_moves(cmd->reason);
+}
+
+static void note_move(struct dr_repl *r, const struct dr_service *s, const struct dr_cmd *cmd)
+{
+	r->move_wall_ms[r->moves_next] = cmd->wall_ms;
+	r->moves_next = (r->moves_next + 1) % DR_MOVES_KEPT;
+	if (dr_moves_wait_ms(r, cmd->wall_ms) == 0)
+		return;
+	struct dr_event_record *e = dr_emit(r, DR_EVENT_MOVES_LIMITED, cmd, s);
+	e->reason = DR_REASON_MOVES_LIMITED;
+	e->a = dr_moves_wait_ms(r, cmd->wall_ms);
+	e->b = r->limits.automatic_moves;
+}
+
 static enum dr_reason open_refused(const struct dr_service *s, const struct dr_cmd *cmd)
 {
 	if (s->plan.id != 0)
@@ -110,6 +152,10 @@ void dr_apply_plan_open(struct dr_repl *r, struct dr_service *s, const struct dr
 {
 	const struct dr_plan_row *row = dr_plan_row((enum dr_plan_kind)cmd->plan_kind);
 	enum dr_reason refused = open_refused(s, cmd);
+	/* Here, too: several services may have been looked at before the first of them had its plan. */
+	bool moves = moves_by_itself(s, cmd);
+	if (refused == DR_REASON_NONE && moves && dr_moves_wait_ms(r, cmd->wall_ms) > 0)
+		refused = DR_REASON_MOVES_LIMITED;
 	if (row == NULL || refused != DR_REASON_NONE) {
 		dr_request_remember(r, cmd, refused, s->plan.id);
 		return;
@@ -135,6 +181,8 @@ void dr_apply_plan_open(struct dr_repl *r, struct dr_service *s, const struct dr
 	dr_emit_member(e, s, cmd->member);
 	if (cmd->flag || cmd->flag2)
 		(void)dr_emit_plan(r, DR_EVENT_VOUCHED, cmd, s, p);
+	if (moves)
+		note_move(r, s, cmd);
 	start_step(r, s, p, cmd);
 	dr_request_remember(r, cmd, DR_REASON_NONE, p->id);
 }
@@ -227,6 +275,9 @@ void dr_apply_choose(struct dr_repl *r, struct dr_service *s, const struct dr_cm
 	if (p == NULL || p->step[p->at] != DR_STEP_CHOOSE || cmd->member >= DR_MEMBERS_MAX ||
 	    s->spec.member[cmd->member].name.s[0] == '\0')
 		return;
+	/* One that was to stay where it was, and did not come back in time. */
+	if (p->kind == DR_PLAN_FAILOVER && p->reason == DR_REASON_RESTART && cmd->member != p->old)
+		note_move(r, s, cmd);
 	p->candidate = cmd->member;
 	p->source = cmd->target;
 	p->position = cmd->position;

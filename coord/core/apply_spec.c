@@ -177,6 +177,7 @@ void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd)
 	r->spec_version++;
 	r->cluster = spec->cluster;
 	r->timing = spec->timing;
+	r->limits = spec->limits;
 	/* Expiry counts with the largest TTL that may still run (design.md 4.1). */
 	if (r->ttl_longest_ms < spec->timing.ttl_ms)
 		r->ttl_longest_ms = spec->timing.ttl_ms;

@@ -66,17 +66,21 @@ static bool crashes_again(const struct dr_think *t, uint64_t *ago_ms)
 	return true;
 }
 
-/* Whether what is wrong may be mended now.  During the cooldown nothing moves, but what an own plan stopped is brought
- * back, and a server that is down on a host that is well is restarted where it is, once.  So is, whenever, one that was
- * stopped only because nobody granted: that was our failure, and moving it would be another outage. */
+/* Whether what is wrong may be mended now.  During the cooldown, and while the limits allow no move, nothing moves, but
+ * what an own plan stopped is brought back, and a server that is down on a host that is well is restarted where it is,
+ * once.  So is, whenever, one that was stopped only because nobody granted: that was our failure, and moving it would be
+ * another outage. */
 static enum dr_reason automatic_plan(const struct dr_think *t, enum dr_reason why, bool *in_place)
 {
 	uint64_t a = 0;
 	enum dr_reason blocked = dr_core_blocked(t->c, t->ix, &a);
 	bool restart = why == DR_REASON_SERVER_FAILED && t->s->spec.restart_within_ms > 0;
-	*in_place = restart && (t->s->spec.durability == DR_DURABILITY_ASYNC || blocked == DR_REASON_COOLDOWN ||
+	bool stays = dr_reason_stays(blocked);
+	*in_place = restart && (t->s->spec.durability == DR_DURABILITY_ASYNC || stays ||
 				dr_fenced_itself(t) == DR_FENCED_ITSELF);
-	if (blocked == DR_REASON_COOLDOWN && (why == DR_REASON_NO_PRIMARY || (restart && !crashes_again(t, &a))))
+	if (blocked == DR_REASON_MOVES_LIMITED && !dr_reason_moves(why))
+		return DR_REASON_NONE;
+	if (stays && (why == DR_REASON_NO_PRIMARY || (restart && !crashes_again(t, &a))))
 		return DR_REASON_NONE;
 	return blocked;
 }

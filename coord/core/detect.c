@@ -321,7 +321,9 @@ enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64
 		*a = over - c->view.wall_ms;
 		return DR_REASON_COOLDOWN;
 	}
-	return DR_REASON_NONE;
+	/* Where a person is asked before anything moves, nothing need be limited. */
+	*a = s->spec.auto_failover ? dr_moves_wait_ms(&c->repl, c->view.wall_ms) : 0;
+	return *a > 0 ? DR_REASON_MOVES_LIMITED : DR_REASON_NONE;
 }
 
 enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *a)

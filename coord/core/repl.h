@@ -114,6 +114,9 @@ struct dr_repl {
 	struct dr_name cluster;
 	uint64_t spec_version;         /* 0: none was applied */
 	struct dr_timing timing;
+	struct dr_limits limits;
+	uint32_t moves_next;           /* the newest automatic moves, a ring: the next one's place */
+	uint64_t move_wall_ms[DR_MOVES_KEPT]; /* when each was opened; 0: none */
 	uint32_t ttl_longest_ms;       /* the largest that may still run: expiry counts with it */
 	uint32_t sites;
 	struct dr_site site[DR_SITES_MAX];
@@ -147,6 +150,10 @@ dr_member_set dr_service_members(const struct dr_service *s);
 const struct dr_request_done *dr_repl_request_find(const struct dr_repl *r, uint64_t request);
 /* Event i, or NULL when it is not kept (any more, or yet). */
 const struct dr_event_record *dr_repl_event(const struct dr_repl *r, uint64_t index);
+/* Whether a plan that drcoord opens by itself for this reason may move the primary. */
+bool dr_reason_moves(enum dr_reason r);
+/* How long until one more automatic move is within the limits; 0: it is. */
+uint64_t dr_moves_wait_ms(const struct dr_repl *r, uint64_t wall_ms);
 /* Whether a person may give the plan up: left of the bar, or while nobody can be promoted by it (the next plan
  * then fences its candidate first). */
 bool dr_plan_may_end(const struct dr_plan *p);

@@ -213,7 +213,7 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 		patience = UINT64_MAX;
 	uint64_t cooldown_left = 0;
 	if (p->reason == DR_REASON_RESTART && wanted_missing &&
-	    dr_core_blocked(t->c, t->ix, &cooldown_left) == DR_REASON_COOLDOWN && patience < dr_step_age(t) + cooldown_left)
+	    dr_reason_stays(dr_core_blocked(t->c, t->ix, &cooldown_left)) && patience < dr_step_age(t) + cooldown_left)
 		patience = dr_step_age(t) + cooldown_left; /* nobody else in the meantime */
 	if (enough && (missing == 0 || dr_step_age(t) >= patience))
 		return holds;

@@ -52,6 +52,12 @@ unsigned dr_others(const struct dr_think *t, unsigned *heard);  /* members that 
 bool dr_follows(const struct dr_think *t, dr_member_ix m);      /* its report says: standby of the holder */
 enum dr_reason dr_incident(const struct dr_think *t, uint64_t *a); /* what is wrong with the holder */
 
+/* The primary is to stay where it is for now: no automatic plan may move it (dr_core_blocked). */
+static inline bool dr_reason_stays(enum dr_reason blocked)
+{
+	return blocked == DR_REASON_COOLDOWN || blocked == DR_REASON_MOVES_LIMITED;
+}
+
 /* lease.c */
 void dr_lease_role(struct dr_core *c, bool leading);
 void dr_lease_appended(struct dr_core *c);

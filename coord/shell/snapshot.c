@@ -253,6 +253,8 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 struct whole {
 	Drcoord__Pb__Snapshot m;
 	Drcoord__Pb__Timing timing;
+	Drcoord__Pb__Limits limits;
+	uint64_t move[DR_MOVES_KEPT];
 	Drcoord__Pb__Site site[DR_SITES_MAX], *site_ptr[DR_SITES_MAX];
 	Drcoord__Pb__Coordinator coordinator[DR_COORDINATORS_MAX], *coordinator_ptr[DR_COORDINATORS_MAX];
 	Drcoord__Pb__Address coordinator_at[DR_COORDINATORS_MAX];
@@ -324,6 +326,26 @@ static void put_services(struct whole *w, const struct dr_repl *r)
 	}
 }
 
+static void put_moves(struct whole *w, const struct dr_repl *r)
+{
+	dr_pb_limits_put(&w->limits, &r->limits);
+	w->m.limits = &w->limits;
+	w->m.move_wall_ms = w->move;
+	for (uint32_t i = 0; i < DR_MOVES_KEPT; i++) {
+		uint64_t at = r->move_wall_ms[(r->moves_next + i) % DR_MOVES_KEPT];
+		if (at != 0)
+			w->move[w->m.n_move_wall_ms++] = at;
+	}
+}
+
+static void take_moves(struct dr_repl *r, const Drcoord__Pb__Snapshot *m)
+{
+	dr_pb_limits_take(&r->limits, m->limits);
+	for (size_t i = 0; i < m->n_move_wall_ms; i++)
+		r->move_wall_ms[r->moves_next++ % DR_MOVES_KEPT] = m->move_wall_ms[i];
+	r->moves_next %= DR_MOVES_KEPT;
+}
+
 void dr_snapshot_encode(struct dr_buf *out, const struct dr_repl *r, const uint8_t ledger_head[32])
 {
 	struct whole *w = dr_xcalloc(sizeof(*w));
@@ -334,6 +356,7 @@ void dr_snapshot_encode(struct dr_buf *out, const struct dr_repl *r, const uint8
 	dr_pb_timing_put(&w->timing, &r->timing);
 	w->m.timing = &w->timing;
 	w->m.ttl_longest_ms = r->ttl_longest_ms;
+	put_moves(w, r);
 	w->m.site = w->site_ptr;
 	w->m.coordinator = w->coordinator_ptr;
 	w->m.plan_last = r->plan_last;
@@ -390,6 +413,7 @@ static enum dr_err take_all(struct dr_repl *r, const Drcoord__Pb__Snapshot *m, s
 	if (m->timing != NULL && m->timing->ttl_ms != 0)
 		dr_pb_timing_take(&r->timing, m->timing);
 	r->ttl_longest_ms = m->ttl_longest_ms;
+	take_moves(r, m);
 	r->plan_last = m->plan_last;
 	r->event_last = m->event_last;
 	r->requests_next = m->requests_next;

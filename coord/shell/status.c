@@ -412,6 +412,7 @@ json_t *dr_spec_json(struct dr_coord *c)
 	struct dr_buf b;
 	spec->cluster = c->conf.cluster;
 	spec->timing = r->timing;
+	spec->limits = r->limits;
 	spec->sites = r->sites;
 	memcpy(spec->site, r->site, sizeof(spec->site));
 	for (uint32_t i = 0; i < r->services; i++) {

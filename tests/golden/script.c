@@ -1,7 +1,7 @@
 /* script.c -- the scenario language: one command a line, its transcript below it.
  *
  *   cluster members=3 coordinators=3 profile=metro durability=sync k=1 set=1 when_alone=continue route=true
- *           manual=false rpo=N cooldown=MS restart_within=MS alone_after=MS   (makes the world; first)
+ *           manual=false rpo=N cooldown=MS restart_within=MS alone_after=MS moves=N within=MS   (makes the world; first)
  *   adopt | mute | unmute | verbose | run MS | until EVENT [MS] | leader C | show
  *   kill server|agent|guard|node|coordinator|site NAME         start agent|guard|node|coordinator|site NAME
  *   cut SITE | heal SITE | cut-way FROM TO | heal-way FROM TO
@@ -100,6 +100,8 @@ static void do_cluster(struct script *s)
 	o.manual = value_is(s, "manual", "true");
 	o.route = !value_is(s, "route", "false");
 	o.rpo = number_or(s, "rpo", o.rpo);
+	o.automatic_moves = (uint32_t)number_or(s, "moves", o.automatic_moves);
+	o.moves_within_ms = (uint32_t)number_or(s, "within", o.moves_within_ms);
 	o.cooldown_ms = (uint32_t)number_or(s, "cooldown", o.cooldown_ms);
 	o.restart_within_ms = (uint32_t)number_or(s, "restart_within", o.restart_within_ms);
 	o.alone_after_ms = (uint32_t)number_or(s, "alone_after", o.alone_after_ms);

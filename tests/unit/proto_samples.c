@@ -121,6 +121,7 @@ struct dr_spec *sample_spec(void)
 	struct dr_spec *s = dr_spec_new(2);
 	s->cluster = sample_name("demo");
 	sample_timing(&s->timing);
+	s->limits = (struct dr_limits){ .automatic_moves = DR_MOVES_KEPT - 1, .within_ms = sample_u32() };
 	s->sites = DR_SITES_MAX;
 	for (uint32_t i = 0; i < s->sites; i++) {
 		char n[16];

@@ -281,6 +281,7 @@ struct world *w_new(const struct w_options *o, FILE *out)
 	dr_assert(dr_name_set(&w->spec.cluster, "demo"));
 	dr_assert(dr_timing_profile(o->profile) != NULL);
 	w->spec.timing = *dr_timing_profile(o->profile);
+	w->spec.limits = (struct dr_limits){ .automatic_moves = o->automatic_moves, .within_ms = o->moves_within_ms };
 	w->spec.sites = w->sites;
 	w->spec.services = 1;
 	w->spec.service = &w->service;

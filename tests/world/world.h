@@ -182,7 +182,7 @@ struct w_options {
 	enum dr_when_alone when_alone;
 	bool manual, route;
 	uint64_t rpo;
-	uint32_t cooldown_ms, restart_within_ms, alone_after_ms;
+	uint32_t cooldown_ms, restart_within_ms, alone_after_ms, automatic_moves, moves_within_ms;
 };
 struct w_options w_defaults(void);
 struct world *w_new(const struct w_options *o, FILE *out);

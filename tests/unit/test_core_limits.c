@@ -1,0 +1,142 @@
+/* test_core_limits.c -- of all services together no more are moved automatically than the spec's limits allow. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+#include "coord/core/repl.h"
+
+enum { SERVICES = 4, WITHIN_MS = 60000 };
+
+static struct dr_repl *repl;
+static uint64_t wall, log_index;
+
+static void apply_spec(uint32_t moves)
+{
+	static struct dr_spec_service services[SERVICES];
+	struct dr_spec spec = { .service = services, .services = SERVICES,
+				.limits = { .automatic_moves = moves, .within_ms = WITHIN_MS } };
+	struct dr_cmd cmd = { .kind = DR_CMD_SPEC, .service = DR_SERVICE_NONE, .a = repl->spec_version, .spec = &spec };
+
+	spec.timing = *dr_timing_profile("metro");
+	for (uint32_t i = 0; i < SERVICES; i++) {
+		char name[8];
+
+		(void)snprintf(name, sizeof(name), "s%u", i);
+		services[i] = (struct dr_spec_service){ .kind = DR_KIND_POSTGRES, .auto_failover = true };
+		assert_true(dr_name_set(&services[i].name, name));
+		assert_true(dr_name_set(&services[i].member[0].name, "pg-a"));
+		assert_true(dr_name_set(&services[i].member[1].name, "pg-b"));
+	}
+	dr_repl_apply(repl, ++log_index, &cmd);
+	for (uint32_t i = 0; i < SERVICES; i++) {
+		repl->service[i].managed = true;
+		repl->service[i].holder = 0;
+		repl->service[i].epoch = repl->service[i].primary_epoch = 1;
+	}
+}
+
+/* Whether a plan for this reason is open after it was asked for.  request 0: by the leader. */
+static bool opens(uint32_t service, enum dr_reason why, uint64_t request)
+{
+	struct dr_cmd cmd = { .kind = DR_CMD_PLAN_OPEN, .service = service, .epoch = 1, .plan_kind = DR_PLAN_FAILOVER,
+			      .reason = why, .member = DR_MEMBER_NONE, .target = DR_MEMBER_NONE, .wall_ms = wall,
+			      .request = request };
+
+	dr_repl_apply(repl, ++log_index, &cmd);
+	return repl->service[service].plan.id != 0;
+}
+
+static unsigned told(void)
+{
+	unsigned n = 0;
+
+	for (uint64_t i = 1; i <= repl->event_last; i++)
+		n += dr_repl_event(repl, i)->kind == DR_EVENT_MOVES_LIMITED ? 1u : 0u;
+	return n;
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	repl = mmap(NULL, sizeof(*repl), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_ptr_not_equal(repl, MAP_FAILED);
+	wall = 1000000;
+	log_index = 0;
+	dr_repl_init(repl);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	return munmap(repl, sizeof(*repl));
+}
+
+static void test_no_limit(void **state)
+{
+	(void)state;
+	apply_spec(0);
+	for (uint32_t i = 0; i < SERVICES; i++)
+		assert_true(opens(i, DR_REASON_MEMBER_LOST, 0));
+	assert_int_equal(told(), 0);
+}
+
+/* Also where the leader had looked at all of them before the first one's plan was in the log. */
+static void test_limit(void **state)
+{
+	(void)state;
+	apply_spec(2);
+	assert_true(opens(0, DR_REASON_MEMBER_LOST, 0));
+	assert_int_equal(dr_moves_wait_ms(repl, wall), 0);
+	wall += 1000;
+	assert_true(opens(1, DR_REASON_SERVER_FAILED, 0));
+	assert_int_equal(told(), 1);
+	assert_int_equal(dr_moves_wait_ms(repl, wall), WITHIN_MS - 1000);
+	assert_false(opens(2, DR_REASON_MEMBER_LOST, 0));
+	assert_false(opens(2, DR_REASON_STORAGE_HUNG, 0));
+	wall += WITHIN_MS - 1001;
+	assert_false(opens(2, DR_REASON_MEMBER_LOST, 0));
+	wall++;
+	assert_true(opens(2, DR_REASON_MEMBER_LOST, 0));
+	assert_false(opens(3, DR_REASON_MEMBER_LOST, 0));
+	assert_int_equal(told(), 2);
+}
+
+static void test_what_is_free(void **state)
+{
+	(void)state;
+	apply_spec(1);
+	assert_true(opens(0, DR_REASON_RESTART, 0)); /* it moves nothing */
+	assert_int_equal(dr_moves_wait_ms(repl, wall), 0);
+	assert_true(opens(1, DR_REASON_CRASH_LOOP, 0));
+	assert_true(opens(2, DR_REASON_OPERATOR, 77));
+	repl->service[3].spec.auto_failover = false; /* it asks */
+	assert_true(opens(3, DR_REASON_MEMBER_LOST, 0));
+	assert_int_equal(told(), 1);
+}
+
+/* A stamp from a clock that was far ahead blocks nothing; raising the limit frees at once. */
+static void test_clock_and_spec(void **state)
+{
+	(void)state;
+	apply_spec(1);
+	assert_true(opens(0, DR_REASON_MEMBER_LOST, 0));
+	assert_false(opens(1, DR_REASON_MEMBER_LOST, 0));
+	assert_int_equal(dr_moves_wait_ms(repl, wall - WITHIN_MS - 1), 0);
+	apply_spec(2);
+	assert_true(opens(1, DR_REASON_MEMBER_LOST, 0));
+	assert_false(opens(2, DR_REASON_MEMBER_LOST, 0));
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { T(test_no_limit), T(test_limit), T(test_what_is_free), T(test_clock_and_spec) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
