@@ -19,7 +19,7 @@
 
 #include "base/error.h"
 
-enum { DR_AHEAD_SLOTS = 64, DR_AHEAD_BLOCK = 4096 };
+enum { DR_AHEAD_SLOTS = 16, DR_AHEAD_BLOCK = 4096 };
 
 struct dr_ahead {
 	uint64_t done; /* all records that were put, up to this number, are durable */

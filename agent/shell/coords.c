@@ -160,6 +160,7 @@ static void on_open(struct dr_conn *c)
 	l->fails = 0;
 	dr_best_effort(dr_conn_send(c, DR_FRAME_GREET, b.data, b.len));
 	dr_buf_close(&b);
+	dr_conn_gather_set(c); /* all members are looked at in one beat */
 	dr_log(DR_LOG_INFO, "coordinator.connected", "coordinator=%s", l->peer->name.s);
 	for (uint32_t i = 0; i < l->agent->conf.services; i++)
 		dr_member_probe_now(&l->agent->member[i]);

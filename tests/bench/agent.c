@@ -243,16 +243,27 @@ void member_open(struct fleet *f, uint32_t service, uint32_t side)
 	(void)uv_timer_init(&f->loop, &m->op);
 }
 
-/* Once its connections stand: each reports at a moment of its own. */
+/* When the agent that has this service begins to report: its members do so together, as their timers start together in
+ * agent/shell/member.c; each agent has a moment of its own. */
+static uint64_t first_report_ms(const struct bench_member *m)
+{
+	uint32_t period = m->fleet->timing.probe_ms;
+	uint32_t agent = m->side * 7919u + m->service / AGENT_SERVICES;
+
+	return m->fleet->began_ms + (uint64_t)agent * 2654435761u % period;
+}
+
+/* Once its connections stand. */
 void member_begin(struct bench_member *m)
 {
 	struct dr_agent_event ev = { .kind = DR_AG_SERVER, .server = m->server };
-	uint32_t period = m->fleet->timing.probe_ms;
 
 	member_event(m, &ev);
 	ev = (struct dr_agent_event){ .kind = DR_AG_LEADER, .known = true };
 	member_event(m, &ev);
-	m->report_ms = dr_clock_boot_ms() + (uint64_t)(random() % period);
+	m->report_ms = first_report_ms(m);
+	while (m->report_ms <= dr_clock_boot_ms())
+		m->report_ms += m->fleet->timing.probe_ms;
 	start_timer(m, &m->report, on_report, m->report_ms);
 }
 

@@ -18,6 +18,7 @@
 #include "base/parse.h"
 #include "proto/codec.h"
 #include "proto/frames.h"
+#include "sys/clock.h"
 
 enum { AT_ONCE = 32, LOOK_MS = 100, QUIET_MS = 3000, UP_MS = 420000, VANISH_MS = 120000, ADOPT_AGAIN_MS = 50, ADOPT_WINDOW = 16 };
 
@@ -346,6 +347,7 @@ int bench_agents(const struct bench_args *a)
 	if (a->services == 0 || a->endpoints != COORDS || a->run_ms == 0)
 		bench_fail("agents --endpoints LEADER,OTHER,OTHER --ca FILE --certs PREFIX,... --services N --run-ms MS");
 	began_ns = bench_now_ns();
+	fleet.began_ms = dr_clock_boot_ms();
 	fleet.a = a;
 	fleet.timing = *dr_timing_profile("default");
 	(void)uv_loop_init(&fleet.loop);

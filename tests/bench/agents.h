@@ -43,7 +43,7 @@ struct fleet {
 	uint32_t begun; /* members before it */
 	struct bench_member *member; /* service x side */
 	struct line *line;
-	uint64_t leases, orders, last_order_ns;
+	uint64_t leases, orders, last_order_ns, began_ms;
 	uint32_t writable;  /* of side 1 */
 	uint32_t fences;    /* primaries that gave up: with a load that holds none do */
 	bool counting, vanished, stopping;
