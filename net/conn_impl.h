@@ -63,7 +63,7 @@ struct dr_conn_impl {
 	struct dr_conn_impl *next, *prev;
 	uv_tcp_t tcp;
 	uv_timer_t timer;
-	uv_prepare_t together; /* in use when gathers */
+	uv_idle_t together; /* in use when gathers; started last of all idle handles it runs first, and the loop does not sleep */
 	struct dr_buf gathered; /* plaintext */
 	uv_connect_t connect;
 	uv_shutdown_t shutdown;

@@ -151,18 +151,22 @@ bool dr_conn_encrypt(struct dr_conn_impl *s, const void *data, size_t len)
 
 static void send_gathered(struct dr_conn_impl *s)
 {
-	if (s->gathered.len == 0 || s->phase != DR_PHASE_OPEN || s->broken != 0)
-		return;
-	if (dr_conn_encrypt(s, s->gathered.data, s->gathered.len))
+	size_t at = 0;
+	while (at < s->gathered.len && s->phase == DR_PHASE_OPEN && s->broken == 0) {
+		size_t part = s->gathered.len - at < DR_FRAME_MAX ? s->gathered.len - at : DR_FRAME_MAX;
+		if (!dr_conn_encrypt(s, s->gathered.data + at, part))
+			break;
 		dr_conn_flush(s);
+		at += part;
+	}
 	dr_buf_clear(&s->gathered);
 	if (s->gathered.cap > DR_TLS_OUT_KEPT)
 		dr_buf_close(&s->gathered);
 }
 
-static void on_together(uv_prepare_t *h)
+static void on_together(uv_idle_t *h)
 {
-	(void)uv_prepare_stop(h);
+	(void)uv_idle_stop(h);
 	send_gathered(h->data);
 }
 
@@ -172,13 +176,13 @@ bool dr_conn_gather(struct dr_conn_impl *s, uint16_t type, const void *payload, 
 	dr_frame_header(head, type, payload, len);
 	dr_buf_put(&s->gathered, head, sizeof(head));
 	dr_buf_put(&s->gathered, payload, len);
-	return dr_buf_ok(&s->gathered) && uv_prepare_start(&s->together, on_together) == 0;
+	return dr_buf_ok(&s->gathered) && uv_idle_start(&s->together, on_together) == 0;
 }
 
 void dr_conn_gather_set(struct dr_conn *c)
 {
 	struct dr_conn_impl *s = c->impl;
-	if (s == NULL || s->gathers || s->phase >= DR_PHASE_LEAVING || uv_prepare_init(s->tcp.loop, &s->together) != 0)
+	if (s == NULL || s->gathers || s->phase >= DR_PHASE_LEAVING || uv_idle_init(s->tcp.loop, &s->together) != 0)
 		return;
 	s->gathers = true;
 	s->together.data = s;

@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "sys/log.h"
 
 enum { FILE_BYTES = DR_AHEAD_SLOTS * DR_AHEAD_BLOCK };
@@ -35,7 +38,9 @@ static void end_one(struct dr_ahead *a, const struct io_event *ev)
 {
 	uint32_t slot = (uint32_t)(ev->obj - a->iocb);
 
-	if (ev->res != DR_AHEAD_BLOCK && a->error == 0)
+	if ((long)ev->res == -EAGAIN)
+		a->refused = true;
+	else if (ev->res != DR_AHEAD_BLOCK && a->error == 0)
 		a->error = (long)ev->res < 0 ? (int)-(long)ev->res : EIO;
 	a->whole[slot] = true;
 }
@@ -43,7 +48,8 @@ static void end_one(struct dr_ahead *a, const struct io_event *ev)
 /* In their order: a record is not durable as long as one before it is not. */
 static void advance(struct dr_ahead *a)
 {
-	while (a->first != a->next && a->whole[a->first % DR_AHEAD_SLOTS] && a->error == 0)
+	while (a->first != a->next && a->whole[a->first % DR_AHEAD_SLOTS] && a->error == 0 &&
+	       !a->refused)
 		a->done = a->seq[a->first++ % DR_AHEAD_SLOTS];
 }
 
@@ -54,13 +60,32 @@ static void on_events(uv_poll_t *poll, int status, int events)
 	uint64_t count;
 
 	(void)events;
-	if (status != 0 || read(a->event, &count, sizeof(count)) != sizeof(count))
+	if (status == 0 && read(a->event, &count, sizeof(count)) != sizeof(count))
 		return;
-	int n = io_getevents(a->aio, 0, DR_AHEAD_SLOTS, ended, NULL);
+	int n = status != 0 ? status : io_getevents(a->aio, 0, DR_AHEAD_SLOTS, ended, NULL);
+	if (n < 0)
+		a->error = -n;
 	for (int i = 0; i < n; i++)
 		end_one(a, &ended[i]);
 	advance(a);
 	a->advanced(a->ctx);
+}
+
+/* Else a power cut may take the file's name away. */
+static bool sync_folder_of(const char *path)
+{
+	char folder[DR_PATH_MAX + 64];
+	int fd;
+	bool done;
+
+	if (!dr_copy_text(folder, sizeof(folder), path) || strrchr(folder, '/') == NULL)
+		return false;
+	*strrchr(folder, '/') = '\0';
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	done = fd >= 0 && fsync(fd) == 0;
+	if (fd >= 0)
+		(void)close(fd);
+	return done;
 }
 
 static int open_file(const char *path)
@@ -70,7 +95,9 @@ static int open_file(const char *path)
 
 	if (fd >= 0 || errno != ENOENT)
 		return fd;
-	return dr_ahead_create(path, &e) == DR_OK ? open(path, O_RDWR | O_DIRECT | O_DSYNC | O_CLOEXEC) : -1;
+	if (dr_ahead_create(path, &e) != DR_OK || !sync_folder_of(path))
+		return -1;
+	return open(path, O_RDWR | O_DIRECT | O_DSYNC | O_CLOEXEC);
 }
 
 static const char *start(struct dr_ahead *a, uv_loop_t *loop, const char *path)
@@ -78,6 +105,7 @@ static const char *start(struct dr_ahead *a, uv_loop_t *loop, const char *path)
 	a->fd = open_file(path);
 	if (a->fd < 0)
 		return "no direct I/O there";
+	(void)posix_fadvise(a->fd, 0, 0, POSIX_FADV_DONTNEED); /* pages that were read stand in the way of RWF_NOWAIT */
 	if (posix_memalign((void **)&a->blocks, DR_AHEAD_BLOCK, FILE_BYTES) != 0)
 		return "no memory";
 	memset(a->blocks, 0, FILE_BYTES);
@@ -121,15 +149,19 @@ bool dr_ahead_put(struct dr_ahead *a, uint64_t seq, const uint8_t *record, size_
 	struct iocb *one = &a->iocb[slot];
 
 	/* A block that still flies is not written to: numbers may have gaps, so blocks and places differ. */
-	if (!a->open || a->error != 0 || len > DR_AHEAD_BLOCK || a->next - a->first >= DR_AHEAD_SLOTS ||
+	if (!a->open || a->error != 0 || a->refused || len > DR_AHEAD_BLOCK || a->next - a->first >= DR_AHEAD_SLOTS ||
 	    (a->first != a->next && seq - a->seq[a->first % DR_AHEAD_SLOTS] >= DR_AHEAD_SLOTS))
 		return false;
 	uint8_t *at = a->blocks + (size_t)block * DR_AHEAD_BLOCK;
 	memcpy(at, record, len);
 	io_prep_pwrite(one, a->fd, at, DR_AHEAD_BLOCK, (long long)block * DR_AHEAD_BLOCK);
 	io_set_eventfd(one, a->event);
-	if (io_submit(a->aio, 1, &one) != 1)
+	one->aio_rw_flags = RWF_NOWAIT;
+	if (io_submit(a->aio, 1, &one) != 1) {
+		a->refused = true;
+		a->advanced(a->ctx);
 		return false;
+	}
 	a->seq[slot] = seq;
 	a->whole[slot] = false;
 	a->next++;

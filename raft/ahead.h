@@ -3,7 +3,7 @@
  *
  * A thread's fdatasync(2) of the guard's own file (syncer.h) says the same, two wake-ups and a flush of a whole page later:
  * docs/decisions/0009-guard-ahead.md.  It remains for records that nobody waits for, and where the file system has no
- * such I/O.
+ * such I/O, or would have to wait for it (RWF_NOWAIT): the loop never does.
  *
  * The file is DR_AHEAD_SLOTS blocks; record number seq stands at the beginning of block seq % DR_AHEAD_SLOTS, and
  * dr_guard_open() takes it as if it stood in the guard's own file.
@@ -24,6 +24,7 @@ enum { DR_AHEAD_SLOTS = 16, DR_AHEAD_BLOCK = 4096 };
 struct dr_ahead {
 	uint64_t done; /* all records that were put, up to this number, are durable */
 	int error;     /* errno of a failed write; nothing more is written then */
+	bool refused;  /* the kernel would have had to wait: nothing more is written, and what flew is not known to be durable */
 
 	/* private */
 	bool open;
@@ -42,7 +43,8 @@ struct dr_ahead {
 
 /* A new file, durable on return but for its name (the caller syncs the folder). */
 DR_MUST_USE enum dr_err dr_ahead_create(const char *path, struct dr_error *e);
-/* Made when it is not there: a folder of a build before has none.  advanced is called on the loop when done or error changed.
+/* Made when it is not there: a folder of a build before has none.  advanced is called on the loop when done, error or refused
+ * changed.
  * Not possible here: a->open is false, puts are refused, and all goes on. */
 void dr_ahead_open(struct dr_ahead *a, uv_loop_t *loop, const char *path, void (*advanced)(void *ctx), void *ctx);
 /* Begin to write record number seq, higher than those before; len at most DR_AHEAD_BLOCK.  False: not now. */

@@ -169,17 +169,24 @@ void dr_guard_ahead_path(const char *path, char out[DR_PATH_MAX + 64])
 	(void)snprintf(out, DR_PATH_MAX + 64, "%s-ahead", path);
 }
 
-static void merge_ahead(const char *path, struct dr_buf *file)
+/* None is fine: a folder of a build before. */
+static enum dr_err merge_ahead(const char *path, struct dr_buf *file, struct dr_error *e)
 {
 	char ahead_path[DR_PATH_MAX + 64];
 	struct dr_buf ahead;
-	struct dr_error e;
+	enum dr_err rv;
 
 	dr_guard_ahead_path(path, ahead_path);
+	if (access(ahead_path, F_OK) != 0 && errno == ENOENT)
+		return DR_OK;
 	dr_buf_init(&ahead, DR_AHEAD_SLOTS * DR_AHEAD_BLOCK);
-	if (dr_file_read(ahead_path, &ahead, &e) == DR_OK)
+	rv = dr_file_read(ahead_path, &ahead, e);
+	if (rv == DR_OK)
 		dr_guard_merge(file->data, file->len, ahead.data, ahead.len);
+	else
+		rv = dr_fail(e, DR_E_CORRUPT, "the guard file %s cannot be read", ahead_path);
 	dr_buf_close(&ahead);
+	return rv;
 }
 
 enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error *e)
@@ -196,8 +203,9 @@ enum dr_err dr_guard_open(struct dr_guard *g, const char *path, struct dr_error 
 		rv = dr_fail(e, DR_E_CORRUPT, "the guard file %s cannot be read", path);
 		goto out;
 	}
-	merge_ahead(path, &file);
-	rv = dr_guard_decode(g, file.data, file.len, e);
+	rv = merge_ahead(path, &file, e);
+	if (rv == DR_OK)
+		rv = dr_guard_decode(g, file.data, file.len, e);
 	if (rv != DR_OK)
 		goto out;
 	g->fd = open(path, O_RDWR | O_CLOEXEC);

@@ -320,6 +320,8 @@ static void get_body(struct dr_view *v, struct raft_message *m, uint8_t version,
 	case RAFT_REQUEST_VOTE:
 		m->request_vote = (struct raft_request_vote){ .version = version, .term = term };
 		get_vote(v, &m->request_vote);
+		/* The vote is noted down for the candidate and told to the sender: two might have one vote. */
+		v->bad = v->bad || m->request_vote.candidate_id != m->server_id;
 		break;
 	case RAFT_REQUEST_VOTE_RESULT:
 		m->request_vote_result = (struct raft_request_vote_result){ .version = version, .term = term };

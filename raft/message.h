@@ -5,7 +5,7 @@
  * decodes is a message that libraft can take, whatever a coordinator that was taken over, or has a bug, wrote.
  *
  * All big endian: u8 type (libraft's), u8 version of it, u64 from, u64 to (raft ids), u64 term, then
- *   vote         u64 candidate, u64 last index, u64 its term, u8 flags (1 disrupts a leader, 2 pre-vote)
+ *   vote         u64 candidate (who it is from), u64 last index, u64 its term, u8 flags (1 disrupts a leader, 2 pre-vote)
  *   vote result  u8 flags (1 granted, 2 pre-vote), u16 features, u16 capacity
  *   append       u64 previous index, u64 its term, u64 commit index, u32 entries, each: u64 term, u8 type, u32 length, bytes
  *   its result   u64 rejected index, u64 last index, u16 features, u16 capacity
@@ -25,7 +25,7 @@
 enum {
 	DR_MESSAGE_SNAPSHOT_MAX = 512 << 20,                       /* libraft keeps it in one buffer, and breaks past 2 GiB */
 	DR_MESSAGE_MAX = DR_MESSAGE_SNAPSHOT_MAX + (1 << 20),      /* bytes of any */
-	DR_MESSAGE_APPEND_MAX = 32 << 20                           /* of an append's entries; more are left for the next */
+	DR_MESSAGE_APPEND_MAX = 1 << 20                            /* of an append's entries; more are left for the next */
 };
 
 /* Append the bytes of m, which `from` sends to m->server_id.  Of an append as many entries as fit, one at least: libraft

@@ -143,8 +143,10 @@ static void on_gather(uv_idle_t *idle)
 
 	(void)uv_idle_stop(idle);
 	dr_assert(r->inside == 0);
+	dr_storage_hold(&r->storage);
 	while (r->waiting != NULL && may_go(r))
 		submit(r);
+	dr_storage_begin(&r->storage);
 }
 
 void dr_propose_review(struct dr_raft *r)

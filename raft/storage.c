@@ -130,6 +130,8 @@ static void on_ahead(void *ctx)
 
 	if (s->ahead.error != 0)
 		fatal(s, DR_E_IO, "write the guard ahead", strerror(s->ahead.error));
+	if (s->ahead.refused)
+		dr_syncer_request(&s->syncer, s->guard.seq); /* for all that wait */
 	deliver(s);
 }
 
@@ -232,21 +234,15 @@ static void begin_late(struct dr_storage *s)
 		fatal(s, DR_E_IO, "append", raft_strerror(rv));
 }
 
-static void on_begin(uv_prepare_t *h)
+void dr_storage_hold(struct dr_storage *s)
 {
-	(void)uv_prepare_stop(h);
-	begin_late(h->data);
+	s->holding = true;
 }
 
-/* A leader's own disk is not waited for before others hear of the entries, which have the longer way (Ongaro, "Consensus:
- * Bridging Theory and Practice", 10.2.1).  A follower's answer is. */
-static void begin_in_time(struct dr_storage *s, struct dr_storage_append *a)
+void dr_storage_begin(struct dr_storage *s)
 {
-	const struct raft *r = s->io.data;
-
-	s->late = a;
-	if (r->state != RAFT_LEADER || uv_prepare_start(&s->begin, on_begin) != 0)
-		begin_late(s);
+	s->holding = false;
+	begin_late(s);
 }
 
 static int hook_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[],
@@ -278,7 +274,9 @@ static int hook_append(struct raft_io *io, struct raft_io_append *req, const str
 	a->n = n;
 	*s->tail = a;
 	s->tail = &a->next;
-	begin_in_time(s, a);
+	s->late = a;
+	if (!s->holding)
+		begin_late(s);
 	return 0;
 }
 
@@ -540,8 +538,7 @@ enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, const char *d
 	dr_guard_ahead_path(s->guard.path, path);
 	dr_ahead_open(&s->ahead, loop, path, on_ahead, s);
 	(void)uv_timer_init(loop, &s->flush);
-	(void)uv_prepare_init(loop, &s->begin);
-	s->flush.data = s->begin.data = s;
+	s->flush.data = s;
 	install_hooks(s);
 	return DR_OK;
 }
@@ -567,9 +564,8 @@ void dr_storage_close(struct dr_storage *s, void (*closed)(void *ctx))
 {
 	s->closed = closed;
 	s->closing = true;
-	s->closes = 4;
+	s->closes = 3;
 	uv_close((uv_handle_t *)&s->flush, on_handle_closed);
-	uv_close((uv_handle_t *)&s->begin, on_handle_closed);
 	dr_ahead_close(&s->ahead, on_part_closed);
 	dr_syncer_stop(&s->syncer, on_part_closed);
 }

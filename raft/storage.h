@@ -47,7 +47,7 @@ struct dr_storage {
 	struct dr_storage_append *head, **tail;    /* appends on their way, oldest first */
 	unsigned cuts; /* truncations so far: an append made after the last one proves that it is done */
 	struct dr_storage_append *late; /* not begun: a leader's messages about it go first */
-	uv_prepare_t begin;             /* it does, before the loop waits */
+	bool holding;                   /* they do, until dr_storage_begin */
 	raft_io_recv_cb recv;
 	uint64_t id;
 	bool closing;
@@ -62,6 +62,11 @@ DR_MUST_USE enum dr_err dr_storage_open(struct dr_storage *s, uv_loop_t *loop, c
 					void *ctx, struct dr_error *e);
 /* After raft's close: release; closed follows on the loop. */
 void dr_storage_close(struct dr_storage *s, void (*closed)(void *ctx));
+
+/* Around what a leader appends: its own disk is not waited for before others hear of the entries, which have the longer way
+ * (Ongaro, "Consensus: Bridging Theory and Practice", 10.2.1).  Whatever else is to be written meanwhile goes behind it. */
+void dr_storage_hold(struct dr_storage *s);
+void dr_storage_begin(struct dr_storage *s);
 
 /* The hook: a damaged one is not sent on. */
 int dr_storage_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req, raft_io_snapshot_get_cb cb);

@@ -15,7 +15,8 @@ enum {
 	AGAIN_MS = 200, /* after a link broke or could not be made, and up to half as much again */
 	LINKS_MAX = 2 * DR_COORDINATORS_MAX, /* ids change when a member is replaced */
 	WAITING_CLOSED = 3, /* messages that wait for a link to be made */
-	WAITING_OPEN = 64,  /* and for a peer that takes them slowly */
+	WAITING_OPEN = 64,  /* and for a peer that takes them slowly, ... */
+	WAITING_BYTES = 4 << 20, /* ... of these bytes: older ones give way, libraft says it again */
 	PART = 256 << 10,   /* bytes of a message in one frame */
 	HIGH_WATER = 1 << 20,
 	KEPT = 64 << 10     /* bytes of the buffer that outlive their message */
@@ -49,6 +50,7 @@ struct dr_link {
 	uint64_t again_ms;
 	struct waiting *head, **tail;
 	unsigned n;
+	size_t bytes; /* of those that wait, but for one that has begun to go */
 };
 
 /* ---- telling libraft ---- */
@@ -87,14 +89,15 @@ static void tell(struct dr_transport *t, struct dr_sent *s, int status)
 
 /* ---- a link's queue ---- */
 
-static void drop_head(struct dr_link *l, int status)
+static void drop(struct dr_link *l, struct waiting **at, int status)
 {
-	struct waiting *w = l->head;
+	struct waiting *w = *at;
 
-	l->head = w->next;
-	if (l->head == NULL)
-		l->tail = &l->head;
+	*at = w->next;
+	if (*at == NULL)
+		l->tail = at;
 	l->n--;
+	l->bytes -= w->at == 0 ? w->bytes.len : 0;
 	tell(l->t, w->sent, status);
 	dr_buf_close(&w->bytes);
 	dr_free(w);
@@ -103,7 +106,21 @@ static void drop_head(struct dr_link *l, int status)
 static void drop_all(struct dr_link *l, int status)
 {
 	while (l->head != NULL)
-		drop_head(l, status);
+		drop(l, &l->head, status);
+}
+
+/* The oldest give way, but not one that has begun. */
+static void make_way(struct dr_link *l, size_t bytes)
+{
+	unsigned most = l->open ? WAITING_OPEN : WAITING_CLOSED;
+
+	while (l->n >= most || (l->n > 0 && l->bytes + bytes > WAITING_BYTES)) {
+		struct waiting **at = l->head->at == 0 ? &l->head : &l->head->next;
+
+		if (*at == NULL)
+			break;
+		drop(l, at, RAFT_NOCONNECTION);
+	}
 }
 
 /* As much as the connection takes without keeping much of it. */
@@ -116,9 +133,10 @@ static void pump(struct dr_link *l)
 
 		if (dr_conn_send(&l->conn, type, w->bytes.data + w->at, part) != DR_OK)
 			return; /* it ends, and what waits with it */
+		l->bytes -= w->at == 0 ? w->bytes.len : 0;
 		w->at += part;
 		if (w->at == w->bytes.len)
-			drop_head(l, 0);
+			drop(l, &l->head, 0);
 	}
 }
 
@@ -132,8 +150,8 @@ static void enqueue(struct dr_link *l, struct dr_sent *s)
 {
 	struct waiting *w = dr_xcalloc(sizeof *w);
 
-	if (!l->open && l->n == WAITING_CLOSED)
-		drop_head(l, RAFT_NOCONNECTION);
+	make_way(l, l->t->bytes.len);
+	l->bytes += l->t->bytes.len;
 	*w = (struct waiting){ .sent = s, .bytes = l->t->bytes };
 	dr_buf_init(&l->t->bytes, DR_MESSAGE_MAX);
 	*l->tail = w;
@@ -326,10 +344,6 @@ static void send_in_hand(struct dr_link *l, struct dr_sent *s)
 {
 	if (send_now(l)) {
 		tell(l->t, s, 0);
-		return;
-	}
-	if (l->open && l->n >= WAITING_OPEN) {
-		tell(l->t, s, RAFT_NOCONNECTION);
 		return;
 	}
 	enqueue(l, s);

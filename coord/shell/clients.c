@@ -435,9 +435,12 @@ static void apply(struct dr_in *in, const struct dr_client_request *head, const 
 		dr_clients_error(in, head->id, DR_E_PROTOCOL, e.msg);
 		return;
 	}
+	if (q.spec == NULL) {
+		dr_clients_error(in, head->id, DR_E_INVALID, "`apply` without a spec");
+		return;
+	}
 	ask_core(in, &q, DR_REQ_APPLY);
-	if (q.spec != NULL)
-		dr_spec_free(q.spec);
+	dr_spec_free(q.spec);
 }
 
 static void explain(struct dr_in *in, const struct dr_client_request *q)

@@ -169,6 +169,18 @@ static void gathers(void **state)
 		rv = dr_conn_send(&e.c, 1, part, sizeof(part));
 	assert_int_equal(rv, DR_E_FULL);
 	end_finish(&e);
+	/* And up to it all is delivered, though records make it longer. */
+	e = (struct end){ 0 };
+	end_connect(&e, &w, t, DR_PEER_COORDINATOR, "c-a", 2000);
+	until(&w, &e.open);
+	dr_conn_gather_set(&e.c);
+	until(&w, &w.in[2].open);
+	enum { WHOLE = DR_SEND_QUEUE_MAX / 2048 };
+	for (unsigned i = 0; i < WHOLE; i++)
+		assert_int_equal(dr_conn_send(&e.c, 1, part, 2048 - DR_FRAME_HEADER), DR_OK);
+	assert_int_equal(dr_conn_queued(&e.c), DR_SEND_QUEUE_MAX);
+	until_frames(&w, &w.in[2], WHOLE);
+	end_finish(&e);
 	dr_tls_close(t);
 }
 

@@ -149,7 +149,7 @@ static void test_append(void **state)
 /* More than one message may bear: the first of them go, one at least. */
 static void test_append_is_bounded(void **state)
 {
-	enum { LEN = 12 << 20 };
+	enum { LEN = 400 << 10 };
 	uint8_t *bytes = calloc(1, LEN);
 	struct raft_entry entry[4];
 	struct raft_message m = { .type = RAFT_APPEND_ENTRIES, .server_id = 9 }, back;
