@@ -26,12 +26,19 @@ static void on_get(struct raft_io_snapshot_get *req, struct raft_snapshot *snaps
 	size_t len;
 	struct dr_error e;
 
-	/* A damaged snapshot is not sent on: this node leaves, and its next start says why. */
+	/* One that is damaged, or cannot be read, is not sent on: this node leaves, and its next start says why. */
+	if (status != 0 && !g->s->closing) {
+		(void)dr_fail(&e, DR_E_IO, "cannot be read: %s", raft_strerror(status));
+		damaged(g->s, &e);
+	}
 	if (status == 0 &&
 	    dr_snap_open(snapshot->bufs[0].base, snapshot->bufs[0].len, &data, &len, &e) != DR_OK)
 		damaged(g->s, &e);
 	dr_free(g);
-	outer->cb(outer, snapshot, status);
+	if (status == 0)
+		outer->cb(outer, snapshot, status);
+	else
+		raft_free(outer->data); /* all that libraft would do, but for freeing a membership that it never set (0.22) */
 }
 
 int dr_storage_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req, raft_io_snapshot_get_cb cb)

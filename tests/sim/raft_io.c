@@ -292,7 +292,7 @@ static void io_close(struct raft_io *io, raft_io_close_cb cb)
 	while (r->get != NULL) {
 		struct get *g = r->get;
 		r->get = g->next;
-		g->cb(g->req, NULL, RAFT_CANCELED);
+		raft_free(g->req->data); /* as raft/storage_read.c: libraft frees a membership that it never set */
 		dr_free(g);
 	}
 	r->writing = false;
