@@ -53,20 +53,27 @@ static void advance(struct dr_ahead *a)
 		a->done = a->seq[a->first++ % DR_AHEAD_SLOTS];
 }
 
-static void on_events(uv_poll_t *poll, int status, int events)
+static void take_ended(struct dr_ahead *a)
 {
-	struct dr_ahead *a = poll->data;
 	struct io_event ended[DR_AHEAD_SLOTS];
-	uint64_t count;
+	int n = io_getevents(a->aio, 0, DR_AHEAD_SLOTS, ended, NULL);
 
-	(void)events;
-	if (status == 0 && read(a->event, &count, sizeof(count)) != sizeof(count))
-		return;
-	int n = status != 0 ? status : io_getevents(a->aio, 0, DR_AHEAD_SLOTS, ended, NULL);
 	if (n < 0)
 		a->error = -n;
 	for (int i = 0; i < n; i++)
 		end_one(a, &ended[i]);
+}
+
+static void on_events(uv_poll_t *poll, int status, int events)
+{
+	struct dr_ahead *a = poll->data;
+	uint64_t count;
+
+	(void)events;
+	if (status != 0)
+		a->error = -status;
+	else if (read(a->event, &count, sizeof(count)) == sizeof(count))
+		take_ended(a);
 	advance(a);
 	a->advanced(a->ctx);
 }
@@ -145,21 +152,17 @@ void dr_ahead_open(struct dr_ahead *a, uv_loop_t *loop, const char *path, void (
 bool dr_ahead_put(struct dr_ahead *a, uint64_t seq, const uint8_t *record, size_t len)
 {
 	uint32_t slot = a->next % DR_AHEAD_SLOTS;
-	uint32_t block = (uint32_t)(seq % DR_AHEAD_SLOTS);
 	struct iocb *one = &a->iocb[slot];
 
-	/* A block that still flies is not written to: numbers may have gaps, so blocks and places differ. */
-	if (!a->open || a->error != 0 || a->refused || len > DR_AHEAD_BLOCK || a->next - a->first >= DR_AHEAD_SLOTS ||
-	    (a->first != a->next && seq - a->seq[a->first % DR_AHEAD_SLOTS] >= DR_AHEAD_SLOTS))
+	if (!a->open || a->error != 0 || a->refused || len > DR_AHEAD_BLOCK || a->next - a->first >= DR_AHEAD_FLYING_MAX)
 		return false;
-	uint8_t *at = a->blocks + (size_t)block * DR_AHEAD_BLOCK;
+	uint8_t *at = a->blocks + (size_t)slot * DR_AHEAD_BLOCK;
 	memcpy(at, record, len);
-	io_prep_pwrite(one, a->fd, at, DR_AHEAD_BLOCK, (long long)block * DR_AHEAD_BLOCK);
+	io_prep_pwrite(one, a->fd, at, DR_AHEAD_BLOCK, (long long)slot * DR_AHEAD_BLOCK);
 	io_set_eventfd(one, a->event);
 	one->aio_rw_flags = RWF_NOWAIT;
 	if (io_submit(a->aio, 1, &one) != 1) {
-		a->refused = true;
-		a->advanced(a->ctx);
+		a->refused = true; /* whoever asked has this record synced otherwise, and with it those before */
 		return false;
 	}
 	a->seq[slot] = seq;

@@ -5,8 +5,13 @@
  * docs/decisions/0009-guard-ahead.md.  It remains for records that nobody waits for, and where the file system has no
  * such I/O, or would have to wait for it (RWF_NOWAIT): the loop never does.
  *
- * The file is DR_AHEAD_SLOTS blocks; record number seq stands at the beginning of block seq % DR_AHEAD_SLOTS, and
- * dr_guard_open() takes it as if it stood in the guard's own file.
+ * The file is DR_AHEAD_SLOTS blocks, written one after the other and round; a record stands at the beginning of its block,
+ * and dr_guard_open() takes it as if it stood in the guard's own file.
+ *
+ * A block is written over, and a power cut may leave neither what was there nor what was to be.  That is never the newest
+ * durable record: it would be DR_AHEAD_SLOTS puts back, but at most DR_AHEAD_SLOTS - 1 fly, the one being put among them,
+ * so one behind it is durable already, in another block.  Before the first round it could be one of the run before: the
+ * start's own record is newer, and was synced in the guard's own file before libraft appends anything (hook_load).
  *
  * Internal to raft/.  Threads: the loop's. */
 #ifndef DR_RAFT_AHEAD_H
@@ -19,7 +24,7 @@
 
 #include "base/error.h"
 
-enum { DR_AHEAD_SLOTS = 16, DR_AHEAD_BLOCK = 4096 };
+enum { DR_AHEAD_SLOTS = 16, DR_AHEAD_FLYING_MAX = DR_AHEAD_SLOTS - 1, DR_AHEAD_BLOCK = 4096 };
 
 struct dr_ahead {
 	uint64_t done; /* all records that were put, up to this number, are durable */
@@ -35,7 +40,7 @@ struct dr_ahead {
 	struct iocb iocb[DR_AHEAD_SLOTS];
 	uint64_t seq[DR_AHEAD_SLOTS]; /* what flies, or is done behind one that does */
 	bool whole[DR_AHEAD_SLOTS];
-	uint32_t first, next; /* modulo the slots: seq[first .. next) */
+	uint32_t first, next; /* counted on, modulo the slots a block: first .. next fly */
 	void (*advanced)(void *ctx);
 	void (*closed)(void *ctx);
 	void *ctx;

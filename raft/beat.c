@@ -58,12 +58,9 @@ static int hook_send(struct raft_io *io, struct raft_io_send *req, const struct 
 		     raft_io_send_cb cb)
 {
 	struct dr_raft *r = (struct dr_raft *)(void *)io; /* the storage is its first part, the io the storage's */
-
 	struct raft_message said = *m;
 
-	/* libraft leaves the hint unset in some refusals. */
-	if (m->type == RAFT_APPEND_ENTRIES_RESULT && m->append_entries_result.rejected != 0)
-		said.append_entries_result.last_log_index = raft_last_index(&r->raft);
+	dr_message_complete(&said, &r->raft);
 	if (!carried(r, &said))
 		return dr_transport_send(&r->transport, req, &said, cb);
 	cb(req, 0); /* frees what m stands in */

@@ -9,7 +9,14 @@ void dr_bound_applied(struct dr_bound *b, size_t bytes)
 
 void dr_bound_taken(struct dr_bound *b, size_t bytes)
 {
-	*b = (struct dr_bound){ .snapshot = bytes };
+	*b = (struct dr_bound){ .snapshot = bytes, .entries_before = b->entries, .snapshot_before = b->snapshot };
+}
+
+void dr_bound_lost(struct dr_bound *b)
+{
+	b->entries += b->entries_before;
+	b->entries_before = 0;
+	b->snapshot = b->snapshot_before;
 }
 
 bool dr_bound_is_due(const struct dr_bound *b)

@@ -15,10 +15,15 @@ struct dr_bound {
 	unsigned entries; /* applied since the last snapshot, or the start */
 	size_t bytes;     /* of these */
 	size_t snapshot;  /* the last snapshot's; 0: there was none */
+	unsigned entries_before; /* as they were before that one was taken */
+	size_t snapshot_before;
 };
 
 void dr_bound_applied(struct dr_bound *b, size_t bytes);
+/* One of so many bytes was made, to be stored now, or came from the leader. */
 void dr_bound_taken(struct dr_bound *b, size_t bytes);
+/* It could not be stored: what came before it may stay behind the next one, too, which is tried after as many bytes more. */
+void dr_bound_lost(struct dr_bound *b);
 /* Whether a snapshot is due for the bytes alone. */
 bool dr_bound_is_due(const struct dr_bound *b);
 /* How many entries may stay behind it, at most so many. */

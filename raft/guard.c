@@ -100,9 +100,11 @@ enum dr_err dr_guard_create(const char *path, const struct dr_guard_head *head, 
 	if (rv == DR_OK && fsync(g.fd) != 0)
 		rv = dr_fail_errno(e, errno, "fsync guard file %s", path);
 	dr_guard_ahead_path(path, ahead_path);
-	if (rv == DR_OK)
-		rv = dr_ahead_create(ahead_path, e);
+	if (rv == DR_OK && (rv = dr_ahead_create(ahead_path, e)) != DR_OK)
+		(void)unlink(ahead_path);
 out:
+	if (rv != DR_OK && g.fd >= 0)
+		(void)unlink(path);
 	dr_guard_close(&g);
 	dr_free(zero);
 	return rv;

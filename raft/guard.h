@@ -55,7 +55,7 @@ struct dr_guard {
 	struct dr_buf record; /* the newest one's bytes */
 };
 
-/* A new file, durable on return.  EXISTS when there is one. */
+/* A new file, durable on return.  EXISTS when there is one; after another error there is none. */
 DR_MUST_USE enum dr_err dr_guard_create(const char *path, const struct dr_guard_head *head,
 					struct dr_error *e);
 /* CORRUPT: missing, or without one whole record. */

@@ -370,6 +370,16 @@ enum dr_err dr_message_decode(struct raft_message *m, uint64_t *to, const uint8_
 	return dr_fail(e, DR_E_PROTOCOL, "a raft message of type %u and %zu bytes is garbled", type, len);
 }
 
+void dr_message_complete(struct raft_message *m, struct raft *of)
+{
+	struct raft_request_vote_result *vote = &m->request_vote_result;
+
+	if (m->type == RAFT_APPEND_ENTRIES_RESULT && m->append_entries_result.rejected != 0)
+		m->append_entries_result.last_log_index = raft_last_index(of);
+	if (m->type == RAFT_REQUEST_VOTE_RESULT && vote->pre_vote && !vote->vote_granted && vote->term < of->current_term)
+		vote->term = of->current_term;
+}
+
 void dr_message_drop(struct raft_message *m)
 {
 	if (m->type == RAFT_APPEND_ENTRIES && m->append_entries.n_entries > 0) {

@@ -228,7 +228,14 @@ static void on_storage_fatal(void *ctx, const struct dr_error *e)
 	dr_raft_die(ctx, e);
 }
 
-static const struct dr_storage_cbs storage_cbs = { on_storage_appended, on_storage_fatal };
+static void on_snapshot_lost(void *ctx)
+{
+	struct dr_raft *r = ctx;
+
+	dr_bound_lost(&r->since);
+}
+
+static const struct dr_storage_cbs storage_cbs = { on_storage_appended, on_storage_fatal, on_snapshot_lost };
 
 /* libraft retries a failed write with the wrong timer and crashes on it 5 s later; the trace is the only
  * sign that one failed. */

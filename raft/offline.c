@@ -361,7 +361,7 @@ static enum dr_err recover_in(struct recovery *v, const struct raft_configuratio
 
 enum dr_err dr_raft_recover(const char *dir, const struct dr_raft_member *self, struct dr_error *e)
 {
-	static const struct dr_storage_cbs cbs = { on_appended, on_fatal };
+	static const struct dr_storage_cbs cbs = { on_appended, on_fatal, on_closed };
 	struct recovery *v = dr_xcalloc(sizeof *v);
 	struct raft_configuration c;
 	struct dr_name name = { "" };

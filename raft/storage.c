@@ -374,9 +374,11 @@ static void on_put(struct raft_io_snapshot_put *req, int status)
 
 	if (status != 0 && !s->closing && p->install)
 		fatal(s, DR_E_IO, "store a received snapshot", raft_strerror(status));
-	if (status != 0 && !s->closing)
+	if (status != 0 && !s->closing) { /* taken here */
 		dr_log(DR_LOG_ERROR, "raft.snapshot.failed", "index=%" PRIu64 " reason=\"%s\"", p->index,
 		       raft_strerror(status));
+		s->cbs->snapshot_lost(s->ctx);
+	}
 	if (status == 0 && p->index >= h->snap_index) {
 		h->snap_index = p->index;
 		h->snap_term = p->term;
@@ -422,8 +424,11 @@ static int hook_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_
 		write_record(s, true);
 	}
 	rv = s->inner.snapshot_put(io, trailing, &p->req, snapshot, on_put);
-	if (rv != 0)
+	if (rv != 0) {
+		if (!p->install)
+			s->cbs->snapshot_lost(s->ctx);
 		dr_free(p);
+	}
 	return rv;
 }
 

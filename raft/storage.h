@@ -26,6 +26,8 @@ struct dr_storage_cbs {
 	void (*appended)(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len);
 	/* Does not return. */
 	void (*fatal)(void *ctx, const struct dr_error *e);
+	/* The snapshot that was taken last could not be stored; nothing else is lost. */
+	void (*snapshot_lost)(void *ctx);
 };
 
 struct dr_storage_append; /* one append on its way */

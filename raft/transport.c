@@ -2,12 +2,14 @@
 #include "raft/transport.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "raft/message.h"
+#include "raft/said.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
@@ -45,6 +47,7 @@ struct dr_link {
 	uint64_t to;
 	char address[DR_RAFT_ADDRESS_MAX]; /* as the membership has it */
 	struct dr_name name;
+	struct dr_said said;
 	bool live; /* conn is in use */
 	bool open; /* and the other side said that it is whom we want */
 	uint64_t again_ms;
@@ -161,18 +164,29 @@ static void enqueue(struct dr_link *l, struct dr_sent *s)
 
 /* ---- dialling ---- */
 
-/* Whether this is another reason than the last time for this member. */
-static bool is_news(struct dr_transport *t, uint64_t id, enum dr_err err)
+/* In the log, but not each time of a link that comes and goes. */
+static void say(struct dr_link *l, const char *event, const struct dr_error *why)
 {
-	unsigned at = 0;
-	bool news;
+	unsigned left_out;
+	char more[32] = "";
 
-	while (at < DR_COORDINATORS_MAX - 1 && t->said[at].id != id && t->said[at].id != 0)
-		at++;
-	news = t->said[at].id != id || t->said[at].err != err;
-	t->said[at].id = id;
-	t->said[at].err = err;
-	return news;
+	if (!dr_said_is_news(&l->said, why->code, uv_now(l->t->loop), &left_out))
+		return;
+	if (left_out > 0)
+		(void)snprintf(more, sizeof more, " left_out=%u", left_out);
+	if (why->code == DR_OK)
+		dr_log(DR_LOG_INFO, event, "to=%s id=%" PRIu64 "%s", l->name.s, l->to, more);
+	else
+		dr_log(DR_LOG_WARN, event, "to=%s id=%" PRIu64 " reason=\"%s\"%s", l->name.s, l->to, why->msg, more);
+}
+
+/* That it is open may have been left out before; the log should not end with the opposite. */
+static void say_open(struct dr_link *l)
+{
+	const struct dr_error well = { .code = DR_OK };
+
+	if (l->open)
+		say(l, "raft.link.open", &well);
 }
 
 static void on_open(struct dr_conn *c)
@@ -200,8 +214,7 @@ static void on_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, s
 		return;
 	}
 	l->open = true;
-	(void)is_news(l->t, l->to, DR_OK);
-	dr_log(DR_LOG_INFO, "raft.link.open", "to=%s id=%" PRIu64, l->name.s, l->to);
+	say_open(l);
 	pump(l);
 }
 
@@ -251,9 +264,8 @@ static void on_closed(struct dr_conn *c, const struct dr_error *why)
 		maybe_closed(t);
 		return;
 	}
-	if (is_news(t, l->to, why->code) && why->code != DR_OK)
-		dr_log(DR_LOG_WARN, "raft.link.closed", "to=%s id=%" PRIu64 " reason=\"%s\"", l->name.s,
-		       l->to, why->msg);
+	if (why->code != DR_OK)
+		say(l, "raft.link.closed", why);
 	if (l->open)
 		drop_all(l, RAFT_NOCONNECTION);
 	rest(l);
@@ -269,15 +281,16 @@ static void dial(struct dr_link *l)
 	struct dr_error e;
 
 	l->conn = (struct dr_conn){ .ctx = l };
-	if (dr_raft_address_parse(l->address, &want.name, &to, &e) != DR_OK ||
+	enum dr_err rv = dr_raft_address_parse(l->address, &want.name, &to, &e);
+
+	l->name = want.name;
+	if (rv != DR_OK ||
 	    dr_conn_connect(&l->conn, t->loop, t->tls, &to, &want, t->deadline_ms, &link_cbs, &e) != DR_OK) {
-		if (is_news(t, l->to, e.code))
-			dr_log(DR_LOG_WARN, "raft.link.failed", "to=%s reason=\"%s\"", l->address, e.msg);
+		say(l, "raft.link.failed", &e);
 		rest(l);
 		return;
 	}
 	dr_conn_drain_set(&l->conn, on_drain);
-	l->name = want.name;
 	l->live = true;
 }
 
@@ -342,6 +355,7 @@ static bool send_now(struct dr_link *l)
 
 static void send_in_hand(struct dr_link *l, struct dr_sent *s)
 {
+	say_open(l);
 	if (send_now(l)) {
 		tell(l->t, s, 0);
 		return;

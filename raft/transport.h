@@ -36,11 +36,6 @@ struct dr_transport {
 	raft_uv_transport_close_cb closed;
 	bool started, closing;
 	unsigned closes;
-	struct {
-		uint64_t id;
-		enum dr_err err;
-	} said
-	    [DR_COORDINATORS_MAX]; /* why the last attempt to reach it failed: logged once, not at each try */
 };
 
 void dr_transport_init(struct dr_transport *t, uv_loop_t *loop, struct dr_tls *tls, uint64_t id,

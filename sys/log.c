@@ -112,5 +112,5 @@ void dr_log(enum dr_log_level level, const char *event, const char *fmt, ...)
 			line[i] = ' ';
 	}
 	line[n++] = '\n';
-	put_line(line, n, level >= DR_LOG_WARN);
+	put_line(line, n, level >= DR_LOG_ERROR);
 }

@@ -308,10 +308,29 @@ static void test_lies(void **state)
 	dr_buf_close(&said);
 }
 
+/* A candidate behind in terms learns of the newer one also from whoever refuses it a pre-vote. */
+static void test_refused_pre_vote_tells_the_term(void **state)
+{
+	static struct raft of;
+	struct raft_message m = { .type = RAFT_REQUEST_VOTE_RESULT };
+	(void)state;
+	of.current_term = 7;
+	m.request_vote_result = (struct raft_request_vote_result){ .term = 3, .pre_vote = true };
+	dr_message_complete(&m, &of);
+	assert_int_equal(m.request_vote_result.term, 7);
+	m.request_vote_result = (struct raft_request_vote_result){ .term = 8, .pre_vote = true };
+	dr_message_complete(&m, &of);
+	assert_int_equal(m.request_vote_result.term, 8);
+	m.request_vote_result = (struct raft_request_vote_result){ .term = 3, .pre_vote = true, .vote_granted = true };
+	dr_message_complete(&m, &of);
+	assert_int_equal(m.request_vote_result.term, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_votes), cmocka_unit_test(test_answers),
 					    cmocka_unit_test(test_append), cmocka_unit_test(test_append_is_bounded),
-					    cmocka_unit_test(test_install), cmocka_unit_test(test_lies) };
+					    cmocka_unit_test(test_install), cmocka_unit_test(test_lies),
+					    cmocka_unit_test(test_refused_pre_vote_tells_the_term) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 #include "raft/hello.h"
 #include "raft/node.h"
 #include "raft/repair.h"
+#include "raft/said.h"
 #include "raft/scan.h"
 #include "raft/slot.h"
 #include "raft/snap.h"
@@ -111,6 +112,65 @@ static void test_bound(void **state)
 	dr_bound_taken(&b, 1000);
 	dr_bound_applied(&b, 4 * MIB - 1);
 	assert_false(dr_bound_is_due(&b));
+}
+
+/* One that was taken, and then not stored, is none: what came before it is still there to be served. */
+static void test_bound_lost(void **state)
+{
+	enum { MIB = 1 << 20 };
+	struct dr_bound b = { 0 };
+
+	(void)state;
+	dr_bound_taken(&b, 8 * MIB);
+	for (unsigned i = 0; i < 80; i++)
+		dr_bound_applied(&b, MIB / 10 + 1);
+	dr_bound_taken(&b, 50 * MIB);
+	dr_bound_applied(&b, 100); /* while it is being stored */
+	dr_bound_lost(&b);
+	assert_int_equal(dr_bound_trailing(&b, 4096), 81);
+	assert_false(dr_bound_is_due(&b)); /* a disk that is full is not asked at each entry */
+	dr_bound_applied(&b, 8 * MIB);
+	assert_true(dr_bound_is_due(&b));
+	dr_bound_taken(&b, 9 * MIB);
+	dr_bound_lost(&b);
+	assert_int_equal(dr_bound_trailing(&b, 4096), 82);
+	dr_bound_taken(&b, 9 * MIB);
+	assert_int_equal(dr_bound_trailing(&b, 4096), 1);
+}
+
+/* A link that is made and refused ten times a second is a few lines, and then their number. */
+static void test_said(void **state)
+{
+	struct dr_said s = { 0 };
+	unsigned left_out, lines = 0, missing = 0;
+	uint64_t now = 1000;
+
+	(void)state;
+	assert_true(dr_said_is_news(&s, DR_E_IO, now, &left_out));
+	assert_int_equal(left_out, 0);
+	assert_false(dr_said_is_news(&s, DR_E_IO, now + 1, &left_out)); /* the same: once */
+	assert_true(dr_said_is_news(&s, DR_OK, now + 2, &left_out));    /* a restart is told whole */
+	for (unsigned i = 0; i < 6000; i++, now += 100) {
+		if (!dr_said_is_news(&s, i % 2 == 0 ? DR_E_CLOSED : DR_OK, now, &left_out))
+			continue;
+		lines++;
+		missing += left_out;
+	}
+	assert_in_range(lines, 2 + 8 * DR_SAID_LINES, 10 * DR_SAID_LINES);
+	assert_true(missing > 2000);
+	/* What is left out is changes, not what would have been said of each message. */
+	enum dr_err other = s.err == DR_OK ? DR_E_CLOSED : DR_OK;
+	s.lines = DR_SAID_LINES;
+	s.since_ms = now;
+	s.last = s.err;
+	unsigned before = s.left_out;
+	for (unsigned i = 0; i < 1000; i++)
+		assert_false(dr_said_is_news(&s, other, now, &left_out));
+	assert_int_equal(s.left_out, before + 1);
+	now += DR_SAID_MS;
+	assert_true(dr_said_is_news(&s, s.err == DR_OK ? DR_E_IO : DR_OK, now, &left_out));
+	assert_true(dr_said_is_news(&s, s.err == DR_OK ? DR_E_IO : DR_OK, now, &left_out));
+	assert_int_equal(left_out, 0);
 }
 
 static void test_snapshot(void **state)
@@ -442,6 +502,8 @@ int main(void)
 		CASE(test_address),
 		CASE(test_snapshot),
 		CASE(test_bound),
+		CASE(test_bound_lost),
+		CASE(test_said),
 		CASE(test_compare),
 		CASE(test_compare_meta),
 		CASE(test_compare_snapshot),
