@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "model/ids.h"
+#include "model/order.h"
 #include "model/spec.h"
 
 enum dr_op_kind {
@@ -34,7 +35,7 @@ struct dr_op_args {
 	uint32_t step;
 	struct dr_name self;             /* this member: application_name and slot name come from it */
 	struct dr_name primary;          /* FOLLOWING: the member to follow */
-	struct dr_address primary_at;    /* FOLLOWING, ROUTED: its address */
+	struct dr_address primary_at;    /* FOLLOWING, COMPARED, ROUTED: its address */
 	uint32_t peers;                  /* SYNC_SET, SLOTS: how many of: */
 	struct dr_name peer[DR_OP_PEERS_MAX];
 	uint32_t k;                      /* SYNC_SET: ANY k; 0 with no peers: wait for nobody */
@@ -66,6 +67,7 @@ struct dr_evidence {
 	uint32_t version;         /* 150018 as server_version_num */
 	struct dr_name upstream;  /* standby: application-level name of whom it receives from, when known */
 	struct dr_address upstream_at;
+	enum dr_divergence divergence; /* COMPARED */
 	uint32_t sync_k;          /* primary: as the server has it now */
 	uint32_t peers;
 	struct dr_peer_seen peer[DR_OP_PEERS_MAX];
@@ -102,7 +104,8 @@ struct dr_target {
 	char password_file[DR_PATH_MAX];
 	char replication_user[DR_NAME_MAX];
 	char replication_password_file[DR_PATH_MAX];
-	char unix_socket_dir[DR_PATH_MAX]; /* servers, on the agent: preferred over address when not empty */
+	/* servers, on the agent: preferred over address when not empty; of MySQL the socket itself */
+	char unix_socket_dir[DR_PATH_MAX];
 	struct dr_spec_route route;    /* routes */
 };
 

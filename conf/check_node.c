@@ -87,36 +87,59 @@ static bool lies_in(const char *path, const char *folder)
 	return n > 0 && strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
+/* The section of its kind, and no other. */
+static void check_section(struct dr_yaml *y, const struct dr_conf_agent *a, uint32_t i)
+{
+	const struct dr_conf_agent_service *s = &a->service[i];
+	const yaml_node_t *at = dr_check_at(y, "services[%u]", i);
+	for (int k = DR_KIND_NONE + 1; s->kind != DR_KIND_NONE && k < DR_KIND_COUNT; k++) {
+		const char *word = dr_kind_name((enum dr_kind)k);
+		const yaml_node_t *part = dr_yaml_value(y, at, word);
+		if ((enum dr_kind)k == s->kind && part == NULL)
+			dr_yaml_bad(y, at, "services.%s: key \"%s\" is missing; expected how the local server is run", s->service.s,
+				    word);
+		else if ((enum dr_kind)k != s->kind && part != NULL)
+			dr_yaml_bad(y, part, "services.%s.%s: its kind is %s; expected a section \"%s\" and no other", s->service.s,
+				    word, dr_kind_name(s->kind), dr_kind_name(s->kind));
+	}
+}
+
 static void check_folders(struct dr_yaml *y, const struct dr_conf_agent *a, uint32_t i)
 {
 	const struct dr_conf_agent_service *s = &a->service[i];
-	const struct dr_conf_postgres *pg = &s->postgres;
-	if (pg->data[0] == '\0')
+	const struct dr_conf_server *own = dr_conf_server(s);
+	const char *kind = dr_kind_name(s->kind);
+	if (own->data[0] == '\0')
 		return;
-	if (pg->salvage_dir[0] != '\0' && lies_in(pg->salvage_dir, pg->data))
+	if (own->salvage_dir[0] != '\0' && lies_in(own->salvage_dir, own->data))
 		dr_yaml_bad(
-		    y, dr_check_at(y, "services[%u].postgres.salvage_dir", i),
-		    "services.%s.postgres.salvage_dir: lies inside data, which a clone replaces; expected a folder "
+		    y, dr_check_at(y, "services[%u].%s.salvage_dir", i, kind),
+		    "services.%s.%s.salvage_dir: lies inside data, which a clone replaces; expected a folder "
 		    "beside it",
-		    s->service.s);
-	if (a->data_dir[0] != '\0' && lies_in(a->data_dir, pg->data))
+		    s->service.s, kind);
+	if (a->data_dir[0] != '\0' && lies_in(a->data_dir, own->data))
 		dr_yaml_bad(
 		    y, dr_check_at(y, "data_dir"),
 		    "data_dir: lies inside data of %s, which a clone replaces; expected a folder of its own",
 		    s->service.s);
 	for (uint32_t j = 0; j < i; j++) {
-		const struct dr_conf_postgres *other = &a->service[j].postgres;
+		const struct dr_conf_server *other = dr_conf_server(&a->service[j]);
 		if (other->data[0] != '\0' &&
-		    (lies_in(pg->data, other->data) || lies_in(other->data, pg->data)))
+		    (lies_in(own->data, other->data) || lies_in(other->data, own->data)))
 			dr_yaml_bad(
-			    y, dr_check_at(y, "services[%u].postgres.data", i),
-			    "services.%s.postgres.data: shares a folder with %s; expected a folder of its own",
-			    s->service.s, a->service[j].service.s);
-		if (same_address(&pg->listen, &other->listen))
+			    y, dr_check_at(y, "services[%u].%s.data", i, kind),
+			    "services.%s.%s.data: shares a folder with %s; expected a folder of its own",
+			    s->service.s, kind, a->service[j].service.s);
+		bool socket = s->kind == DR_KIND_MARIADB || s->kind == DR_KIND_MYSQL;
+		if (socket && own->socket_dir[0] != '\0' && strcmp(own->socket_dir, other->socket_dir) == 0)
+			dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.socket", i, kind),
+				    "services.%s.%s.socket: %s is the socket of %s, too; expected one of its own",
+				    s->service.s, kind, own->socket_dir, a->service[j].service.s);
+		if (same_address(&own->listen, &other->listen))
 			dr_yaml_bad(
-			    y, dr_check_at(y, "services[%u].postgres.listen", i),
-			    "services.%s.postgres.listen: %s:%u is taken by %s; expected one of its own",
-			    s->service.s, pg->listen.host, (unsigned)pg->listen.port,
+			    y, dr_check_at(y, "services[%u].%s.listen", i, kind),
+			    "services.%s.%s.listen: %s:%u is taken by %s; expected one of its own",
+			    s->service.s, kind, own->listen.host, (unsigned)own->listen.port,
 			    a->service[j].service.s);
 	}
 }
@@ -124,6 +147,8 @@ static void check_folders(struct dr_yaml *y, const struct dr_conf_agent *a, uint
 void dr_check_agent(struct dr_yaml *y, const struct dr_conf_agent *a)
 {
 	check_peers(y, "coordinators", a->coordinator, a->coordinators);
-	for (uint32_t i = 0; i < a->services; i++)
+	for (uint32_t i = 0; i < a->services; i++) {
+		check_section(y, a, i);
 		check_folders(y, a, i);
+	}
 }

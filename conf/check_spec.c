@@ -158,6 +158,22 @@ static void check_routes(struct dr_yaml *y, const struct dr_spec_service *s, uin
 	}
 }
 
+enum { RPO_TRANSACTIONS_MAX = 1000000 };
+
+/* What is not there yet for a kind is refused, never taken for something less. */
+static void check_kind(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t i)
+{
+	bool ids = s->kind == DR_KIND_MARIADB || s->kind == DR_KIND_MYSQL;
+	if (ids && s->durability != DR_DURABILITY_ASYNC)
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].durability", i),
+			    "services.%s.durability: sync is not offered for kind %s yet; expected async", s->name.s,
+			    dr_kind_name(s->kind));
+	if (ids && s->rpo_bytes > RPO_TRANSACTIONS_MAX)
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].rpo", i),
+			    "services.%s.rpo: counts transactions where the kind is %s; expected at most %d, as in rpo: 1000",
+			    s->name.s, dr_kind_name(s->kind), RPO_TRANSACTIONS_MAX);
+}
+
 static void check_service(struct dr_yaml *y, const struct dr_spec *spec, uint32_t i)
 {
 	const struct dr_spec_service *s = &spec->service[i];
@@ -167,6 +183,7 @@ static void check_service(struct dr_yaml *y, const struct dr_spec *spec, uint32_
 		check_site(y, spec, i, m);
 	check_agents(y, s, i);
 	check_sync(y, s, i, members);
+	check_kind(y, s, i);
 	check_routes(y, s, i);
 	if (members > 0)
 		advise(y, s, i, members, promotable, sites);

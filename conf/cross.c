@@ -58,7 +58,7 @@ static void check_member(const struct dr_spec *spec, const struct dr_conf_agent 
 			 const struct dr_conf_agent_service *s, struct dr_conf_problems *p)
 {
 	const struct dr_spec_member *m = find_member(spec, s);
-	const struct dr_address *listen = &s->postgres.listen;
+	const struct dr_address *listen = &dr_conf_server(s)->listen;
 	if (m == NULL) {
 		dr_problems_add(
 		    p, false, 0, 0,
@@ -77,8 +77,8 @@ static void check_member(const struct dr_spec *spec, const struct dr_conf_agent 
 	if (m->address.port != listen->port ||
 	    (!is_wildcard(listen) && strcmp(m->address.host, listen->host) != 0))
 		dr_problems_add(p, false, 0, 0,
-				"services.%s.postgres.listen: is %s:%u, but the spec has %s at %s:%u",
-				s->service.s, listen->host, (unsigned)listen->port, s->member.s,
+				"services.%s.%s.listen: is %s:%u, but the spec has %s at %s:%u",
+				s->service.s, dr_kind_name(s->kind), listen->host, (unsigned)listen->port, s->member.s,
 				m->address.host, (unsigned)m->address.port);
 }
 

@@ -75,11 +75,28 @@ static void *place_agent_service(void *holder, uint32_t i, bool make)
 	return may_have(&a->services, i, make, DR_AGENT_SERVICES_MAX) ? &a->service[i] : NULL;
 }
 
-static void *place_served_postgres(void *holder, uint32_t i, bool make)
+static void *place_server(void *holder, uint32_t i, enum dr_kind kind)
 {
 	struct dr_conf_agent_service *s = holder;
+	return i == 0 ? &s->of_kind[kind] : NULL;
+}
+
+static void *place_served_postgres(void *holder, uint32_t i, bool make)
+{
 	(void)make;
-	return i == 0 ? &s->postgres : NULL;
+	return place_server(holder, i, DR_KIND_POSTGRES);
+}
+
+static void *place_served_mariadb(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return place_server(holder, i, DR_KIND_MARIADB);
+}
+
+static void *place_served_mysql(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return place_server(holder, i, DR_KIND_MYSQL);
 }
 
 static void *place_spec_timing(void *holder, uint32_t i, bool make)

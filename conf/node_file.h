@@ -45,12 +45,12 @@ struct dr_conf_coordinator {
 	struct dr_conf_peer peer[DR_COORDINATORS_MAX];
 };
 
-/* How one local PostgreSQL is run. */
-struct dr_conf_postgres {
+/* How one local server is run; each kind has its own section and fills what it has. */
+struct dr_conf_server {
 	char data[DR_PATH_MAX];   /* data directory */
-	char bin[DR_PATH_MAX];    /* folder of postgres, pg_ctl, pg_rewind, pg_basebackup */
+	char bin[DR_PATH_MAX];    /* folder of its programs */
 	struct dr_address listen; /* where clients reach it: the member's address */
-	char socket_dir[DR_PATH_MAX];
+	char socket_dir[DR_PATH_MAX]; /* MySQL, MariaDB: the socket itself */
 	char os_user[DR_NAME_MAX];
 	char superuser[DR_NAME_MAX];
 	char superuser_password_file[DR_PATH_MAX]; /* empty: none */
@@ -59,14 +59,21 @@ struct dr_conf_postgres {
 	char salvage_dir[DR_PATH_MAX]; /* what was not replicated is saved here before a rejoin */
 	uint64_t salvage_max_bytes;
 	uint32_t start_within_ms;
+	char config_file[DR_PATH_MAX]; /* MySQL, MariaDB: its own option file; empty: none */
+	uint32_t server_id;            /* MySQL, MariaDB: server_id */
 };
 
 struct dr_conf_agent_service {
 	struct dr_name service; /* unique in the file */
 	struct dr_name member;
 	enum dr_kind kind;
-	struct dr_conf_postgres postgres; /* set when kind is POSTGRES */
+	struct dr_conf_server of_kind[DR_KIND_COUNT]; /* from the section that bears the kind's word: read dr_conf_server() */
 };
+
+static inline const struct dr_conf_server *dr_conf_server(const struct dr_conf_agent_service *s)
+{
+	return &s->of_kind[(unsigned)s->kind < DR_KIND_COUNT ? s->kind : DR_KIND_NONE];
+}
 
 struct dr_conf_agent {
 	struct dr_name cluster;

@@ -24,7 +24,13 @@ const struct dr_timing *dr_timing_profile(const char *word)
 
 const char *dr_kind_name(enum dr_kind k)
 {
-	return k == DR_KIND_POSTGRES ? "postgres" : "none";
+	static const char *const names[DR_KIND_COUNT] = { "none", "postgres", "mariadb", "mysql" };
+	return names[(unsigned)k < DR_KIND_COUNT ? k : DR_KIND_NONE];
+}
+
+const char *dr_kind_adapter(enum dr_kind k)
+{
+	return k == DR_KIND_MARIADB ? dr_kind_name(DR_KIND_MYSQL) : dr_kind_name(k);
 }
 
 const char *dr_durability_name(enum dr_durability d)

@@ -32,7 +32,7 @@ struct dr_limits {
 	uint32_t within_ms;         /* ... within this time */
 };
 
-enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_COUNT };
+enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_MARIADB, DR_KIND_MYSQL, DR_KIND_COUNT };
 enum dr_durability { DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC };
 enum dr_when_alone { DR_ALONE_CONTINUE, DR_ALONE_BLOCK };
 enum dr_route_kind { DR_ROUTE_NONE, DR_ROUTE_DNS_RFC2136, DR_ROUTE_KIND_COUNT };
@@ -111,6 +111,8 @@ const struct dr_timing *dr_timing_profile(const char *word);
 
 /* The stable words of the enums above, as in YAML and messages; never NULL. */
 const char *dr_kind_name(enum dr_kind k);
+/* The word of the adapter that speaks with servers of the kind. */
+const char *dr_kind_adapter(enum dr_kind k);
 const char *dr_durability_name(enum dr_durability d);
 const char *dr_when_alone_name(enum dr_when_alone w);
 const char *dr_route_kind_name(enum dr_route_kind k);

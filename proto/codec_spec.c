@@ -252,10 +252,11 @@ enum dr_err dr_pb_spec_receive(struct dr_spec **out, const Drcoord__Pb__Spec *m,
 	dr_buf_init(&whole, DR_UNSQUEEZED_MAX);
 	enum dr_err rv = dr_unsqueeze(&whole, squeezed->data, squeezed->len, e);
 	Drcoord__Pb__Spec *spec = NULL;
-	if (rv == DR_OK && (spec = dr_pb_unpack(&drcoord__pb__spec__descriptor, whole.data, whole.len, &b)) == NULL)
-		rv = dr_fail(e, DR_E_PROTOCOL, "a compressed spec does not decode");
-	if (rv == DR_OK)
-		rv = dr_pb_spec_take(out, spec, e);
+	if (rv == DR_OK) {
+		spec = dr_pb_unpack(&drcoord__pb__spec__descriptor, whole.data, whole.len, &b);
+		rv = spec != NULL ? dr_pb_spec_take(out, spec, e) :
+				    dr_fail(e, DR_E_PROTOCOL, "a compressed spec does not decode");
+	}
 	if (spec != NULL)
 		dr_pb_free(spec, &b);
 	dr_buf_close(&whole);

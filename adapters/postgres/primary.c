@@ -74,6 +74,10 @@ static const struct pg_step positions_steps[] = {
  * are that count, which a client's commit would wait for.  (Waiting inside a commit leaves a backend behind
  * that nothing but a cancel ends, see link.c.)
  *
+ * The row and its log have their place already, so on a full disk they would go on being written until the log needs
+ * its next segment and the server panics, while clients whose tables have to grow fail.  So first a file of a few hundred
+ * bytes is made beside the data, which the server removes at the end of the statement.
+ *
  * Whoever locks the table, as VACUUM FULL does, stops none but us: then a message is written to the log instead,
  * which needs no table. */
 
@@ -122,6 +126,19 @@ enum pg_next pg_write_step(struct pg_run *r, const PGresult *res, struct dr_erro
 bool pg_wants_table(const struct pg_run *r)
 {
 	return r->no_table;
+}
+
+static const char ROOM_SQL[] = "SELECT pg_export_snapshot()";
+
+/* Who may not ask for room has not been told that there is none. */
+static enum pg_next room_step(struct pg_run *r, const PGresult *res, struct dr_error *e)
+{
+	(void)r;
+	(void)e;
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	enum dr_err found = pg_server_err(state, PQresultErrorField(res, PG_DIAG_SOURCE_FILE));
+	bool of_disk = found == DR_E_NO_SPACE || found == DR_E_IO || found == DR_E_REFUSED;
+	return PQresultStatus(res) != PGRES_TUPLES_OK && of_disk ? PG_FAILED : PG_NEXT;
 }
 
 static enum pg_next probe_write_step(struct pg_run *r, const PGresult *res, struct dr_error *e)
@@ -194,6 +211,7 @@ static const struct pg_step write_steps[] = {
 	  .read = primary_only,
 	  .fresh = true,
 	  .role_may_change = true },
+	{ .what = "asking for room on the disk", .sql = ROOM_SQL, .read = room_step, .may_fail = true },
 	{ .what = "writing", .build = pg_build_write, .read = probe_write_step, .may_fail = true },
 	{ .what = "making drcoord.heartbeat", .sql = PG_TABLE_SQL, .wanted = pg_wants_table },
 	{ .what = "writing", .build = pg_build_write, .read = pg_rewrite_step, .wanted = pg_wants_table },

@@ -200,7 +200,8 @@ enum dr_err pg_sqlstate_err(const char *sqlstate)
 enum dr_err pg_server_err(const char *sqlstate, const char *source)
 {
 	/* PostgreSQL opens, extends and writes files of data and log here, and asks for no privilege of a role. */
-	static const char *const storage[] = { "md.c", "fd.c", "slru.c", "xlog.c", "relmapper.c", "copydir.c", "dsm_impl.c" };
+	static const char *const storage[] = { "md.c", "fd.c", "slru.c", "xlog.c", "relmapper.c", "copydir.c", "dsm_impl.c",
+					       "snapmgr.c" };
 	if (sqlstate == NULL || source == NULL || strcmp(sqlstate, "42501") != 0)
 		return pg_sqlstate_err(sqlstate);
 	for (size_t i = 0; i < sizeof(storage) / sizeof(storage[0]); i++) {

@@ -273,3 +273,45 @@ void dr_agent_core_step(struct dr_agent_core *c, const struct dr_agent_event *ev
 	dr_agent_renew(c, is_primary_role(c) || (adopting(c) && needs_lease(c)), out);
 	dr_assert(!(out->arm && out->disarm));
 }
+
+/* What could not be made to last has not happened: no order is taken, nothing promised, no op's end told.  What was seen
+ * has: it may come only once, and whoever took it back would never ask for a lease again, or ask without a guard.  And
+ * what protects the data happens all the same. */
+void dr_agent_not_journaled(struct dr_agent_core *c, const struct dr_agent_core *before, const struct dr_agent_event *ev,
+			    struct dr_agent_decision *d)
+{
+	struct dr_agent_core after = *c;
+	enum dr_fence_how how = d->fence;
+	bool report = d->report;
+	if (DR_MUTANT(JOURNAL_FAILED_ALL_THE_SAME))
+		return;
+	*c = *before;
+	/* What only one of the two copies promises may not be on disk: the next promise is journaled anew.  The old one is over. */
+	if (c->journal.promise_ms > after.journal.promise_ms)
+		c->journal.promise_ms = after.journal.promise_ms;
+	c->now_ms = after.now_ms;
+	c->fencing = after.fencing;
+	c->fence_since_ms = after.fence_since_ms;
+	c->server = after.server;
+	c->crashed = after.crashed;
+	c->guard_alive = after.guard_alive;
+	c->leader_known = after.leader_known;
+	if (after.higher_epoch > c->higher_epoch)
+		c->higher_epoch = after.higher_epoch;
+	memset(d, 0, sizeof(*d));
+	d->fence = how;
+	d->report = report;
+	if (ev->kind == DR_AG_LEADER && ev->known)
+		c->renewed_ms = 0;
+	if (ev->kind == DR_AG_CLOCK_JUMPED) {
+		clock_jumped(c);
+		d->arm = c->lease_until_ms > c->now_ms;
+	}
+	if (ev->kind == DR_AG_OP_ENDED && c->op_running && ev->result->number == c->journal.order_seen) {
+		c->op_running = false; /* it is done once more, and then told */
+		c->op_wanted = true;
+	}
+	if (how == DR_FENCE_NONE)
+		watch_server(c, d);
+	dr_agent_wake(d, c->now_ms + DR_JOURNAL_RETRY_MS);
+}

@@ -4,8 +4,8 @@
  * renewal was sent), 4 (epochs, leases asked for after the order), 6 (fence in time), 8 (failsafe: promises), and
  * order numbers (3: accepted and done apart, lower ones refused).
  *
- * The shell carries a decision out in this order: journal (durably; when that fails nothing else of it), guard,
- * the rest.  Ownership: everything is the caller's; nothing is kept of an event. */
+ * The shell carries a decision out in this order: journal (durably; when that fails dr_agent_not_journaled says what
+ * is done instead), guard, the rest.  Ownership: everything is the caller's; nothing is kept of an event. */
 #ifndef DR_AGENT_CORE_AGENT_CORE_H
 #define DR_AGENT_CORE_AGENT_CORE_H
 
@@ -82,7 +82,7 @@ struct dr_agent_decision {
 	uint64_t wake_at_ms;       /* 0: none */
 };
 
-enum { DR_RENEWALS_KEPT = 16, DR_STANDBY_RETRY_MS = 2000 };
+enum { DR_RENEWALS_KEPT = 16, DR_STANDBY_RETRY_MS = 2000, DR_JOURNAL_RETRY_MS = 100 };
 
 struct dr_agent_core {
 	struct dr_name self;         /* this member */
@@ -127,6 +127,10 @@ void dr_agent_core_init(struct dr_agent_core *c, const struct dr_name *self, con
 			uint64_t inherited_until_ms, uint64_t now_ms);
 
 void dr_agent_core_step(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out);
+
+/* The journal of that step could not be written: what is done then.  `before`: the core as it was before the step. */
+void dr_agent_not_journaled(struct dr_agent_core *c, const struct dr_agent_core *before, const struct dr_agent_event *ev,
+			    struct dr_agent_decision *d);
 
 /* Whether the lease rests on promises now, and whether it would if it had to; how long one of ours still runs. */
 bool dr_agent_on_promises(const struct dr_agent_core *c);

@@ -22,6 +22,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "agent/guard/args.h"
 #include "base/parse.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -35,30 +36,6 @@
 #endif
 
 enum { RT_PRIORITY = 10, NICE = -15, EXIT_USAGE = 64, EXIT_SETUP = 71 };
-
-struct options {
-	const char *config_path;
-	const char *agent_path;
-	int32_t adopt;
-};
-
-static bool read_options(int argc, char **argv, struct options *o)
-{
-	memset(o, 0, sizeof(*o));
-	for (int i = 1; i + 1 < argc; i += 2) {
-		uint64_t pid = 0;
-		if (strcmp(argv[i], "--config") == 0)
-			o->config_path = argv[i + 1];
-		else if (strcmp(argv[i], "--agent") == 0)
-			o->agent_path = argv[i + 1];
-		else if (strcmp(argv[i], "--adopt") == 0 &&
-			 dr_parse_u64(argv[i + 1], 1, INT32_MAX, &pid) == DR_OK)
-			o->adopt = (int32_t)pid;
-		else
-			return false;
-	}
-	return argc % 2 == 1 && o->config_path != NULL;
-}
 
 static void beside_us(char *dst, size_t cap, const char *name)
 {
@@ -160,7 +137,7 @@ static void run(struct guard *g, int timer, int signals)
 }
 
 /* The memory of the agent that started us, or a new one for the agent that we start. */
-static enum dr_err open_memory(struct guard *g, const struct options *o, struct dr_error *e)
+static enum dr_err open_memory(struct guard *g, const struct dr_guard_args *o, struct dr_error *e)
 {
 	int32_t unused = 0;
 	if (o->adopt == 0)
@@ -174,19 +151,19 @@ static enum dr_err open_memory(struct guard *g, const struct options *o, struct 
 int main(int argc, char **argv)
 {
 	static struct guard g;
-	struct options o;
+	struct dr_guard_args o;
 	struct dr_error e;
 	dr_log_init("drcoord-guard", DR_LOG_INFO);
 	g.memfd = g.agent_fd = -1;
-	if (!read_options(argc, argv, &o)) {
+	if (!dr_guard_args_read(&o, argc, argv)) {
 		(void)fprintf(stderr, "usage: drcoord-guard --config FILE [--agent PROGRAM] [--adopt PID]\n");
 		return EXIT_USAGE;
 	}
-	g.config_path = o.config_path;
-	if (o.agent_path == NULL)
+	g.config_path = o.config;
+	if (o.agent == NULL)
 		beside_us(g.agent_path, sizeof(g.agent_path), "drcoord-agent");
-	if (o.agent_path != NULL && !dr_copy_text(g.agent_path, sizeof(g.agent_path), o.agent_path))
-		return EXIT_USAGE;
+	else
+		(void)dr_copy_text(g.agent_path, sizeof(g.agent_path), o.agent); /* it fits: args.h */
 	if (open_memory(&g, &o, &e) != DR_OK) {
 		(void)fprintf(stderr, "drcoord-guard: %s\n", e.msg);
 		return EXIT_SETUP;

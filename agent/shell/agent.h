@@ -48,6 +48,8 @@ struct dr_member_op {
 	uint32_t at;
 	uint64_t until_ms;       /* the whole op's deadline */
 	struct dr_order_result result;
+	enum dr_divergence divergence; /* as compared by this op */
+	char why[DR_REASON_MAX];
 	struct dr_pg_job job;
 	bool job_running, adapter_running, stop_waits;
 	uint64_t job_number, adapter_number; /* the order that each was started for */

@@ -1,7 +1,6 @@
 /* main.c -- drcoord-agent: arguments, configuration, loop, signals. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 
 #include "agent/guard/shm.h"
 #include "agent/shell/agent.h"
+#include "agent/shell/args.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "sys/clock.h"
@@ -158,29 +158,25 @@ static int run(struct dr_agent *a)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-						 { "help", no_argument, NULL, 'h' },
-						 { NULL, 0, NULL, 0 } };
-	const char *config = NULL;
-	for (int o; (o = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-		if (o == 'h')
-			return usage(stdout, 0);
-		if (o != 'c')
-			return usage(stderr, 64);
-		config = optarg;
-	}
-	if (config == NULL || optind != argc)
+	struct dr_agent_args args;
+	if (!dr_agent_args_read(&args, argc, argv))
 		return usage(stderr, 64);
+	if (args.help)
+		return usage(stdout, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)setenv("UV_THREADPOOL_SIZE", "8", 0);
 	srandom((unsigned)dr_clock_boot_ns() ^ (unsigned)getpid());
 	dr_log_init("drcoord-agent", DR_LOG_INFO);
 	struct dr_agent *a = dr_xcalloc(sizeof(*a));
 	struct dr_conf_problems *problems = dr_xcalloc(sizeof(*problems));
-	char *full = realpath(config, NULL);
-	(void)dr_copy_text(a->config_path, sizeof(a->config_path), full != NULL ? full : config);
+	char *full = realpath(args.config, NULL);
+	bool fits = dr_copy_text(a->config_path, sizeof(a->config_path), full != NULL ? full : args.config);
 	free(full);
-	if (dr_conf_read_agent(config, &a->conf, problems) != DR_OK) {
+	if (!fits) { /* a guard that we start would be told another file */
+		(void)fprintf(stderr, "drcoord-agent: the path of %s has more than %d bytes\n", args.config, DR_PATH_MAX - 1);
+		return DR_GUARD_EXIT_CONFIG;
+	}
+	if (dr_conf_read_agent(args.config, &a->conf, problems) != DR_OK) {
 		dr_conf_problems_print(problems, stderr);
 		return DR_GUARD_EXIT_CONFIG;
 	}

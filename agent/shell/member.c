@@ -9,11 +9,11 @@
 #include "agent/shell/agent.h"
 #include "agent/shell/journal_codec.h"
 #include "agent/shell/journal.h"
-#include "agent/shell/pg_files.h"
 #include "base/assert.h"
 #include "base/parse.h"
 #include "proto/frames.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 #include "sys/log.h"
 
 static void carry_out(struct dr_member *m, const struct dr_agent_decision *d);
@@ -47,15 +47,8 @@ void dr_member_event(struct dr_member *m, struct dr_agent_event *ev)
 	struct dr_agent_core before = m->core;
 	ev->now_ms = dr_clock_boot_ms();
 	dr_agent_core_step(&m->core, ev, &d);
-	if (d.journal && !write_journal(m)) {
-		/* What could not be made to last has not happened; what protects the data happens all the same. */
-		enum dr_fence_how how = d.fence;
-		bool fencing = m->core.fencing;
-		m->core = before;
-		m->core.now_ms = ev->now_ms;
-		m->core.fencing = fencing;
-		d = (struct dr_agent_decision){ .fence = how };
-	}
+	if (d.journal && !write_journal(m))
+		dr_agent_not_journaled(&m->core, &before, ev, &d);
 	carry_out(m, &d);
 }
 
@@ -324,6 +317,8 @@ static enum dr_err read_journal(struct dr_member *m, struct dr_agent_journal *j,
 	dr_buf_init(&b, DR_JOURNAL_BYTES_MAX);
 	memset(j, 0, sizeof(*j));
 	enum dr_err rv = dr_journal_store_read(m->journal_path, &b, e);
+	if (rv == DR_OK) /* whoever wrote it may have died before its name was durable */
+		rv = dr_dir_sync(m->agent->conf.data_dir, e);
 	if (rv == DR_OK)
 		rv = dr_agent_journal_decode(j, b.data, b.len, e);
 	else if (rv == DR_E_NOT_FOUND)
@@ -342,7 +337,7 @@ static enum dr_err read_journal(struct dr_member *m, struct dr_agent_journal *j,
 
 static void set_target(const struct dr_member *m, struct dr_target *t)
 {
-	const struct dr_conf_postgres *pg = &m->conf->postgres;
+	const struct dr_conf_server *pg = dr_conf_server(m->conf);
 	memset(t, 0, sizeof(*t));
 	t->service = m->conf->service;
 	t->member = m->conf->member;
@@ -358,8 +353,8 @@ static void set_target(const struct dr_member *m, struct dr_target *t)
 
 static enum dr_err open_supervisor(struct dr_member *m, struct dr_error *e)
 {
-	const struct dr_conf_postgres *pg = &m->conf->postgres;
-	struct dr_supervisor_conf sc;
+	const struct dr_conf_server *pg = dr_conf_server(m->conf);
+	struct dr_local_server sc;
 	memset(&sc, 0, sizeof(sc));
 	(void)snprintf(sc.name, sizeof(sc.name), "%s-%s", m->conf->service.s, m->conf->member.s);
 	(void)dr_copy_text(sc.data_dir, sizeof(sc.data_dir), pg->data);
@@ -371,15 +366,18 @@ static enum dr_err open_supervisor(struct dr_member *m, struct dr_error *e)
 	(void)dr_copy_text(sc.listen_host, sizeof(sc.listen_host), pg->listen.host);
 	sc.listen_port = pg->listen.port;
 	(void)dr_copy_text(sc.socket_dir, sizeof(sc.socket_dir), pg->socket_dir);
-	return dr_supervisor_init(&m->super, m->agent->loop, &m->agent->cgroups, &sc, on_super, m, e);
+	(void)dr_copy_text(sc.config_file, sizeof(sc.config_file), pg->config_file);
+	sc.server_id = pg->server_id;
+	return dr_supervisor_init(&m->super, m->agent->loop, &m->agent->cgroups, dr_local_kind(m->conf->kind), &sc, on_super, m, e);
 }
 
 static enum dr_err open_guard_slot(struct dr_member *m, struct dr_guard_seen *seen, struct dr_error *e)
 {
 	char name[2 * DR_NAME_MAX];
-	char mark[DR_PATH_MAX];
+	char mark[DR_PATH_MAX] = "";
 	(void)snprintf(name, sizeof(name), "%s/%s", m->conf->service.s, m->conf->member.s);
-	int n = snprintf(mark, sizeof(mark), "%s/standby.signal", m->conf->postgres.data);
+	const char *file = m->super.kind->mark;
+	int n = file == NULL ? 0 : snprintf(mark, sizeof(mark), "%s/%s", dr_conf_server(m->conf)->data, file);
 	if (n < 0 || (size_t)n >= sizeof(mark))
 		return dr_fail(e, DR_E_RANGE, "the data path of %s is too long", name);
 	enum dr_err rv = dr_guard_slot_claim(&m->agent->guard, name, &m->super.group, mark, &m->slot, e);
@@ -391,7 +389,7 @@ static enum dr_err open_guard_slot(struct dr_member *m, struct dr_guard_seen *se
 static enum dr_err open_sessions(struct dr_member *m, struct dr_error *e)
 {
 	struct dr_target t;
-	const struct dr_adapter *a = dr_adapter_find(dr_kind_name(m->conf->kind));
+	const struct dr_adapter *a = dr_adapter_find(dr_kind_adapter(m->conf->kind));
 	if (a == NULL)
 		return dr_fail(e, DR_E_UNSUPPORTED, "no adapter for kind %s", dr_kind_name(m->conf->kind));
 	set_target(m, &t);

@@ -7,8 +7,6 @@
 #include <string.h>
 
 #include "agent/shell/agent.h"
-#include "agent/shell/pg_final.h"
-#include "agent/shell/pg_files.h"
 #include "agent/shell/stages.h"
 #include "base/parse.h"
 #include "sys/clock.h"
@@ -114,37 +112,30 @@ static void stage_STOP(struct dr_member *m)
 
 static void stage_FINAL(struct dr_member *m)
 {
-	struct dr_pg_final c;
+	const struct dr_local_kind *kind = m->super.kind;
+	struct dr_local_final at;
 	struct dr_error e;
-	if (m->op.order.core.clean && dr_pg_final_read(m->conf->postgres.data, &c, &e) == DR_OK && c.shut_down) {
-		m->op.result.position = c.checkpoint;
-		m->op.result.timeline = c.timeline;
+	if (m->op.order.core.clean && kind->final != NULL && kind->final(dr_conf_server(m->conf)->data, &at, &e) == DR_OK) {
+		m->op.result.position = at.position;
+		m->op.result.timeline = at.timeline;
 	}
 	next(m);
 }
 
-static void settings(struct dr_member *m, const char *conninfo, const char *slot)
-{
-	struct dr_error e;
-	struct dr_pg_setting set[] = { { "primary_conninfo", conninfo }, { "primary_slot_name", slot },
-				       { "synchronous_standby_names", "" }, { "recovery_target_timeline", "latest" } };
-	if (dr_pg_auto_conf(m->conf->postgres.data, set, sizeof(set) / sizeof(set[0]), &e) != DR_OK)
-		fail(m, &e);
-	else
-		next(m);
-}
-
 static void stage_ALONE(struct dr_member *m)
 {
-	if (m->super.seen.phase == DR_SUPER_STOPPED)
-		settings(m, "", "");
+	const struct dr_local_kind *kind = m->super.kind;
+	struct dr_error e;
+	bool stopped = m->super.seen.phase == DR_SUPER_STOPPED;
+	if (stopped && kind->alone != NULL && kind->alone(dr_conf_server(m->conf)->data, &e) != DR_OK)
+		fail(m, &e);
 	else
 		next(m);
 }
 
 void dr_member_job_fill(struct dr_member *m, struct dr_pg_job *j, enum dr_pg_job_kind kind)
 {
-	const struct dr_conf_postgres *pg = &m->conf->postgres;
+	const struct dr_conf_server *pg = dr_conf_server(m->conf);
 	struct dr_pg_compare kept = j->compare;
 	memset(j, 0, sizeof(*j));
 	j->kind = kind;
@@ -171,6 +162,16 @@ void dr_member_job_fill(struct dr_member *m, struct dr_pg_job *j, enum dr_pg_job
 	j->source.port = m->op.order.target_at.port;
 }
 
+static void note_verdict(struct dr_member *m, const struct dr_pg_compare *c)
+{
+	static const enum dr_divergence divergence[] = {
+		[DR_PG_UNKNOWN] = DR_DIVERGENCE_UNKNOWN, [DR_PG_FOLLOWS] = DR_DIVERGENCE_NONE,
+		[DR_PG_REWIND] = DR_DIVERGENCE_REWIND,   [DR_PG_CLONE] = DR_DIVERGENCE_CLONE,
+		[DR_PG_STRANGER] = DR_DIVERGENCE_UNKNOWN, [DR_PG_NOTHING] = DR_DIVERGENCE_CLONE };
+	m->op.divergence = divergence[c->verdict];
+	(void)dr_copy_text(m->op.why, sizeof(m->op.why), c->why);
+}
+
 static void job_done(struct dr_pg_job *j, const struct dr_error *e)
 {
 	struct dr_member *m = j->ctx;
@@ -181,6 +182,8 @@ static void job_done(struct dr_pg_job *j, const struct dr_error *e)
 		return;
 	}
 	if (e == NULL) {
+		if (j->kind == DR_PG_JOB_COMPARE)
+			note_verdict(m, &j->compare);
 		next(m);
 	} else if (j->kind == DR_PG_JOB_REWIND && e->code != DR_E_CANCELLED) {
 		dr_log(DR_LOG_WARN, "rewind.failed", "member=%s why=\"%s\" next=clone", m->conf->member.s, e->msg);
@@ -284,6 +287,11 @@ static void stage_FOUND(struct dr_member *m)
 static void stage_TAKEN(struct dr_member *m)
 {
 	struct dr_error e;
+	const struct dr_local_kind *kind = m->super.kind;
+	if (kind->may_take != NULL && kind->may_take(&m->super.conf, &e) != DR_OK) {
+		fail(m, &e);
+		return;
+	}
 	if (m->super.seen.phase != DR_SUPER_RUNNING && dr_supervisor_adopt(&m->super, &e) != DR_OK) {
 		fail(m, &e);
 		return;
@@ -310,11 +318,21 @@ static void adapter_done(struct dr_op *op, const struct dr_error *e)
 		dr_member_op_poke(m);
 		return;
 	}
+	if (e != NULL && op->kind == DR_OP_CLOSED) {
+		/* It is stopped all the same; where it ended is then not known, and whoever asked for a clean stop sees that. */
+		dr_log(DR_LOG_WARN, "server.not_closed", "member=%s why=\"%s\"", m->conf->member.s, e->msg);
+		next(m);
+		return;
+	}
 	if (e != NULL) {
 		fail(m, e);
 		return;
 	}
 	const struct dr_evidence *ev = &op->evidence;
+	if (op->kind == DR_OP_COMPARED) {
+		m->op.divergence = ev->divergence;
+		(void)dr_copy_text(m->op.why, sizeof(m->op.why), ev->text);
+	}
 	m->op.result.position = ev->received;
 	m->op.result.timeline = ev->timeline;
 	if (ev->text[0] != '\0')
@@ -333,6 +351,8 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 	uint64_t now = dr_clock_boot_ms();
 	m->work_op = (struct dr_op){ .kind = kind, .done = adapter_done, .ctx = m };
 	m->work_op.deadline_ms = (uint32_t)(m->op.until_ms > now + 100 ? m->op.until_ms - now : 100);
+	if (kind == DR_OP_CLOSED) /* the stop that follows needs its time */
+		m->work_op.deadline_ms /= 4;
 	m->work_op.args = (struct dr_op_args){ .epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step,
 					       .self = m->conf->member, .primary = o->target,
 					       .primary_at = o->target_at, .k = o->core.k, .local_commit = true };
@@ -348,17 +368,34 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 	}
 }
 
+/* Only a primary that answers has something to close, and only where the stop may take its time. */
+static void stage_CLOSED(struct dr_member *m)
+{
+	bool answers = m->super.seen.phase == DR_SUPER_RUNNING && m->server == DR_SERVER_PRIMARY;
+	if (m->op.order.core.clean && answers)
+		start_adapter(m, DR_OP_CLOSED);
+	else
+		next(m);
+}
+
+static void stage_NO_FORK(struct dr_member *m)
+{
+	char why[DR_REASON_MAX];
+	if (m->op.divergence == DR_DIVERGENCE_NONE) {
+		next(m);
+		return;
+	}
+	(void)snprintf(why, sizeof(why), "must be built anew from the primary: %.100s", m->op.why);
+	finish(m, DR_OUTCOME_FAILED, DR_E_REFUSED, why);
+}
+
 static void done(struct dr_member *m)
 {
-	static const enum dr_divergence divergence[] = {
-		[DR_PG_UNKNOWN] = DR_DIVERGENCE_UNKNOWN, [DR_PG_FOLLOWS] = DR_DIVERGENCE_NONE,
-		[DR_PG_REWIND] = DR_DIVERGENCE_REWIND,   [DR_PG_CLONE] = DR_DIVERGENCE_CLONE,
-		[DR_PG_STRANGER] = DR_DIVERGENCE_UNKNOWN, [DR_PG_NOTHING] = DR_DIVERGENCE_CLONE };
 	if (m->op.order.core.kind == DR_ORDER_COMPARED) {
-		m->op.result.divergence = divergence[m->op.job.compare.verdict];
-		(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), m->op.job.compare.why);
+		m->op.result.divergence = m->op.divergence;
+		(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), m->op.why);
 		if (m->op.job.compare.verdict == DR_PG_STRANGER) {
-			finish(m, DR_OUTCOME_FAILED, DR_E_REFUSED, m->op.job.compare.why);
+			finish(m, DR_OUTCOME_FAILED, DR_E_REFUSED, m->op.why);
 			return;
 		}
 	} else if (m->op.order.core.kind == DR_ORDER_SALVAGED && m->op.job.salvage.path[0] != '\0') {
@@ -388,7 +425,10 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_AD_FOLLOWING:
 	case DR_STAGE_AD_WRITABLE:
 	case DR_STAGE_AD_SYNC_SET:
+	case DR_STAGE_AD_COMPARED:
 	case DR_STAGE_AD_CHECKPOINTED: start_adapter(m, dr_stage_op((enum dr_stage)op->stages[op->at])); break;
+	case DR_STAGE_CLOSED: stage_CLOSED(m); break;
+	case DR_STAGE_NO_FORK: stage_NO_FORK(m); break;
 	case DR_STAGE_REACHED: stage_REACHED(m); break;
 	case DR_STAGE_COMPARED: stage_COMPARED(m); break;
 	case DR_STAGE_SAVED: stage_SAVED(m); break;
@@ -409,9 +449,11 @@ void dr_member_op_start(struct dr_member *m)
 	m->op.running = true;
 	m->op.number = o->core.number;
 	m->op.order = *o;
-	m->op.stages = dr_order_stages(o->core.kind);
+	m->op.stages = dr_order_stages(m->conf->kind, o->core.kind);
 	m->op.at = 0;
 	m->op.started_ms = 0;
+	m->op.divergence = DR_DIVERGENCE_UNKNOWN;
+	m->op.why[0] = '\0';
 	m->op.until_ms = dr_clock_boot_ms() + dr_order_limit_ms(o->core.kind);
 	memset(&m->op.result, 0, sizeof(m->op.result));
 	if (!m->op.job_running)

@@ -17,6 +17,9 @@ enum dr_stage {
 	DR_STAGE_UP,         /* it runs and answers */
 	/* the adapter's op of that name is done */
 	DR_STAGE_AD_FROZEN, DR_STAGE_AD_FOLLOWING, DR_STAGE_AD_WRITABLE, DR_STAGE_AD_SYNC_SET, DR_STAGE_AD_CHECKPOINTED,
+	DR_STAGE_AD_COMPARED,
+	DR_STAGE_CLOSED,     /* before a clean stop: it takes no writes, and its position is known */
+	DR_STAGE_NO_FORK,    /* it has nothing that the target has not */
 	DR_STAGE_REACHED,    /* has the order's position */
 	DR_STAGE_COMPARED,   /* the comparison with the target is known */
 	DR_STAGE_SAVED,
@@ -29,8 +32,8 @@ enum dr_stage {
 
 enum { DR_OP_STAGES_MAX = 8 };
 
-/* The stages of an order, ended by END; END alone for what is no order. */
-const uint8_t *dr_order_stages(enum dr_order_kind kind);
+/* The stages of an order to a server of the kind, ended by END; END alone for what is no order. */
+const uint8_t *dr_order_stages(enum dr_kind kind, enum dr_order_kind order);
 /* The adapter's op that brings the stage about; 0: none. */
 enum dr_op_kind dr_stage_op(enum dr_stage stage);
 

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/shell/pg_files.h"
 #include "agent/shell/supervisor_own.h"
 #include "base/assert.h"
 #include "base/parse.h"
@@ -133,7 +132,7 @@ static enum dr_err watch(struct dr_supervisor *s, const struct dr_proc_id *id, i
 static void look_work(uv_work_t *w)
 {
 	struct dr_supervisor *s = w->data;
-	(void)!dr_pg_postmaster(s->conf.data_dir, &s->looked, NULL);
+	(void)!s->kind->find(s->conf.data_dir, &s->looked, NULL);
 }
 
 static void look_done(uv_work_t *w, int status)
@@ -195,18 +194,19 @@ void super_pace(struct dr_supervisor *s)
 }
 
 enum dr_err dr_supervisor_init(struct dr_supervisor *s, uv_loop_t *loop, const struct dr_cgroup_root *root,
-			       const struct dr_supervisor_conf *conf, dr_super_cb *on_change, void *ctx,
-			       struct dr_error *e)
+			       const struct dr_local_kind *kind, const struct dr_local_server *conf,
+			       dr_super_cb *on_change, void *ctx, struct dr_error *e)
 {
 	memset(s, 0, sizeof(*s));
 	s->loop = loop;
 	s->root = root;
 	s->conf = *conf;
+	s->kind = kind;
 	s->on_change = on_change;
 	s->ctx = ctx;
 	s->pidfd = -1;
 	s->seen.group_empty = true;
-	enum dr_err rv = dr_cgroup_init(&s->group, root, conf->name, conf->data_dir, "postgres", e);
+	enum dr_err rv = dr_cgroup_init(&s->group, root, conf->name, conf->data_dir, kind->program, e);
 	if (rv == DR_OK && conf->os_user[0] != '\0') {
 		rv = dr_os_user_find(conf->os_user, &s->user, e);
 		s->has_user = true;
@@ -246,8 +246,8 @@ enum dr_err dr_supervisor_adopt(struct dr_supervisor *s, struct dr_error *e)
 	enum dr_err rv = dr_cgroup_make(s->root, &s->group, e);
 	if (rv != DR_OK)
 		return rv;
-	enum dr_err found = dr_pg_postmaster(s->conf.data_dir, &id, e);
-	s->group.root = id;
+	enum dr_err found = s->kind->find(s->conf.data_dir, &id, e);
+	s->group.root = found == DR_OK ? id : (struct dr_proc_id){ 0 };
 	struct dr_error inner;
 	rv = dr_cgroup_adopt(s->root, &s->group, &inner);
 	if (rv != DR_OK)
@@ -280,45 +280,20 @@ static enum dr_err open_log(struct dr_supervisor *s, int *fd, struct dr_error *e
 			: dr_fail_errno(e, errno, "cannot open the server's log %s", s->conf.log_path);
 }
 
-/* Up to three "-c name=value" behind the other arguments; the rest of argv stays NULL. */
-static void listen_options(const struct dr_supervisor_conf *conf, const char **argv, char where[3][DR_PATH_MAX + 40])
-{
-	size_t n = 0;
-	if (conf->listen_host[0] != '\0') {
-		(void)snprintf(where[0], sizeof(where[0]), "listen_addresses=%s", conf->listen_host);
-		(void)snprintf(where[1], sizeof(where[1]), "port=%u", conf->listen_port);
-		argv[n++] = "-c";
-		argv[n++] = where[0];
-		argv[n++] = "-c";
-		argv[n++] = where[1];
-	}
-	if (conf->socket_dir[0] != '\0') {
-		(void)snprintf(where[2], sizeof(where[2]), "unix_socket_directories=%s", conf->socket_dir);
-		argv[n++] = "-c";
-		argv[n++] = where[2];
-	}
-}
-
 static enum dr_err spawn_server(struct dr_supervisor *s, struct dr_proc_id *id, int *pidfd,
 				struct dr_error *e)
 {
-	char program[DR_PATH_MAX + 16], path[DR_PATH_MAX + 64], home[DR_PATH_MAX + 8];
+	struct dr_local_command c = { .args = 0 };
 	int log = -1, join = -1;
-	(void)snprintf(program, sizeof(program), "%s/postgres", s->conf.bin_dir);
-	(void)snprintf(path, sizeof(path), "PATH=%s:/usr/local/bin:/usr/bin:/bin", s->conf.bin_dir);
-	(void)snprintf(home, sizeof(home), "HOME=%s", s->has_user ? s->user.home : "/");
-	char where[3][DR_PATH_MAX + 40];
-	const char *argv[12] = { program, "-D", s->conf.data_dir };
-	listen_options(&s->conf, argv + 3, where);
-	/* If the kernel runs out of memory, it shall take a backend, not the postmaster's whole family. */
-	const char *env[] = { path, home, "LANG=C.UTF-8", "PG_OOM_ADJUST_FILE=/proc/self/oom_score_adj",
-			      NULL };
+	s->kind->command(&s->conf, &c);
+	dr_command_env(&c, "PATH=%s:/usr/local/bin:/usr/bin:/bin", s->conf.bin_dir);
+	dr_command_env(&c, "HOME=%s", s->has_user ? s->user.home : "/");
 	enum dr_err rv = open_log(s, &log, e);
 	if (rv == DR_OK)
 		rv = dr_cgroup_join_fd(s->root, &s->group, &join, e);
 	if (rv == DR_OK) {
-		struct dr_spawn spawn = { .argv = argv,
-					  .env = env,
+		struct dr_spawn spawn = { .argv = c.argv,
+					  .env = c.env,
 					  .user = s->has_user ? &s->user : NULL,
 					  .join_fd = join,
 					  .out_fd = log,
@@ -330,16 +305,6 @@ static enum dr_err spawn_server(struct dr_supervisor *s, struct dr_proc_id *id, 
 	if (join >= 0)
 		(void)close(join);
 	return rv;
-}
-
-/* Nobody works on the data, so a pid file left there names nobody; PostgreSQL would refuse to start if
- * that pid were some other process of its account by now. */
-static void drop_stale_pid(struct dr_supervisor *s)
-{
-	char path[DR_PATH_MAX + 20];
-	(void)snprintf(path, sizeof(path), "%s/postmaster.pid", s->conf.data_dir);
-	if (unlink(path) == 0)
-		dr_log(DR_LOG_INFO, "server.stale_pid", "server=%s", s->conf.name);
 }
 
 enum dr_err dr_supervisor_start(struct dr_supervisor *s, bool as_standby, struct dr_error *e)
@@ -358,9 +323,9 @@ enum dr_err dr_supervisor_start(struct dr_supervisor *s, bool as_standby, struct
 		rv = dr_fail(e, DR_E_CONFLICT, "a server that we didn't start runs on %s", s->conf.data_dir);
 	if (rv != DR_OK)
 		return rv;
-	drop_stale_pid(s);
+	s->kind->tidy(&s->conf);
 	if (as_standby)
-		rv = dr_pg_mark_standby(s->conf.data_dir, e);
+		rv = s->kind->mark_standby(s->conf.data_dir, e);
 	if (rv == DR_OK)
 		rv = spawn_server(s, &id, &pidfd, e);
 	if (rv == DR_OK)
@@ -376,10 +341,10 @@ enum dr_err dr_supervisor_start(struct dr_supervisor *s, bool as_standby, struct
 
 enum dr_err dr_supervisor_mark_standby(struct dr_supervisor *s, struct dr_error *e)
 {
-	return dr_pg_mark_standby(s->conf.data_dir, e);
+	return s->kind->mark_standby(s->conf.data_dir, e);
 }
 
 bool dr_supervisor_is_marked(const struct dr_supervisor *s)
 {
-	return dr_pg_is_marked(s->conf.data_dir);
+	return s->kind->is_marked(s->conf.data_dir);
 }

@@ -1,7 +1,7 @@
-/* supervisor.h -- one local PostgreSQL (13 to 17): start, watch, stop, kill, adopt; never why.
+/* supervisor.h -- one local server: start, watch, stop, kill, adopt; never why.  What its kind has of its own is in local.h.
  *
- * The server runs in a cgroup of its own (sys/cgroup.h).  Its backends outlive a killed postmaster and each
- * is its own process group, so "stopped" here means two things that are reported apart: the postmaster has
+ * The server runs in a cgroup of its own (sys/cgroup.h).  PostgreSQL's backends outlive a killed postmaster and each
+ * is its own process group, so "stopped" here means two things that are reported apart: the main process has
  * ended, and nobody is left.  The fence proof is the second, and that no other process works in the data folder.
  *
  * Drawing of the phase:
@@ -16,20 +16,8 @@
 
 #include <uv.h>
 
+#include "agent/shell/local.h"
 #include "sys/cgroup.h"
-
-struct dr_supervisor_conf {
-	char name[2 * DR_NAME_MAX]; /* "service-member": names the cgroup */
-	char data_dir[DR_PATH_MAX];
-	char bin_dir[DR_PATH_MAX];
-	char os_user[DR_NAME_MAX]; /* "": as we are */
-	/* Where it listens, whatever its own files say: a rewind or clone brings another member's files. */
-	char listen_host[DR_HOST_MAX]; /* "": as its files say */
-	uint16_t listen_port;
-	char socket_dir[DR_PATH_MAX]; /* "": as its files say */
-	/* The server's stdout and stderr, appended; moved to .1 beyond 16 MiB at start. */
-	char log_path[DR_PATH_MAX];
-};
 
 enum dr_super_phase { DR_SUPER_STOPPED, DR_SUPER_RUNNING, DR_SUPER_STOPPING, DR_SUPER_LEFTOVERS };
 const char *dr_super_phase_text(enum dr_super_phase phase);
@@ -56,7 +44,8 @@ struct dr_supervisor {
 	struct dr_super_seen seen; /* read-only for the caller */
 	struct dr_cgroup group;    /* read-only: for dr_guard_slot_claim */
 	/* private */
-	struct dr_supervisor_conf conf;
+	struct dr_local_server conf;
+	const struct dr_local_kind *kind;
 	const struct dr_cgroup_root *root;
 	struct dr_os_user user;
 	bool has_user, watching, closing, looking;
@@ -78,21 +67,22 @@ struct dr_supervisor {
  * change of `seen`. */
 DR_MUST_USE enum dr_err dr_supervisor_init(struct dr_supervisor *s, uv_loop_t *loop,
 					   const struct dr_cgroup_root *root,
-					   const struct dr_supervisor_conf *conf, dr_super_cb *on_change,
-					   void *ctx, struct dr_error *e);
+					   const struct dr_local_kind *kind, const struct dr_local_server *conf,
+					   dr_super_cb *on_change, void *ctx, struct dr_error *e);
 /* The server goes on running.  closed may be NULL. */
 void dr_supervisor_close(struct dr_supervisor *s, void (*closed)(struct dr_supervisor *s));
 
-/* Take over a postmaster that runs on the data folder, whoever started it, with all its children, without a
+/* Take over a server that runs on the data folder, whoever started it, with all its children, without a
  * restart.  NOT_FOUND: none runs (processes that it left behind are then reported as LEFTOVERS). */
 DR_MUST_USE enum dr_err dr_supervisor_adopt(struct dr_supervisor *s, struct dr_error *e);
 
 /* Start the server; DR_OK: it was spawned, whether it accepts connections is for a probe to see.  as_standby
- * puts standby.signal there first.  BUSY: phase is not STOPPED.  CONFLICT: somebody else runs a server there. */
+ * marks it first.  BUSY: phase is not STOPPED.  CONFLICT: somebody else runs a server there. */
 DR_MUST_USE enum dr_err dr_supervisor_start(struct dr_supervisor *s, bool as_standby, struct dr_error *e);
 
-/* Stop: fast (SIGINT), after fast_ms immediate (SIGQUIT), after immediate_ms more SIGKILL to all; 0 skips a
- * rung. `stopped` is called once, later, with the proof or, when processes can't be killed within 10 s,
+/* Stop: the kind's fast signal, after fast_ms its quick one, after immediate_ms more SIGKILL to all; 0 skips a
+ * rung, as does a signal that the kind has not. `stopped` is called once, later, with the proof or, when
+ * processes can't be killed within 10 s,
  * without it. Called again while stopping: the nearer times and the newer callback count (the older one is
  * called with CANCELLED). */
 void dr_supervisor_stop(struct dr_supervisor *s, uint32_t fast_ms, uint32_t immediate_ms,
@@ -104,8 +94,7 @@ void dr_supervisor_kill(struct dr_supervisor *s, dr_super_stopped_cb *stopped);
 /* Now: is nobody left, in the group or working in the data folder? */
 DR_MUST_USE enum dr_err dr_supervisor_proved(struct dr_supervisor *s, bool *proved, struct dr_error *e);
 
-/* Put standby.signal into the data folder, durably: a manual start then comes up as a standby.  Blocking; any
- * thread. */
+/* Mark the data, durably: a manual start then comes up as a standby.  Blocking; any thread. */
 DR_MUST_USE enum dr_err dr_supervisor_mark_standby(struct dr_supervisor *s, struct dr_error *e);
 bool dr_supervisor_is_marked(const struct dr_supervisor *s);
 

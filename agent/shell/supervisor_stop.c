@@ -3,7 +3,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/shell/pg_files.h"
 #include "agent/shell/supervisor_own.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -74,7 +73,7 @@ static void climb(struct dr_supervisor *s, int rung)
 		s->ended_grace_ns = now;
 		kill_all(s);
 	} else {
-		(void)!dr_proc_signal(&s->seen.postmaster, rung == RUNG_FAST ? SIGINT : SIGQUIT, NULL);
+		(void)!dr_proc_signal(&s->seen.postmaster, rung == RUNG_FAST ? s->kind->fast : s->kind->quick, NULL);
 	}
 }
 
@@ -102,7 +101,7 @@ void super_stop_tick(struct dr_supervisor *s)
 {
 	uint64_t now = dr_clock_boot_ns();
 	if (s->rung == RUNG_FAST && now >= s->fast_until_ns)
-		climb(s, now >= s->immediate_until_ns ? RUNG_KILL : RUNG_IMMEDIATE);
+		climb(s, now >= s->immediate_until_ns || s->kind->quick == 0 ? RUNG_KILL : RUNG_IMMEDIATE);
 	else if (s->rung == RUNG_IMMEDIATE && now >= s->immediate_until_ns)
 		climb(s, RUNG_KILL);
 	else if (s->rung != RUNG_KILL && s->seen.postmaster.pid == 0 &&
@@ -142,8 +141,8 @@ void dr_supervisor_stop(struct dr_supervisor *s, uint32_t fast_ms, uint32_t imme
 	s->immediate_until_ns =
 	    again && s->immediate_until_ns < immediate_until ? s->immediate_until_ns : immediate_until;
 	replace_callback(s, stopped);
-	int rung = fast_ms > 0 ? RUNG_FAST : immediate_ms > 0 ? RUNG_IMMEDIATE : RUNG_KILL;
-	if (s->seen.postmaster.pid == 0)
+	int rung = fast_ms > 0 && s->kind->fast != 0 ? RUNG_FAST : immediate_ms > 0 ? RUNG_IMMEDIATE : RUNG_KILL;
+	if (s->seen.postmaster.pid == 0 || (rung == RUNG_IMMEDIATE && s->kind->quick == 0))
 		rung = RUNG_KILL;
 	super_phase(s, DR_SUPER_STOPPING);
 	if (rung > s->rung)

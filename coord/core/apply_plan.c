@@ -123,6 +123,8 @@ static bool moves_by_itself(const struct dr_service *s, const struct dr_cmd *cmd
 
 static void note_move(struct dr_repl *r, const struct dr_service *s, const struct dr_cmd *cmd)
 {
+	if (DR_MUTANT(MOVES_NOT_COUNTED))
+		return;
 	r->move_wall_ms[r->moves_next] = cmd->wall_ms;
 	r->moves_next = (r->moves_next + 1) % DR_MOVES_KEPT;
 	if (dr_moves_wait_ms(r, cmd->wall_ms) == 0)

@@ -4,7 +4,8 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 
-enum { SWITCHOVER_LAG_MAX = 16 << 20 }; /* bytes behind at which a planned switch is not begun */
+/* So far behind a planned switch is not begun: bytes, or transactions where positions count those. */
+enum { SWITCHOVER_LAG_MAX = 16 << 20, SWITCHOVER_TRANSACTIONS_MAX = 1000 };
 
 static bool frozen(const struct dr_think *t, dr_member_ix m)
 {
@@ -106,7 +107,8 @@ static bool ready_for_switchover(const struct dr_think *t, dr_member_ix m)
 		return false;
 	uint64_t primary = t->v->primary_position;
 	uint64_t received = t->v->member[m].report.received;
-	return received + SWITCHOVER_LAG_MAX >= primary;
+	uint64_t lag = t->s->spec.kind == DR_KIND_POSTGRES ? SWITCHOVER_LAG_MAX : SWITCHOVER_TRANSACTIONS_MAX;
+	return received + lag >= primary;
 }
 
 enum dr_reason dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)

@@ -66,6 +66,13 @@ static bool crashes_again(const struct dr_think *t, uint64_t *ago_ms)
 	return true;
 }
 
+/* Its last restart in place was for a crash, since nothing could move: after an outage of ours there is none in a cooldown. */
+static bool restarted_in_cooldown(const struct dr_service *s)
+{
+	uint64_t moved = s->last_failover_wall_ms, last = s->last_restart_wall_ms;
+	return moved != 0 && last >= moved && last - moved < s->spec.cooldown_ms;
+}
+
 /* Whether what is wrong may be mended now.  During the cooldown, and while the limits allow no move, nothing moves, but
  * what an own plan stopped is brought back, and a server that is down on a host that is well is restarted where it is,
  * once.  So is, whenever, one that was stopped only because nobody granted: that was our failure, and moving it would be
@@ -121,6 +128,7 @@ bool dr_incident_plan(struct dr_think *t, struct dr_cmd *cmd)
 	    dr_fenced_itself(t) == DR_FENCED_UNCLEAR)
 		return false;
 	bool fails = dr_failure_of(why) != DR_FAILURE_NONE;
+	bool crash = in_place || (why == DR_REASON_SERVER_FAILED && restarted_in_cooldown(t->s));
 	if ((why == DR_REASON_MEMBER_LOST || fails) && nobody_to_choose(t))
 		return false;
 	if (fails && !has_successor(t))
@@ -132,8 +140,8 @@ bool dr_incident_plan(struct dr_think *t, struct dr_cmd *cmd)
 	if (why == DR_REASON_NO_PRIMARY) {
 		cmd->reason = DR_REASON_UNDO;
 		cmd->member = t->s->last_holder;
-	} else if (in_place && has_successor(t) && crashes_again(t, &cmd->a)) {
-		cmd->reason = DR_REASON_CRASH_LOOP;
+	} else if (crash && has_successor(t) && crashes_again(t, &cmd->a)) {
+		cmd->reason = DR_REASON_CRASH_LOOP; /* under sync, too, where it would be moved in any case */
 	} else if (in_place) {
 		cmd->reason = DR_REASON_RESTART;
 		cmd->member = t->s->holder;

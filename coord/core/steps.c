@@ -174,6 +174,17 @@ static bool have_any(const struct dr_think *t)
 	return false;
 }
 
+/* Frozen ones that could be chosen, but for their priority. */
+static unsigned forbidden(const struct dr_think *t, const struct dr_plan *p)
+{
+	unsigned n = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (named(t, m) && dr_may_be_chosen(t, p, m) && dr_may_be_promoted(t, p, m))
+			n += t->s->spec.member[m].priority == 0 ? 1u : 0u;
+	}
+	return n;
+}
+
 /* Whether to freeze this member too.  The old primary only when it is wanted back, or nobody else will do. */
 static bool to_be_frozen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m, bool others_do)
 {
@@ -225,6 +236,8 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 	enum dr_reason why = !positions && need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE;
 	if (why == DR_REASON_NO_CANDIDATE && only_unlisted(t, p))
 		why = DR_REASON_NOT_LISTED;
+	else if (why == DR_REASON_NO_CANDIDATE && forbidden(t, p) > 0)
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_ONLY_PRIORITY_0, forbidden(t, p), 0 };
 	else if (why == DR_REASON_NO_CANDIDATE && have_any(t))
 		why = DR_REASON_NO_STANDBY_LEFT; /* frozen ones there are, but of an older primary's history */
 	return why == DR_REASON_NO_CANDIDATE ? no_candidate(t) : (struct dr_step_outcome){ DR_STEP_WAITS, why, have, need };

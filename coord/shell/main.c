@@ -1,7 +1,6 @@
 /* main.c -- drcoordd: arguments, node file, first start, loop, signals. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,19 +10,13 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "coord/shell/args.h"
 #include "coord/shell/coord.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/log.h"
 
 enum { EXIT_USAGE = 64, EXIT_CONFIG = 78, LEAVE_MS = 2000 };
-enum { OPTION_YES = 1000, OPTION_OFFLINE };
-
-struct arguments {
-	const char *config;
-	bool bootstrap, join, recover;
-	bool yes, offline; /* with recover: a majority is gone; leave after the offline part */
-};
 
 static int usage(FILE *to, int code)
 {
@@ -64,6 +57,7 @@ static void on_leave_late(uv_timer_t *t)
 	(void)t;
 	dr_log(DR_LOG_WARN, "coordinator.leaving", "why=\"the disk did not answer within %d ms; nothing that was "
 	       "acknowledged is lost\"", LEAVE_MS);
+	dr_log_flush();
 	_exit(0);
 }
 
@@ -157,7 +151,7 @@ static enum dr_err lock_data(const struct dr_coord *c, struct dr_error *e)
 }
 
 /* What comes before Raft: certificate, data folder, a first start or a recovery. */
-static enum dr_err prepare(struct dr_coord *c, const struct arguments *args, struct dr_error *e)
+static enum dr_err prepare(struct dr_coord *c, const struct dr_coord_args *args, struct dr_error *e)
 {
 	struct dr_tls_files files = { c->conf.tls.ca, c->conf.tls.cert, c->conf.tls.key };
 	enum dr_err rv = dr_dir_make(c->conf.data_dir, e);
@@ -210,20 +204,21 @@ static void on_assert_failed(const char *cond, const char *file, int line)
 	dr_log_flush();
 }
 
-/* Each committed event is a line, hundreds in a turn under load. */
-static void gather_log(uv_loop_t *loop)
+/* Each committed event is a line, hundreds in a turn under load.  Called before anything else prepares: libuv asks the
+ * one that started first last, so that what the others say is written, too. */
+static void flush_before_waiting(uv_loop_t *loop)
 {
 	static uv_prepare_t before_waiting;
 	(void)uv_prepare_init(loop, &before_waiting);
 	(void)uv_prepare_start(&before_waiting, on_before_waiting);
 	dr_assert_hook_set(on_assert_failed);
-	dr_log_gather();
 }
 
-static int run(struct dr_coord *c, const struct arguments *args)
+static int run(struct dr_coord *c, const struct dr_coord_args *args)
 {
 	struct dr_error e;
 	c->loop = uv_default_loop();
+	flush_before_waiting(c->loop);
 	dr_stream_open(c);
 	dr_turn_open(c);
 	c->started_wall_ms = dr_clock_wall_ms();
@@ -237,7 +232,7 @@ static int run(struct dr_coord *c, const struct arguments *args)
 		(void)fprintf(stderr, "drcoordd: %s\n", e.msg);
 		return dr_err_class(rv) == DR_CLASS_USER ? EXIT_CONFIG : 1;
 	}
-	gather_log(c->loop);
+	dr_log_gather();
 	dr_coord_beat_start(c);
 	dr_log(DR_LOG_INFO, "coordinator.started", "name=%s site=%s listen=%s:%u", c->conf.name.s, c->conf.site.s,
 	       c->conf.listen.host, c->conf.listen.port);
@@ -248,27 +243,11 @@ static int run(struct dr_coord *c, const struct arguments *args)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "bootstrap", no_argument, NULL, 'b' },
-		{ "join", no_argument, NULL, 'j' },         { "recover", no_argument, NULL, 'r' },
-		{ "help", no_argument, NULL, 'h' },         { "yes-a-majority-is-gone", no_argument, NULL, OPTION_YES },
-		{ "offline", no_argument, NULL, OPTION_OFFLINE }, { NULL, 0, NULL, 0 } };
-	struct arguments args = { 0 };
-	for (int o; (o = getopt_long(argc, argv, "c:bjrh", options, NULL)) != -1;) {
-		switch (o) {
-		case 'c': args.config = optarg; break;
-		case 'b': args.bootstrap = true; break;
-		case 'j': args.join = true; break;
-		case 'r': args.recover = true; break;
-		case OPTION_YES: args.yes = true; break;
-		case OPTION_OFFLINE: args.offline = true; break;
-		case 'h': return usage(stdout, 0);
-		default: return usage(stderr, EXIT_USAGE);
-		}
-	}
-	if (args.config == NULL || optind != argc || (int)args.bootstrap + args.join + args.recover > 1 ||
-	    (!args.recover && (args.yes || args.offline)))
+	struct dr_coord_args args;
+	if (!dr_coord_args_read(&args, argc, argv))
 		return usage(stderr, EXIT_USAGE);
+	if (args.help)
+		return usage(stdout, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* Raft needs libuv's pool for its disk work; nothing of ours may starve it (stack.md 4). */
 	(void)setenv("UV_THREADPOOL_SIZE", "8", 0);

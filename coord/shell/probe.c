@@ -88,7 +88,7 @@ static void watch(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 		return; /* opened anew at the next beat */
 	}
 	bool again = w->failed && same; /* tried at every beat, said once */
-	const struct dr_adapter *a = dr_adapter_find(dr_kind_name(s->kind));
+	const struct dr_adapter *a = dr_adapter_find(dr_kind_adapter(s->kind));
 	w->target = t;
 	if (!w->used) {
 		w->since_ms = dr_clock_boot_ms();

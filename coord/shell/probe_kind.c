@@ -45,9 +45,12 @@ uint64_t dr_probe_counts_from(uint64_t began_ms, uint64_t ended_ms, uint32_t dea
 }
 
 /* Whoever waits for a server that hangs keeps a connection, until all are taken: that is no kind of its own, about which
- * a person would have to be asked. */
+ * a person would have to be asked.  And behind writes that did not end nobody may be let in any more, since one who waits
+ * for the disk holds a lock: twice, since one write may have been under way when the server itself stopped. */
 static enum dr_failure counts_as(const struct dr_probe_streak *s, enum dr_failure kind)
 {
+	if (kind == DR_FAILURE_SERVER_HUNG && s->writes_hung >= HUNG_ENOUGH && is_hang(s->kind))
+		return s->kind;
 	bool behind = kind == DR_FAILURE_CONNECTIONS && s->hung >= HUNG_ENOUGH && is_hang(s->kind);
 	return behind ? s->kind : kind;
 }
@@ -62,6 +65,7 @@ bool dr_probe_streak_note(struct dr_probe_streak *s, enum dr_failure kind, uint6
 	s->newest_ms = ended_ms;
 	s->newest_began_ms = began_ms != 0 ? began_ms : ended_ms;
 	s->hung += is_hang(kind) ? 1u : 0u;
+	s->writes_hung += kind == DR_FAILURE_STORAGE_HUNG ? 1u : 0u;
 	s->kind = counts_as(s, kind);
 	enum dr_failure_policy policy = dr_failure_policy(s->kind);
 	for (unsigned i = 0; i <= DR_FAILURE_MOVE; i++) {

@@ -18,7 +18,8 @@ struct dr_probe_streak {
 	enum dr_failure kind;
 	uint64_t newest_ms;           /* the newest one's end */
 	uint64_t newest_began_ms;
-	uint32_t hung;                /* how many of them ended at their deadline */
+	uint32_t hung;                /* how many of them ended at their deadline ... */
+	uint32_t writes_hung;         /* ... and of those, how many after the server had answered */
 	struct {
 		enum dr_failure kind; /* the newest of just this policy; NONE: none was */
 		uint64_t since_ms;    /* the first one's begin; 0: the newest one's policy does less */

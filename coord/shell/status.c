@@ -230,8 +230,20 @@ static json_t *member_json(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 	return o;
 }
 
-static json_t *plan_json(const struct dr_service *s, const struct dr_plan *p)
+/* Who could not carry an order out, and in its agent's words why, as long as it was told nothing else since. */
+static void put_failed_order(json_t *o, const struct dr_coord *c, uint32_t ix, const struct dr_plan *p)
 {
+	if (p->ask != DR_REASON_ORDER_FAILED || p->ask_a >= DR_MEMBERS_MAX)
+		return;
+	const struct dr_order_result *last = &c->core->view.service[ix].member[p->ask_a].result;
+	put_member_name(o, "failed_at", &c->core->repl.service[ix], (dr_member_ix)p->ask_a);
+	if (last->outcome == DR_OUTCOME_FAILED)
+		put_text_or_null(o, "failed_because", last->text);
+}
+
+static json_t *plan_json(const struct dr_coord *c, uint32_t ix, const struct dr_plan *p)
+{
+	const struct dr_service *s = &c->core->repl.service[ix];
 	if (p->id == 0)
 		return json_null();
 	json_t *o = json_object();
@@ -246,9 +258,22 @@ static json_t *plan_json(const struct dr_service *s, const struct dr_plan *p)
 	put_member_name(o, "candidate", s, p->candidate);
 	put_member_name(o, "member", s, p->kind == DR_PLAN_REJOIN ? p->member : DR_MEMBER_NONE);
 	put_text_or_null(o, "actor", p->actor.s);
-	if (p->state == DR_PLAN_ASKING)
+	if (p->state == DR_PLAN_ASKING) {
 		put_reason(o, p->ask, p->ask_a, p->ask_b);
+		put_failed_order(o, c, ix, p);
+	}
 	return o;
+}
+
+/* The plans of members that are on their way back. */
+static json_t *rejoins_json(const struct dr_coord *c, uint32_t ix)
+{
+	json_t *a = json_array();
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (c->core->repl.service[ix].rejoin[m].id != 0)
+			(void)json_array_append_new(a, plan_json(c, ix, &c->core->repl.service[ix].rejoin[m]));
+	}
+	return a;
 }
 
 /* What this node, which leads, knows of each server: whether it shows the primary, and else the newest error. */
@@ -306,7 +331,6 @@ static json_t *service_json(struct dr_coord *c, uint32_t ix)
 	const struct dr_service *s = &c->core->repl.service[ix];
 	json_t *o = json_object();
 	json_t *members = json_array();
-	json_t *rejoins = json_array();
 	uint64_t a = 0;
 	put_text(o, "name", s->spec.name.s);
 	put_text(o, "kind", dr_kind_name(s->spec.kind));
@@ -329,15 +353,13 @@ static json_t *service_json(struct dr_coord *c, uint32_t ix)
 	enum dr_reason blocked = dr_core_blocked(c->core, ix, &a);
 	if (blocked != DR_REASON_NONE)
 		put_text(o, "automatic_failover_blocked", dr_reason_name(blocked));
-	(void)json_object_set_new(o, "plan", plan_json(s, &s->plan));
+	(void)json_object_set_new(o, "plan", plan_json(c, ix, &s->plan));
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (s->spec.member[m].name.s[0] != '\0')
 			(void)json_array_append_new(members, member_json(c, ix, m));
-		if (s->rejoin[m].id != 0)
-			(void)json_array_append_new(rejoins, plan_json(s, &s->rejoin[m]));
 	}
 	(void)json_object_set_new(o, "members", members);
-	(void)json_object_set_new(o, "rejoins", rejoins);
+	(void)json_object_set_new(o, "rejoins", rejoins_json(c, ix));
 	(void)json_object_set_new(o, "routes", routes_json(c, ix));
 	return o;
 }
@@ -400,7 +422,8 @@ json_t *dr_explain_json(struct dr_coord *c, uint32_t ix)
 		(void)json_array_append_new(candidates, one);
 	}
 	(void)json_object_set_new(o, "candidates", candidates);
-	(void)json_object_set_new(o, "plan", plan_json(s, &s->plan));
+	(void)json_object_set_new(o, "plan", plan_json(c, ix, &s->plan));
+	(void)json_object_set_new(o, "rejoins", rejoins_json(c, ix));
 	return o;
 }
 

@@ -165,8 +165,12 @@ class Cluster:
         return subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 30, check=False)
 
     def insist(self, *words):
-        """A verb that must succeed; its answer."""
+        """A verb that must succeed; its answer.  One that has only just begun to lead has not heard from all yet."""
+        until = time.monotonic() + 5
         done = self.ctl(*words)
+        while "which is no majority" in done.stdout + done.stderr and time.monotonic() < until:
+            time.sleep(0.1)
+            done = self.ctl(*words)
         expect(done.returncode == 0, f"drcoordctl {' '.join(words)} to succeed", done.returncode, done.stdout, done.stderr)
         return json.loads(done.stdout or "{}")
 

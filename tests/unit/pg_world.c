@@ -137,14 +137,14 @@ void pg_world_on_stopped(struct dr_supervisor *s, bool proved, const struct dr_e
 void pg_world_supervise(struct pg_world *w, int at)
 {
 	struct pg_server *s = &w->server[at];
-	struct dr_supervisor_conf conf = { .name = "" };
+	struct dr_local_server conf = { .name = "" };
 	struct dr_error e;
 	(void)snprintf(conf.name, sizeof(conf.name), "test-%s", s->name);
 	(void)dr_copy_text(conf.data_dir, sizeof(conf.data_dir), s->data);
 	(void)dr_copy_text(conf.bin_dir, sizeof(conf.bin_dir), w->bin);
 	(void)dr_copy_text(conf.os_user, sizeof(conf.os_user), w->os_user);
 	(void)snprintf(conf.log_path, sizeof(conf.log_path), "%s/%s.log", w->folder, s->name);
-	if (dr_supervisor_init(&s->super, &w->loop, &w->root, &conf, on_change, s, &e) != DR_OK)
+	if (dr_supervisor_init(&s->super, &w->loop, &w->root, &dr_pg_local, &conf, on_change, s, &e) != DR_OK)
 		fail_msg("%s", e.msg);
 	s->open = true;
 }

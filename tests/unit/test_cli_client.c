@@ -30,7 +30,10 @@ static void leads(struct fake *f, struct dr_conn *c, const struct dr_client_requ
 		    "\"state\":\"asking\",\"why\":\"a reason\"},\"members\":[{\"name\":\"pg-a\",\"role\":\"primary\","
 		    "\"state\":\"healthy\",\"lag_bytes\":0}],\"routes\":[{\"name\":\"dns\",\"record\":\"a.demo.\","
 		    "\"servers\":[{\"address\":\"10.2.0.53:53\",\"current\":false,\"why\":\"" WHY "\"},"
-		    "{\"address\":\"10.3.0.53:53\",\"current\":true,\"why\":null}]}]}]}",
+		    "{\"address\":\"10.3.0.53:53\",\"current\":true,\"why\":null}]}],\"rejoins\":[{\"id\":9,"
+		    "\"step\":\"compare\",\"at\":1,\"steps\":5,\"state\":\"asking\",\"member\":\"pg-c\","
+		    "\"why\":\"it could not\",\"failed_at\":\"pg-c\",\"failed_because\":\"" WHY "\","
+		    "\"override\":\"`drcoordctl approve` tries again\"}]}]}",
 		    false);
 	else
 		answer_json(c, q->id, "{\"accepted\":true,\"plan\":3}", false);
@@ -189,6 +192,11 @@ static void test_status(void **state)
 	expect(0, "orders   managed  4      pg-a     any 1 of pg-b  failover 3: promote 6/9, asking", "");
 	expect(0, "c-a          az-a  10.1.0.10:7400  leader  yes", "");
 	expect(0, "orders: the plan asks: a reason", "");
+	/* A standby's own plan, which asks, is no less to be seen than the service's. */
+	expect(0, "orders: rejoin 9 of pg-c: compare 1/5, asking\n", "");
+	expect(0, "orders: rejoin 9 of pg-c asks: it could not\n", "");
+	expect(0, "orders: pg-c says: rejects our signature", "");
+	expect(0, "orders: to go on: `drcoordctl approve` tries again\n", "");
 	assert_null(strstr(text_of(&w.out), "\033"));
 	expect(0, "orders   dns    a.demo.  10.2.0.53:53  no", "");
 	expect(0, "orders   dns    a.demo.  10.3.0.53:53  yes", "");

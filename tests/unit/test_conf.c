@@ -74,11 +74,11 @@ static void test_agent(void **state)
 	assert_int_equal(a->services, 1);
 	assert_int_equal(a->coordinators, 3);
 	assert_int_equal(a->service[0].kind, DR_KIND_POSTGRES);
-	assert_string_equal(a->service[0].postgres.bin, "/usr/lib/postgresql/15/bin");
-	assert_int_equal(a->service[0].postgres.listen.port, 5432);
-	assert_int_equal(a->service[0].postgres.salvage_max_bytes, 1 << 30);
-	assert_int_equal(a->service[0].postgres.start_within_ms, 60000);
-	assert_string_equal(a->service[0].postgres.superuser_password_file, "");
+	assert_string_equal(a->service[0].of_kind[DR_KIND_POSTGRES].bin, "/usr/lib/postgresql/15/bin");
+	assert_int_equal(a->service[0].of_kind[DR_KIND_POSTGRES].listen.port, 5432);
+	assert_int_equal(a->service[0].of_kind[DR_KIND_POSTGRES].salvage_max_bytes, 1 << 30);
+	assert_int_equal(a->service[0].of_kind[DR_KIND_POSTGRES].start_within_ms, 60000);
+	assert_string_equal(a->service[0].of_kind[DR_KIND_POSTGRES].superuser_password_file, "");
 	dr_free(a);
 }
 
@@ -282,7 +282,7 @@ static void test_defaults_are_legal(void **state)
 	struct dr_conf_agent *a = dr_xcalloc(sizeof(*a));
 	static const char text[] = "services: [{postgres: {}}]\n";
 	assert_int_equal(dr_conf_parse_agent("x", text, strlen(text), a, &problems), DR_E_INVALID);
-	assert_string_equal(a->service[0].postgres.superuser, "postgres");
+	assert_string_equal(a->service[0].of_kind[DR_KIND_POSTGRES].superuser, "postgres");
 	assert_true(said("key \"data\" is missing"));
 	dr_free(a);
 	dr_conf_spec_free(s);

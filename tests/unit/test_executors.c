@@ -39,45 +39,51 @@ static const enum dr_plan_kind plans[] = {
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* How many stages the order has; it fails when they do not end, or are none that exist. */
-static size_t stages_of(enum dr_order_kind kind)
+static size_t stages_of(enum dr_kind kind, enum dr_order_kind order)
 {
-	const uint8_t *stage = dr_order_stages(kind);
+	const uint8_t *stage = dr_order_stages(kind, order);
 	size_t n = 0;
 	while (n < DR_OP_STAGES_MAX && stage[n] != DR_STAGE_END) {
 		assert_in_range(stage[n], DR_STAGE_END + 1, DR_STAGE_COUNT - 1);
 		n++;
 	}
 	if (n == DR_OP_STAGES_MAX)
-		fail_msg("the stages of order %s do not end", dr_order_name(kind));
+		fail_msg("the stages of order %s do not end", dr_order_name(order));
 	for (size_t rest = n; rest < DR_OP_STAGES_MAX; rest++)
 		assert_int_equal(stage[rest], DR_STAGE_END);
 	return n;
+}
+
+static void check_orders(enum dr_kind kind, bool used[DR_STAGE_COUNT])
+{
+	for (size_t i = 0; i < COUNT(orders); i++) {
+		size_t n = stages_of(kind, orders[i]);
+		if (n == 0)
+			fail_msg("order %s has no stages for %s", dr_order_name(orders[i]), dr_kind_name(kind));
+		for (size_t at = 0; at < n; at++)
+			used[dr_order_stages(kind, orders[i])[at]] = true;
+	}
+	assert_int_equal(stages_of(kind, DR_ORDER_NONE), 0);
+	assert_int_equal(dr_order_stages(kind, (enum dr_order_kind)1000)[0], DR_STAGE_END);
 }
 
 static void test_every_order_has_stages(void **state)
 {
 	bool used[DR_STAGE_COUNT] = { false };
 	(void)state;
-	for (size_t i = 0; i < COUNT(orders); i++) {
-		size_t n = stages_of(orders[i]);
-		if (n == 0)
-			fail_msg("order %s has no stages", dr_order_name(orders[i]));
-		for (size_t at = 0; at < n; at++)
-			used[dr_order_stages(orders[i])[at]] = true;
-	}
-	assert_int_equal(stages_of(DR_ORDER_NONE), 0);
-	assert_int_equal(dr_order_stages((enum dr_order_kind)1000)[0], DR_STAGE_END);
+	for (int kind = DR_KIND_NONE + 1; kind < DR_KIND_COUNT; kind++)
+		check_orders((enum dr_kind)kind, used);
 	for (size_t s = DR_STAGE_END + 1; s < DR_STAGE_COUNT; s++) {
 		if (!used[s])
 			fail_msg("stage %zu is in no order", s);
 	}
 }
 
-static unsigned count_ops(const struct dr_adapter *a, enum dr_order_kind order)
+static unsigned count_ops(const struct dr_adapter *a, enum dr_kind kind, enum dr_order_kind order)
 {
 	unsigned found = 0;
-	for (size_t at = 0; at < stages_of(order); at++) {
-		enum dr_op_kind op = dr_stage_op((enum dr_stage)dr_order_stages(order)[at]);
+	for (size_t at = 0; at < stages_of(kind, order); at++) {
+		enum dr_op_kind op = dr_stage_op((enum dr_stage)dr_order_stages(kind, order)[at]);
 		if (op == 0)
 			continue;
 		found++;
@@ -92,11 +98,11 @@ static void test_every_stage_has_its_op(void **state)
 {
 	(void)state;
 	for (int kind = DR_KIND_NONE + 1; kind < DR_KIND_COUNT; kind++) {
-		const struct dr_adapter *a = dr_adapter_find(dr_kind_name((enum dr_kind)kind));
+		const struct dr_adapter *a = dr_adapter_find(dr_kind_adapter((enum dr_kind)kind));
 		unsigned found = 0;
 		assert_non_null(a);
 		for (size_t i = 0; i < COUNT(orders); i++)
-			found += count_ops(a, orders[i]);
+			found += count_ops(a, (enum dr_kind)kind, orders[i]);
 		assert_true(found > 0);
 	}
 }
@@ -154,7 +160,7 @@ static void note_issued(const char *path, const char *line)
 	for (size_t i = 0; i < COUNT(orders); i++) {
 		if (strcmp(dr_order_name(orders[i]), word) != 0)
 			continue;
-		exists = stages_of(orders[i]) > 0;
+		exists = stages_of(DR_KIND_POSTGRES, orders[i]) > 0;
 		shown.issued[orders[i]] = true;
 	}
 	shown.orders++;

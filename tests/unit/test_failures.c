@@ -130,6 +130,32 @@ static void test_hang_takes_connections(void **state)
 	assert_int_equal(s.kind, DR_FAILURE_CONNECTIONS);
 }
 
+/* Hung storage soon lets nobody in at all; a server that itself stops has at most one write under way. */
+static void test_hung_storage_takes_locks(void **state)
+{
+	struct dr_probe_streak s = { 0 };
+	uint64_t ms = 0;
+	(void)state;
+	(void)dr_probe_streak_note(&s, DR_FAILURE_STORAGE_HUNG, 1000, 1200);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_STORAGE_HUNG, 2000, 3000);
+	for (uint64_t at = 3000; at < 1000 + STALL; at += 1000)
+		(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, at, at + 1000);
+	assert_int_equal(dr_probe_streak_says(&s, STALL, &ms), DR_FAILURE_STORAGE_HUNG);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_CONNECTIONS, 1000 + STALL, 1001 + STALL);
+	assert_int_equal(dr_probe_streak_says(&s, STALL, &ms), DR_FAILURE_STORAGE_HUNG);
+	/* What comes back from that, and hangs again, is judged anew. */
+	(void)dr_probe_streak_note(&s, DR_FAILURE_NONE, 9000, 9010);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_STORAGE_HUNG, 10000, 10200);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, 11000, 12000);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, 12000, 10000 + STALL);
+	assert_int_equal(dr_probe_streak_says(&s, STALL, &ms), DR_FAILURE_SERVER_HUNG);
+	/* One that refuses meanwhile is another. */
+	(void)dr_probe_streak_note(&s, DR_FAILURE_STORAGE_HUNG, 20000, 20200);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_READ_ONLY, 21000, 21010);
+	(void)dr_probe_streak_note(&s, DR_FAILURE_SERVER_HUNG, 22000, 23000);
+	assert_int_equal(s.kind, DR_FAILURE_SERVER_HUNG);
+}
+
 /* One probe that was slow behind many that found no connection does not hang as long as those lasted, and what was
  * said of them still holds; when all hang for so long, it is the hang. */
 static void test_one_slow_probe(void **state)
@@ -405,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_streak),
 		cmocka_unit_test(test_own_stall),
 		cmocka_unit_test(test_hang_takes_connections),
+		cmocka_unit_test(test_hung_storage_takes_locks),
 		cmocka_unit_test(test_one_slow_probe),
 		cmocka_unit_test(test_pace),
 		CORE(test_one_is_not_enough),

@@ -400,6 +400,7 @@ static const char MOVE_SH[] = "cp -a \"$1/data\" \"$1/disk/\" && mount --bind \"
 static const char SPACE_SH[] = "mkdir \"$1/disk/space\" && chown postgres \"$1/disk/space\"";
 static const char BREAK_SH[] =
     "dev=$(findmnt -no SOURCE \"$1/disk\") && echo 1 > /sys/fs/ext4/${dev##*/}/trigger_fs_error";
+static const char FILL_SH[] = "! dd if=/dev/zero of=\"$1/disk/filler\" bs=1M; ! dd if=/dev/zero bs=512 >> \"$1/disk/filler\"";
 static const char UNMOUNT_SH[] = "umount -l \"$1/data\"; umount -l \"$1/disk\"";
 
 static bool script(const struct pg_server *s, const char *text)
@@ -458,6 +459,27 @@ static void test_read_only_tables(void **state)
 	remove_disk();
 }
 
+/* A disk without room, on which what the probe writes has its place: the client whose table has to grow is the first to
+ * be told so, and its error says nothing to us. */
+static void test_full_server(void **state)
+{
+	(void)state;
+	start_on_disk(MOVE_SH);
+	struct dr_target t = pg_lab_target(&b, true);
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_OK, "");
+	assert_true(script(&b, FILL_SH));
+	expect(&t, DR_OP_PROBE, 5000, DR_OK, "");
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_E_NO_SPACE, "No space left on device");
+	assert_true(script(&b, "rm \"$1/disk/filler\""));
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_OK, "");
+	/* Who must not ask for room writes all the same. */
+	assert_true(pg_lab_sql(&b, 0, NULL, 0, "REVOKE EXECUTE ON FUNCTION pg_export_snapshot() FROM PUBLIC"));
+	assert_true(pg_lab_sql(&b, 0, NULL, 0, "CREATE ROLE probe LOGIN IN ROLE pg_monitor"));
+	(void)dr_copy_text(t.user, sizeof(t.user), "probe");
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_OK, "");
+	remove_disk();
+}
+
 /* Last, as it ends the server: a smart stop waits for the open session and lets nobody in meanwhile. */
 static void test_shutting_down(void **state)
 {
@@ -509,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_liars),
 		cmocka_unit_test(test_read_only_server),
 		cmocka_unit_test(test_read_only_tables),
+		cmocka_unit_test(test_full_server),
 		cmocka_unit_test(test_shutting_down),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

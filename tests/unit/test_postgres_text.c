@@ -221,6 +221,7 @@ static void test_sqlstates(void **state)
 	assert_int_equal(pg_server_err("42501", NULL), DR_E_DENIED);
 	assert_int_equal(pg_server_err("58030", "md.c"), DR_E_IO);
 	assert_int_equal(pg_server_err("53100", "md.c"), DR_E_NO_SPACE);
+	assert_int_equal(pg_server_err("42501", "snapmgr.c"), DR_E_REFUSED);
 	assert_int_equal(pg_server_err(NULL, "md.c"), DR_E_FAILED);
 }
 

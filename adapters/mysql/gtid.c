@@ -1,0 +1,166 @@
+/* gtid.c -- see gtid.h. */
+#include "adapters/mysql/gtid.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+/* A decimal number at *at, which moves behind it. */
+static bool number(const char **at, uint64_t *out)
+{
+	const char *p = *at;
+	uint64_t n = 0;
+
+	if (!isdigit((unsigned char)*p))
+		return false;
+	for (; isdigit((unsigned char)*p); p++) {
+		if (n > (UINT64_MAX - 9) / 10)
+			return false;
+		n = n * 10 + (uint64_t)(*p - '0');
+	}
+	*at = p;
+	*out = n;
+	return true;
+}
+
+static void spaces(const char **at)
+{
+	while (**at == ' ' || **at == '\n' || **at == '\r')
+		(*at)++;
+}
+
+/* ---- MariaDB ---- */
+
+static bool one_gtid(const char **at, struct my_gtid *g)
+{
+	uint64_t part[3];
+
+	spaces(at);
+	for (int i = 0; i < 3; i++) {
+		if (!number(at, &part[i]) || (i < 2 && *(*at)++ != '-'))
+			return false;
+	}
+	if (part[0] > UINT32_MAX || part[1] > UINT32_MAX)
+		return false;
+	*g = (struct my_gtid){ .domain = (uint32_t)part[0], .server = (uint32_t)part[1], .sequence = part[2] };
+	spaces(at);
+	return **at == ',' || **at == '\0';
+}
+
+bool my_gtid_newest(const char *list, uint32_t domain, bool any, uint32_t server, struct my_gtid *out)
+{
+	struct my_gtid g;
+	bool found = false;
+
+	*out = (struct my_gtid){ .domain = domain };
+	while (one_gtid(&list, &g)) {
+		if (g.domain == domain && (any || g.server == server) && (!found || g.sequence > out->sequence)) {
+			*out = g;
+			found = true;
+		}
+		if (*list++ == '\0')
+			break;
+	}
+	return found;
+}
+
+/* ---- MySQL ---- */
+
+struct interval {
+	const char *uuid; /* its 36 characters */
+	bool tagged;
+	uint64_t first, last;
+};
+
+static bool is_uuid(const char *p)
+{
+	for (int i = 0; i < MY_UUID_MAX - 1; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+		if (dash ? p[i] != '-' : !isxdigit((unsigned char)p[i]))
+			return false;
+	}
+	return true;
+}
+
+/* FIRST[-LAST] at *at. */
+static bool range(const char **at, struct interval *v)
+{
+	if (!number(at, &v->first))
+		return false;
+	v->last = v->first;
+	if (**at == '-') {
+		(*at)++;
+		if (!number(at, &v->last))
+			return false;
+	}
+	return v->first > 0 && v->last >= v->first;
+}
+
+/* The next interval; v keeps its origin from call to call. */
+static bool next_interval(const char **at, struct interval *v)
+{
+	for (;;) {
+		spaces(at);
+		if (**at == ',') {
+			(*at)++;
+			spaces(at);
+			v->uuid = NULL;
+		}
+		if (v->uuid == NULL) {
+			if (!is_uuid(*at))
+				return false;
+			v->uuid = *at;
+			v->tagged = false;
+			*at += MY_UUID_MAX - 1;
+		}
+		if (**at != ':')
+			return false;
+		(*at)++;
+		if (isdigit((unsigned char)**at))
+			return range(at, v);
+		/* a tag; its intervals follow */
+		v->tagged = true;
+		if (!isalpha((unsigned char)**at) && **at != '_')
+			return false;
+		while (isalnum((unsigned char)**at) || **at == '_')
+			(*at)++;
+		if (**at != ':')
+			return false;
+	}
+}
+
+uint64_t my_set_until(const char *set, const char *uuid)
+{
+	struct interval v = { .uuid = NULL };
+	uint64_t until = 0;
+
+	/* Intervals of one origin stand in their order and do not touch. */
+	while (next_interval(&set, &v)) {
+		if (!v.tagged && strncasecmp(v.uuid, uuid, MY_UUID_MAX - 1) == 0 && v.first <= until + 1 && v.last > until)
+			until = v.last;
+	}
+	return until;
+}
+
+uint64_t my_set_newest(const char *set, const char *uuid)
+{
+	struct interval v = { .uuid = NULL };
+	uint64_t newest = 0;
+
+	while (next_interval(&set, &v)) {
+		if (!v.tagged && strncasecmp(v.uuid, uuid, MY_UUID_MAX - 1) == 0 && v.last > newest)
+			newest = v.last;
+	}
+	return newest;
+}
+
+uint64_t my_set_count(const char *set)
+{
+	struct interval v = { .uuid = NULL };
+	uint64_t n = 0;
+
+	while (next_interval(&set, &v))
+		n += v.last - v.first + 1;
+	return n;
+}

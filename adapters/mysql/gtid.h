@@ -1,0 +1,33 @@
+/* gtid.h -- what MySQL and MariaDB write of global transaction ids.
+ *
+ * Pure functions over the caller's text; a server's text is hostile and only ever refused (0, false).
+ * MariaDB: DOMAIN-SERVER-SEQUENCE, the newest of each domain, comma between; sequences of a domain grow, whichever server
+ * writes.  https://mariadb.com/kb/en/gtid/
+ * MySQL: UUID[:TAG]:FIRST[-LAST][:...], comma between; a set.
+ * https://dev.mysql.com/doc/refman/8.4/en/replication-gtids-concepts.html */
+#ifndef DR_ADAPTERS_MYSQL_GTID_H
+#define DR_ADAPTERS_MYSQL_GTID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { MY_UUID_MAX = 37 };
+
+struct my_gtid {
+	uint32_t domain, server;
+	uint64_t sequence;
+};
+
+/* The newest of this domain in a position or state of MariaDB; of the server alone when any is false.  false: none. */
+bool my_gtid_newest(const char *list, uint32_t domain, bool any, uint32_t server, struct my_gtid *out);
+
+/* In a set of MySQL: up to which number the transactions of this origin are there without a gap; 0: none. */
+uint64_t my_set_until(const char *set, const char *uuid);
+
+/* The newest number of this origin in a set, whatever is missing before it; 0: none. */
+uint64_t my_set_newest(const char *set, const char *uuid);
+
+/* How many transactions a set has, all origins together. */
+uint64_t my_set_count(const char *set);
+
+#endif

@@ -1,0 +1,156 @@
+/* mysql.c -- MySQL 8.0 to 9 and MariaDB 10.6 to 11 behind adapter.h; the loop's side of it.  README.md says what each op
+ * reads and proves. */
+#include <string.h>
+#include <sys/socket.h>
+
+#include "adapters/mysql/my.h"
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "sys/clock.h"
+
+typedef enum dr_err my_op(struct my_run *r, struct dr_error *e);
+
+static my_op *const ops[DR_OP_MAX] = {
+	[DR_OP_PROBE] = my_op_probe,         [DR_OP_PROBE_WRITE] = my_op_probe_write,
+	[DR_OP_POSITIONS] = my_op_probe,     [DR_OP_FROZEN] = my_op_frozen,
+	[DR_OP_FOLLOWING] = my_op_following, [DR_OP_WRITABLE] = my_op_writable,
+	[DR_OP_COMPARED] = my_op_compared,   [DR_OP_CLOSED] = my_op_closed,
+	[DR_OP_SYNC_SET] = my_op_sync_set,
+};
+
+static bool is_literal(const char *host)
+{
+	unsigned char address[16];
+	return uv_inet_pton(AF_INET, host, address) == 0 || uv_inet_pton(AF_INET6, host, address) == 0;
+}
+
+/* Once for the process, before any thread: the library's own first call is not safe between threads. */
+static void library_init(void)
+{
+	static bool done;
+	if (!done)
+		(void)mysql_library_init(0, NULL, NULL);
+	done = true;
+}
+
+static enum dr_err my_open(struct dr_session *s, struct dr_error *e)
+{
+	const struct dr_target *t = &s->target;
+	struct my_own *o = s->own;
+
+	if (t->unix_socket_dir[0] == '\0' && t->address.port == 0)
+		return dr_fail(e, DR_E_INVALID, "%s: no port", t->member.s);
+	if (t->unix_socket_dir[0] != '\0' ? t->unix_socket_dir[0] != '/' : !is_literal(t->address.host))
+		return dr_fail(e, DR_E_INVALID, "%s: %s is no address literal or absolute socket folder", t->member.s,
+			       t->unix_socket_dir[0] != '\0' ? t->unix_socket_dir : t->address.host);
+	if (t->user[0] == '\0')
+		return dr_fail(e, DR_E_INVALID, "%s: no user", t->member.s);
+	library_init();
+	o->session = s;
+	dr_pool_join(s->loop);
+	return DR_OK;
+}
+
+/* ---- a run */
+
+static void free_run(struct my_run *r)
+{
+	explicit_bzero(r->secret, sizeof(r->secret));
+	explicit_bzero(r->replication_secret, sizeof(r->replication_secret));
+	(void)pthread_mutex_destroy(&r->lock);
+	dr_free(r);
+}
+
+static void on_thread(struct dr_pool_job *j)
+{
+	struct my_run *r = (struct my_run *)(void *)j; /* its first part */
+
+	(void)mysql_thread_init();
+	dr_error_clear(&r->error);
+	r->outcome = my_alive(r, &r->error);
+	if (r->outcome == DR_OK)
+		r->outcome = ops[r->kind](r, &r->error);
+	my_disconnect(r);
+	mysql_thread_end();
+}
+
+static void on_done(struct dr_pool_job *j)
+{
+	struct my_run *r = (struct my_run *)(void *)j;
+	struct my_own *o = r->own;
+
+	if (o != NULL) {
+		struct dr_op *op = o->session->op;
+		o->run = NULL;
+		op->evidence = r->evidence;
+		if (r->outcome != DR_OK) {
+			(void)dr_wrap(&r->error, "%s", r->target.member.s);
+			(void)dr_copy_text(op->evidence.text, sizeof(op->evidence.text), r->error.msg);
+		}
+		dr_op_finish(op, r->outcome != DR_OK ? &r->error : NULL);
+	}
+	free_run(r);
+}
+
+static enum dr_err my_start(struct dr_session *s, struct dr_op *op, struct dr_error *e)
+{
+	struct my_own *o = s->own;
+	struct my_run *r = dr_xcalloc(sizeof(*r));
+
+	*r = (struct my_run){ .job = { .work = on_thread, .done = on_done }, .own = o, .kind = op->kind, .args = op->args,
+			      .target = s->target, .until_ms = dr_clock_boot_ms() + op->deadline_ms, .fd = -1 };
+	(void)pthread_mutex_init(&r->lock, NULL);
+	enum dr_err rv = dr_pool_submit(&r->job, e);
+	if (rv != DR_OK) {
+		free_run(r);
+		return rv;
+	}
+	o->run = r;
+	return DR_OK;
+}
+
+/* Whatever it waits for on the wire ends now; on_done frees it. */
+static void my_cancel(struct dr_session *s, struct dr_op *op)
+{
+	struct my_own *o = s->own;
+	struct my_run *r = o->run;
+
+	if (r == NULL)
+		return;
+	o->run = NULL;
+	r->own = NULL;
+	(void)pthread_mutex_lock(&r->lock);
+	r->dropped = true;
+	if (r->fd >= 0)
+		(void)shutdown(r->fd, SHUT_RDWR);
+	op->evidence = r->seen;
+	op->evidence.text[0] = '\0';
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
+static void my_close(struct dr_session *s)
+{
+	dr_pool_leave();
+	dr_session_closed(s);
+}
+
+const struct dr_adapter dr_mysql_adapter = {
+	.name = "mysql",
+	.own_size = sizeof(struct my_own),
+	.open = my_open,
+	.start = my_start,
+	.cancel = my_cancel,
+	.close = my_close,
+	.can = {
+		[DR_OP_PROBE] = true,
+		[DR_OP_PROBE_WRITE] = true,
+		[DR_OP_POSITIONS] = true,
+		[DR_OP_FROZEN] = true,
+		[DR_OP_FOLLOWING] = true,
+		[DR_OP_WRITABLE] = true,
+		[DR_OP_SYNC_SET] = true,
+		[DR_OP_COMPARED] = true,
+		[DR_OP_CLOSED] = true,
+	},
+};

@@ -1,0 +1,259 @@
+/* replica.c -- ops on a standby: it receives from nobody, it receives from the given one, what it has that the other has not.
+ *
+ * In all of them the applier runs before the receiver is stopped: with ids, MariaDB throws away what was received and not
+ * applied once both stand still and one starts anew, and a dead primary cannot send it again. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "adapters/mysql/my.h"
+
+enum { AGAIN_MS = 10, IDLE_LOOKS = 10, WELL_LOOKS = 10, SECRET_QUOTED = 2 * MY_SECRET_MAX };
+
+/* Refuses to touch a server that takes writes: only its agent's lease says who may. */
+static enum dr_err read_standby(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_begin_change(r, e);
+
+	if (rv == DR_OK && r->state.several)
+		rv = dr_fail(e, DR_E_REFUSED, "it replicates from several sources, or by a named connection: drcoord keeps one,"
+						" without name");
+	if (rv == DR_OK && r->state.configured && !r->state.by_id)
+		rv = dr_fail(e, DR_E_REFUSED, "it replicates by files and places: make it ask by ids (MASTER_USE_GTID,"
+						" SOURCE_AUTO_POSITION)");
+	if (rv == DR_OK && !r->state.logs)
+		rv = dr_fail(e, DR_E_REFUSED, "nobody could follow it: log_bin, %s", my_sql(r->dialect, MY_SQL_LOGS));
+	if (rv == DR_OK && !r->state.read_only)
+		rv = dr_fail(e, DR_E_REFUSED, "it takes writes; a standby has read_only on");
+	return rv;
+}
+
+/* What a cut connection left of a transaction is never applied: the applier then waits for more, look after look, and so do
+ * those that work for it. */
+static enum dr_err is_all_applied(struct my_run *r, unsigned *idle, bool *all, struct dr_error *e)
+{
+	uint64_t working = 1;
+	unsigned n = 0;
+	enum dr_err rv = DR_OK;
+
+	*idle = r->state.idle && !r->state.receiving && !r->state.connecting ? *idle + 1 : 0;
+	if (*idle >= IDLE_LOOKS)
+		rv = my_numbers(r, my_sql(r->dialect, MY_SQL_WORKING), &working, 1, &n, e);
+	*all = n == 1 && working == 0;
+	return rv;
+}
+
+/* Until all that it has received is applied. */
+static enum dr_err drain(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_read(r, e);
+	unsigned idle = 0;
+	bool all = false;
+
+	while (rv == DR_OK && r->state.received > r->state.position) {
+		rv = is_all_applied(r, &idle, &all, e);
+		if (rv != DR_OK || all)
+			return rv;
+		if (r->state.error != 0 && !r->state.applying)
+			return dr_fail(e, DR_E_FAILED, "its applier stopped: %s (%u)", r->state.error_text, r->state.error);
+		my_tell(r, "%" PRIu64 " received transactions are not applied yet", r->state.received - r->state.position);
+		rv = my_pause(r, AGAIN_MS, e);
+		if (rv == DR_OK)
+			rv = my_read(r, e);
+	}
+	return rv;
+}
+
+enum dr_err my_leave_source(struct my_run *r, struct dr_error *e)
+{
+	bool receives = r->state.receiving || r->state.connecting;
+	enum dr_err rv = DR_OK;
+
+	if (receives && !r->state.applying)
+		rv = my_say(r, MY_SQL_START_SQL, e);
+	if (rv == DR_OK && receives)
+		rv = my_say(r, MY_SQL_STOP_IO, e);
+	/* Where both stand still, nothing that was received is there for long. */
+	if (rv == DR_OK && (receives || r->state.applying))
+		rv = drain(r, e);
+	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_STOP, e);
+	return rv == DR_OK ? my_say(r, MY_SQL_RESET, e) : rv;
+}
+
+enum dr_err my_op_frozen(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = read_standby(r, e);
+
+	if (rv == DR_OK && r->state.configured)
+		rv = my_leave_source(r, e);
+	if (rv == DR_OK)
+		rv = read_standby(r, e); /* over a fresh connection */
+	if (rv == DR_OK && r->state.configured)
+		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has made it replicate from %s:%u", r->state.source.host,
+			     r->state.source.port);
+	return rv;
+}
+
+/* ---- FOLLOWING */
+
+static bool follows(const struct my_run *r)
+{
+	const struct my_state *s = &r->state;
+	return s->configured && s->source.port == r->args.primary_at.port &&
+	       strcmp(s->source.host, r->args.primary_at.host) == 0;
+}
+
+/* What MariaDB asks its source for begins behind what it has itself: in each domain the newer of what it replicated and what it
+ * wrote as a primary. */
+static enum dr_err align(struct my_run *r, struct dr_error *e)
+{
+	return r->dialect == MY_MARIADB ? my_do(r, e, "SET GLOBAL gtid_slave_pos = @@global.gtid_current_pos") : DR_OK;
+}
+
+static enum dr_err point(struct my_run *r, struct dr_error *e)
+{
+	const struct dr_op_args *a = &r->args;
+	const char *word = my_sql(r->dialect, MY_SQL_WORD);
+	char secret[SECRET_QUOTED + 1], user[2 * DR_NAME_MAX + 1], host[2 * DR_HOST_MAX + 1];
+	enum dr_err rv = my_secret(r->target.replication_password_file, r->replication_secret, e);
+
+	if (rv != DR_OK)
+		return rv;
+	my_quote(r, secret, sizeof(secret), r->replication_secret);
+	my_quote(r, user, sizeof(user), r->target.replication_user);
+	my_quote(r, host, sizeof(host), a->primary_at.host);
+	rv = my_do(r, e, "%s %s_HOST='%s', %s_PORT=%u, %s_USER='%s', %s_PASSWORD='%s', %s", my_sql(r->dialect, MY_SQL_CHANGE),
+		   word, host, word, a->primary_at.port, word, user, word, secret, my_sql(r->dialect, MY_SQL_CHANGE_REST));
+	explicit_bzero(secret, sizeof(secret));
+	return rv;
+}
+
+static enum dr_err turn_to(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = r->state.configured ? my_leave_source(r, e) : DR_OK;
+
+	if (rv == DR_OK)
+		rv = my_read(r, e);
+	if (rv == DR_OK)
+		rv = align(r, e);
+	if (rv == DR_OK)
+		rv = point(r, e);
+	return rv == DR_OK ? my_say(r, MY_SQL_START, e) : rv;
+}
+
+static enum dr_err wait_receiving(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_read(r, e);
+	unsigned well = 0;
+
+	/* Its threads say that they run before the source has looked at what they ask for. */
+	while (rv == DR_OK) {
+		well = follows(r) && r->state.receiving && r->state.applying && r->state.error == 0 ? well + 1 : 0;
+		if (well > WELL_LOOKS)
+			break;
+		if (!r->state.read_only)
+			return dr_fail(e, DR_E_REFUSED, "it takes writes");
+		/* 1236: what it asks for is not there, or not any more; another try finds the same. */
+		if (r->state.error == 1236 || (r->state.error != 0 && !r->state.applying))
+			return dr_fail(e, DR_E_REFUSED, "cannot follow: %s (%u)", r->state.error_text, r->state.error);
+		my_tell(r, "not receiving from %s:%u yet%s%s", r->args.primary_at.host, r->args.primary_at.port,
+			r->state.error != 0 ? ": " : "", r->state.error_text);
+		rv = my_pause(r, AGAIN_MS, e);
+		if (rv == DR_OK)
+			rv = my_read(r, e);
+	}
+	if (rv == DR_OK) {
+		r->evidence.upstream = r->args.primary;
+		r->evidence.text[0] = '\0';
+	}
+	return rv;
+}
+
+enum dr_err my_op_following(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = read_standby(r, e);
+
+	if (rv == DR_OK && !follows(r))
+		rv = turn_to(r, e);
+	else if (rv == DR_OK && !(r->state.receiving && r->state.applying))
+		rv = my_say(r, MY_SQL_START, e);
+	return rv == DR_OK ? wait_receiving(r, e) : rv;
+}
+
+/* ---- COMPARED */
+
+static void verdict(struct my_run *r, enum dr_divergence d, const char *why)
+{
+	r->evidence.divergence = d;
+	my_tell(r, "%s", why);
+}
+
+/* The newest that we have is in the source's history when the source's log knows one as new of that server: ids of one
+ * server grow.  What is asked of it at FOLLOWING is looked up exactly, and refused with 1236 (gtid_strict_mode). */
+static enum dr_err compare_mariadb(struct my_run *r, const struct my_state *mine, struct dr_error *e)
+{
+	struct my_gtid ours, theirs;
+	struct my_row row;
+	char why[DR_REASON_MAX];
+
+	/* A copy has no log of its own yet, and says where it was taken. */
+	if (!my_gtid_newest(mine->executed, mine->domain, true, 0, &ours) &&
+	    !my_gtid_newest(mine->applied, mine->domain, true, 0, &ours)) {
+		verdict(r, mine->has_tables ? DR_DIVERGENCE_CLONE : DR_DIVERGENCE_NONE,
+			mine->has_tables ? "it has data, and neither a log nor gtid_slave_pos" : "it is empty");
+		return DR_OK;
+	}
+	enum dr_err rv = my_query(r, "SELECT @@global.gtid_binlog_state", &row, e);
+	if (rv != DR_OK)
+		return rv;
+	bool has = my_gtid_newest(row.cell[0], ours.domain, false, ours.server, &theirs) && theirs.sequence >= ours.sequence;
+	my_row_end(&row);
+	(void)snprintf(why, sizeof(why), "%u-%u-%" PRIu64 " is %sin the source's log", ours.domain, ours.server, ours.sequence,
+		       has ? "" : "not ");
+	verdict(r, has ? DR_DIVERGENCE_NONE : DR_DIVERGENCE_CLONE, why);
+	return DR_OK;
+}
+
+/* On the source's connection. */
+static enum dr_err compare_mysql(struct my_run *r, const struct my_state *mine, struct dr_error *e)
+{
+	char sql[4 * MY_SET_MAX + 256], set[2 * MY_SET_MAX], why[DR_REASON_MAX];
+	struct my_row row;
+
+	my_quote(r, set, sizeof(set), mine->executed);
+	int n = snprintf(sql, sizeof(sql), "SELECT GTID_SUBTRACT('%s', @@global.gtid_executed),"
+					   " GTID_SUBTRACT(@@global.gtid_purged, '%s')", set, set);
+	if (n < 0 || (size_t)n >= sizeof(sql))
+		return dr_fail(e, DR_E_RANGE, "its set of transactions is too long to compare");
+	enum dr_err rv = my_query(r, sql, &row, e);
+	if (rv != DR_OK)
+		return rv;
+	bool more = row.cell[0][0] != '\0', gone = row.cell[1][0] != '\0';
+	(void)snprintf(why, sizeof(why), "%s%.120s", more ? "the source never had " : gone ? "the source has purged " : "",
+		       more ? row.cell[0] : gone ? row.cell[1] : "all that it has is at the source");
+	my_row_end(&row);
+	verdict(r, more || gone ? DR_DIVERGENCE_CLONE : DR_DIVERGENCE_NONE, why);
+	return DR_OK;
+}
+
+enum dr_err my_op_compared(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = read_standby(r, e);
+	struct my_state mine = r->state;
+	struct dr_evidence seen = r->evidence;
+
+	if (rv == DR_OK)
+		rv = my_connect_to(r, &r->args.primary_at, e);
+	if (rv == DR_OK)
+		rv = my_read(r, e);
+	if (rv == DR_OK && mine.identity != 0 && r->state.identity != 0 && mine.identity != r->state.identity)
+		rv = dr_fail(e, DR_E_REFUSED, "its data is of another service: drcoord.identity is %" PRIu64
+			     ", the source's %" PRIu64, mine.identity, r->state.identity);
+	if (rv == DR_OK && (mine.dialect == MY_MARIADB) != (r->state.dialect == MY_MARIADB))
+		rv = dr_fail(e, DR_E_REFUSED, "one of them is MariaDB, the other MySQL");
+	r->evidence = seen;
+	if (rv != DR_OK)
+		return rv;
+	return mine.dialect == MY_MARIADB ? compare_mariadb(r, &mine, e) : compare_mysql(r, &mine, e);
+}

@@ -1,0 +1,191 @@
+/* server.c -- ops that look at a server, write to it as a probe, or open it for writes. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "adapters/mysql/my.h"
+
+enum { AGAIN_MS = 5, STANDBYS_MS = 2000, SESSIONS_MAX = 256 };
+
+enum dr_err my_op_probe(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_connect(r, e);
+	return rv == DR_OK ? my_read(r, e) : rv;
+}
+
+/* ---- the write probe */
+
+/* Sixty-four rows at most, so that two coordinators seldom wait for one another. */
+static enum dr_err heartbeat(struct my_run *r, struct dr_error *e)
+{
+	char member[2 * DR_NAME_MAX + 1];
+
+	my_quote(r, member, sizeof(member), r->target.member.s);
+	enum dr_err rv = my_do(r, e, "SET SESSION lock_wait_timeout = 1, SESSION innodb_lock_wait_timeout = 1");
+	if (rv == DR_OK)
+		rv = my_do(r, e, "INSERT INTO drcoord.heartbeat (place, member, epoch, beats, at) VALUES (CONNECTION_ID() %% 64,"
+				 " '%s', %" PRIu64 ", 1, NOW(6)) ON DUPLICATE KEY UPDATE member = VALUES(member),"
+				 " epoch = VALUES(epoch), beats = beats + 1, at = VALUES(at)", member, r->args.epoch);
+	r->evidence.wrote = rv == DR_OK;
+	return rv;
+}
+
+enum dr_err my_op_probe_write(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_op_probe(r, e);
+
+	if (rv == DR_OK && r->state.read_only)
+		rv = dr_fail(e, DR_E_REFUSED, "the server takes no writes: read_only is on");
+	return rv == DR_OK ? heartbeat(r, e) : rv;
+}
+
+/* ---- WRITABLE */
+
+/* What an administrator makes by setup.sql; made here too where a service began without. */
+static enum dr_err make_tables(struct my_run *r, struct dr_error *e)
+{
+	static const char *const table[] = {
+		"CREATE DATABASE IF NOT EXISTS drcoord",
+		"CREATE TABLE IF NOT EXISTS drcoord.heartbeat (place INT PRIMARY KEY, member VARCHAR(64) NOT NULL,"
+		" epoch BIGINT UNSIGNED NOT NULL, beats BIGINT UNSIGNED NOT NULL, at DATETIME(6) NOT NULL) ENGINE=InnoDB",
+		"CREATE TABLE IF NOT EXISTS drcoord.lineage (epoch BIGINT UNSIGNED PRIMARY KEY, member VARCHAR(64) NOT NULL,"
+		" origin VARCHAR(36) NOT NULL, at DATETIME(6) NOT NULL) ENGINE=InnoDB",
+		"CREATE TABLE IF NOT EXISTS drcoord.identity (id BIGINT UNSIGNED PRIMARY KEY) ENGINE=InnoDB",
+	};
+	enum dr_err rv = DR_OK;
+
+	for (size_t i = 0; rv == DR_OK && i < sizeof(table) / sizeof(table[0]); i++)
+		rv = my_do(r, e, "%s", table[i]);
+	return rv;
+}
+
+/* The first transaction of the new epoch, committed before any client's: whoever has it follows this primary, and counts
+ * from it (read.c). */
+static enum dr_err sign(struct my_run *r, struct dr_error *e)
+{
+	char member[2 * DR_NAME_MAX + 1];
+	enum dr_err rv = r->state.has_tables ? DR_OK : make_tables(r, e);
+
+	my_quote(r, member, sizeof(member), r->target.member.s);
+	if (rv == DR_OK && r->state.identity == 0)
+		rv = my_do(r, e, "INSERT INTO drcoord.identity SELECT 1 + FLOOR(RAND() * 9223372036854775806) FROM DUAL"
+				 " WHERE NOT EXISTS (SELECT 1 FROM drcoord.identity)");
+	if (rv == DR_OK)
+		rv = my_do(r, e, "INSERT INTO drcoord.lineage (epoch, member, origin, at) VALUES (%" PRIu64 ", '%s', '%s',"
+				 " NOW(6))", r->args.epoch, member, r->state.uuid);
+	return rv;
+}
+
+static bool signed_by_us(const struct my_run *r)
+{
+	const struct my_state *s = &r->state;
+	return s->has_tables && s->epoch == r->args.epoch && strcmp(s->origin, s->uuid) == 0;
+}
+
+static enum dr_err open_for_writes(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = DR_OK;
+
+	if (r->state.configured)
+		rv = my_leave_source(r, e);
+	if (rv == DR_OK && r->state.epoch > r->args.epoch)
+		rv = dr_fail(e, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", r->state.epoch);
+	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_OURS_ONLY, e);
+	if (rv == DR_OK && !signed_by_us(r))
+		rv = sign(r, e);
+	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_WRITABLE, e);
+	return rv;
+}
+
+enum dr_err my_op_writable(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_begin_change(r, e);
+
+	if (rv == DR_OK && !r->state.logs)
+		rv = dr_fail(e, DR_E_REFUSED, "nobody could replicate from it: it has no binary log with ids of its own and"
+			     " its source's (log_bin, %s)", my_sql(r->dialect, MY_SQL_LOGS));
+	if (rv == DR_OK && (r->state.read_only || r->state.configured || !signed_by_us(r)))
+		rv = open_for_writes(r, e);
+	if (rv == DR_OK)
+		rv = my_op_probe(r, e); /* over a fresh connection */
+	if (rv == DR_OK && (r->state.read_only || !signed_by_us(r)))
+		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has set it to read_only again");
+	return rv == DR_OK ? heartbeat(r, e) : rv;
+}
+
+/* ---- CLOSED */
+
+/* All sessions but ours, once: whoever comes anew can't write once the server is read-only. */
+static enum dr_err end_sessions(struct my_run *r, struct dr_error *e)
+{
+	uint64_t id[SESSIONS_MAX];
+	unsigned n = 0;
+	enum dr_err rv = my_numbers(r, my_sql(r->dialect, MY_SQL_SESSIONS), id, SESSIONS_MAX, &n, e);
+
+	for (unsigned i = 0; rv == DR_OK && i < n; i++) {
+		rv = my_do(r, e, "KILL %" PRIu64, id[i]);
+		rv = rv == DR_E_FAILED ? DR_OK : rv; /* it has gone by itself */
+	}
+	return rv;
+}
+
+/* It waits for open transactions and locked tables, whose sessions are ended as often as it takes. */
+static enum dr_err make_read_only(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_do(r, e, "SET SESSION lock_wait_timeout = 1");
+
+	while (rv == DR_OK) {
+		rv = end_sessions(r, e);
+		if (rv == DR_OK)
+			rv = my_say(r, MY_SQL_READ_ONLY, e);
+		if (rv != DR_E_TIMEOUT)
+			return rv;
+		rv = my_alive(r, e);
+	}
+	return rv;
+}
+
+/* The standbys are sent all, as far as they are connected; one that hangs is not waited for. */
+static enum dr_err send_all(struct my_run *r, struct dr_error *e)
+{
+	uint64_t behind = 0;
+	unsigned n = 0;
+	enum dr_err rv = DR_OK;
+
+	for (unsigned waited_ms = 0; rv == DR_OK && waited_ms < STANDBYS_MS; waited_ms += AGAIN_MS) {
+		rv = my_numbers(r, my_sql(r->dialect, MY_SQL_BEHIND), &behind, 1, &n, e);
+		if (rv != DR_OK || n == 0 || behind == 0)
+			return rv;
+		my_tell(r, "%" PRIu64 " standbys are being sent the rest", behind);
+		rv = my_pause(r, AGAIN_MS, e);
+	}
+	return rv;
+}
+
+enum dr_err my_op_closed(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_begin_change(r, e);
+
+	if (rv == DR_OK)
+		rv = make_read_only(r, e);
+	if (rv == DR_OK)
+		rv = end_sessions(r, e); /* those that may write all the same */
+	if (rv == DR_OK)
+		rv = send_all(r, e);
+	if (rv == DR_OK)
+		rv = my_op_probe(r, e); /* over a fresh connection */
+	if (rv == DR_OK && !r->state.read_only)
+		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has made it writable again");
+	return rv;
+}
+
+/* ---- SYNC_SET */
+
+/* Semi-synchronous replication is not managed yet: nobody is waited for. */
+enum dr_err my_op_sync_set(struct my_run *r, struct dr_error *e)
+{
+	if (r->args.k != 0)
+		return dr_fail(e, DR_E_UNSUPPORTED, "durability: sync is not there for this kind yet");
+	return my_op_probe(r, e);
+}

@@ -1,0 +1,22 @@
+/* args.c -- see args.h. */
+#include "agent/shell/args.h"
+
+#include <getopt.h>
+#include <stddef.h>
+
+bool dr_agent_args_read(struct dr_agent_args *a, int argc, char **argv)
+{
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
+
+	*a = (struct dr_agent_args){ 0 };
+	for (int o; (o = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+		switch (o) {
+		case 'c': a->config = optarg; break;
+		case 'h': a->help = true; return true;
+		default: return false;
+		}
+	}
+	return optind == argc && a->config != NULL;
+}

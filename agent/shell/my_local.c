@@ -1,0 +1,172 @@
+/* my_local.c -- a MariaDB or MySQL on this host, as the supervisor needs it (local.h).
+ *
+ * Every start of ours comes up read-only and receives from nobody, so no mark is needed for it.  For a start by somebody
+ * else the server's own files must say the same (config_file in the node file). */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "agent/shell/local.h"
+#include "base/buf.h"
+#include "sys/file.h"
+#include "sys/proc.h"
+
+enum { OPTIONS_MAX = 256 << 10 };
+
+static enum dr_err find(const char *program, const char *data_dir, struct dr_proc_id *out, struct dr_error *e)
+{
+	struct dr_proc_id some[8];
+	char path[DR_PATH_MAX];
+	size_t n = 0;
+	*out = (struct dr_proc_id){ 0 };
+	enum dr_err rv = dr_proc_tree(NULL, data_dir, program, some, 8, &n, e);
+	if (rv != DR_OK && rv != DR_E_FULL)
+		return rv;
+	/* What it started works there as well. */
+	for (size_t i = 0; i < n && i < 8; i++) {
+		const char *name = dr_proc_exe(some[i].pid, path, sizeof(path), e) == DR_OK ? strrchr(path, '/') : NULL;
+		if (name != NULL && strcmp(name + 1, program) == 0) {
+			*out = some[i];
+			return DR_OK;
+		}
+	}
+	return dr_fail(e, DR_E_NOT_FOUND, "no %s works on %s", program, data_dir);
+}
+
+static enum dr_err find_mariadbd(const char *data_dir, struct dr_proc_id *out, struct dr_error *e)
+{
+	return find("mariadbd", data_dir, out, e);
+}
+
+static enum dr_err find_mysqld(const char *data_dir, struct dr_proc_id *out, struct dr_error *e)
+{
+	return find("mysqld", data_dir, out, e);
+}
+
+static enum dr_err mark_standby(const char *data_dir, struct dr_error *e)
+{
+	(void)data_dir;
+	(void)e;
+	return DR_OK;
+}
+
+static bool is_marked(const char *data_dir)
+{
+	(void)data_dir;
+	return true;
+}
+
+/* "read_only", "read-only = 1", "super_read_only=ON". */
+static bool says_read_only(const char *line)
+{
+	static const char *const words[] = { "read_only", "read-only", "super_read_only", "super-read-only" };
+	line += strspn(line, " \t");
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t n = strlen(words[i]);
+		if (strncasecmp(line, words[i], n) != 0)
+			continue;
+		const char *rest = line + n + strspn(line + n, " \t");
+		if (*rest == '\0' || *rest == '\n')
+			return true;
+		rest += *rest == '=' ? 1 + strspn(rest + 1, " \t") : 0;
+		return *rest == '1' || strncasecmp(rest, "on", 2) == 0 || strncasecmp(rest, "true", 4) == 0;
+	}
+	return false;
+}
+
+/* Somebody else may start it, as systemd does with a server that was killed. */
+static enum dr_err may_take(const struct dr_local_server *s, struct dr_error *e)
+{
+	struct dr_buf b;
+	bool found = false;
+	if (s->config_file[0] == '\0')
+		return dr_fail(e, DR_E_REFUSED, "no config_file in the node file: a start by anybody else must come up with"
+						" read_only, and that file is where it says so");
+	dr_buf_init(&b, OPTIONS_MAX);
+	enum dr_err rv = dr_file_read(s->config_file, &b, e);
+	dr_buf_put_u8(&b, 0);
+	for (const char *line = rv == DR_OK && dr_buf_ok(&b) ? (const char *)b.data : NULL; line != NULL && !found;) {
+		found = says_read_only(line);
+		line = strchr(line, '\n');
+		line = line != NULL ? line + 1 : NULL;
+	}
+	dr_buf_close(&b);
+	if (rv != DR_OK)
+		return rv;
+	return found ? DR_OK : dr_fail(e, DR_E_REFUSED, "%s does not say read_only = 1: a start by anybody else would take writes",
+				       s->config_file);
+}
+
+static void tidy(const struct dr_local_server *s)
+{
+	(void)s;
+}
+
+static void command(const struct dr_local_server *s, const char *program, struct dr_local_command *c)
+{
+	dr_command_arg(c, "%s/%s", s->bin_dir, program);
+	/* Must be the first. */
+	if (s->config_file[0] != '\0')
+		dr_command_arg(c, "--defaults-file=%s", s->config_file);
+	else
+		dr_command_arg(c, "--no-defaults");
+	/* A log by another name than before would be a new one, and what the old one holds would not be recovered. */
+	if (s->config_file[0] == '\0')
+		dr_command_arg(c, "--log-bin=binlog");
+	dr_command_arg(c, "--datadir=%s", s->data_dir);
+	dr_command_arg(c, "--server-id=%u", s->server_id);
+	dr_command_arg(c, "--read-only=1");
+	if (s->listen_host[0] != '\0') {
+		dr_command_arg(c, "--bind-address=%s", s->listen_host);
+		dr_command_arg(c, "--port=%u", s->listen_port);
+	}
+	if (s->socket_dir[0] != '\0')
+		dr_command_arg(c, "--socket=%s", s->socket_dir);
+}
+
+static void command_mariadbd(const struct dr_local_server *s, struct dr_local_command *c)
+{
+	command(s, "mariadbd", c);
+	dr_command_arg(c, "--log-slave-updates=1");
+	dr_command_arg(c, "--gtid-strict-mode=1");
+	dr_command_arg(c, "--skip-slave-start");
+	/* What was acknowledged outlives a power cut, in the log and in the data alike. */
+	dr_command_arg(c, "--sync-binlog=1");
+	dr_command_arg(c, "--innodb-flush-log-at-trx-commit=1");
+	dr_command_arg(c, "--master-retry-count=4294967295");
+	dr_command_arg(c, "--slave-net-timeout=4");
+}
+
+static void command_mysqld(const struct dr_local_server *s, struct dr_local_command *c)
+{
+	command(s, "mysqld", c);
+	dr_command_arg(c, "--super-read-only=1");
+	dr_command_arg(c, "--gtid-mode=ON");
+	dr_command_arg(c, "--enforce-gtid-consistency=ON");
+	/* 8.0.26 renamed it. */
+	dr_command_arg(c, "--loose-skip-replica-start");
+	dr_command_arg(c, "--loose-skip-slave-start");
+}
+
+const struct dr_local_kind dr_mariadb_local = {
+	.program = "mariadbd",
+	.fast = SIGTERM,
+	.find = find_mariadbd,
+	.mark_standby = mark_standby,
+	.is_marked = is_marked,
+	.may_take = may_take,
+	.tidy = tidy,
+	.command = command_mariadbd,
+};
+
+const struct dr_local_kind dr_mysql_local = {
+	.program = "mysqld",
+	.fast = SIGTERM,
+	.find = find_mysqld,
+	.mark_standby = mark_standby,
+	.is_marked = is_marked,
+	.may_take = may_take,
+	.tidy = tidy,
+	.command = command_mysqld,
+};

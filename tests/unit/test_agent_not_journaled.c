@@ -1,0 +1,150 @@
+/* test_agent_not_journaled.c -- an agent whose journal cannot be written: nothing is taken or promised, and what was
+ * seen meanwhile counts all the same. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/core/agent_core.h"
+
+static struct dr_agent_core core;
+static struct dr_agent_decision did;
+static uint64_t now;
+
+static void step(struct dr_agent_event ev)
+{
+	ev.now_ms = now;
+	dr_agent_core_step(&core, &ev, &did);
+}
+
+/* The journal is to be written, and cannot be. */
+static void step_in_vain(struct dr_agent_event ev)
+{
+	core.journal.promise_ms = 1600; /* over, and to be taken out */
+	struct dr_agent_core before = core;
+	ev.now_ms = now;
+	dr_agent_core_step(&core, &ev, &did);
+	assert_true(did.journal);
+	dr_agent_not_journaled(&core, &before, &ev, &did);
+	assert_false(did.journal);
+	/* What may be on disk no more is not counted on. */
+	assert_true(core.journal.promise_ms <= before.journal.promise_ms);
+	before.journal.promise_ms = core.journal.promise_ms;
+	assert_memory_equal(&core.journal, &before.journal, sizeof(core.journal));
+}
+
+static struct dr_order made(enum dr_order_kind kind, uint64_t number, uint64_t epoch)
+{
+	struct dr_order o = { .core = { .kind = kind, .number = number, .epoch = epoch, .target = DR_MEMBER_NONE } };
+	assert_true(dr_name_set(&o.target, "pg-b"));
+	return o;
+}
+
+/* A standby at epoch 3; a promise that it once gave is over, and each event would write that down. */
+static int standby(void **state)
+{
+	struct dr_agent_journal j = { .managed = true, .role = DR_ROLE_STANDBY, .epoch = 3, .order_seen = 10 };
+	struct dr_name self;
+	(void)state;
+	now = 100000;
+	j.promise_ms = 1600;
+	assert_true(dr_name_set(&self, "pg-a"));
+	dr_agent_core_init(&core, &self, &j, dr_timing_profile("metro"), 7000, 0, 0, now);
+	step((struct dr_agent_event){ .kind = DR_AG_GUARD, .alive = true });
+	step((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_STANDBY });
+	now += 2000;
+	return 0;
+}
+
+static void test_order_is_not_taken(void **state)
+{
+	struct dr_order o = made(DR_ORDER_FROZEN, 11, 4);
+	(void)state;
+	step_in_vain((struct dr_agent_event){ .kind = DR_AG_ORDER, .order = &o });
+	assert_false(did.start_op);
+	assert_false(did.answer);
+	assert_true(did.wake_at_ms > now && did.wake_at_ms <= now + DR_JOURNAL_RETRY_MS);
+	step((struct dr_agent_event){ .kind = DR_AG_ORDER, .order = &o });
+	assert_true(did.journal);
+	assert_true(did.start_op);
+}
+
+/* The file without the old promise may be there all the same: a new one is not given on its word. */
+static void test_promise_is_written_anew(void **state)
+{
+	struct dr_ask ask = { .epoch = 3, .id = 5, .hold_ms = 1000 };
+	(void)state;
+	step_in_vain((struct dr_agent_event){ .kind = DR_AG_GUARD, .alive = true });
+	step((struct dr_agent_event){ .kind = DR_AG_ASKED, .ask = &ask });
+	assert_true(did.promise);
+	assert_int_equal(did.promised.code, DR_OK);
+	assert_true(did.journal);
+	assert_true(core.journal.promise_ms >= 1000);
+}
+
+static void test_nothing_is_promised(void **state)
+{
+	struct dr_ask ask = { .epoch = 3, .id = 5, .hold_ms = 5000 };
+	(void)state;
+	step_in_vain((struct dr_agent_event){ .kind = DR_AG_ASKED, .ask = &ask });
+	assert_false(did.promise);
+	assert_int_equal(dr_agent_promise_left_ms(&core), 0);
+}
+
+/* Told once: a leader is known, the guard is there or not. */
+static void test_what_was_told_once_counts(void **state)
+{
+	struct dr_order o = made(DR_ORDER_WRITABLE, 11, 4);
+	(void)state;
+	step_in_vain((struct dr_agent_event){ .kind = DR_AG_GUARD, .alive = false });
+	step_in_vain((struct dr_agent_event){ .kind = DR_AG_LEADER, .known = true });
+	step((struct dr_agent_event){ .kind = DR_AG_ORDER, .order = &o });
+	assert_false(did.renew); /* nothing without a guard */
+	step((struct dr_agent_event){ .kind = DR_AG_GUARD, .alive = true });
+	assert_true(did.renew);
+}
+
+static void test_server_that_was_seen_counts(void **state)
+{
+	(void)state;
+	step_in_vain((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_STOPPED });
+	assert_int_equal(core.server, DR_SERVER_STOPPED);
+	step_in_vain((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_PRIMARY });
+	assert_int_equal(did.fence, DR_FENCE_KILL);
+	assert_int_equal(core.server, DR_SERVER_PRIMARY);
+}
+
+/* Its end could not be written down: it is carried out once more, and then told. */
+static void test_op_that_ended_is_done_again(void **state)
+{
+	struct dr_order o = made(DR_ORDER_FROZEN, 11, 4);
+	struct dr_order_result r = { .number = 11, .epoch = 4, .outcome = DR_OUTCOME_DONE, .position = 5 };
+	(void)state;
+	step((struct dr_agent_event){ .kind = DR_AG_ORDER, .order = &o });
+	assert_true(did.start_op);
+	step_in_vain((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &r });
+	assert_false(did.answer);
+	now += DR_JOURNAL_RETRY_MS;
+	step((struct dr_agent_event){ .kind = DR_AG_TICK });
+	assert_true(did.start_op);
+	step((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &r });
+	assert_true(did.journal);
+	assert_true(did.answer);
+	assert_int_equal(did.answer_result.outcome, DR_OUTCOME_DONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_order_is_not_taken, standby),
+		cmocka_unit_test_setup(test_promise_is_written_anew, standby),
+		cmocka_unit_test_setup(test_nothing_is_promised, standby),
+		cmocka_unit_test_setup(test_what_was_told_once_counts, standby),
+		cmocka_unit_test_setup(test_server_that_was_seen_counts, standby),
+		cmocka_unit_test_setup(test_op_that_ended_is_done_again, standby),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,81 @@
+/* test_my_gtid.c -- what MySQL and MariaDB write of transaction ids, and what of it is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "adapters/mysql/gtid.h"
+
+#define A "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+#define B "AAAAAAAA-71ca-11e1-9e33-c80aa9429562"
+
+static void newest(const char *list, uint32_t domain, uint64_t want)
+{
+	struct my_gtid g;
+	bool found = my_gtid_newest(list, domain, true, 0, &g);
+	assert_int_equal(found, want != 0);
+	assert_int_equal(g.sequence, want);
+}
+
+static void mariadb_positions(void **state)
+{
+	(void)state;
+	struct my_gtid g;
+	newest("0-1-100", 0, 100);
+	newest("0-1-100,1-2-7,0-2-90", 0, 100);
+	newest("0-1-100, 1-2-7", 1, 7);
+	newest("0-1-100,1-2-7", 2, 0);
+	newest("", 0, 0);
+	assert_true(my_gtid_newest("0-1-100,0-2-120,0-3-110", 0, false, 3, &g));
+	assert_int_equal(g.sequence, 110);
+	assert_int_equal(g.server, 3);
+	assert_false(my_gtid_newest("0-1-100,0-2-120", 0, false, 3, &g));
+}
+
+static void mariadb_nonsense(void **state)
+{
+	(void)state;
+	static const char *const bad[] = { "0", "0-1", "0-1-", "-0-1-1", "0-1-1x", "0-1-99999999999999999999999",
+					   "4294967296-1-5", "a-b-c", ",", "0--1-5" };
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		newest(bad[i], 0, 0);
+	newest("0-1-5,rubbish", 0, 5); /* what stands before it was said */
+}
+
+static void mysql_sets(void **state)
+{
+	(void)state;
+	assert_int_equal(my_set_until(A ":1-5", A), 5);
+	assert_int_equal(my_set_until(A ":1-5:7-9", A), 5);
+	assert_int_equal(my_set_until(A ":1-5:6-9", A), 9);
+	assert_int_equal(my_set_until(A ":3-9", A), 0);
+	assert_int_equal(my_set_until(B ":1-4,\n" A ":1-5", A), 5);
+	assert_int_equal(my_set_until(A ":1-5", B), 0);
+	assert_int_equal(my_set_until("aaaaaaaa-71ca-11e1-9e33-c80aa9429562:1-2", B), 2);
+	assert_int_equal(my_set_newest(A ":7-9", A), 9);
+	assert_int_equal(my_set_newest(A ":7", A), 7);
+	assert_int_equal(my_set_count(A ":1-5:7-9," B ":1"), 9);
+	assert_int_equal(my_set_count(""), 0);
+	/* A tag begins ids of its own, which are nobody's position. */
+	assert_int_equal(my_set_until(A ":nightly:1-9", A), 0);
+	assert_int_equal(my_set_until(A ":1-3:nightly:1-9", A), 3);
+}
+
+static void mysql_nonsense(void **state)
+{
+	(void)state;
+	static const char *const bad[] = { "x", A, A ":", A ":-5", A ":5-1", A ":0-4", A ":1-", A ":99999999999999999999999",
+					   "3e11fa47x71ca-11e1-9e33-c80aa9429562:1-5", ",", ":1-5", A "::1-5", A ":tag" };
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(my_set_until(bad[i], A), 0);
+		assert_int_equal(my_set_count(bad[i]), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(mariadb_positions), cmocka_unit_test(mariadb_nonsense),
+					    cmocka_unit_test(mysql_sets), cmocka_unit_test(mysql_nonsense) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
