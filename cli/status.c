@@ -203,6 +203,39 @@ static void say_routes(const char *name, const json_t *service)
 	}
 }
 
+/* Why a plan asks, who could not do what it was told and why, and the verb that goes on. */
+static void say_asking(const char *name, const char *which, const json_t *plan)
+{
+	char what[DR_TABLE_CELL_MAX];
+	if (text_of(plan, "why")[0] != '\0') {
+		(void)snprintf(what, sizeof(what), "%s asks: ", which);
+		say(name, what, text_of(plan, "why"));
+	}
+	if (text_of(plan, "failed_because")[0] != '\0') {
+		(void)snprintf(what, sizeof(what), "%s says: ", dr_json_text(plan, "failed_at"));
+		say(name, what, text_of(plan, "failed_because"));
+	}
+	if (text_of(plan, "override")[0] != '\0')
+		say(name, "to go on: ", text_of(plan, "override"));
+}
+
+/* Members that are on their way back: "rejoin 2 of pg-b: compare 1/5, asking". */
+static void say_rejoins(const char *name, const json_t *service)
+{
+	size_t k;
+	const json_t *plan;
+	json_array_foreach(json_object_get(service, "rejoins"), k, plan)
+	{
+		char which[DR_TABLE_CELL_MAX], where[DR_TABLE_CELL_MAX];
+		(void)snprintf(which, sizeof(which), "rejoin %s of %s", dr_json_text(plan, "id"),
+			       dr_json_text(plan, "member"));
+		(void)snprintf(where, sizeof(where), ": %s %s/%s, %s", dr_json_text(plan, "step"), dr_json_text(plan, "at"),
+			       dr_json_text(plan, "steps"), dr_json_text(plan, "state"));
+		say(name, which, where);
+		say_asking(name, which, plan);
+	}
+}
+
 /* What somebody has to know or to do, in words below the tables. */
 static void print_notes(const json_t *v, const char *only)
 {
@@ -214,10 +247,8 @@ static void print_notes(const json_t *v, const char *only)
 		if (!is_wanted(one, only))
 			continue;
 		const char *name = text_of(one, "name");
-		if (text_of(plan, "why")[0] != '\0')
-			say(name, "the plan asks: ", text_of(plan, "why"));
-		if (text_of(plan, "override")[0] != '\0')
-			say(name, "to go on: ", text_of(plan, "override"));
+		say_asking(name, "the plan", plan);
+		say_rejoins(name, one);
 		if (json_is_true(json_object_get(one, "paused")))
 			say(name, "automatic plans are paused", "");
 		if (json_is_true(json_object_get(one, "held_fenced")))
@@ -299,6 +330,8 @@ static void print_explain(json_t *v, const char *only)
 		if (text_of(one, "override")[0] != '\0')
 			say(text_of(one, "member"), "what would go on nevertheless: ", text_of(one, "override"));
 	}
+	say_asking(text_of(v, "service"), "the plan", json_object_get(v, "plan"));
+	say_rejoins(text_of(v, "service"), v);
 }
 
 static bool has_service(const json_t *v, const char *name)

@@ -5,11 +5,11 @@ import signal
 import subprocess
 
 from cluster import member_of, site_of
-from disks import fill, mount_image, mount_small, turn_read_only
+from disks import fill, hang, mount_image, mount_on_disk, mount_small, turn_read_only
 from faults import A
 from net import CLIENT
-from scene import (all_joined, case, eventually, events_of, expect, kill_all, kill_primary, new_acks, settled_set,
-                   still_writing, stop_go_on, verdict)
+from scene import (all_joined, case, eventually, events_of, expect, kill_all, kill_node, kill_primary, new_acks,
+                   settled_set, still_writing, stop_go_on, verdict)
 
 CONNECTIONS = 60  # max_connections of the lab's servers
 
@@ -20,17 +20,17 @@ def incident(stand):
     return found[-1].get("reason") if found else None
 
 
-def moved(stand, *kinds):
-    """The primary moves off site a, for a reason of one of these names; then all is well."""
-    new = stand.first_new_ack(30)[1]
-    expect(incident(stand) in kinds, f"an incident of kind {' or '.join(kinds)}", incident(stand))
+def moved(stand, kind, old=A, seconds=30):
+    """The primary moves off its site, for a reason of just this name; where it is then."""
+    new = stand.first_new_ack(seconds, old=old)[1]
+    expect(incident(stand) == kind, f"an incident of kind {kind}", incident(stand))
     return new
 
 
-def finish(stand, new):
+def finish(stand, *path):
     """All members follow, nothing was lost."""
     all_joined(stand)
-    return verdict(stand, [A, new])
+    return verdict(stand, [A, *path])
 
 
 @case("server-hung")
@@ -149,25 +149,23 @@ def connections_exhausted(scenes):
 
 @case("storage-hung")
 def storage_hung(scenes):
-    """The file system below the primary's data hangs: a standby takes over; the old one comes back with its disk."""
+    """The disk below the primary's data hangs: a standby takes over; the old one comes back with its disk."""
     stand = scenes.stand()
-    folder, image = stand.lab.make_folder(f"pg-{A}", "postgres"), stand.lab.path("disk.img")
-    mount_image(folder, image, "postgres")
+    below = stand.lab.make_folder("below")
+    mount_on_disk(stand.lab.make_folder(f"pg-{A}", "postgres"), below, "postgres")
     stand.up()
     stand.start_writers()
     stand.fault_at()
-    subprocess.run(["fsfreeze", "-f", folder], check=True)
+    hang(below, on=True)
     try:
-        # New sessions hang at opening their files, so it mostly looks as if the server did.
-        new = moved(stand, "storage_hung", "server_hung")
+        new = moved(stand, "storage_hung")
     finally:
-        subprocess.run(["fsfreeze", "-u", folder], check=True)
+        hang(below, on=False)
     return finish(stand, new)
 
 
-@case("disk-full")
-def disk_full(scenes):
-    """The primary's disk is full: a standby takes over; with room again the old one rejoins."""
+def fill_disk(scenes, kind, then):
+    """The disk of the primary's data is filled, and more is done; with room again it rejoins."""
     stand = scenes.stand()
     folder = stand.lab.make_folder(f"pg-{A}", "postgres")
     mount_small(folder, "200m")
@@ -176,19 +174,40 @@ def disk_full(scenes):
     stand.start_writers()
     stand.fault_at()
     filler = fill(folder)
-    # What there is room for still goes on: the rest of the log's segments.  Beyond it the server panics.
+    then(stand)
+    new = moved(stand, kind)
+    os.unlink(filler)
+    return finish(stand, new)
+
+
+@case("disk-full")
+def disk_full(scenes):
+    """The primary's disk is full, its log still has room: clients' tables cannot grow, and a standby takes over."""
+    return fill_disk(scenes, "disk_full", lambda stand: None)
+
+
+def use_up_log(stand):
+    """Beyond what the log still has the server panics, and finds no room to start again."""
     while stand.pg.try_sql(A, "SELECT pg_switch_wal()"):
         pass
-    new = moved(stand, "disk_full", "server_failed")
-    os.unlink(filler)
-    return {**finish(stand, new), "incident": incident(stand)}
+
+
+@case("log-full")
+def log_full(scenes):
+    """The primary's disk is full, and its log needs more: the server panics, and another takes over."""
+    return fill_disk(scenes, "server_failed", use_up_log)
+
+
+def waited_for(stand):
+    """The standby that the primary waits for."""
+    return eventually(stand, "a set", lambda: settled_set(stand))[0]
 
 
 @case("replication-stopped")
 def replication_stopped(scenes):
     """The standby that the primary waits for streams no more, though its agent is well: out of the set, then back."""
     stand = scenes.up()
-    name = eventually(stand, "a set", lambda: settled_set(stand))[0]
+    name = waited_for(stand)
     stand.fault_at()
     for line in ("ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"):
         stand.pg.sql(site_of(name), line)
@@ -199,6 +218,88 @@ def replication_stopped(scenes):
         return [e for e in events_of(stand, "member.joined", member=name) if e["index"] > left["index"]]
     eventually(stand, f"{name} to come back", back, 60)
     all_joined(stand)
+    return verdict(stand, [A])
+
+
+def slot_of(name):
+    """The slot through which a member receives."""
+    return "drcoord_" + name.replace("-", "_")
+
+
+@case("replication-refused")
+def replication_refused(scenes):
+    """The primary lets a standby in no more: its rejoin asks, status names the server's word and the verb that goes on."""
+    stand = scenes.up()
+    name = waited_for(stand)
+    hba = os.path.join(stand.pg.data[A], "pg_hba.conf")
+    with open(hba) as f:
+        was = f.read()
+
+    def let_in(lines):
+        with open(hba, "w") as f:
+            f.write(lines + was)
+        stand.pg.sql(A, "SELECT pg_reload_conf()")
+    let_in("".join(f"host {what} all {stand.address(site_of(name))}/32 reject\n" for what in ("all", "replication")))
+
+    def asks():
+        # Until the reload has come to the postmaster, it lets it in again.
+        stand.pg.try_sql(A, f"SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE application_name = '{name}'")
+        return next((p for p in stand.cluster.service().get("rejoins", []) if p["state"] == "asking"), None)
+    plan = eventually(stand, "its rejoin to ask", asks)
+    expect(plan["failed_at"] == name and "pg_hba.conf rejects" in plan["failed_because"], "the server's own word", plan)
+    for words in (["status"], ["explain", stand.cluster.name]):
+        said = stand.cluster.ctl(*words)
+        for text in (f"rejoin {plan['id']} of {name} asks: ", f"{name} says: cannot connect to {member_of(A)}",
+                     "to go on: `drcoordctl approve`"):
+            expect(text in said, f"{words[0]} to say {text}", said)
+    new_acks(stand, A)
+    let_in("")
+    stand.cluster.ctl("approve", str(plan["id"]), "--reason", "it may come in again", person="approver")
+    all_joined(stand)
+    return verdict(stand, [A])
+
+
+@case("replication-slot")
+def replication_slot(scenes):
+    """The slot of the standby that the primary waits for is dropped: it is made anew, and nobody need be asked."""
+    stand = scenes.up()
+    name = waited_for(stand)
+    slot = slot_of(name)
+    drop = ("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND slot_name = '%s';"
+            " SELECT pg_drop_replication_slot('%s')" % (slot, slot))
+    eventually(stand, "the slot to be dropped", lambda: stand.pg.try_sql(A, drop) is not None, every=0.001)
+    new_acks(stand, A)
+    eventually(stand, "a slot of that name again",
+               lambda: stand.pg.sql(A, f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == "t", 60)
+    all_joined(stand)
+    expect(not events_of(stand, "plan.asks"), "nobody to be asked", events_of(stand, "plan.asks"))
+    return verdict(stand, [A])
+
+
+@case("replication-behind")
+def replication_behind(scenes):
+    """What a standby lacks was removed on the primary while it was away: it is built anew, and nobody need be asked."""
+    stand = scenes.up()
+    name = waited_for(stand)
+    kill_node(stand, site_of(name))
+    eventually(stand, f"{name} to leave the set", lambda: name not in (settled_set(stand) or [name]))
+    for line in ("ALTER SYSTEM SET wal_keep_size = 0", "SELECT pg_reload_conf()",
+                 f"SELECT pg_drop_replication_slot('{slot_of(name)}')"):
+        stand.pg.sql(A, line)
+    wants = stand.pg.sql(A, "SELECT pg_walfile_name(pg_current_wal_lsn())")  # this one, or one before
+    copy = os.stat(stand.pg.data[site_of(name)]).st_ino
+
+    def removed():
+        stand.pg.sql(A, "SELECT pg_switch_wal()")
+        stand.pg.sql(A, "CHECKPOINT")
+        return stand.pg.sql(A, "SELECT min(name) FROM pg_ls_waldir()") > wants
+    eventually(stand, "the log that it needs to be gone", removed, 30, 0.2)
+    stand.cluster.start_guard(site_of(name))
+    eventually(stand, f"{name} to be built", lambda: events_of(stand, "order.ended", member=name, order="rewound",
+                                                               outcome="done"), 90)
+    all_joined(stand)
+    expect(os.stat(stand.pg.data[site_of(name)]).st_ino != copy, "it to be another copy")
+    expect(not events_of(stand, "plan.asks"), "nobody to be asked", events_of(stand, "plan.asks"))
     return verdict(stand, [A])
 
 
@@ -215,3 +316,24 @@ def crash_loop(scenes):
     stand.writers.stop()
     expect(stand.cluster.service().get("primary") == member_of(new), "it to stay there", stand.cluster.service())
     return {"to": new}
+
+
+@case("crash-loop-sync")
+def crash_loop_sync(scenes):
+    """sync: a server that crashes again and again in the cooldown is restarted once, waits, and is moved when that ends."""
+    stand = scenes.up(cooldown="25s")
+    kill_primary(stand)
+    first = moved(stand, "server_failed")
+    all_joined(stand)
+    stand.fault_at()
+    kill_all(stand.pg.processes(first))
+    new_acks(stand, first)
+    eventually(stand, "the restart to end", lambda: not stand.cluster.service().get("plan"))
+    stand.fault_at()
+    kill_all(stand.pg.processes(first))
+    eventually(stand, "the cooldown to stand against a move", lambda: not stand.pg.processes(first) and
+               stand.cluster.service().get("automatic_failover_blocked") == "cooldown")
+    said = stand.cluster.ctl("explain", "orders")
+    expect("`drcoordctl failover`; a flapping site" in said, "explain to name the verb that frees it", said)
+    new = moved(stand, "crash_loop", old=first)
+    return {**finish(stand, first, new), "epoch": stand.cluster.service()["epoch"]}

@@ -9,8 +9,6 @@
 #include "cli/cli.h"
 #include "fuzz.h"
 
-enum { ARGS_MAX = 200 };
-
 static char said[DR_ERROR_MSG_MAX];
 
 /* In the place of cli/main.c, which prints them. */
@@ -30,27 +28,7 @@ enum dr_exit dr_say_error(const struct dr_cli *c, const struct dr_error *e)
 	return dr_exit_of(e->code);
 }
 
-struct line {
-	int argc;
-	char *argv[ARGS_MAX + 1];
-	char *own[ARGS_MAX + 1]; /* getopt moves argv about */
-};
-
-static void add(struct line *l, const char *text)
-{
-	FUZZ_CHECK(l->argc < ARGS_MAX);
-	l->own[l->argc] = l->argv[l->argc] = dr_xstrdup(text);
-	l->argc++;
-	l->argv[l->argc] = NULL;
-}
-
-static void end(struct line *l)
-{
-	for (int i = 0; i < l->argc; i++)
-		dr_free(l->own[i]);
-}
-
-static enum dr_exit understand(struct line *l, struct dr_cli *c)
+static enum dr_exit understand(struct fuzz_line *l, struct dr_cli *c)
 {
 	said[0] = '\0';
 	optind = 0; /* glibc: from the start, with nothing remembered */
@@ -59,26 +37,26 @@ static enum dr_exit understand(struct line *l, struct dr_cli *c)
 	return rv;
 }
 
-static void write_out(struct line *l, const struct dr_cli *c)
+static void write_out(struct fuzz_line *l, const struct dr_cli *c)
 {
 	char text[8192];
-	add(l, "drcoordctl");
+	fuzz_line_add(l, "drcoordctl");
 	for (int i = 0; i < DR_OPTION_COUNT; i++) {
 		if (c->option[i] == NULL)
 			continue;
 		(void)snprintf(text, sizeof(text), "--%s%s%s", dr_options[i].word,
 			       dr_options[i].argument != NULL ? "=" : "", c->option[i]);
-		add(l, text);
+		fuzz_line_add(l, text);
 	}
-	add(l, "--");
+	fuzz_line_add(l, "--");
 	for (const char *s = c->verb->words; *s != '\0'; s += strspn(s, " ")) {
 		size_t len = strcspn(s, " ");
 		(void)snprintf(text, sizeof(text), "%.*s", (int)len, s);
-		add(l, text);
+		fuzz_line_add(l, text);
 		s += len;
 	}
 	for (unsigned i = 0; i < c->arguments; i++)
-		add(l, c->argument[i]);
+		fuzz_line_add(l, c->argument[i]);
 }
 
 static void check_alike(const struct dr_cli *a, const struct dr_cli *b)
@@ -99,26 +77,16 @@ static void check_alike(const struct dr_cli *a, const struct dr_cli *b)
 	}
 }
 
-/* Arguments are divided by line breaks. */
 void fuzz_arguments(const uint8_t *p, size_t n)
 {
-	struct line given = { 0 }, again = { 0 };
+	struct fuzz_line given, again = { 0 };
 	struct dr_cli c, back;
-	char *text = fuzz_text(p, n);
-	add(&given, "drcoordctl");
-	for (char *s = text; s != NULL && given.argc < ARGS_MAX;) {
-		char *nl = strchr(s, '\n');
-		if (nl != NULL)
-			*nl = '\0';
-		add(&given, s);
-		s = nl != NULL ? nl + 1 : NULL;
-	}
+	fuzz_line_of(&given, "drcoordctl", p, n);
 	if (understand(&given, &c) == DR_EXIT_OK && c.verb != NULL) {
 		write_out(&again, &c);
 		FUZZ_CHECK(understand(&again, &back) == DR_EXIT_OK);
 		check_alike(&c, &back);
 	}
-	end(&given);
-	end(&again);
-	dr_free(text);
+	fuzz_line_end(&given);
+	fuzz_line_end(&again);
 }

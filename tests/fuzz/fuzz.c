@@ -92,6 +92,37 @@ void fuzz_write(const char *name, const uint8_t *p, size_t n)
 	FUZZ_CHECK(fclose(f) == 0);
 }
 
+/* ---- command lines ---- */
+
+void fuzz_line_add(struct fuzz_line *l, const char *text)
+{
+	FUZZ_CHECK(l->argc < FUZZ_ARGS_MAX);
+	l->own[l->argc] = l->argv[l->argc] = dr_xstrdup(text);
+	l->argc++;
+	l->argv[l->argc] = NULL;
+}
+
+void fuzz_line_of(struct fuzz_line *l, const char *program, const uint8_t *p, size_t n)
+{
+	char *text = fuzz_text(p, n);
+	*l = (struct fuzz_line){ 0 };
+	fuzz_line_add(l, program);
+	for (char *s = n > 0 ? text : NULL; s != NULL && l->argc < FUZZ_ARGS_MAX;) {
+		char *nl = strchr(s, '\n');
+		if (nl != NULL)
+			*nl = '\0';
+		fuzz_line_add(l, s);
+		s = nl != NULL ? nl + 1 : NULL;
+	}
+	dr_free(text);
+}
+
+void fuzz_line_end(struct fuzz_line *l)
+{
+	for (int i = 0; i < l->argc; i++)
+		dr_free(l->own[i]);
+}
+
 /* ---- round trips ---- */
 
 void fuzz_refused(enum dr_err rv, const struct dr_error *e)

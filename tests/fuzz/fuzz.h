@@ -45,6 +45,18 @@ char *fuzz_text(const uint8_t *p, size_t n);
 const char *fuzz_path(const char *name);
 void fuzz_write(const char *name, const uint8_t *p, size_t n);
 
+/* A command line.  The bytes of an input are the arguments behind the program's name, divided by line breaks. */
+enum { FUZZ_ARGS_MAX = 200 };
+struct fuzz_line {
+	int argc;
+	char *argv[FUZZ_ARGS_MAX + 1]; /* getopt moves them about */
+	char *own[FUZZ_ARGS_MAX + 1];
+};
+void fuzz_line_of(struct fuzz_line *l, const char *program, const uint8_t *p, size_t n);
+/* To one that is all zeros, or has some. */
+void fuzz_line_add(struct fuzz_line *l, const char *text);
+void fuzz_line_end(struct fuzz_line *l);
+
 /* What a decoder must say when it refuses: a code, and a word about it. */
 void fuzz_refused(enum dr_err rv, const struct dr_error *e);
 

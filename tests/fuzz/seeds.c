@@ -418,6 +418,20 @@ static void certificates(void)
 	pem_files(kept);
 }
 
+/* ---- MySQL ---- */
+
+static void gtid(void)
+{
+	static const char a[] = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+	char text[256];
+	seed_text("gtid", "mariadb", 0, "0-1-100,1-2-7,0-2-120");
+	seed_text("gtid", "domain", 1, "0-1-100, 1-2-7");
+	(void)snprintf(text, sizeof(text), "%s:1-5:7-9,\nAAAAAAAA-71ca-11e1-9e33-c80aa9429562:1-77", a);
+	seed_text("gtid", "mysql", 0, text);
+	(void)snprintf(text, sizeof(text), "%s:1-3:nightly:1-9:12", a);
+	seed_text("gtid", "tagged", 0, text);
+}
+
 /* ---- PostgreSQL ---- */
 
 static void postgres(void)
@@ -479,6 +493,31 @@ static void command_lines(void)
 	}
 }
 
+/* The byte in front chooses the program. */
+static void daemon_lines(void)
+{
+	static const struct {
+		int program;
+		const char *name, *text;
+	} lines[] = {
+		{ 0, "coordinator", "--config\n/etc/drcoord/coordinator.yaml" },
+		{ 0, "bootstrap", "--config=c.yaml\n--bootstrap" },
+		{ 0, "join", "-jcc.yaml" },
+		{ 0, "both", "-c\nc.yaml\n-b\n-j" },
+		{ 0, "recover", "--config\nc.yaml\n--recover\n--yes-a-majority-is-gone\n--offline" },
+		{ 0, "yes-alone", "--config\nc.yaml\n--yes-a-majority-is-gone" },
+		{ 0, "help", "-h" },
+		{ 1, "agent", "--config\n/etc/drcoord/agent.yaml" },
+		{ 1, "agent-more", "-c\na.yaml\n--\nmore" },
+		{ 1, "agent-help", "--help" },
+		{ 2, "guard", "--config\na.yaml\n--agent\n/usr/lib/drcoord/drcoord-agent\n--adopt\n4711" },
+		{ 2, "guard-adopts-none", "--config\na.yaml\n--adopt\n0" },
+		{ 2, "guard-odd", "--config\na.yaml\n--agent" },
+	};
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		seed_text("daemons", lines[i].name, lines[i].program, lines[i].text);
+}
+
 /* What leaders answer; the byte in front chooses the verb (answers.c). */
 static void answers(void)
 {
@@ -527,8 +566,10 @@ int main(int argc, char **argv)
 	ledgers();
 	dns();
 	certificates();
+	gtid();
 	postgres();
 	command_lines();
+	daemon_lines();
 	answers();
 	dr_buf_close(&b);
 	return 0;

@@ -67,7 +67,7 @@ class Attempt:
         args = self.args
         chosen = nemeses.names(args.nemesis)
         if args.workload == "register":
-            chosen = [n for n in chosen if n.name != "spec"]  # the register is a number in the spec
+            chosen = [n for n in chosen if "applies" not in n.needs]  # the register is a number in the spec
         needs = {need for n in chosen for need in n.needs}
         self.stage = self.make_stage(self.say, args.durability, args.profile, needs)
         self.stage.up()

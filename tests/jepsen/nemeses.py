@@ -15,6 +15,7 @@ from faults import kill_all
 from lab import LabError
 from net import CLIENT, SITES
 
+SEGMENTS_MOST = 40  # of the log, that a server made before its disk was full
 NEMESES = {}
 
 
@@ -198,8 +199,32 @@ def disk_slow(stage, rng):
     if pid is None:
         return None
     ms = rng.choice((20, 50, 200))
-    tracer = stage.slow_syncs(name, pid, ms)
+    tracer = stage.slow_syncs(name, [pid], ms)
     return f"{name}: {ms} ms", lambda: stage.end_tracer(tracer), 8
+
+
+@nemesis("server-disk-full", server_disks=True)
+def server_disk_full(stage, rng):
+    """The disk of a PostgreSQL server is full, with the segments of its log that it made before used up or not."""
+    site = primary_site(stage, rng)
+    path = fill(stage.stand.pg.folder[site])
+    used_up = rng.random() < 0.7
+    for _ in range(SEGMENTS_MOST if used_up else 0):
+        if stage.stand.pg.try_sql(site, "SELECT pg_switch_wal()") is None:
+            break
+
+    def room():
+        os.unlink(path)
+        restart(stage, site)
+    return f"{member_of(site)}{', its log used up' if used_up else ''}", room, 15
+
+
+@nemesis("server-disk-slow", server_disks=True)
+def server_disk_slow(stage, rng):
+    """Every write to the disk of a PostgreSQL server takes long."""
+    site = primary_site(stage, rng)
+    ms = rng.choice((10, 50, 200))
+    return f"{member_of(site)}: {ms} ms", stage.slow_disk(site, ms), 10
 
 
 def segments(folder):
@@ -242,7 +267,7 @@ def certificates(stage, rng):
     return site, nothing, 1
 
 
-@nemesis("spec")
+@nemesis("spec", applies=True)
 def spec(stage, rng):
     """Another spec is applied, with other timing or another sync set; then the first one again."""
     changes = rng.choice(({"sync": {"k": 1, "set_max": 2}}, {"cooldown": "5s"}, {"restart_within": "1s"},
@@ -263,6 +288,26 @@ def membership(stage, rng):
     stage.stop_coordinator(site)
     wipe(stage.lab.path(f"coord-{site}"))
     return f"c-{letter(site)}", lambda: stage.join_anew(site), 4
+
+
+@nemesis("members", applies=True)
+def members(stage, rng):
+    """A standby leaves the spec and is let in again; its agent stays, or ends and is started again at the end."""
+    primary = stage.primary_site()
+    site = next((s for s in rng.sample(SITES, len(SITES)) if s != primary and stage.take_out(s)), None)
+    if site is None:  # on the one nothing rests but the other is the set, or a plan is open
+        return None
+    ends = rng.random() < 0.5
+    if ends:
+        pids = stage.cluster.pids()
+        ours = [pids[n] for n in (f"agent-{letter(site)}", f"guard-{letter(site)}") if n in pids]
+        kill_all(ours, signal.SIGSTOP)
+        kill_all(ours)
+
+    def back():
+        stage.let_in()
+        restart(stage, site)
+    return f"{member_of(site)}{', its agent ended' if ends else ''}", back, 8
 
 
 @nemesis("operator")

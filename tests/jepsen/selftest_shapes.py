@@ -159,6 +159,20 @@ class TimelineTest(unittest.TestCase):
         self.assertTrue(any(t.startswith("lost: ") for t in tips))
         self.assertTrue(text.isascii() and 'width="1600"' in text and "LATER" not in text)
 
+    def test_leases(self):
+        """A lease's bar ends where the lease did, not where another holder was chosen."""
+        def line(at, member, deadline, epoch):
+            return {"time": at * 10**9, "member": member, "deadline": deadline * 10**9, "epoch": epoch}
+        lines = [line(1, "pg-a", 3, 1), line(2, "pg-a", 4, 1), line(6, "pg-a", 8, 1), line(7, "pg-a", 0, 1),
+                 line(9, "pg-b", 11, 2), line(10, "pg-b", 12, 3), line(20, "pg-c", 19, 3)]
+        got = {m: [[a / 10**9, b / 10**9, e] for a, b, e in own] for m, own in timeline.held(lines).items()}
+        self.assertEqual(got, {"pg-a": [[1, 4, 1], [6, 7, 1]], "pg-b": [[9, 10, 2], [10, 12, 3]], "pg-c": []})
+        history = made(*done(0, "add", 1))
+        events = [{"event": "holder.chosen", "wall_ms": history.wall_ms(), "service": "orders", "member": "pg-x", "epoch": 1}]
+        _, tips = self.shapes(timeline.draw(history, events, lines=lines))
+        self.assertIn("epoch 1: pg-a's lease from 1.000 s to 4.000 s", tips)
+        self.assertFalse(any("pg-x" in t for t in tips))
+
     def test_empty(self):
         self.shapes(timeline.draw(made()))
 

@@ -5,13 +5,16 @@ import glob
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import time
 
-from cluster import busy, letter, site_of
-from disks import mount_small, wipe
+from cluster import busy, letter, member_of, site_of
+from disks import can_throttle, keep_elsewhere, mount_image, mount_small, throttle, wipe
 from lab import BUILD, LabError, wait_for
+from leases import Leases
 from net import CLIENT, SITES, host_name
 from stand import Stand
 from writers import find_binary
@@ -25,6 +28,7 @@ GRANT SELECT, INSERT, UPDATE ON jepsen_set, jepsen_list TO writer;
 """
 OUTSIDE, INSIDE = 5, 2  # processes at the outside client, and inside site a
 DISKS = {"coord": "48m", "agent": "16m"}
+SERVER_DISK = "2G"
 
 
 def faketime():
@@ -44,6 +48,8 @@ class Stage:
         self.lab, self.cluster, self.network = self.stand.lab, self.stand.cluster, self.stand.lab.network
         self.away = set()  # sites whose coordinator is out of the cluster
         self.complaints, self.clients, self.delayer = [], [], None
+        self.leases = Leases(self.cluster)
+        self.less = False  # whether the spec may lack a member
 
     def complain(self, text):
         """Something that must not be."""
@@ -56,6 +62,7 @@ class Stage:
         self._prepare()
         self.stand.up()
         self.stand.pg.sql(SITES[0], TABLES)
+        self.leases.start()
 
     def _prepare(self):
         if "clocks" in self.needs:
@@ -68,6 +75,21 @@ class Stage:
                 for site in SITES:
                     folder = self.lab.make_folder(f"{kind}-{site}")
                     mount_small(folder, size)
+        if "server_disks" in self.needs:
+            for site in SITES:
+                self._give_disk(site)
+
+    def _give_disk(self, site):
+        """A disk of its own for all that is of a site's PostgreSQL, but for its log: by that the run is judged."""
+        pg = self.stand.pg
+        pg.folders(site)
+        mount_image(pg.folder[site], self.lab.path(f"disk-{site}.img"), "postgres", SERVER_DISK)
+        pg.folders(site)
+        log = f"{pg.data[site]}.log"
+        with open(log, "ab") as f:
+            shutil.chown(log, "postgres", "postgres")
+            os.fchmod(f.fileno(), 0o640)
+        keep_elsewhere(log, self.lab.path(f"server-log-{site}"))
 
     def start_clients(self, workload, rate, seed):
         """The processes of the history: outside, and inside site a, where a cut-off primary can be reached."""
@@ -85,6 +107,10 @@ class Stage:
             with open(program.log, errors="replace") as f:
                 found += [json.loads(line) for line in f if line.startswith("{") and line.endswith("}\n")]
         return found
+
+    def lease_lines(self):
+        """The leases as they were seen; nobody looks any more."""
+        return self.leases.stop()
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -106,6 +132,8 @@ class Stage:
         """Whether nothing is left to do: all follow one primary."""
         service = self.cluster.service()
         if busy(service) or not service.get("primary") or not self.all_coordinators():
+            return False
+        if {m["name"] for m in service.get("members", []) if m.get("managed")} != {member_of(s) for s in SITES}:
             return False
         return len(self.stand.pg.streaming(site_of(service["primary"]))) == len(SITES) - 1
 
@@ -141,12 +169,21 @@ class Stage:
         finally:
             self.away.discard(site)
 
-    def slow_syncs(self, name, pid, ms):
-        """Every sync of a process ends late; the program that does it."""
+    def slow_syncs(self, name, pids, ms):
+        """Every sync of some processes ends late; the program that does it."""
         calls = "fdatasync,fsync,io_submit"
         return self.lab.spawn("tools", CLIENT, f"slow-{name}",
                               ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e",
-                               f"inject={calls}:delay_exit={ms * 1000}", "-p", str(pid)])
+                               f"inject={calls}:delay_exit={ms * 1000}", "-p", ",".join(map(str, pids))])
+
+    def slow_disk(self, site, ms):
+        """Every write to a server's disk takes so long; how that is taken back."""
+        folder = self.stand.pg.folder[site]
+        if can_throttle():
+            throttle(folder, 1000 // ms)
+            return lambda: throttle(folder, 0)
+        tracer = self.slow_syncs(f"pg-{letter(site)}", self.stand.pg.processes(site), ms)
+        return lambda: self.end_tracer(tracer)
 
     @staticmethod
     def end_tracer(program):
@@ -181,8 +218,19 @@ class Stage:
         timing = changes.pop("timing", {"profile": self.cluster.profile})
         data = {"cluster": "demo", "timing": timing, "sites": [{"name": s, "region": "north"} for s in SITES],
                 "services": [self.cluster.service_block(**changes)]}
-        path = self.cluster.write("changed.yaml", data)
+        path = self.cluster.write(f"changed-{threading.current_thread().name}.yaml", data)
         return self.cluster.try_ctl("apply", "-f", path, "--reason", "nemesis", seconds=20)[0]
+
+    def take_out(self, site):
+        """A spec without a site's member; whether it was taken: nothing may rest on the member."""
+        members = [m for m in self.cluster.service_block()["members"] if m["site"] != site]
+        self.less = True  # also when nobody knows whether it was taken
+        return self.apply({"members": members})
+
+    def let_in(self, seconds=10):
+        """The spec with all members again; tried again at the end where it is not taken now."""
+        wait_for("the spec with all members to be taken", lambda: self.apply({}), seconds, every=0.2)
+        self.less = False
 
     def stop_coordinator(self, site):
         """SIGKILL for a coordinator, and its end."""
@@ -230,6 +278,8 @@ class Stage:
             self.cluster.try_ctl(*verb, "--reason", "heal")
         for site in sorted(self.away):
             self.join_anew(site)
+        if self.less:
+            self.let_in(30)
         pids = self.cluster.pids()
         for site in SITES:
             if f"c-{letter(site)}" not in pids and site not in self.away:

@@ -99,7 +99,7 @@ def faults(ops):
 
 
 def leases(events, at):
-    """{member: bars} of who held the lease, by the epochs."""
+    """{member: bars} of whose the lease was, by the epochs: where nobody looked at the leases themselves."""
     found, now = collections.defaultdict(list), {}
     for event in events:
         service, what = event.get("service"), event.get("event")
@@ -111,6 +111,30 @@ def leases(events, at):
             now[service] = Bar(at(event), None, "lease", f"epoch {event.get('epoch')}", tip)
             found[event.get("member")].append(now[service])
     return found
+
+
+def held(lines):
+    """{member: [[from, to, epoch]]} in ns: from when a lease was seen to its end, which a next look may have moved on."""
+    found = {}
+    for line in lines:
+        own = found.setdefault(line["member"], [])
+        at, until, epoch = line["time"], line["deadline"], line["epoch"]
+        runs = own and at <= own[-1][1]
+        if runs and (until <= at or epoch != own[-1][2]):
+            own[-1][1] = at  # given up before its end, or it is another's turn of the same member
+        if until > at:
+            if runs and epoch == own[-1][2]:
+                own[-1][1] = until
+            else:
+                own.append([at, until, epoch])
+    return found
+
+
+def seen(lines):
+    """{member: bars} of the leases themselves, from the lines of leases.py."""
+    return {member: [Bar(start / 1e9, end / 1e9, "lease", f"epoch {epoch}",
+                         f"epoch {epoch}: {member}'s lease from {start / 1e9:.3f} s to {end / 1e9:.3f} s")
+                     for start, end, epoch in own] for member, own in held(lines).items()}
 
 
 def roles(stretches, zero_s):
@@ -284,10 +308,10 @@ def draw_operations(picture, pairs):
         picture.lane(f"and {len(rows) - LANES_MAX} lanes more")
 
 
-def draw_members(picture, events, stretches, at, zero_s):
+def draw_members(picture, events, stretches, at, zero_s, lines):
     """A lane for each member: its role as a bar, the lease it holds as a thin one over it."""
     by_role = roles(stretches, zero_s) if stretches else confirmed(events, at)
-    by_lease = leases(events, at)
+    by_lease = seen(lines) if lines else leases(events, at)
     names = sorted({n for n in [*by_role, *by_lease] if n})
     if names:
         picture.heading("members")
@@ -318,9 +342,9 @@ def draw_violations(picture, history, verdicts):
         picture.parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{middle:.0f}" y2="LATER"/>')
 
 
-def draw(history, events=(), stretches=(), verdicts=(), title="a run"):
+def draw(history, events=(), stretches=(), verdicts=(), title="a run", lines=()):
     """The SVG text.  events: of `drcoordctl -o json watch`; stretches: the members' roles by their logs (check_epochs);
-    verdicts: of the checkers, to show where what went wrong."""
+    verdicts: of the checkers, to show where what went wrong; lines: the leases as leases.py saw them."""
     zero_ms = history.wall_ms()
 
     def at(event):
@@ -342,7 +366,7 @@ def draw(history, events=(), stretches=(), verdicts=(), title="a run"):
         middle = picture.lane(name or "fault")
         for bar in bars:
             picture.bar(bar, middle)
-    draw_members(picture, events, stretches, at, zero_ms / 1000)
+    draw_members(picture, events, stretches, at, zero_ms / 1000, lines)
     rows = packed((b.start, end if b.end is None else b.end, n, b) for n, b in enumerate(plans(events, at)))
     if rows:
         picture.heading("plans")

@@ -19,7 +19,7 @@ from register import VALUES
 from stand import TTL
 from verdict import kinds, lines
 
-HISTORY, EDN, EVENTS, VERDICT = "history.jsonl", "history.edn", "events.jsonl", "verdict.txt"
+HISTORY, EDN, EVENTS, LEASES, VERDICT = "history.jsonl", "history.edn", "events.jsonl", "leases.jsonl", "verdict.txt"
 REFUSED = "refused.jsonl"  # operations that make no history
 
 
@@ -45,6 +45,10 @@ class Found:
         guard("writing EDN", lambda: self.history.to_edn(os.path.join(self.folder, EDN)))
         self.events = guard("reading the events", stage.cluster.events, [])
         self._write_lines(EVENTS, self.events)
+        lines = guard("reading the leases", stage.lease_lines, []) or []
+        self.leases = [{**line, **{k: line[k] - self.history.start_ns for k in ("time", "deadline") if line[k]}}
+                       for line in lines]
+        self._write_lines(LEASES, self.leases)
         self.results, self.stretches, self.problems = [], [], []
 
     def _write_lines(self, name, rows):
@@ -145,7 +149,7 @@ class Found:
         """The timeline."""
         with open(os.path.join(self.folder, "timeline.svg"), "w") as f:
             f.write(timeline.draw(self.history, self.events, self.stretches, self.results,
-                                  f"{self.args.workload} under {self.args.nemesis}"))
+                                  f"{self.args.workload} under {self.args.nemesis}", self.leases))
 
 
 def keep(stage, found, target, guard):

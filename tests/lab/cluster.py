@@ -18,6 +18,7 @@ PORT = 7400
 AGENT_PORT = 7401
 PROGRAMS = ("drcoordd", "drcoord-guard", "drcoord-agent", "drcoordctl")
 RAFT_TIMING = {"metro": {"election": "300ms", "heartbeat": "50ms"}}
+MEMBERS = {"of": "pg"}  # what the members' names begin with: one kind at a time
 PEOPLE = ("viewer", "operator", "approver", "admin")
 
 
@@ -28,7 +29,7 @@ def letter(site):
 
 def member_of(site):
     """A site's member of the service."""
-    return f"pg-{letter(site)}"
+    return f"{MEMBERS['of']}-{letter(site)}"
 
 
 def site_of(name):
@@ -67,6 +68,7 @@ class Cluster:
 
     def __init__(self, lab, pg, dns, build, profile="metro", durability="sync"):
         self.lab, self.pg, self.dns = lab, pg, dns
+        MEMBERS["of"] = pg.members if pg else "pg"  # coordinators alone have no servers
         self.profile, self.durability = profile, durability
         self.bin = {name: find_binary(build, name) for name in PROGRAMS}
         missing = [name for name, path in self.bin.items() if path is None]
@@ -128,11 +130,8 @@ class Cluster:
 
     def member_block(self, site):
         """What an agent's node file says of the service's member there."""
-        server = {"data": self.pg.data[site], "bin": self.pg.bin, "listen": self.data_address(site),
-                  "socket_dir": self.pg.sock[site], "os_user": "postgres", "superuser": "postgres",
-                  "replication_user": "replicator", "salvage_dir": f"{self.pg.folder[site]}/salvage",
-                  "salvage_max": "1GiB", "start_within": "60s"}
-        return {"service": self.name, "member": member_of(site), "kind": "postgres", "postgres": server}
+        server = self.pg.node_block(site, self.data_address(site))
+        return {"service": self.name, "member": member_of(site), "kind": self.pg.kind, self.pg.kind: server}
 
     def agent_file(self, site):
         """Write an agent's node file, with a member of each service."""
@@ -153,17 +152,17 @@ class Cluster:
                  "tsig": {"key": TSIG_KEY, "algorithm": "hmac-sha256",
                           "secret_file": self.dns.secret_file()},
                  "servers": self.dns.addresses()}
-        service = {"name": self.name, "kind": "postgres", "auto_failover": True, "durability": self.durability,
+        service = {"name": self.name, "kind": self.pg.kind, "auto_failover": True, "durability": self.durability,
                    "sync": {"k": 1, "set_max": 1}, "when_alone": "continue", "alone_after": "10s",
-                   "rpo": "16MiB", "cooldown": "30s", "restart_within": "10s", "database": "postgres",
+                   "rpo": self.pg.rpo, "cooldown": "30s", "restart_within": "10s", "database": "postgres",
                    "user": "drcoord",
                    "members": members, "routes": [route]}
         return {**service, **changes}
 
-    def spec_file(self, **changes):
+    def spec_file(self, limits=None, **changes):
         """Write the cluster spec; changes replace keys of every service."""
         return self.write("spec.yaml", {
-            "cluster": "demo", "timing": {"profile": self.profile},
+            "cluster": "demo", "timing": {"profile": self.profile}, **({"limits": limits} if limits else {}),
             "sites": [{"name": s, "region": "north"} for s in SITES],
             "services": [one.service_block(**changes) for one in self.all]})
 

@@ -10,7 +10,7 @@ from writers import BY_NAME, NAMES, OUTSIDE
 
 STEADY_GAP = 0.1
 CLOCK_ERROR = 0.05  # between an act of ours and the time taken for it
-FIELDS = ("fault", "profile", "durability", "run", "leader_site", "downtime_s", "gap_s", "name_downtime_s",
+FIELDS = ("fault", "kind", "profile", "durability", "run", "leader_site", "downtime_s", "gap_s", "name_downtime_s",
           "lost_acked", "lost_by_writer", "split_brain_s", "old_last_ack_after_fault_s", "old_rejoined_s",
           "fence_proof", "dns_s", "rss_mb", "pss_mb", "cpu_pct")
 

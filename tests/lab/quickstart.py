@@ -15,7 +15,7 @@ import reaper
 from cluster import member_of
 from faults import FAULTS
 from lab import BUILD, ROOT, LabError, Reaper, keep_logs
-from stand import Run, Stand
+from stand import KINDS, Run, Stand
 from servers import PRIMARY_SITE
 
 SHOWN = ("downtime_s", "gap_s", "name_downtime_s", "lost_acked", "split_brain_s",
@@ -116,7 +116,7 @@ def where_next(stand):
 def one_run(args, number, loopback):
     """Stand everything up, inject, measure, show; the record, and what must never happen, as complaints."""
     fault = FAULTS[args.fault]
-    with Stand(BUILD, args.profile, args.durability, loopback, progress) as stand:
+    with Stand(BUILD, args.profile, args.durability, loopback, progress, kind=args.kind) as stand:
         stand.on_event = lambda e: print(event_line(e, stand.fault), flush=True)
         run = Run(stand.up(), fault, number)
         record = run.go()
@@ -134,12 +134,12 @@ def one_run(args, number, loopback):
 
 def idle(args, loopback):
     """No fault and no clients: what our processes need when nothing happens."""
-    with Stand(BUILD, args.profile, args.durability, loopback, progress) as stand:
+    with Stand(BUILD, args.profile, args.durability, loopback, progress, kind=args.kind) as stand:
         stand.up()
         usage = measure.Usage(stand.cluster.pids())
         progress(f"idle for {args.idle:g} s")
         time.sleep(args.idle)
-        record = {"fault": None, "profile": args.profile, "durability": args.durability, "run": 1,
+        record = {"fault": None, "kind": args.kind, "profile": args.profile, "durability": args.durability, "run": 1,
                   "leader_site": stand.cluster.leader(), **usage.figures(stand.cluster.pids())}
         show_sizes(record)
         if args.keep:
@@ -167,13 +167,17 @@ def arguments():
     p.add_argument("--fault", choices=FAULTS, metavar="F", help="what goes wrong (default: site)")
     p.add_argument("--runs", type=int, default=1, metavar="N", help="how often, each on fresh servers")
     p.add_argument("--profile", choices=("metro", "default"), default="metro", help="timing (default: metro)")
-    p.add_argument("--durability", choices=("sync", "async"), default="sync", help="default: sync")
+    p.add_argument("--kind", choices=KINDS, default="postgres", help="of the servers (default: postgres)")
+    p.add_argument("--durability", choices=("sync", "async"), help="default: sync, of mariadb async, which is all it has yet")
     p.add_argument("--json", metavar="FILE", help="write one JSON line a run")
     p.add_argument("--keep", action="store_true", help="leave everything standing at the end, until Ctrl-C")
     p.add_argument("--idle", type=float, metavar="S", help="no fault: sizes and processor time, S seconds")
     args = p.parse_args()
     if args.runs < 1:
         p.error("--runs: at least 1")
+    args.durability = args.durability or KINDS[args.kind].durabilities[0]
+    if args.durability not in KINDS[args.kind].durabilities:
+        p.error(f"--durability {args.durability}: not there for {args.kind} yet")
     return args
 
 

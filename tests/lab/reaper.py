@@ -24,6 +24,8 @@ FOLDERS = "/tmp"
 NETNS = "/run/netns"
 PREFIX = "drlab-"
 MNT_DETACH = 2
+THROTTLE = "/sys/fs/cgroup/blkio/blkio.throttle.write_iops_device"
+LOOP = "7:"
 
 
 def start_time(pid):
@@ -204,15 +206,23 @@ def remove_cgroups(lab, deadline):
                 time.sleep(0.01)
 
 
+def throttle_device(device, writes):
+    """So many writes a second to a block device, MAJOR:MINOR; 0: as many as it can."""
+    with open(THROTTLE, "w") as f:
+        f.write(f"{device} {writes}")
+
+
 def remove_folder(folder):
-    """Remove a lab's folder, and first what is mounted below it."""
+    """Remove a lab's folder, and first what is mounted below it; a loop device is handed back at full speed."""
     try:
         with open("/proc/self/mountinfo") as f:
-            mounts = [line.split()[4] for line in f]
+            mounts = [line.split() for line in f]
     except OSError:
         mounts = []
-    for mount in reversed(mounts):
+    for _, _, device, _, mount, *_ in reversed(mounts):
         if mount.startswith(folder + "/"):
+            if device.startswith(LOOP) and os.path.exists(THROTTLE):
+                throttle_device(device, 0)
             unmount(mount)
     shutil.rmtree(folder, ignore_errors=True)
 

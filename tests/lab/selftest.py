@@ -13,6 +13,7 @@ import time
 import measure
 import reaper
 from cluster import breaks
+from disks import can_throttle, fill, keep_elsewhere, mount_image, throttle
 from faults import kill_all
 from lab import BUILD, Lab, LabError, Reaper, wait_for
 from net import CLIENT, SITES
@@ -159,6 +160,46 @@ def check_site(tap, lab, pg, dns):
     tap.ok(dns.answer("az-b") == dns.answer("az-c"), "a restarted DNS server keeps what was updated")
 
 
+def sync_s(path, times=4):
+    """How long so many small writes to a file take, each down to the disk; None without room."""
+    began = time.monotonic()
+    try:
+        for n in range(times):
+            with open(path, "ab", buffering=0) as f:
+                f.write(bytes([n]) * 4096)
+                os.fdatasync(f.fileno())
+    except OSError:
+        return None
+    return time.monotonic() - began
+
+
+def check_disk(tap, lab):
+    """A disk that is full, and slow; it stays slow, for the lab's end to take back."""
+    folder = lab.make_folder("disk")
+    mount_image(folder, lab.path("disk.img"), size="64M")
+    log, small = os.path.join(folder, "log"), os.path.join(folder, "small")
+    keep_elsewhere(log, lab.path("log-elsewhere"))
+    path = fill(folder)
+    tap.ok(sync_s(small) is None and sync_s(log) is not None, "a full disk takes nothing, but for what is kept elsewhere")
+    os.unlink(path)
+    tap.ok(sync_s(small) is not None, "with room again it does")
+    if can_throttle():
+        throttle(folder, 20)
+        tap.ok(sync_s(small) > 0.15, "each write to a slow disk waits")
+        throttle(folder, 0)
+        took = sync_s(small)
+        tap.ok(took < 0.15, "until it is as fast as it can be again", took)
+        throttle(folder, 20)
+
+
+def slow_disks():
+    """What the kernel still has to slow down."""
+    if not can_throttle():
+        return ""
+    with open(reaper.THROTTLE) as f:
+        return f.read().strip()
+
+
 def check_stops(tap, times):
     """A lab stopped at random moments, by every signal, leaves nothing."""
     left = []
@@ -194,7 +235,9 @@ def main():
         fault = check_kill(tap, lab, pg, dns, writers)
         check_split(tap, lab, pg, writers, fault)
         check_site(tap, lab, pg, dns)
+        check_disk(tap, lab)
         lab.close()
+        tap.ok(not slow_disks(), "a closed lab's disks are as fast as they were", slow_disks())
         tap.ok(not reaper.left_of(lab.name), "a closed lab leaves nothing", *reaper.left_of(lab.name))
         check_stops(tap, 10)
     except LabError as e:

@@ -127,6 +127,9 @@ def as_user(user, argv):
 class Postgres:
     """The PostgreSQL servers of one service, one in each site; the name tells them from another service's."""
 
+    kind, members, durabilities, rebuilds = "postgres", "pg", ("sync", "async"), True
+    rpo = "16MiB"
+
     def __init__(self, lab, version=None, name="pg", port=5432):
         self.lab, self.name, self.port = lab, name, port
         self.bin = pg_bin(version)
@@ -156,6 +159,12 @@ class Postgres:
             f.write("local all all trust\n")
             for net in ("10.0.0.0/8", "127.0.0.0/8"):
                 f.write(f"host all all {net} trust\nhost replication all {net} trust\n")
+
+    def node_block(self, site, listen):
+        """What an agent's node file says of a site's server."""
+        return {"data": self.data[site], "bin": self.bin, "listen": listen, "socket_dir": self.sock[site],
+                "os_user": "postgres", "superuser": "postgres", "replication_user": "replicator",
+                "salvage_dir": f"{self.folder[site]}/salvage", "salvage_max": "1GiB", "start_within": "60s"}
 
     def folders(self, site):
         """Make the empty folders of a site's server."""

@@ -7,10 +7,12 @@ import measure
 from cluster import Cluster, busy, letter, member_of
 from lab import Lab, LabError, wait_for
 from net import SITES
+from mariadb import Mariadb
 from servers import PRIMARY_SITE, ZONE, Dns, Postgres
 from writers import BY_NAME, NAMES, Writers, find_binary
 
 FENCED = "fence.proved"
+KINDS = {kind.kind: kind for kind in (Postgres, Mariadb)}
 TTL = {"metro": 1.5, "default": 5.0, "geo": 15.0}  # of the profiles, in seconds
 
 
@@ -21,16 +23,17 @@ def quiet(_text):
 class Stand:
     """A whole cluster with its clients.  say(text) is told of each stage."""
 
-    def __init__(self, build, profile="metro", durability="sync", loopback=False, say=quiet, version=None):
+    def __init__(self, build, profile="metro", durability="sync", loopback=False, say=quiet, version=None,
+                 kind="postgres"):
         self.say, self.fault = say, None
         self.on_event, self.events_shown = None, 0
         self.leader_site = self.leader_name = None
         self.all = [self]  # one for each service, the same list in each
-        self.version, self.lab = version, Lab(loopback)
+        self.version, self.lab, self.servers = version, Lab(loopback), KINDS[kind]
         try:
-            self.pg, self.dns = Postgres(self.lab, version), Dns(self.lab)
+            self.pg, self.dns = self.servers(self.lab, version), Dns(self.lab)
             self.cluster = Cluster(self.lab, self.pg, self.dns, build, profile, durability)
-            self.writers = Writers(self.lab, self.dns, find_binary(build, "dr_lab_writer"))
+            self.writers = Writers(self.lab, self.dns, find_binary(build, "dr_lab_writer"), self.pg.port, kind=kind)
         except BaseException:
             self.lab.close()
             raise
@@ -47,9 +50,9 @@ class Stand:
         What this returns is a stand in the same lab and cluster, with servers and clients of its own."""
         other = copy.copy(self)
         record = f"{name}.{ZONE}"
-        other.pg = Postgres(self.lab, self.version, name, port)
+        other.pg = self.servers(self.lab, self.version, name, port)
         other.cluster = self.cluster.beside(name, record, other.pg)
-        other.writers = Writers(self.lab, self.dns, self.writers.binary, port, record, f"{name}-")
+        other.writers = Writers(self.lab, self.dns, self.writers.binary, port, record, f"{name}-", self.pg.kind)
         self.all.append(other)
         return other
 
@@ -67,7 +70,7 @@ class Stand:
             one.pg.create_primary()
             for site in SITES[1:]:
                 one.pg.create_standby(site)
-        self.say("PostgreSQL: primary in a, standbys in b and c")
+        self.say(f"{self.servers.__name__}: primary in a, standbys in b and c")
         self.dns.create()
         self.say("DNS: BIND in b, Knot in c, each primary of its own copy of the zone")
 
@@ -148,12 +151,17 @@ class Stand:
         service = self.cluster.service()
         return not busy(service) and service.get("primary") == member_of(new)
 
+    def stays_out(self, old):
+        """Whether the old primary was found to have what the new one never had, of a kind that is not rebuilt yet."""
+        return not self.pg.rebuilds and any("must be built anew" in e.get("text", "") for e in self.cluster.events()
+                                            if e.get("member") == member_of(old) and e.get("outcome") == "failed")
+
     def wait_rejoined(self, old, new, seconds=90):
-        """Wait for that; the seconds since the fault."""
-        logs = self.cluster.logs() + [self.lab.path("log", f"pg-{old}.log")]
+        """Wait for that; the seconds since the fault, None where it rightly stays out."""
+        logs = self.cluster.logs() + [self.lab.path("log", f"{self.pg.name}-{old}.log")]
         what = f"{member_of(old)} to rejoin as a standby"
-        wait_for(what, lambda: self.rejoined(old, new), seconds, 0.1, logs)
-        return measure.now() - self.fault
+        wait_for(what, lambda: self.rejoined(old, new) or self.stays_out(old), seconds, 0.1, logs)
+        return None if self.stays_out(old) else measure.now() - self.fault
 
     def proof(self):
         """How the old primary was proved fenced after the fault."""
@@ -224,7 +232,8 @@ class Run:
         if self.fault.heal:
             self._heal_at(self.first_ack)
         rejoined = stand.wait_rejoined(PRIMARY_SITE, self.new_site)
-        stand.say(f"{member_of(PRIMARY_SITE)} has rejoined as a standby")
+        stand.say(f"{member_of(PRIMARY_SITE)} " +
+                  ("has rejoined as a standby" if rejoined else "has what the new primary never had, and stays out"))
         self._wait_named(measure.now() + 10)
         return rejoined
 
@@ -272,7 +281,7 @@ class Run:
     def record(self):
         """The run's JSON line: every field, in order."""
         cluster = self.stand.cluster
-        head = {"fault": self.fault.name, "profile": cluster.profile, "durability": cluster.durability,
+        head = {"fault": self.fault.name, "kind": cluster.pg.kind, "profile": cluster.profile, "durability": cluster.durability,
                 "run": self.number, "leader_site": self.stand.leader_site}
         return {field: {**head, **self.figures}.get(field) for field in measure.FIELDS}
 

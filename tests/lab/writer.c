@@ -21,7 +21,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <libpq-fe.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -34,6 +33,7 @@
 #include <unistd.h>
 
 #include "base/parse.h"
+#include "db.h"
 #include "dnsq.h"
 
 #define MS 1000000LL
@@ -46,7 +46,7 @@
 #define WATCH_EVERY (20 * MS)
 #define DNS_SERVERS 4
 
-enum phase { IDLE, RESOLVING, CONNECTING, PREPARING, READY, WAITING };
+enum phase { IDLE, RESOLVING, CONNECTING, READY, WAITING };
 
 struct dns_server {
 	struct sockaddr_in at;
@@ -67,13 +67,9 @@ struct writer {
 
 	/* what it is doing */
 	FILE *out;
-	PGconn *conn;
+	struct db db;
 	enum phase phase;
 	char server[INET_ADDRSTRLEN];
-	bool warned;
-	bool tcp_done;
-	PostgresPollingStatusType want;
-	char sqlstate[6];
 	uint64_t n;
 	int64_t since;   /* when the phase's request was sent */
 	int64_t next;    /* when to act again in IDLE and READY */
@@ -112,10 +108,9 @@ static void drop(struct writer *w, const char *why)
 {
 	if (w->phase == WAITING)
 		record(w, 'u', w->since, w->n, w->server, why);
-	else if (w->phase == CONNECTING || w->phase == PREPARING)
+	else if (w->phase == CONNECTING)
 		record(w, 'c', w->since, 0, w->server, why);
-	PQfinish(w->conn);
-	w->conn = NULL;
+	w->db.kind->close(&w->db);
 	w->phase = IDLE;
 	w->next = now_ns() + BACKOFF;
 }
@@ -153,7 +148,7 @@ static void name_answer(struct writer *w, uint32_t addr)
 	char text[INET_ADDRSTRLEN];
 	inet_ntop(AF_INET, &addr, text, sizeof(text));
 	w->dns_asked = false;
-	if (w->conn != NULL && strcmp(text, w->server) != 0)
+	if (w->db.conn != NULL && strcmp(text, w->server) != 0)
 		drop(w, "moved");
 	memcpy(w->server, text, sizeof(text));
 	if (w->phase == RESOLVING) {
@@ -198,101 +193,54 @@ static void watch_silence(struct writer *w, int64_t now)
 
 /* --- the connection ------------------------------------------------------------------------- */
 
-static void on_notice(void *arg, const PGresult *res)
-{
-	struct writer *w = arg;
-	const char *level = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
-	if (level != NULL && strcmp(level, "WARNING") == 0)
-		w->warned = true;
-}
-
 static void connect_start(struct writer *w, int64_t now)
 {
-	char info[512];
-	snprintf(info, sizeof(info), "%s hostaddr=%s port=%s", w->conninfo, w->server, w->port);
-	w->conn = PQconnectStart(info);
+	w->db = (struct db){ .kind = w->db.kind };
 	w->phase = CONNECTING;
 	w->since = now;
-	w->tcp_done = false;
-	w->sqlstate[0] = '\0'; /* the last connection may have ended on an error */
-	w->want = PGRES_POLLING_WRITING;
-	if (w->conn == NULL || PQstatus(w->conn) == CONNECTION_BAD)
+	if (!w->db.kind->start(&w->db, w->conninfo, w->server, w->port))
 		drop(w, "refused");
-	else
-		PQsetNoticeReceiver(w->conn, on_notice, w);
-}
-
-static void connect_go_on(struct writer *w)
-{
-	w->want = PQconnectPoll(w->conn);
-	ConnStatusType status = PQstatus(w->conn);
-	w->tcp_done = status != CONNECTION_STARTED && status != CONNECTION_NEEDED;
-	if (w->want == PGRES_POLLING_FAILED) {
-		drop(w, w->tcp_done && status != CONNECTION_BAD ? "refused" : "failed");
-		return;
-	}
-	if (w->want != PGRES_POLLING_OK)
-		return;
-	PQsetnonblocking(w->conn, 1);
-	w->phase = PREPARING;
-	if (PQsendPrepare(w->conn, "put", "INSERT INTO drlab_row(writer, n) VALUES ($1::int, $2::bigint)", 2,
-			  NULL) == 0)
-		drop(w, "lost");
 }
 
 static void insert(struct writer *w, int64_t now)
 {
-	char id[16], n[24];
-	const char *values[] = {id, n};
 	w->n++;
 	w->since = now;
 	w->next = now + TICK;
-	w->warned = false;
-	w->sqlstate[0] = '\0';
+	w->db.warned = false;
+	w->db.sqlstate[0] = '\0';
 	w->phase = WAITING;
-	snprintf(id, sizeof(id), "%u", w->id);
-	snprintf(n, sizeof(n), "%llu", (unsigned long long)w->n);
-	if (PQsendQueryPrepared(w->conn, "put", 2, values, NULL, NULL, 0) == 0)
+	if (!w->db.kind->insert(&w->db, w->id, w->n))
 		drop(w, "lost");
 }
 
-/* The server is ready for the next query: only now is the outcome of the last one final. */
 static void finished(struct writer *w)
 {
-	if (w->phase == PREPARING) {
-		record(w, 'c', w->since, 0, w->server, w->sqlstate[0] == '\0' ? "ok" : w->sqlstate);
+	const char *state = w->db.sqlstate;
+	if (w->phase == CONNECTING) {
+		record(w, 'c', w->since, 0, w->server, state[0] == '\0' ? "ok" : state);
 		w->phase = READY;
-		if (w->sqlstate[0] != '\0')
+		if (state[0] != '\0')
 			drop(w, "prepare");
 		return;
 	}
-	if (w->sqlstate[0] != '\0')
-		record(w, 'e', w->since, w->n, w->server, w->sqlstate);
+	if (w->phase != WAITING)
+		return;
+	if (state[0] != '\0')
+		record(w, 'e', w->since, w->n, w->server, state);
 	else
-		record(w, w->warned ? 'u' : 'a', w->since, w->n, w->server, w->warned ? "warning" : "");
+		record(w, w->db.warned ? 'u' : 'a', w->since, w->n, w->server, w->db.warned ? "warning" : "");
 	w->phase = READY;
 }
 
-static void query_go_on(struct writer *w)
+static void go_on(struct writer *w, short revents)
 {
-	PGresult *res;
-	if (PQconsumeInput(w->conn) == 0) {
-		drop(w, "lost");
-		return;
-	}
-	while (PQisBusy(w->conn) == 0) {
-		res = PQgetResult(w->conn);
-		if (res == NULL) {
-			if (PQstatus(w->conn) == CONNECTION_BAD)
-				drop(w, "lost");
-			else if (w->phase != READY)
-				finished(w);
-			return;
-		}
-		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-		if (PQresultStatus(res) != PGRES_COMMAND_OK)
-			dr_copy_text(w->sqlstate, sizeof(w->sqlstate), state != NULL ? state : "lost");
-		PQclear(res);
+	switch (w->db.kind->go_on(&w->db, revents)) {
+	case DB_WAIT: break;
+	case DB_READY: finished(w); break;
+	case DB_REFUSED: drop(w, "refused"); break;
+	case DB_FAILED: drop(w, "failed"); break;
+	case DB_LOST: drop(w, "lost"); break;
 	}
 }
 
@@ -308,8 +256,7 @@ static int64_t due(const struct writer *w)
 	case RESOLVING:
 		return w->dns_sent + DNS_WAIT;
 	case CONNECTING:
-		return w->since + (w->tcp_done ? SILENCE : TCP_WAIT);
-	case PREPARING:
+		return w->since + (w->db.tcp_done ? SILENCE : TCP_WAIT);
 	case WAITING:
 		return w->since + SILENCE;
 	}
@@ -345,7 +292,7 @@ static void act(struct writer *w, int64_t now)
 	else if (w->phase == READY)
 		insert(w, now);
 	else
-		drop(w, w->phase == CONNECTING && !w->tcp_done ? "timeout" : "silence");
+		drop(w, w->phase == CONNECTING && !w->db.tcp_done ? "timeout" : "silence");
 }
 
 static int wait_ms(const struct writer *w, int64_t now)
@@ -356,30 +303,19 @@ static int wait_ms(const struct writer *w, int64_t now)
 	return at <= now ? 0 : (int)((at - now + MS - 1) / MS);
 }
 
-static short pg_events(struct writer *w)
-{
-	if (w->phase == CONNECTING)
-		return w->want == PGRES_POLLING_READING ? POLLIN : POLLOUT;
-	return PQflush(w->conn) > 0 ? POLLIN | POLLOUT : POLLIN;
-}
-
 static void turn(struct writer *w)
 {
 	struct pollfd fds[2] = {{.fd = -1}, {.fd = w->dns_fd, .events = POLLIN}};
-	if (w->conn != NULL) {
-		fds[0].fd = PQsocket(w->conn);
-		fds[0].events = pg_events(w);
+	if (w->db.conn != NULL) {
+		fds[0].fd = w->db.kind->fd(&w->db);
+		fds[0].events = w->phase == READY && w->db.kind == &db_mysql ? POLLIN : w->db.kind->events(&w->db);
 	}
 	if (poll(fds, 2, wait_ms(w, now_ns())) > 0) {
 		if (fds[1].revents != 0)
 			dns_read(w);
 		/* dns_read may have ended the connection that was polled. */
-		if (fds[0].revents != 0 && w->conn != NULL && PQsocket(w->conn) == fds[0].fd) {
-			if (w->phase == CONNECTING)
-				connect_go_on(w);
-			else
-				query_go_on(w);
-		}
+		if (fds[0].revents != 0 && w->db.conn != NULL && w->db.kind->fd(&w->db) == fds[0].fd)
+			go_on(w, fds[0].revents);
 	}
 	act(w, now_ns());
 }
@@ -426,6 +362,9 @@ static bool read_option(struct writer *w, int c)
 		return read_address(w, optarg);
 	case 'p':
 		return dr_copy_text(w->port, sizeof(w->port), optarg);
+	case 'k':
+		w->db.kind = strcmp(optarg, db_mysql.name) == 0 ? &db_mysql : &db_postgres;
+		return strcmp(optarg, w->db.kind->name) == 0;
 	case 'n':
 		w->name = optarg;
 		return true;
@@ -451,6 +390,7 @@ static bool read_options(struct writer *w, int argc, char **argv)
 		{"id", required_argument, NULL, 'i'},       {"address", required_argument, NULL, 'a'},
 		{"port", required_argument, NULL, 'p'},     {"name", required_argument, NULL, 'n'},
 		{"dns", required_argument, NULL, 'd'},      {"conninfo", required_argument, NULL, 'c'},
+		{"kind", required_argument, NULL, 'k'},
 		{"log", required_argument, NULL, 'o'},      {"watch-dns", no_argument, NULL, 'w'},
 		{NULL, 0, NULL, 0},
 	};
@@ -468,10 +408,10 @@ static bool read_options(struct writer *w, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct writer w = {.id = 1, .conninfo = "", .dns_fd = -1, .port = "5432"};
+	struct writer w = {.id = 1, .conninfo = "", .dns_fd = -1, .port = "5432", .db = {.kind = &db_postgres}};
 	struct sigaction stop = {.sa_handler = on_stop};
 	if (!read_options(&w, argc, argv)) {
-		fputs("usage: dr_lab_writer --log FILE [--id N] [--conninfo TEXT] [--port P]\n"
+		fputs("usage: dr_lab_writer --log FILE [--id N] [--kind postgres|mysql] [--conninfo TEXT] [--port P]\n"
 		      "         (--address H:P | --name NAME --dns H:P,H:P [--watch-dns])\n",
 		      stderr);
 		return 2;
@@ -488,7 +428,7 @@ int main(int argc, char **argv)
 	/* The row in flight at the end gets its answer: it may have been acknowledged. */
 	while (!stopping || w.phase == WAITING)
 		turn(&w);
-	PQfinish(w.conn);
+	w.db.kind->close(&w.db);
 	close(w.dns_fd);
 	return fclose(w.out) == 0 ? 0 : 1;
 }

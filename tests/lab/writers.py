@@ -8,7 +8,7 @@ import os
 from net import CLIENT, SITES, host_name
 from servers import PRIMARY_SITE, RECORD
 
-CONNINFO = "user=writer dbname=postgres sslmode=disable gssencmode=disable application_name=drlab-writer"
+CONNINFO = {"mysql": "writer", "postgres": "user=writer dbname=postgres sslmode=disable gssencmode=disable application_name=drlab-writer"}
 OUTSIDE = {1: "outside-a", 2: "outside-b", 3: "outside-c"}
 INSIDE, BY_NAME = 4, 5
 NAMES = {**OUTSIDE, INSIDE: "inside-a", BY_NAME: "by-name"}
@@ -62,9 +62,10 @@ class Log:
 class Writers:
     """All writers of one service; the prefix tells their files from another service's."""
 
-    def __init__(self, lab, dns, binary, port=5432, record=RECORD, prefix=""):
+    def __init__(self, lab, dns, binary, port=5432, record=RECORD, prefix="", kind="postgres"):
         self.lab, self.dns, self.binary = lab, dns, binary
         self.port, self.record, self.prefix = port, record, prefix
+        self.speaks = "postgres" if kind == "postgres" else "mysql"
         self.programs = []
         self.logs = {w: Log(self._path(w)) for w in NAMES}
         self.dns_log = Log(self._path("dns"))
@@ -73,7 +74,8 @@ class Writers:
         return self.lab.path("log", f"{self.prefix}writer-{writer}.rows")
 
     def _start(self, writer, host, where):
-        argv = [self.binary, "--log", self._path(writer), "--conninfo", CONNINFO, "--port", str(self.port)]
+        argv = [self.binary, "--log", self._path(writer), "--kind", self.speaks,
+                "--conninfo", CONNINFO[self.speaks], "--port", str(self.port)]
         argv += where
         if writer in NAMES:
             argv += ["--id", str(writer)]

@@ -151,6 +151,7 @@ void sim_damage_journal(struct sim *s, uint32_t mi, uint64_t until, uint32_t by)
 		w_violation(w, "a flipped bit in the journal of %s went unnoticed", w_member_name(w, mi));
 	memset(&m->journal, 0, sizeof(m->journal));
 	memset(&m->flushed, 0, sizeof(m->flushed));
+	m->late_stands = false;
 	m->told_done = 0;
 	w->high_seen[mi] = w->high_agent_epoch[mi] = 0;
 }

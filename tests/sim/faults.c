@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "tests/sim/sim.h"
 
-enum { LOOK_MS = 10, FIRST_MS = 200, OUT_FIRST_MS = 400, MOVE_TRIES = 300, MOVE_AGAIN_MS = 1000 };
+enum { LOOK_MS = 10, FIRST_MS = 200, OUT_FIRST_MS = 400, SLOWEST_MS = 5000 };
 enum { /* bits of ISOLATE */
 	ISOLATE_HANGS = 1,
 	ISOLATE_LEADER = SIM_ISOLATE_LEADER,
@@ -25,7 +25,8 @@ enum kind {
 #include "tests/sim/faults.def"
 #undef SIM_FAULT
 	FAULT_MAX,
-	FAULT_OWN_DICE = FAULT_DAMAGE_COORD
+	FAULT_OWN_DICE = FAULT_DAMAGE_COORD,
+	FAULT_LATER = FAULT_SLOW_SERVER
 };
 
 static const struct {
@@ -129,14 +130,13 @@ static void insert(struct sim *s, const struct sim_fault *f)
 	s->fault[at] = *f;
 }
 
-/* What harms storage and membership: in half of the seeds, seldom enough that who was taken out is back for the next. */
-static void draw_rare(struct sim *s, uint64_t from_ms, uint64_t ms)
+/* Kinds with dice of their own. */
+static void draw_own(struct sim *s, struct sim_dice d, uint32_t first, uint32_t end, uint64_t from_ms, uint64_t ms)
 {
-	struct sim_dice d = sim_dice(s->seed, 6);
 	uint32_t weight[FAULT_MAX] = { 0 };
 	uint64_t mean = 3000 + sim_roll(&d, 20000);
 	bool any = sim_roll(&d, 2) == 0;
-	for (uint32_t i = FAULT_OWN_DICE; i < FAULT_MAX; i++)
+	for (uint32_t i = first; i < end; i++)
 		weight[i] = sim_roll(&d, 3) == 0 ? 0 : rows[i].weight;
 	for (uint64_t at = from_ms + FIRST_MS; any && s->faults < SIM_FAULTS_MAX;) {
 		at += draw_time(&d, 1, 2 * mean);
@@ -144,7 +144,7 @@ static void draw_rare(struct sim *s, uint64_t from_ms, uint64_t ms)
 		if (at >= from_ms + ms)
 			return;
 		draw_fault(s->w, &d, weight, &f);
-		if (f.kind >= FAULT_OWN_DICE)
+		if (f.kind >= first)
 			insert(s, &f);
 	}
 }
@@ -163,7 +163,10 @@ void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms)
 		f->at_ms = at;
 		draw_fault(s->w, &d, weight, f);
 	}
-	draw_rare(s, from_ms, ms);
+	/* What harms storage and membership: in half of the seeds, seldom enough that who was taken out is back for the
+	 * next.  And in another half what makes servers and agents' disks ill, and people who take it upon themselves. */
+	draw_own(s, sim_dice(s->seed, 6), FAULT_OWN_DICE, FAULT_LATER, from_ms, ms);
+	draw_own(s, sim_dice(s->seed, 8), FAULT_LATER, FAULT_MAX, from_ms, ms);
 }
 
 void sim_extend(uint64_t *until, uint64_t to)
@@ -172,114 +175,12 @@ void sim_extend(uint64_t *until, uint64_t to)
 		*until = to;
 }
 
-static void step_ttl(struct world *w)
-{
-	uint32_t *ttl = &w->spec.timing.ttl_ms;
-	*ttl = *ttl == 3000 ? 1500 : *ttl == 1500 ? 3000 : 5000;
-}
-
 static void storm(struct sim *s, uint32_t jitter, uint32_t lose, uint32_t again, uint64_t until)
 {
 	s->calm.jitter_ms = jitter;
 	s->calm.lose = lose;
 	s->calm.again = again;
 	sim_extend(&s->until.storm, until);
-}
-
-/* ---- what an operator does */
-
-static void request(struct sim *s, const struct sim_fault *f)
-{
-	static const enum dr_request_kind kinds[] = { DR_REQ_FAILOVER, DR_REQ_SWITCHOVER, DR_REQ_SWITCHOVER,
-						      DR_REQ_APPROVE,  DR_REQ_ABORT,	  DR_REQ_PAUSE,
-						      DR_REQ_RESUME,   DR_REQ_FENCE,	  DR_REQ_UNFENCE,
-						      DR_REQ_FAILOVER, DR_REQ_APPROVE };
-	struct world *w = s->w;
-	struct dr_request q = { .kind = kinds[f->b % 11], .force = f->b / 16 % 3 == 0 };
-	const struct dr_service *v = w_repl(w);
-	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
-	if (f->b / 64 % 2 == 0)
-		q.member = w->name[f->a];
-	q.plan = v != NULL ? v->plan.id : 0;
-	(void)w_request(w, &q);
-}
-
-/* One member at a time: two that come back might change places in the log, and here they are known by these. */
-static bool somebody_out(const struct world *w)
-{
-	for (uint32_t i = 0; i < w->members; i++) {
-		if (w->service.member[i].name.s[0] == '\0')
-			return true;
-	}
-	return false;
-}
-
-static bool ask_apply(struct world *w)
-{
-	struct dr_request q = { .kind = DR_REQ_APPLY, .spec = w_spec_copy(w) };
-	if (w->leader >= 0) /* it was made from the one in force */
-		q.version = w->c[w->leader].core->repl.spec_version;
-	dr_assert(dr_name_set(&q.actor, "anna"));
-	return w_request(w, &q) == DR_REASON_NONE;
-}
-
-static void apply_spec(struct sim *s, const struct sim_fault *f)
-{
-	struct world *w = s->w;
-	struct dr_spec spec = w->spec;
-	struct dr_spec_service service = w->service;
-	struct dr_spec_service *n = &w->service;
-	uint32_t how = f->b % 7, value = f->b / 8;
-	uint32_t last = w->members - 1;
-	if (w->specs + SIM_SPECS_LEFT >= W_SPECS_MAX)
-		return;
-	switch (how) {
-	case 0:
-	case 1: step_ttl(w); break;
-	case 2: n->sync_set_max = n->sync_k + value % 2; break;
-	case 3: n->when_alone = value % 2 == 0 ? DR_ALONE_BLOCK : DR_ALONE_CONTINUE; break;
-	case 4: n->member[f->a].priority = value % 3; break;
-	case 5: n->cooldown_ms = value % 2 * 5000; break;
-	default:
-		if (n->member[last].name.s[0] == '\0')
-			n->member[last].name = w->name[last];
-		else if (last >= 2 && !somebody_out(w))
-			memset(&n->member[last].name, 0, sizeof(n->member[last].name));
-		break;
-	}
-	if (!ask_apply(w)) {
-		w->spec = spec;
-		w->service = service;
-		w->spec.service = &w->service;
-	}
-}
-
-/* A member leaves the spec (t->b: how often it was tried to find a plan open) or comes back into it (0). */
-static void move_member(struct world *w, struct w_timer *t)
-{
-	struct dr_spec_member *m = &w->service.member[t->a];
-	const struct dr_service *v = w_repl(w);
-	struct w_timer *next;
-	struct dr_name was = m->name;
-	bool out = t->b != 0, open = v != NULL && v->plan.id != 0;
-	if (w->specs + SIM_SPECS_LEFT >= W_SPECS_MAX || (out && somebody_out(w)))
-		return;
-	if (out && !open && t->b < MOVE_TRIES) {
-		next = w_after(w, LOOK_MS, move_member);
-		next->a = t->a;
-		next->b = t->b + 1;
-		next->u = t->u;
-		return;
-	}
-	m->name = out ? (struct dr_name){ "" } : w->name[t->a];
-	bool done = ask_apply(w);
-	if (!done)
-		m->name = was;
-	if (out && !done)
-		return;
-	next = out || !done ? w_after(w, out ? t->u : MOVE_AGAIN_MS, move_member) : NULL;
-	if (next != NULL)
-		next->a = t->a;
 }
 
 /* ---- one fault */
@@ -382,7 +283,7 @@ static void isolate(struct sim *s, const struct sim_fault *f)
 		sim_extend(&s->until.slow[w_proc(W_COORD, i)], s->w->now + 1500);
 	}
 	if ((how & ISOLATE_TTL) != 0 && (how & ISOLATE_SPEC) != 0)
-		apply_spec(s, &(struct sim_fault){ .b = 0 });
+		sim_apply_spec(s, &(struct sim_fault){ .b = 0 });
 	struct w_timer *t = w_after(s->w, 1 + f->b / ISOLATE_ALL % 700, sim_isolate_now);
 	t->a = how;
 	t->u = f->ms;
@@ -394,6 +295,18 @@ static void pause_host(struct sim *s, uint32_t m, uint64_t ms)
 	w_pause(s->w, w_proc(W_AGENT, m), ms);
 	w_pause(s->w, w_proc(W_GUARD, m), ms);
 	w_pause(s->w, w_proc(W_SERVER, m), ms);
+}
+
+/* What only the probes meet, or those who come anew, lets clients' writes go on. */
+static void make_ill(struct sim *s, const struct sim_fault *f, uint64_t until)
+{
+	struct w_server *v = &s->w->m[f->a].server;
+	v->failure = (enum dr_failure)(1 + f->b % (DR_FAILURE_MAX - 1));
+	if (v->failure == DR_FAILURE_CONNECTIONS || v->failure == DR_FAILURE_PROBES_REFUSED)
+		v->probes_fail = true;
+	else
+		v->acks_blocked = true;
+	sim_extend(&s->until.hang[f->a], until);
 }
 
 static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
@@ -419,6 +332,7 @@ static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
 	case FAULT_PAUSE_HOST: pause_host(s, f->a, f->ms); break;
 	case FAULT_HANG_SERVER:
 		m->server.acks_blocked = true;
+		m->server.failure = DR_FAILURE_NONE;
 		sim_extend(&s->until.hang[f->a], until);
 		break;
 	case FAULT_HOLD_STANDBY:
@@ -433,6 +347,17 @@ static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
 		m->lies = true;
 		sim_extend(&s->until.lie[f->a], until);
 		break;
+	case FAULT_SLOW_SERVER:
+		m->server.slow_ms = 20 + f->b % SLOWEST_MS;
+		sim_extend(&s->until.slow_server[f->a], until);
+		break;
+	case FAULT_ILL_SERVER: make_ill(s, f, until); break;
+	case FAULT_FULL_DISK:
+		s->disks[w_proc(W_AGENT, f->a)].full = true;
+		sim_extend(&s->until.full[w_proc(W_AGENT, f->a)], until);
+		break;
+	case FAULT_EIO_DISK: s->disks[w_proc(W_AGENT, f->a)].eio = true; break;
+	case FAULT_ACCEPT_LOSS: sim_accept_loss(s, f); break;
 	case FAULT_FAIL_ORDER: m->fail[order] = 1 + f->b / 16 % 3; break;
 	case FAULT_HANG_ORDER:
 		m->mute[order] = true;
@@ -440,10 +365,10 @@ static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
 		break;
 	case FAULT_CLONE: m->divergence = f->b % 2 == 0 ? DR_DIVERGENCE_REWIND : DR_DIVERGENCE_CLONE; break;
 	case FAULT_WALL_STEP: step_wall(s, f); break;
-	case FAULT_REQUEST: request(s, f); break;
-	case FAULT_SPEC: apply_spec(s, f); break;
+	case FAULT_REQUEST: sim_request(s, f); break;
+	case FAULT_SPEC: sim_apply_spec(s, f); break;
 	case FAULT_DAMAGE_AGENT: sim_damage_journal(s, f->a, until, f->b); break;
-	case FAULT_MOVE_MEMBER: move_member(w, &(struct w_timer){ .a = f->a, .b = 1, .u = f->ms }); break;
+	case FAULT_MOVE_MEMBER: sim_move_member(w, &(struct w_timer){ .a = f->a, .b = 1, .u = f->ms }); break;
 	default: dr_assert(false);
 	}
 }
@@ -484,6 +409,7 @@ void sim_fault_do(struct sim *s, const struct sim_fault *f)
 		sim_extend(&s->until.full[w_proc(W_COORD, f->a)], until);
 		break;
 	case FAULT_EIO_COORD: s->disks[w_proc(W_COORD, f->a)].eio = true; break;
+	case FAULT_VOUCH: sim_vouch(s, f); break;
 	case FAULT_TRANSFER:
 		for (uint32_t i = 0; i < w->coords; i++) {
 			if (!w_paused(w, w_proc(W_COORD, i)))
@@ -522,12 +448,18 @@ static void end_cuts(struct sim *s)
 static void end_member(struct sim *s, uint32_t m)
 {
 	struct world *w = s->w;
-	if (over(s, &s->until.node[m]))
-		w_node(w, m, true);
+	if (over(s, &s->until.node[m])) {
+		if (sim_vouched(s, m))
+			s->until.node[m] = w->now + LOOK_MS; /* nobody plugs it in again before the word has been used */
+		else
+			w_node(w, m, true);
+	}
 	if (over(s, &s->until.guard[m]) && s->until.node[m] == 0)
 		w_guard_back(w, m);
 	if (over(s, &s->until.hang[m]))
-		w->m[m].server.acks_blocked = false;
+		w->m[m].server.acks_blocked = w->m[m].server.probes_fail = false;
+	if (over(s, &s->until.slow_server[m]))
+		w->m[m].server.slow_ms = 0;
 	if (over(s, &s->until.hold[m]))
 		w->m[m].server.held = false;
 	if (over(s, &s->until.renewals[m]))
@@ -576,6 +508,8 @@ void sim_heal(struct sim *s)
 		s->down_until[i] = s->down_until[i] != 0 ? now : 0;
 	for (uint32_t i = 0; i < s->w->coords; i++)
 		s->disks[w_proc(W_COORD, i)].eio = false;
-	for (uint32_t i = 0; i < s->w->members; i++)
+	for (uint32_t i = 0; i < s->w->members; i++) {
+		s->disks[w_proc(W_AGENT, i)].eio = false;
 		memset(s->w->m[i].fail, 0, sizeof(s->w->m[i].fail));
+	}
 }

@@ -86,15 +86,11 @@ static void unlist(struct sim *s)
 {
 	struct world *w = s->w;
 	struct dr_spec_member *last = &w->service.member[w->members - 1];
-	struct dr_request q = { .kind = DR_REQ_APPLY };
-	if (w->leader < 0 || w->specs + SIM_SPECS_LEFT >= W_SPECS_MAX || last->name.s[0] == '\0')
+	if (w->specs + SIM_SPECS_LEFT >= W_SPECS_MAX || last->name.s[0] == '\0')
 		return;
 	struct dr_name was = last->agent;
 	dr_assert(dr_name_set(&last->agent, dr_name_is(&was, "agent-x") ? "agent-y" : "agent-x"));
-	q.spec = w_spec_copy(w);
-	q.version = w->c[w->leader].core->repl.spec_version;
-	dr_assert(dr_name_set(&q.actor, "anna"));
-	if (w_request(w, &q) != DR_REASON_NONE)
+	if (!sim_ask_apply(w))
 		last->agent = was;
 	for (uint32_t i = 0; i < w->members; i++) {
 		w->m[i].mute[DR_ORDER_LISTED] = true;

@@ -1,7 +1,7 @@
 /* run.c -- one seed: a cluster is made and adopted in calm weather, hurt for a while, healed, and must be well.
  *
  * While it is hurt only safety is demanded (tests/world/check.c, after every event).  Then everything is started
- * and joined, somebody looks at it now and then as an operator would who accepts no loss under sync, and within a
+ * and joined, somebody looks at it now and then (operator.c), and within a
  * bound of virtual time every plan must have ended, every member must follow, and the primary must have every
  * acknowledged row. */
 #include <signal.h>
@@ -41,6 +41,21 @@ static uint32_t disk(void *arg, uint32_t proc)
 	struct sim *s = arg;
 	uint32_t slow = s->disks[proc].slow_ms;
 	return (uint32_t)sim_roll(&s->disk, 3) + (slow != 0 ? (uint32_t)sim_roll(&s->disk, slow + 1) : 0);
+}
+
+static bool disk_fails(void *arg, uint32_t proc)
+{
+	const struct sim *s = arg;
+	return s->disks[proc].full || s->disks[proc].eio;
+}
+
+/* A file that is replaced: what finds no room never gets there, what fails may have. */
+static bool disk_stands(void *arg, uint32_t proc)
+{
+	struct sim *s = arg;
+	bool once = s->disks[proc].eio && !s->disks[proc].full;
+	s->disks[proc].eio = false;
+	return once && sim_roll(&s->stands, 2) == 0;
 }
 
 /* ---- the cluster */
@@ -96,6 +111,21 @@ static void tighten(struct sim *s, struct sim_dice *d)
 		t->drift_ppm = WIDE_DRIFT_PPM;
 }
 
+/* In some seeds few moves are allowed at a time, but never so few that all could not be well in time (recovers()). */
+static void limit_moves(struct w_options *o, struct sim_dice d)
+{
+	if (sim_roll(&d, 8) != 0)
+		return;
+	o->automatic_moves = 1 + (uint32_t)sim_roll(&d, 2);
+	o->moves_within_ms = 5000 + (uint32_t)sim_roll(&d, 4) * 10000;
+}
+
+/* In some seeds nothing is moved before somebody has said so. */
+static bool ask_first(struct sim_dice d)
+{
+	return sim_roll(&d, 10) == 0;
+}
+
 static void open_sim(struct sim *s, uint64_t seed)
 {
 	struct sim_dice d = sim_dice(seed, 0);
@@ -103,6 +133,8 @@ static void open_sim(struct sim *s, uint64_t seed)
 	the_sim = s;
 	s->seed = seed;
 	s->options = options(&d);
+	limit_moves(&s->options, sim_dice(seed, 7));
+	s->options.manual = ask_first(sim_dice(seed, 10));
 	s->snapshot_threshold = 64u << sim_roll(&d, 4);
 	s->calm = (struct sim_calm){ .hop_ms = 1, .jitter_ms = 1 };
 	s->net = sim_dice(seed, 2);
@@ -112,7 +144,8 @@ static void open_sim(struct sim *s, uint64_t seed)
 	s->w = w_new(&s->options, NULL);
 	tighten(s, &d);
 	set_clocks(s);
-	s->weather = (struct w_weather){ .hop = hop, .disk = disk, .arg = s };
+	s->stands = sim_dice(seed, 9);
+	s->weather = (struct w_weather){ .hop = hop, .disk = disk, .fails = disk_fails, .stands = disk_stands, .arg = s };
 	s->w->weather = &s->weather;
 	sim_raft_open(s);
 }
@@ -217,46 +250,6 @@ static void hurt(struct sim *s, const struct sim_how *how)
 		w_run(w, until - w->now);
 }
 
-/* What a person would do who looks at `status` now and then, and never accepts a loss under sync. */
-static void operator_looks(struct sim *s)
-{
-	struct world *w = s->w;
-	const struct dr_service *v = w_repl(w);
-	struct dr_request q = { .kind = DR_REQ_APPROVE };
-	if (v == NULL || w->leader < 0)
-		return;
-	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
-	if (!s->spec_restored) { /* nobody is forbidden to be promoted any more */
-		w->service = s->service;
-		w->spec = s->spec;
-		w->spec.service = &w->service;
-		q.kind = DR_REQ_APPLY;
-		q.spec = w_spec_copy(w);
-		q.version = w->c[w->leader].core->repl.spec_version;
-		s->spec_restored = w_request(w, &q) == DR_REASON_NONE;
-		return;
-	}
-	if (v->paused) {
-		q.kind = DR_REQ_RESUME;
-	} else if (v->held_fenced && v->plan.id == 0) {
-		q.kind = DR_REQ_UNFENCE;
-	} else if (v->plan.id != 0 && v->plan.state == DR_PLAN_ASKING) {
-		q.plan = v->plan.id;
-		/* Whoever had most has lost its journal since, and nobody starts its server: the next plan will. */
-		if (v->plan.ask == DR_REASON_STEP_TIMED_OUT && v->plan.step[v->plan.at] == DR_STEP_CATCH_UP)
-			q.kind = DR_REQ_ABORT;
-		q.accept_loss = w->service.durability == DR_DURABILITY_ASYNC;
-	} else {
-		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-			if (v->rejoin[m].id != 0 && v->rejoin[m].state == DR_PLAN_ASKING)
-				q.plan = v->rejoin[m].id;
-		}
-		if (q.plan == 0)
-			return;
-	}
-	(void)w_request(w, &q);
-}
-
 static bool recovers(struct sim *s, char *why, size_t cap)
 {
 	struct world *w = s->w;
@@ -265,7 +258,7 @@ static bool recovers(struct sim *s, char *why, size_t cap)
 	for (uint32_t i = 0; i < HEAL_S && w->violations == 0; i++) {
 		w_run(w, 1000);
 		if (i % OPERATOR_EVERY_S == OPERATOR_EVERY_S - 1)
-			operator_looks(s);
+			sim_operator_looks(s);
 		if (i > SETTLED_S && !sim_seats_filled(s)) {
 			(void)snprintf(why, cap, "a coordinator is not back");
 		} else if (i > SETTLED_S && w_healthy(w, why, cap)) {
@@ -293,6 +286,8 @@ struct sim_result sim_run(uint64_t seed, const struct sim_how *how)
 		      (unsigned long long)seed, dr_durability_name(o->durability), o->members, o->coordinators, o->k,
 		      o->set_max, dr_when_alone_name(o->when_alone), o->profile,
 		      s.bad_clocks ? ", clocks outside their bound" : "");
+		if (o->automatic_moves != 0)
+			w_say(s.w, "limits: automatic_moves=%u within=%u", o->automatic_moves, o->moves_within_ms);
 		hurt(&s, how);
 		r.fine = s.w->violations == 0 && recovers(&s, r.why, sizeof(r.why));
 	}

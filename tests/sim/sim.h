@@ -20,7 +20,7 @@ struct sim_raft;
 /* What a disk does beyond being fast; of one coordinator or member. */
 struct sim_disk_weather {
 	uint32_t slow_ms;    /* a write takes up to so much longer */
-	bool full;           /* writes wait */
+	bool full;           /* writes wait; an agent's fail */
 	bool eio;            /* the next write fails */
 };
 
@@ -63,7 +63,7 @@ void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms);
 void sim_faults_begin(struct sim *s);
 void sim_fault_do(struct sim *s, const struct sim_fault *f);
 /* Pieces of faults: what lasts ends at `until`. */
-enum { SIM_SPECS_LEFT = 100, SIM_ISOLATE_LEADER = 2 /* bit of ISOLATE: the leader dies */ };
+enum { SIM_ISOLATE_LEADER = 2 /* bit of ISOLATE: the leader dies */ };
 void sim_extend(uint64_t *until, uint64_t to);
 void sim_kill_coord(struct sim *s, uint32_t c, uint64_t until);
 void sim_kill_node(struct sim *s, uint32_t m, uint64_t until, bool power);
@@ -71,6 +71,20 @@ void sim_isolate_now(struct world *w, struct w_timer *t); /* the primary's site,
 void sim_replace_log(struct sim *s, const struct sim_fault *f);
 void sim_cut_site(struct sim *s, uint32_t site, uint64_t until);
 void sim_outage(struct sim *s, const struct sim_fault *f); /* outage.c */
+/* operator.c */
+enum { SIM_SPECS_LEFT = 100 }; /* for when all is healed */
+void sim_request(struct sim *s, const struct sim_fault *f);
+void sim_apply_spec(struct sim *s, const struct sim_fault *f);
+/* A member leaves the spec (t->b: how often it was tried to find a plan open) or comes back into it (0). */
+void sim_move_member(struct world *w, struct w_timer *t);
+/* w->spec and w->service, as they are now; false: not asked for, or refused at once. */
+bool sim_ask_apply(struct world *w);
+/* Somebody takes the loss upon himself; ... that whoever may still be primary is stopped, which is true: they have no
+ * power, and get none while (sim_vouched) the word may still be used. */
+void sim_accept_loss(struct sim *s, const struct sim_fault *f);
+void sim_vouch(struct sim *s, const struct sim_fault *f);
+bool sim_vouched(struct sim *s, uint32_t m);
+void sim_operator_looks(struct sim *s);
 /* damage.c */
 void sim_damage_coord(struct sim *s, const struct sim_fault *f);
 void sim_damage_journal(struct sim *s, uint32_t m, uint64_t until, uint32_t by);
@@ -82,7 +96,7 @@ void sim_heal(struct sim *s);
 struct sim_until {
 	uint64_t cut[W_SITES_MAX][W_SITES_MAX], storm;
 	uint64_t node[W_MEMBERS_MAX], guard[W_MEMBERS_MAX], hang[W_MEMBERS_MAX], hold[W_MEMBERS_MAX];
-	uint64_t lie[W_MEMBERS_MAX], mute[W_MEMBERS_MAX], renewals[W_MEMBERS_MAX];
+	uint64_t lie[W_MEMBERS_MAX], mute[W_MEMBERS_MAX], renewals[W_MEMBERS_MAX], slow_server[W_MEMBERS_MAX];
 	uint64_t slow[W_PROCS], full[W_PROCS];
 };
 
@@ -90,7 +104,7 @@ struct sim {
 	struct world *w;
 	uint64_t seed;
 	struct w_options options;
-	struct sim_dice net, disk, raft, clock;
+	struct sim_dice net, disk, raft, clock, stands;
 	struct sim_calm calm;
 	struct w_weather weather;
 	struct sim_disk_weather disks[W_PROCS + 1];
@@ -105,7 +119,14 @@ struct sim {
 	struct sim_fault fault[SIM_FAULTS_MAX];
 	struct dr_spec spec; /* as it was at first */
 	struct dr_spec_service service;
-	bool spec_restored;
+	bool loss_accepted; /* by somebody in this seed */
+	bool vouched[W_MEMBERS_MAX];
+	uint64_t vouched_at;
+	uint32_t looks; /* of the operator, when all is healed */
+	struct {
+		uint64_t plan;
+		uint32_t step, ask;
+	} answered; /* what was approved last */
 	bool bad_clocks; /* drift outside the bound: two may acknowledge, nothing may be lost under sync */
 };
 

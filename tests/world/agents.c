@@ -169,7 +169,7 @@ static void carry_rest(struct world *w, uint32_t mi, const struct dr_agent_decis
 	if (d->cancel_op)
 		w_op_cancel(w, mi);
 	if (d->fence != DR_FENCE_NONE)
-		w_server_stop(w, mi, d->fence == DR_FENCE_STOP);
+		w_server_fence(w, mi, d->fence == DR_FENCE_STOP);
 	if (d->ask)
 		w_ask(w, mi, &d->question);
 	if (d->promise)
@@ -198,8 +198,10 @@ static void journal_written(struct world *w, const struct dr_agent_journal *j, u
 	struct w_member *m = &w->m[mi];
 	m->journal = *j;
 	w_wire_journal(w, &m->journal);
+	m->late_stands = false;
 	if (!DR_MUTANT(JOURNAL_NOT_FLUSHED))
 		m->flushed = m->journal;
+	w_check_journal(w, mi);
 }
 
 /* A decision that waits for its journal. */
@@ -242,11 +244,37 @@ static void carry_out(struct world *w, uint32_t mi, const struct dr_agent_decisi
 	t->size = sizeof(*h);
 }
 
+/* As agent/shell/member.c does when its journal cannot be written. */
+static void not_journaled(struct world *w, uint32_t mi, const struct dr_agent_core *before,
+			  const struct dr_agent_event *ev, struct dr_agent_decision *d)
+{
+	struct w_member *m = &w->m[mi];
+	if (w->weather->stands(w->weather->arg, w_proc(W_AGENT, mi))) {
+		m->late = m->core.journal;
+		w_wire_journal(w, &m->late);
+		m->late_stands = true;
+	}
+	w_say(w, "%s cannot write its journal", w_member_name(w, mi));
+	dr_agent_not_journaled(&m->core, before, ev, d);
+	d->journal = false;
+}
+
 void w_agent_event(struct world *w, uint32_t mi, struct dr_agent_event *ev)
 {
+	static struct dr_agent_core before;
 	struct dr_agent_decision d;
-	ev->now_ms = w_clock(w, &w->m[mi].clock);
-	dr_agent_core_step(&w->m[mi].core, ev, &d);
+	struct w_member *m = &w->m[mi];
+	bool fails = w->weather != NULL && w->weather->fails != NULL &&
+		     w->weather->fails(w->weather->arg, w_proc(W_AGENT, mi));
+	ev->now_ms = w_clock(w, &m->clock);
+	if (fails)
+		before = m->core;
+	uint64_t order_seen = m->core.journal.order_seen;
+	dr_agent_core_step(&m->core, ev, &d);
+	if (ev->kind == DR_AG_ORDER && m->core.journal.order_seen > order_seen)
+		w_check_taken(w, mi);
+	if (fails && d.journal)
+		not_journaled(w, mi, &before, ev, &d);
 	print_decision(w, mi, ev, &d);
 	carry_out(w, mi, &d);
 }
@@ -290,6 +318,10 @@ void w_agent_start(struct world *w, uint32_t mi)
 	m->leader = -1;
 	m->op = 0;
 	m->wake_at = 0;
+	if (m->late_stands)
+		m->journal = m->flushed = m->late;
+	m->late_stands = false;
+	w_check_journal(w, mi);
 	if (DR_MUTANT(LIST_NOT_JOURNALED))
 		m->journal.list.members = 0;
 	bool armed = m->armed_until != 0 && m->server.state != DR_SERVER_STOPPED;

@@ -21,7 +21,7 @@ void w_violation(struct world *w, const char *fmt, ...)
 		(void)fprintf(w->out, "\t%6llu VIOLATION %s\n", (unsigned long long)w->now, text);
 }
 
-static bool rises(struct world *w, uint64_t *high, uint64_t now, const char *what, uint32_t m)
+bool w_rises(struct world *w, uint64_t *high, uint64_t now, const char *what, uint32_t m)
 {
 	if (now < *high) {
 		w_violation(w, "%s of %s fell from %llu to %llu", what, w_member_name(w, m),
@@ -61,11 +61,8 @@ static void check_primaries(struct world *w)
 
 static void check_agents(struct world *w)
 {
-	for (uint32_t i = 0; i < w->members; i++) {
-		(void)rises(w, &w->high_seen[i], w->m[i].journal.order_seen, "journaled order number", i);
-		(void)rises(w, &w->high_agent_epoch[i], w->m[i].journal.epoch, "journaled epoch", i);
+	for (uint32_t i = 0; i < w->members; i++)
 		w_check_extended(w, i);
-	}
 }
 
 /* No lease outlives its deadline: whatever hangs, a server that its guard was armed for is down by then. */
@@ -165,9 +162,9 @@ void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 	if (r->services == 0 || w_check_key(w, c) < w->seen.checked) /* somebody was further */
 		return;
 	const struct dr_service *s = &r->service[0];
-	(void)rises(w, &w->high_epoch, s->epoch, "epoch", DR_MEMBER_NONE);
+	(void)w_rises(w, &w->high_epoch, s->epoch, "epoch", DR_MEMBER_NONE);
 	for (uint32_t i = 0; i < w->members; i++)
-		(void)rises(w, &w->high_order[i], s->member[i].order_last, "order number", i);
+		(void)w_rises(w, &w->high_order[i], s->member[i].order_last, "order number", i);
 	check_promotion(w, s, cmd);
 	check_frozen(w, s, cmd);
 }

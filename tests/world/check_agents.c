@@ -52,11 +52,21 @@ void w_check_extended(struct world *w, uint32_t mi)
 	}
 }
 
+void w_check_journal(struct world *w, uint32_t mi)
+{
+	const struct dr_agent_journal *j = &w->m[mi].journal;
+	(void)w_rises(w, &w->high_seen[mi], j->order_seen, "journaled order number", mi);
+	(void)w_rises(w, &w->high_agent_epoch[mi], j->epoch, "journaled epoch", mi);
+}
+
 void w_check_armed(struct world *w, uint32_t mi)
 {
 	const struct w_member *m = &w->m[mi];
 	if (m->armed_epoch > w->seen.granted[mi])
 		w_violation(w, "%s has a lease for epoch %llu, which was never granted to it", w_member_name(w, mi),
+			    (unsigned long long)m->armed_epoch);
+	if (m->armed_epoch > m->journal.epoch)
+		w_violation(w, "%s has a lease for epoch %llu, which is not in its journal", w_member_name(w, mi),
 			    (unsigned long long)m->armed_epoch);
 	if (m->core.extended_until_ms == m->armed_until && !w->two_allowed)
 		check_extension(w, mi);
@@ -74,11 +84,23 @@ void w_check_leased(struct world *w, uint32_t mi)
 void w_check_promised(struct world *w, uint32_t mi, const struct dr_promise *p)
 {
 	const struct dr_agent_journal *j = &w->m[mi].journal;
-	if (j->promise_ms == 0)
+	uint64_t until = w_clock(w, &w->m[mi].clock) + w->m[mi].asked_hold_ms;
+	if (w->seen.promised_until[mi] < until)
+		w->seen.promised_until[mi] = until;
+	if (j->promise_ms == 0 || (w->m[mi].late_stands && w->m[mi].late.promise_ms == 0))
 		w_violation(w, "%s promises what is not in its journal", w_member_name(w, mi));
 	if (p->epoch < j->epoch)
 		w_violation(w, "%s promises epoch %llu, and has seen %llu", w_member_name(w, mi),
 			    (unsigned long long)p->epoch, (unsigned long long)j->epoch);
+}
+
+void w_check_taken(struct world *w, uint32_t mi)
+{
+	const struct w_member *m = &w->m[mi];
+	uint64_t now = w_clock(w, &m->clock), until = w->seen.promised_until[mi];
+	if (m->core.journal.order.core.kind == DR_ORDER_WRITABLE && until > now)
+		w_violation(w, "%s takes a promote order, and has promised not to for another %llu ms", w_member_name(w, mi),
+			    (unsigned long long)(until - now));
 }
 
 static bool on_list(const struct dr_agent_list *l, const struct dr_name *name)

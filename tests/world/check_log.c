@@ -1,6 +1,6 @@
 /* check_log.c -- what must hold of the coordinators' log and of what follows from it, seen from outside: everybody
- * applies the same entries, no event is missing, nothing is undone past the bar, and who is proved fenced by the end
- * of a lease has none. */
+ * applies the same entries, no event is missing, nothing is undone past the bar, no more is moved automatically than the
+ * spec allows, and who is proved fenced by the end of a lease has none. */
 #include "tests/world/world.h"
 
 #include <string.h>
@@ -103,17 +103,57 @@ static void check_expired(struct world *w, const struct dr_service *s, const str
 			    (unsigned long long)(m->armed_until - now));
 }
 
+/* What somebody accepted to lose is settled with the next primary. */
+static void settle_loss(struct world *w, const struct dr_service *s)
+{
+	if (w->seen.loss_from != 0 && s->primary_epoch >= w->seen.loss_from)
+		w->seen.loss_from = 0;
+}
+
 /* Whose positions a choice was made from. */
 static void note_choice(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
 {
 	if (cmd->kind != DR_CMD_CHOOSE || s->plan.kind != DR_PLAN_FAILOVER)
 		return;
+	if (s->plan.accept_loss)
+		w->seen.loss_from = s->epoch;
 	w->seen.chose_epoch = s->epoch;
 	w->seen.chose = 0;
 	for (uint32_t i = 0; i < w->members; i++) {
 		if (s->member[i].frozen_epoch == s->epoch && s->member[i].lineage >= s->primary_epoch)
 			w->seen.chose |= 1u << i;
 	}
+}
+
+/* Whether so many of the newest moves are all within the time around one more. */
+static bool too_many_moves(const struct w_seen *seen, const struct dr_limits *l, uint64_t wall_ms)
+{
+	uint32_t near = 0;
+	while (near < l->automatic_moves && near < seen->moves && near < W_MOVES_SEEN) {
+		uint64_t at = seen->move_wall_ms[(seen->moves - 1 - near) % W_MOVES_SEEN];
+		if (wall_ms >= at + l->within_ms || at > wall_ms + l->within_ms)
+			break;
+		near++;
+	}
+	return l->automatic_moves != 0 && near == l->automatic_moves;
+}
+
+/* No more automatic moves than the spec allows; one that began as a restart in place counts, and is not refused. */
+static void check_moves(struct world *w, const struct dr_repl *r, const struct dr_cmd *cmd)
+{
+	const struct dr_service *s = &r->service[0];
+	const struct w_seen_plan *was = &w->seen.plan;
+	bool opened = cmd->kind == DR_CMD_PLAN_OPEN && s->plan.id != 0 && s->plan.id != was->id &&
+		      s->plan.kind == DR_PLAN_FAILOVER && cmd->request == 0 && s->spec.auto_failover &&
+		      dr_reason_moves(s->plan.reason);
+	bool elsewhere = cmd->kind == DR_CMD_CHOOSE && s->plan.id == was->id && s->plan.at > was->at &&
+			 s->plan.kind == DR_PLAN_FAILOVER && s->plan.reason == DR_REASON_RESTART && s->holder != s->plan.old;
+	if (!opened && !elsewhere)
+		return;
+	if (opened && too_many_moves(&w->seen, &r->limits, cmd->wall_ms))
+		w_violation(w, "plan %llu moves the primary, though %u have been moved within %u ms",
+			    (unsigned long long)s->plan.id, r->limits.automatic_moves, r->limits.within_ms);
+	w->seen.move_wall_ms[w->seen.moves++ % W_MOVES_SEEN] = cmd->wall_ms;
 }
 
 void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd)
@@ -124,8 +164,10 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 	if (r->services == 0 || key <= w->seen.checked)
 		return;
 	w->seen.checked = key;
+	check_moves(w, r, cmd);
 	check_bar(w, &r->service[0]);
 	check_expired(w, &r->service[0], cmd);
 	note_choice(w, &r->service[0], cmd);
+	settle_loss(w, &r->service[0]);
 	w_check_listed(w, &r->service[0]);
 }

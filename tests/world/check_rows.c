@@ -44,11 +44,17 @@ static void check_lost(struct world *w, uint32_t mi, uint32_t id)
 	}
 }
 
+/* Lost with the choice that somebody made knowing that. */
+static bool accepted(const struct world *w, uint32_t id)
+{
+	return w->seen.loss_from != 0 && w->seen.row_epoch[id] < w->seen.loss_from;
+}
+
 /* A new primary has every write that was ever acknowledged (under sync, unless a person accepted the loss). */
 void w_promoted(struct world *w, uint32_t mi)
 {
 	const struct w_server *s = &w->m[mi].server;
-	uint32_t lost = 0;
+	uint32_t lost = 0, unaccepted = 0;
 	note_rows(s, s->n);
 	for (uint32_t id = 0; id < w->next_write; id++) {
 		if (w->seen.shown[id] && !has[id]) {
@@ -57,14 +63,15 @@ void w_promoted(struct world *w, uint32_t mi)
 		}
 		if (w->acked[id] != 0 && !has[id]) {
 			lost++;
+			unaccepted += accepted(w, id) ? 0u : 1u;
 			w->acked[id] = 0; /* counted once */
 			if (w->service.durability == DR_DURABILITY_ASYNC)
 				check_lost(w, mi, id);
 		}
 	}
 	w_say(w, "%s takes writes: lost %u of the acknowledged", w_member_name(w, mi), lost);
-	if (lost > 0 && w->service.durability == DR_DURABILITY_SYNC && !w->loss_allowed)
-		w_violation(w, "%u acknowledged writes are lost", lost);
+	if (unaccepted > 0 && w->service.durability == DR_DURABILITY_SYNC && !w->loss_allowed)
+		w_violation(w, "%u acknowledged writes are lost", unaccepted);
 }
 
 void w_check_kept(struct world *w)

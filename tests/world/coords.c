@@ -389,8 +389,8 @@ static void note_write(struct world *w, struct w_coordinator *c, uint32_t m)
 
 static enum dr_failure failure_of(const struct w_server *s)
 {
-	if (!s->acks_blocked)
-		return DR_FAILURE_NOT_ACCEPTING;
+	if (!s->acks_blocked && !s->probes_fail)
+		return s->slow_ms != 0 ? DR_FAILURE_STORAGE_HUNG : DR_FAILURE_NOT_ACCEPTING;
 	return s->failure != DR_FAILURE_NONE ? s->failure : DR_FAILURE_STORAGE_HUNG;
 }
 
@@ -405,7 +405,8 @@ static void observe(struct world *w, uint32_t ci)
 		if (up && w_reaches(w, c->site, w->m[i].site) && w_reaches(w, w->m[i].site, c->site)) {
 			c->server_ms[i] = w->now;
 			c->in_recovery[i] = s->state == DR_SERVER_STANDBY;
-			if (s->state == DR_SERVER_PRIMARY && !s->acks_blocked)
+			bool writes = !s->acks_blocked && !s->probes_fail && s->slow_ms <= w->spec.timing.probe_deadline_ms;
+			if (s->state == DR_SERVER_PRIMARY && writes)
 				c->write_ms[i] = w->now;
 		}
 		note_write(w, c, i);

@@ -206,8 +206,8 @@ static void poll(struct world *w, struct w_timer *t)
 	if (m->fail[o->kind] > 0) {
 		m->fail[o->kind]--;
 		p = FAILED;
-	} else if (!m->mute[o->kind]) {
-		p = look(&op);
+	} else if (!m->mute[o->kind] && (op.age >= m->server.slow_ms || o->kind == DR_ORDER_FENCED)) {
+		p = look(&op); /* a slow one is stopped slowly, from the first moment on */
 	}
 	if (p == GOES_ON && op.age >= dr_order_limit_ms(o->kind)) {
 		p = FAILED;
@@ -237,6 +237,9 @@ void w_op_start(struct world *w, uint32_t mi)
 	uint64_t number = m->core.journal.order_seen;
 	if (number <= m->told_done)
 		w_violation(w, "%s carries out order #%llu again, which it has said is done", w_member_name(w, mi),
+			    (unsigned long long)number);
+	if (m->journal.order_seen != number)
+		w_violation(w, "%s carries out order #%llu, which is not in its journal", w_member_name(w, mi),
 			    (unsigned long long)number);
 	m->op = ++last;
 	m->op_began = w->now;

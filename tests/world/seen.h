@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { W_ENTRIES_SEEN = 1 << 20, W_EVENTS_SEEN = 8192 };
+enum { W_ENTRIES_SEEN = 1 << 20, W_EVENTS_SEEN = 8192, W_MOVES_SEEN = 8 };
 
 /* An entry or event as whoever applied it first had it: index at index % size.
  * Entries: of each command in it, which is sparse; memory is touched on use. */
@@ -26,8 +26,12 @@ struct w_seen {
 	struct w_seen_bytes *event; /* W_EVENTS_SEEN */
 	uint64_t event_high, checked; /* checked: log index */
 	struct w_seen_plan plan;
+	uint64_t move_wall_ms[W_MOVES_SEEN]; /* the newest moves that nobody ordered: move n at n % W_MOVES_SEEN */
+	uint32_t moves;
 	uint64_t chose_epoch; /* of the newest failover that chose ... */
 	uint32_t chose;       /* ... and who took part with a final position: bits */
+	uint64_t loss_from;   /* of the newest choice for which a loss was accepted, until a primary is confirmed; 0: none */
+	uint64_t promised_until[8]; /* by member, on its own clock */
 	uint64_t granted[8]; /* the highest epoch that a lease was ever granted for, by member */
 	uint32_t acked_by;   /* member + 1, at the newest epoch that acknowledged */
 	uint64_t *row_epoch; /* W_WAL_MAX: under which a row was acknowledged */

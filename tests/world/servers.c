@@ -65,10 +65,10 @@ static void stopped(struct world *w, struct w_timer *t)
 		w_server_set(w, t->a, DR_SERVER_STOPPED, false);
 }
 
-void w_server_stop(struct world *w, uint32_t mi, bool in_order)
+static void stop_within(struct world *w, uint32_t mi, uint64_t ms)
 {
 	struct w_server *s = &w->m[mi].server;
-	uint64_t at = w->now + (in_order ? STOP_MS : KILL_MS);
+	uint64_t at = w->now + ms;
 	if (s->state == DR_SERVER_STOPPED && !s->starting)
 		return;
 	if (s->stop_at != 0 && s->stop_at <= at)
@@ -77,6 +77,17 @@ void w_server_stop(struct world *w, uint32_t mi, bool in_order)
 	s->change++;
 	s->stop_at = at;
 	w_after(w, at - w->now, stopped)->a = mi;
+}
+
+void w_server_stop(struct world *w, uint32_t mi, bool in_order)
+{
+	stop_within(w, mi, in_order ? STOP_MS + w->m[mi].server.slow_ms : KILL_MS);
+}
+
+void w_server_fence(struct world *w, uint32_t mi, bool in_order)
+{
+	uint64_t ms = STOP_MS + w->m[mi].server.slow_ms, most = w->m[mi].core.timing.fence_budget_ms / 2 + KILL_MS;
+	stop_within(w, mi, !in_order ? KILL_MS : ms < most ? ms : most);
 }
 
 static void started(struct world *w, struct w_timer *t)
@@ -93,7 +104,7 @@ void w_server_start_standby(struct world *w, uint32_t mi)
 	if (s->state != DR_SERVER_STOPPED || s->starting)
 		return;
 	s->starting = true;
-	struct w_timer *t = w_after(w, START_MS, started);
+	struct w_timer *t = w_after(w, START_MS + s->slow_ms, started);
 	t->a = mi;
 	t->b = s->change;
 }
@@ -140,6 +151,9 @@ static bool acknowledged(const struct world *w, uint32_t mi, uint32_t at)
 static void acknowledge(struct world *w, uint32_t mi)
 {
 	struct w_server *s = &w->m[mi].server;
+	if (w->now < s->ack_at && s->slow_ms != 0)
+		return;
+	s->ack_at = w->now + s->slow_ms;
 	while (s->acked < s->n && (s->acked < s->ready || acknowledged(w, mi, s->acked))) {
 		bool zombie = s->acked < s->ready || w_nobody_acts(w, mi);
 		uint32_t id = s->wal[s->acked++];

@@ -36,6 +36,9 @@ struct w_weather {
 	uint32_t (*hop)(void *arg, uint32_t from_site, uint32_t to_site, uint32_t *again);
 	/* Extra time of what is written to a disk, in ms. */
 	uint32_t (*disk)(void *arg, uint32_t proc);
+	/* Whether what is written to it now fails (NULL: it never does), and then whether it is there all the same. */
+	bool (*fails)(void *arg, uint32_t proc);
+	bool (*stands)(void *arg, uint32_t proc);
 	void *arg;
 };
 

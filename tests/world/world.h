@@ -18,6 +18,7 @@
 #include "agent/core/agent_core.h"
 #include "coord/core/core.h"
 #include "tests/world/seen.h"
+#include "tests/world/server.h"
 #include "tests/world/time.h"
 
 enum {
@@ -74,26 +75,6 @@ struct w_coordinator {
 	uint32_t nth;
 };
 
-struct w_server {
-	enum dr_server_state state;
-	bool starting, crashed;
-	uint64_t stop_at; /* a stop under way ends then; 0: none */
-	uint64_t epoch;   /* that it was promoted or adopted for */
-	uint32_t change;  /* counts changes: a late timer sees that it is late */
-	uint32_t n;       /* writes that it has ... */
-	uint32_t *wal;    /* ... W_WAL_MAX numbers */
-	uint32_t timeline;
-	uint8_t upstream;  /* member; DR_MEMBER_NONE */
-	bool connected;    /* receives from upstream */
-	bool held;         /* script: connected, but nothing comes */
-	dr_member_set set; /* whom it waits for as primary ... */
-	uint32_t k;        /* ... any k of them */
-	uint32_t acked;    /* writes acknowledged, or there when it was promoted: what a read shows */
-	bool acks_blocked; /* script: does not take writes ... */
-	enum dr_failure failure; /* ... in this way; NONE: they do not end */
-	uint32_t ready;    /* writes whose acknowledgement a paused server had already received */
-};
-
 struct w_member {
 	struct w_server server;
 	uint32_t site;
@@ -105,6 +86,9 @@ struct w_member {
 	struct dr_agent_core core;
 	struct dr_agent_journal journal; /* as on disk */
 	struct dr_agent_journal flushed; /* what a power cut leaves of it */
+	struct dr_agent_journal late;    /* a write failed, and is there all the same: found by the next start */
+	bool late_stands;
+	uint32_t asked_hold_ms; /* by the question that it answers now */
 	int leader;                      /* coordinator, -1 */
 	uint64_t heard_at;               /* when a leader was last heard; 0: never */
 	uint64_t wake_at;
@@ -255,6 +239,7 @@ void w_op_cancel(struct world *w, uint32_t m);
 void w_server_init(struct world *w, uint32_t m, bool primary);
 void w_server_set(struct world *w, uint32_t m, enum dr_server_state s, bool crashed);
 void w_server_stop(struct world *w, uint32_t m, bool in_order); /* takes a moment */
+void w_server_fence(struct world *w, uint32_t m, bool in_order); /* no longer than half the fence budget */
 void w_server_start_standby(struct world *w, uint32_t m);
 void w_server_see(struct world *w, uint32_t m, struct dr_report *r);
 void w_replicate(struct world *w);
@@ -265,6 +250,7 @@ uint32_t w_common(const struct w_server *a, const struct w_server *b);
 /* check.c */
 void w_check(struct world *w);
 bool w_nobody_acts(const struct world *w, uint32_t m);
+bool w_rises(struct world *w, uint64_t *high, uint64_t now, const char *what, uint32_t m);
 void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 void w_violation(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Whether all is well again: a primary that takes writes, no plan, every living member follows. */
@@ -275,11 +261,14 @@ void w_check_entry(struct world *w, uint32_t c, uint64_t index, uint64_t term, c
 uint64_t w_check_key(const struct world *w, uint32_t c);
 void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 
-/* check_agents.c: the guard was armed anew; a promise is given. */
+/* check_agents.c: the journal was written or read; the guard was armed anew; a promise is given. */
+void w_check_journal(struct world *w, uint32_t m);
 void w_check_armed(struct world *w, uint32_t m);
 void w_check_leased(struct world *w, uint32_t m);
 void w_check_extended(struct world *w, uint32_t m);
 void w_check_promised(struct world *w, uint32_t m, const struct dr_promise *p);
+/* It has taken a new order. */
+void w_check_taken(struct world *w, uint32_t m);
 void w_check_listed(struct world *w, const struct dr_service *s);
 
 /* check_rows.c */

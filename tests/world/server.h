@@ -1,0 +1,31 @@
+/* server.h -- a simulated database server: a list of numbered writes, and all that may be wrong with it. */
+#ifndef DR_TESTS_WORLD_SERVER_H
+#define DR_TESTS_WORLD_SERVER_H
+
+#include "model/report.h"
+#include "model/ids.h"
+
+struct w_server {
+	enum dr_server_state state;
+	bool starting, crashed;
+	uint64_t stop_at; /* a stop under way ends then; 0: none */
+	uint64_t epoch;   /* that it was promoted or adopted for */
+	uint32_t change;  /* counts changes: a late timer sees that it is late */
+	uint32_t n;       /* writes that it has ... */
+	uint32_t *wal;    /* ... W_WAL_MAX numbers */
+	uint32_t timeline;
+	uint8_t upstream;  /* member; DR_MEMBER_NONE */
+	bool connected;    /* receives from upstream */
+	bool held;         /* script: connected, but nothing comes */
+	dr_member_set set; /* whom it waits for as primary ... */
+	uint32_t k;        /* ... any k of them */
+	uint32_t acked;    /* writes acknowledged, or there when it was promoted: what a read shows */
+	bool acks_blocked; /* script: does not take writes ... */
+	enum dr_failure failure; /* ... in this way; NONE: they do not end */
+	uint64_t slow_ms;  /* whatever it is told to do, and each write, takes so much longer */
+	uint64_t ack_at;   /* not before, since writes take long */
+	bool probes_fail;  /* clients' writes go on, the coordinators' end as `failure` says */
+	uint32_t ready;    /* writes whose acknowledgement a paused server had already received */
+};
+
+#endif
