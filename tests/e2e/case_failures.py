@@ -328,7 +328,9 @@ def crash_loop_sync(scenes):
     stand.fault_at()
     kill_all(stand.pg.processes(first))
     new_acks(stand, first)
-    eventually(stand, "the restart to end", lambda: not stand.cluster.service().get("plan"))
+    # Until the set is settled the promise rests on the holder too: it would be asked for its position, and win.
+    eventually(stand, "the restart to end, and its set to be settled", lambda: not stand.cluster.service().get("plan") and
+               stand.cluster.service()["sync_settled"])
     stand.fault_at()
     kill_all(stand.pg.processes(first))
     eventually(stand, "the cooldown to stand against a move", lambda: not stand.pg.processes(first) and
