@@ -170,25 +170,3 @@ uint64_t dr_view_u64be(struct dr_view *v)
 {
 	return view_be(v, 8);
 }
-
-static uint32_t crc_table[256];
-
-/* Filled before main, by the reflected polynomial, so that threads only ever read it. */
-__attribute__((constructor)) static void crc_table_init(void)
-{
-	for (uint32_t i = 0; i < 256; i++) {
-		uint32_t c = i;
-		for (int k = 0; k < 8; k++)
-			c = (c & 1) != 0 ? c >> 1 ^ 0x82f63b78u : c >> 1;
-		crc_table[i] = c;
-	}
-}
-
-uint32_t dr_crc32c(uint32_t crc, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	crc = ~crc;
-	for (size_t i = 0; i < len; i++)
-		crc = crc_table[(crc ^ p[i]) & 0xffu] ^ crc >> 8;
-	return ~crc;
-}

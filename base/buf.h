@@ -57,5 +57,7 @@ size_t dr_view_left(const struct dr_view *v);
 
 /* CRC32C (Castagnoli; RFC 3720 appendix B.4), start with crc = 0. */
 uint32_t dr_crc32c(uint32_t crc, const void *data, size_t len);
+/* The same, slowly, as processors without an instruction for it get it. */
+uint32_t dr_crc32c_by_table(uint32_t crc, const void *data, size_t len);
 
 #endif

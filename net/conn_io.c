@@ -250,13 +250,13 @@ static void handshake(struct dr_conn_impl *s)
 }
 
 /* Decrypt what the chunk holds, as far as the buffer reaches; it always has room for a whole record, so
- * nothing stays inside OpenSSL. */
+ * nothing stays inside OpenSSL but the beginning of a record, and without more bytes it need not be asked. */
 static enum got decrypt(struct dr_conn_impl *s, size_t *len)
 {
 	enum got got = GOT_SOME;
 	*len = 0;
 	ERR_clear_error();
-	while (*len + DR_TLS_RECORD_MAX <= DR_TLS_IN_MAX) {
+	while (s->chunk_len > 0 && *len + DR_TLS_RECORD_MAX <= DR_TLS_IN_MAX) {
 		size_t n = 0;
 		int rv = SSL_read_ex(s->ssl, s->tls->plain + *len, DR_TLS_IN_MAX - *len, &n);
 		*len += n;
@@ -317,7 +317,7 @@ static void process(struct dr_conn_impl *s)
 {
 	if (s->phase == DR_PHASE_HANDSHAKE)
 		handshake(s);
-	while (may_go_on(s)) {
+	while (may_go_on(s) && s->chunk_len > 0) {
 		size_t len = 0;
 		enum got got = decrypt(s, &len);
 		if (len > 0)

@@ -166,11 +166,21 @@ void dr_clients_event(struct dr_in *in, char *json)
 
 static struct dr_waiter *free_waiter(struct dr_coord *c)
 {
-	for (uint32_t i = 0; i < DR_CLIENTS_MAX; i++) {
-		if (!c->waiter[i].used)
-			return &c->waiter[i];
-	}
-	return NULL;
+	uint32_t i = 0;
+	while (i < c->waiters && c->waiter[i].used)
+		i++;
+	if (i == DR_CLIENTS_MAX)
+		return NULL;
+	if (i == c->waiters)
+		c->waiters++;
+	return &c->waiter[i];
+}
+
+static void give_back(struct dr_coord *c, struct dr_waiter *w)
+{
+	w->used = false;
+	while (c->waiters > 0 && !c->waiter[c->waiters - 1].used)
+		c->waiters--;
 }
 
 static void answer_done(struct dr_in *in, uint64_t id)
@@ -182,20 +192,19 @@ static void answer_done(struct dr_in *in, uint64_t id)
 	} else if (done->refused != DR_REASON_NONE) {
 		respond_refused(in, id, done->refused, done->a, 0);
 	} else {
-		json_t *j = json_object();
-		(void)json_object_set_new(j, "accepted", json_true());
-		(void)json_object_set_new(j, "plan", json_integer((json_int_t)done->a));
-		respond_json(in, id, j);
+		char json[64];
+		(void)snprintf(json, sizeof(json), "{\"accepted\":true,\"plan\":%llu}", (unsigned long long)done->a);
+		respond(in, &(struct dr_client_response){ .id = id, .code = DR_OK, .json = json });
 	}
 }
 
 void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome)
 {
-	for (uint32_t i = 0; tag != 0 && i < DR_CLIENTS_MAX; i++) {
+	for (uint32_t i = 0; tag != 0 && i < c->waiters; i++) {
 		struct dr_waiter *w = &c->waiter[i];
 		if (!w->used || w->tag != tag)
 			continue;
-		w->used = false;
+		give_back(c, w);
 		if (w->client == NULL)
 			continue;
 		if (outcome == DR_OK || outcome == DR_E_UNKNOWN)
@@ -217,7 +226,7 @@ void dr_clients_answered(struct dr_coord *c, const struct dr_answer *answer)
 	w->tag = answer->tag;
 	if (!answer->now)
 		return;
-	w->used = false;
+	give_back(c, w);
 	if (answer->refused != DR_REASON_NONE)
 		respond_refused(w->client, w->request, answer->refused, answer->a, answer->b);
 	else
@@ -264,7 +273,7 @@ bool dr_clients_changing(void)
 
 void dr_clients_closed(struct dr_in *in)
 {
-	for (uint32_t i = 0; i < DR_CLIENTS_MAX; i++) {
+	for (uint32_t i = 0; i < in->coord->waiters; i++) {
 		if (in->coord->waiter[i].used && in->coord->waiter[i].client == in)
 			in->coord->waiter[i].client = NULL;
 	}

@@ -11,6 +11,7 @@
 
 struct dr_answer;
 struct dr_coord;
+struct dr_event_record;
 struct dr_in;
 
 /* An answer that is the same for all who ask, without the id. */
@@ -48,6 +49,8 @@ bool dr_clients_changing(void);
 
 /* stream.c */
 void dr_stream_open(struct dr_coord *c);
+/* An event as JSON; made once, valid until so many others were asked for. */
+char *dr_stream_text(struct dr_coord *c, const struct dr_event_record *e);
 /* There may be new events: send them once the present work is done. */
 void dr_stream_soon(struct dr_coord *c);
 /* From an index on, 0: the next event's, under that request's id. */

@@ -14,7 +14,8 @@
  *   turn.c      how much of a turn of the loop they get
  *   reads.c     the spec, as it stands when it is asked for
  *   stream.c    events for those who watch
- *   status.c    the JSON of status, explain and events
+ *   status.c    the JSON of status and explain
+ *   event_json.c  the JSON of an event
  *   snapshot.c  the replicated state as bytes
  *   disk.c      whether the data folder has room left
  *   probe_kind.c  what a probe's answers mean, by kind of server
@@ -108,10 +109,10 @@ struct dr_waiter {
 };
 
 /* A recent event in words, at its index modulo DR_EVENT_TEXTS. */
-enum { DR_EVENT_TEXTS = 128 };
+enum { DR_EVENT_TEXTS = 128, DR_EVENT_TEXT_MAX = 16384 };
 struct dr_event_text {
-	uint64_t index;
-	char *json; /* NULL: none yet */
+	uint64_t index; /* 0: none yet */
+	struct dr_buf json;
 };
 
 struct dr_coord {
@@ -167,6 +168,7 @@ struct dr_coord {
 	struct dr_route_job *route;   /* DR_ROUTE_JOBS_MAX */
 	struct dr_in *told_first, *told_last; /* agents' sessions, those told longest ago first */
 	struct dr_waiter waiter[DR_CLIENTS_MAX]; /* of operators and above: what others ask never takes one */
+	uint32_t waiters;             /* behind so many of them none is used */
 	uv_signal_t on_term, on_int, on_hup;
 	bool stopping;
 	uint64_t started_wall_ms;     /* events older than that are not logged again */
@@ -274,7 +276,6 @@ const char *dr_routes_why(const struct dr_coord *c, uint32_t service, uint32_t r
 json_t *dr_status_json(struct dr_coord *c);
 json_t *dr_explain_json(struct dr_coord *c, uint32_t service);
 json_t *dr_nodes_json(struct dr_coord *c);
-json_t *dr_event_json(const struct dr_event_record *e);
 json_t *dr_spec_json(struct dr_coord *c);
 
 #endif

@@ -1,11 +1,12 @@
 /* fsm.c -- Raft's side of the replicated state: entries become events, snapshots carry it, events are chained. */
-#include <openssl/sha.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "coord/shell/coord.h"
 #include "coord/shell/snapshot.h"
@@ -13,7 +14,6 @@
 #include "sys/log.h"
 
 enum { SAY_LATE_MS = 60000 };
-enum { EVENT_TEXT_MAX = 2048 };
 enum { EXIT_DAMAGED = 74 }; /* EX_IOERR: started again by whoever supervises, with a pause */
 
 static void appended(void *ctx, uint64_t index, uint64_t term, const uint8_t *cmd, size_t len)
@@ -25,6 +25,15 @@ static void appended(void *ctx, uint64_t index, uint64_t term, const uint8_t *cm
 	dr_coord_event(c, &ev);
 }
 
+/* Found once: OpenSSL looks it up by name each time that it is asked for. */
+static const EVP_MD *sha256(void)
+{
+	static const EVP_MD *found;
+	if (found == NULL)
+		found = EVP_MD_fetch(NULL, "SHA256", NULL);
+	return found;
+}
+
 /* head = SHA-256(head, the event's bytes): equal on every coordinator at equal events. */
 static void chain(struct dr_coord *c, const struct dr_event_record *e)
 {
@@ -32,19 +41,15 @@ static void chain(struct dr_coord *c, const struct dr_event_record *e)
 	dr_buf_init(&b, 8192);
 	dr_buf_put(&b, c->ledger_head, sizeof(c->ledger_head));
 	dr_event_encode(&b, e);
-	(void)SHA256(b.data, b.len, c->ledger_head);
+	int done = EVP_Digest(b.data, b.len, c->ledger_head, NULL, sha256(), NULL);
+	dr_assert(done == 1);
 	dr_buf_close(&b);
 	dr_ledger_note(&c->ledger, e->index, c->ledger_head);
 }
 
-static void say(const struct dr_event_record *e)
+static void say(struct dr_coord *c, const struct dr_event_record *e)
 {
-	json_t *j = dr_event_json(e);
-	char text[EVENT_TEXT_MAX]; /* a log's line takes 1 KiB */
-	size_t n = json_dumpb(j, text, sizeof(text) - 1, JSON_COMPACT | JSON_PRESERVE_ORDER);
-	text[n < sizeof(text) ? n : sizeof(text) - 1] = '\0';
-	dr_log(dr_event_warns(e->kind) ? DR_LOG_WARN : DR_LOG_INFO, dr_event_name(e->kind), "%s", text);
-	json_decref(j);
+	dr_log(dr_event_warns(e->kind) ? DR_LOG_WARN : DR_LOG_INFO, dr_event_name(e->kind), "%s", dr_stream_text(c, e));
 }
 
 static void take_new_events(struct dr_coord *c)
@@ -56,7 +61,7 @@ static void take_new_events(struct dr_coord *c)
 			continue;
 		chain(c, e);
 		if (e->wall_ms + SAY_LATE_MS >= c->started_wall_ms) /* not the whole past again at every start */
-			say(e);
+			say(c, e);
 	}
 	dr_stream_soon(c);
 }

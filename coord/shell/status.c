@@ -54,49 +54,6 @@ static void put_reason(json_t *o, enum dr_reason r, uint64_t a, uint64_t b)
 	}
 }
 
-json_t *dr_event_json(const struct dr_event_record *e)
-{
-	json_t *o = json_object();
-	put_u64(o, "index", e->index);
-	put_u64(o, "wall_ms", e->wall_ms);
-	put_text(o, "event", dr_event_name(e->kind));
-	if (e->service.s[0] != '\0')
-		put_text(o, "service", e->service.s);
-	if (e->member.s[0] != '\0')
-		put_text(o, "member", e->member.s);
-	if (e->epoch != 0)
-		put_u64(o, "epoch", e->epoch);
-	if (e->plan != 0)
-		put_u64(o, "plan", e->plan);
-	if (e->plan_kind != 0)
-		put_text(o, "plan_kind", dr_plan_name((enum dr_plan_kind)e->plan_kind));
-	if (e->step != 0)
-		put_text(o, "step", dr_step_name((enum dr_step)e->step));
-	if (e->kind == DR_EVENT_COORDINATOR)
-		put_id(o, "id", e->number);
-	else if (e->number != 0)
-		put_u64(o, "number", e->number);
-	if (e->order != DR_ORDER_NONE)
-		put_text(o, "order", dr_order_name(e->order));
-	if (e->outcome != DR_OUTCOME_NONE)
-		put_text(o, "outcome", dr_outcome_name(e->outcome));
-	if (e->proof != DR_PROOF_NONE)
-		put_text(o, "proof", dr_proof_name(e->proof));
-	put_reason(o, e->reason, e->a, e->b);
-	if (e->kind == DR_EVENT_MODE)
-		put_text(o, "mode", e->a != 0 ? "managed" : "observe");
-	if (e->a != 0)
-		put_u64(o, "a", e->a);
-	if (e->b != 0)
-		put_u64(o, "b", e->b);
-	if (e->actor.s[0] != '\0')
-		put_text(o, "actor", e->actor.s);
-	if (e->text[0] != '\0')
-		put_text(o, "text", e->text);
-	put_u64(o, "log_index", e->log_index);
-	return o;
-}
-
 static void put_hex(json_t *o, const char *key, const uint8_t *p, size_t n)
 {
 	char hex[65];

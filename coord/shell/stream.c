@@ -3,23 +3,20 @@
  * They are sent beside the work, not in it: an entry's events are taken note of when it is applied, whoever asked for it
  * gets the answer, and then the streams go on, so many frames in a turn of the loop and no more.  What an
  * event is in words is the same for all, and is made once. */
-#include <stdlib.h>
-
 #include "coord/shell/coord.h"
+#include "coord/shell/event_json.h"
 
 enum { TURN_FRAMES = 64, QUEUED_MAX = 1 << 20 };
 
-static char *text_of(struct dr_coord *c, const struct dr_event_record *e)
+char *dr_stream_text(struct dr_coord *c, const struct dr_event_record *e)
 {
 	struct dr_event_text *t = &c->event_text[e->index % DR_EVENT_TEXTS];
-	if (t->json == NULL || t->index != e->index) {
-		json_t *j = dr_event_json(e);
-		free(t->json);
-		t->json = json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	if (t->index != e->index) {
 		t->index = e->index;
-		json_decref(j);
+		dr_buf_clear(&t->json);
+		dr_event_json(&t->json, e);
 	}
-	return t->json;
+	return (char *)t->json.data;
 }
 
 /* What one watcher lacks, as far as *left frames go.  A slow reader gets the rest at a later beat; nobody waits for it. */
@@ -35,9 +32,7 @@ static void send_some(struct dr_in *in, uint32_t *left)
 			in->watch_id = 0;
 			return;
 		}
-		char *text = text_of(c, e);
-		if (text != NULL)
-			dr_clients_event(in, text);
+		dr_clients_event(in, dr_stream_text(c, e));
 		in->watch_next++;
 	}
 }
@@ -82,6 +77,8 @@ void dr_stream_closed(struct dr_in *in)
 
 void dr_stream_open(struct dr_coord *c)
 {
+	for (size_t i = 0; i < DR_EVENT_TEXTS; i++)
+		dr_buf_init(&c->event_text[i].json, DR_EVENT_TEXT_MAX);
 	c->stream_idle.data = c;
 	(void)uv_idle_init(c->loop, &c->stream_idle);
 	uv_unref((uv_handle_t *)&c->stream_idle);

@@ -318,6 +318,19 @@ static void crc32c_in_pieces_is_the_crc_of_the_whole(void **state)
 		assert_true(dr_crc32c(dr_crc32c(0, text, cut), text + cut, sizeof(text) - cut) == whole);
 }
 
+static void crc32c_is_the_same_with_and_without_the_instruction(void **state)
+{
+	(void)state;
+	uint8_t bytes[300];
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 131 ^ i >> 3);
+	for (size_t from = 0; from < 9; from++) {
+		for (size_t n = 0; from + n <= sizeof(bytes); n++)
+			assert_true(dr_crc32c((uint32_t)n, bytes + from, n) ==
+				    dr_crc32c_by_table((uint32_t)n, bytes + from, n));
+	}
+}
+
 /* ---- mem ---- */
 
 static void memory_comes_zeroed_even_for_no_bytes(void **state)
@@ -515,6 +528,7 @@ int main(void)
 		cmocka_unit_test(printf_appends_text_without_counting_its_nul),
 		cmocka_unit_test(crc32c_gives_the_published_values),
 		cmocka_unit_test(crc32c_in_pieces_is_the_crc_of_the_whole),
+		cmocka_unit_test(crc32c_is_the_same_with_and_without_the_instruction),
 		cmocka_unit_test(memory_comes_zeroed_even_for_no_bytes),
 		cmocka_unit_test(numbers_are_whole_decimal_and_within_bounds),
 		cmocka_unit_test(durations_need_a_unit),
