@@ -18,6 +18,7 @@ enum {
 	DR_ROUTES_MAX = 4,         /* per service */
 	DR_ROUTE_SERVERS_MAX = 4,  /* per route */
 	DR_STEPS_MAX = 16,         /* per plan */
+	DR_SITE_PLANS_KEPT = 32,   /* open and closed: at most one is open for each site */
 	DR_MOVES_KEPT = 256,       /* automatic moves that limits.automatic_moves can count */
 	DR_EVENTS_KEPT = 8192,     /* in replicated state: watch resumes this far back */
 

@@ -143,6 +143,22 @@ static void show(const struct dr_cli *c, const struct dr_client_response *a)
 	json_decref(v);
 }
 
+/* One service, or all of a site. */
+enum dr_exit dr_verb_move(struct dr_cli *c)
+{
+	bool site = c->option[DR_OPTION_SITE] != NULL;
+	bool service = dr_argument(c, "SERVICE") != NULL;
+	if (c->verb == &dr_verbs[DR_VERB_FAILBACK] && !site)
+		return dr_say_usage(c, "--site is missing; usage: drcoordctl %s --site SITE", c->verb->words);
+	if (!site && !service)
+		return dr_say_usage(c, "SERVICE is missing; usage: drcoordctl %s SERVICE, or --site SITE for all of a site",
+				    c->verb->words);
+	if (site && (service || c->option[DR_OPTION_TO] != NULL))
+		return dr_say_usage(c, "--site moves all primaries of a site: it takes no %s",
+				    service ? "SERVICE" : "--to");
+	return dr_verb_change(c);
+}
+
 enum dr_exit dr_verb_change(struct dr_cli *c)
 {
 	struct dr_client_request r;

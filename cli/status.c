@@ -263,6 +263,43 @@ static void print_notes(const json_t *v, const char *only)
 	}
 }
 
+/* "site failover 7: open, group 2, 3 of 5 moved, 1 left", and why those are left. */
+static void say_site_plan(const json_t *plan)
+{
+	char which[DR_TABLE_CELL_MAX], how[2 * DR_TABLE_CELL_MAX];
+	const char *site = text_of(plan, "site");
+	size_t i;
+	const json_t *part;
+	(void)snprintf(which, sizeof(which), "site %s %s", dr_json_text(plan, "kind"), dr_json_text(plan, "id"));
+	(void)snprintf(how, sizeof(how), ": %s, group %s, %s of %s moved, %s left", dr_json_text(plan, "state"),
+		       dr_json_text(plan, "group"), dr_json_text(plan, "done"), dr_json_text(plan, "services"),
+		       dr_json_text(plan, "left"));
+	say(site, which, how);
+	json_array_foreach(json_object_get(plan, "parts"), i, part)
+	{
+		char what[DR_TABLE_CELL_MAX + 16];
+		if (strcmp(text_of(part, "state"), "left") != 0)
+			continue;
+		(void)snprintf(what, sizeof(what), "left by %s: ", which);
+		say(text_of(part, "service"), what, text_of(part, "why"));
+		if (text_of(part, "override")[0] != '\0')
+			say(text_of(part, "service"), "to go on: ", text_of(part, "override"));
+	}
+}
+
+/* Those that go on, and those that ended with something left. */
+static void say_site_plans(const json_t *v)
+{
+	size_t i;
+	const json_t *plan;
+	json_array_foreach(json_object_get(v, "site_plans"), i, plan)
+	{
+		bool open = strcmp(text_of(plan, "state"), "open") == 0;
+		if (open || json_integer_value(json_object_get(plan, "left")) > 0)
+			say_site_plan(plan);
+	}
+}
+
 /* A coordinator whose state is not the leader's, whichever of the two went wrong. */
 static void say_ledgers(const json_t *v)
 {
@@ -306,7 +343,22 @@ static void print_status(json_t *v, const char *only)
 		print_routes(v, only);
 		print_notes(v, only);
 	}
+	say_site_plans(v);
 	say_ledgers(v);
+}
+
+/* What a site plan has to do with it: "site failover 7: waiting, group 2". */
+static void say_part(const json_t *v)
+{
+	const json_t *part = json_object_get(v, "site_part");
+	char which[DR_TABLE_CELL_MAX], how[2 * DR_TABLE_CELL_MAX];
+	if (!json_is_object(part))
+		return;
+	(void)snprintf(which, sizeof(which), "site %s %s of %s", dr_json_text(part, "kind"), dr_json_text(part, "id"),
+		       dr_json_text(part, "site"));
+	(void)snprintf(how, sizeof(how), ": %s, group %s; %s", dr_json_text(part, "state"), dr_json_text(part, "group"),
+		       text_of(part, "why"));
+	say(text_of(v, "service"), which, how);
 }
 
 static void print_explain(json_t *v, const char *only)
@@ -331,6 +383,7 @@ static void print_explain(json_t *v, const char *only)
 			say(text_of(one, "member"), "what would go on nevertheless: ", text_of(one, "override"));
 	}
 	say_asking(text_of(v, "service"), "the plan", json_object_get(v, "plan"));
+	say_part(v);
 	say_rejoins(text_of(v, "service"), v);
 }
 

@@ -28,6 +28,7 @@ struct dr_cmd {
 	uint32_t service;       /* place in replicated state; DR_SERVICE_NONE */
 	uint64_t epoch;         /* expected */
 	uint64_t plan;          /* expected */
+	uint64_t site_plan;     /* expected */
 	uint32_t step;          /* expected: index in the plan */
 	dr_member_ix member;
 	dr_member_ix target;
@@ -45,11 +46,13 @@ struct dr_cmd {
 	uint32_t ttl_ms;        /* TICK: the lease's length it grants */
 	bool flag;              /* MODE: managed; APPROVE: accept loss; PLAN_CLOSE: success */
 	bool flag2;             /* APPROVE: assert fenced */
+	bool force;             /* SITE_OPEN: healthy primaries, too */
 	uint64_t until_wall_ms; /* PAUSE */
 	uint64_t request;       /* an operator's request id, for answering once; 0: none */
 	struct dr_name actor;
 	char text[DR_REASON_MAX];
-	struct dr_name name, site; /* COORDINATOR */
+	struct dr_name name;    /* COORDINATOR */
+	struct dr_name site;    /* COORDINATOR, SITE_OPEN, PLAN_OPEN */
 	struct dr_address address;
 	uint64_t id;            /* COORDINATOR: Raft id */
 	const struct dr_spec *spec; /* SPEC: borrowed */

@@ -40,7 +40,7 @@ struct dr_event_record {
 	uint64_t log_index;
 	enum dr_event_kind kind;
 	enum dr_reason reason;
-	struct dr_name service, member;
+	struct dr_name service, member, site;
 	uint64_t epoch, plan, number;
 	uint32_t plan_kind, step;
 	enum dr_order_kind order;

@@ -74,3 +74,9 @@ const char *dr_plan_name(enum dr_plan_kind k)
 	const struct dr_plan_row *r = dr_plan_row(k);
 	return r != NULL ? r->name : "none";
 }
+
+const char *dr_part_state_name(enum dr_part_state s)
+{
+	static const char *const names[DR_PART_STATES] = { "none", "waiting", "moving", "done", "left" };
+	return (unsigned)s < DR_PART_STATES ? names[s] : "none";
+}

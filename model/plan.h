@@ -35,11 +35,15 @@ enum dr_plan_kind {
 
 struct dr_plan_row {
 	const char *name;
-	uint32_t steps;
+	uint32_t steps; /* 0: of site plans only */
 	uint32_t bar; /* index of the first step right of the bar; == steps when it has none */
 	enum dr_step step[DR_STEPS_MAX];
 };
 const struct dr_plan_row *dr_plan_row(enum dr_plan_kind k); /* NULL when unknown */
 const char *dr_plan_name(enum dr_plan_kind k);
+
+/* How a service fares in a site plan. */
+enum dr_part_state { DR_PART_NONE, DR_PART_WAITING, DR_PART_MOVING, DR_PART_DONE, DR_PART_LEFT, DR_PART_STATES };
+const char *dr_part_state_name(enum dr_part_state s); /* "waiting"; "none" */
 
 #endif

@@ -74,6 +74,7 @@ struct dr_spec_route {
 struct dr_spec_service {
 	struct dr_name name; /* unique; empty: this place is free */
 	enum dr_kind kind;
+	uint32_t group;              /* a site plan moves lower ones first */
 	bool auto_failover;          /* false: plans of ours wait for an operator's approve */
 	enum dr_durability durability;
 	uint32_t sync_k;             /* ANY k ... */

@@ -13,6 +13,7 @@ static void put_cmd(Drcoord__Pb__Command *m, const struct dr_cmd *c)
 	m->service = c->service == DR_SERVICE_NONE ? 0 : c->service + 1;
 	m->epoch = c->epoch;
 	m->plan = c->plan;
+	m->site_plan = c->site_plan;
 	m->step = c->step;
 	m->member = dr_pb_place(c->member);
 	m->target = dr_pb_place(c->target);
@@ -29,6 +30,7 @@ static void put_cmd(Drcoord__Pb__Command *m, const struct dr_cmd *c)
 	m->ttl_ms = c->ttl_ms;
 	m->flag = c->flag;
 	m->flag2 = c->flag2;
+	m->force = c->force;
 	m->until_wall_ms = c->until_wall_ms;
 	m->request = c->request;
 	m->actor = dr_pb_str(c->actor.s);
@@ -71,6 +73,7 @@ static enum dr_err take_cmd(struct dr_cmd *c, const Drcoord__Pb__Command *m, str
 	c->service = m->service == 0 ? (uint32_t)DR_SERVICE_NONE : m->service - 1;
 	c->epoch = m->epoch;
 	c->plan = m->plan;
+	c->site_plan = m->site_plan;
 	c->step = m->step;
 	c->member = dr_pb_member(m->member);
 	c->target = dr_pb_member(m->target);
@@ -87,6 +90,7 @@ static enum dr_err take_cmd(struct dr_cmd *c, const Drcoord__Pb__Command *m, str
 	c->ttl_ms = m->ttl_ms;
 	c->flag = m->flag;
 	c->flag2 = m->flag2;
+	c->force = m->force;
 	c->until_wall_ms = m->until_wall_ms;
 	c->request = m->request;
 	c->id = m->id;

@@ -81,6 +81,7 @@ void dr_pb_service_put(struct dr_pb_service *t, const struct dr_spec_service *s)
 	drcoord__pb__service__init(m);
 	m->name = dr_pb_str(s->name.s);
 	m->kind = (uint32_t)s->kind;
+	m->group = s->group;
 	m->auto_failover = s->auto_failover;
 	m->durability = (uint32_t)s->durability;
 	m->sync_k = s->sync_k;
@@ -142,6 +143,7 @@ enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drcoord__Pb__Ser
 	if (m->kind == DR_KIND_NONE || m->kind >= DR_KIND_COUNT)
 		return dr_fail(e, DR_E_PROTOCOL, "a service of unknown kind %u", m->kind);
 	s->kind = (enum dr_kind)m->kind;
+	s->group = m->group;
 	s->auto_failover = m->auto_failover;
 	s->durability = m->durability == DR_DURABILITY_ASYNC ? DR_DURABILITY_ASYNC : DR_DURABILITY_SYNC;
 	s->sync_k = m->sync_k;

@@ -185,6 +185,7 @@ void dr_pb_event_put(Drcoord__Pb__Event *m, const struct dr_event_record *e)
 	m->reason = (uint32_t)e->reason;
 	m->service = dr_pb_str(e->service.s);
 	m->member = dr_pb_str(e->member.s);
+	m->site = dr_pb_str(e->site.s);
 	m->epoch = e->epoch;
 	m->plan = e->plan;
 	m->number = e->number;
@@ -221,5 +222,7 @@ enum dr_err dr_pb_event_take(struct dr_event_record *e, const Drcoord__Pb__Event
 	enum dr_err rv = dr_pb_name(&e->service, m->service, "event.service", err);
 	if (rv == DR_OK)
 		rv = dr_pb_name(&e->member, m->member, "event.member", err);
+	if (rv == DR_OK)
+		rv = dr_pb_name(&e->site, m->site, "event.site", err);
 	return rv == DR_OK ? dr_pb_name(&e->actor, m->actor, "event.actor", err) : rv;
 }

@@ -171,12 +171,14 @@ static void apply_mode(struct dr_repl *r, struct dr_service *s, const struct dr_
 	dr_request_remember(r, cmd, DR_REASON_NONE, 0);
 }
 
-static void forget_plan(struct dr_repl *r, const struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd)
+static void forget_plan(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd)
 {
 	if (p->id == 0)
 		return;
+	uint64_t id = p->id;
 	dr_emit_plan(r, DR_EVENT_PLAN_CLOSED, cmd, s, p)->outcome = DR_OUTCOME_FAILED;
 	memset(p, 0, sizeof(*p));
+	dr_part_closed(r, s, id, cmd, false);
 }
 
 /* Async promises nothing about who has the newest rows: unless the last primary is known, nothing automatic may
@@ -250,6 +252,7 @@ static void apply_to_service(struct dr_repl *r, struct dr_service *s, const stru
 	case DR_CMD_PAUSE: apply_pause(r, s, cmd); break;
 	case DR_CMD_MODE: apply_mode(r, s, cmd); break;
 	case DR_CMD_RECOVER: apply_recover(r, s, cmd); break;
+	case DR_CMD_SITE_LEFT: dr_apply_site_left(r, s, cmd); break;
 	default: break;
 	}
 }
@@ -268,6 +271,10 @@ void dr_repl_apply(struct dr_repl *r, uint64_t index, const struct dr_cmd *cmd)
 		apply_transfer(r, cmd);
 	else if (cmd->kind == DR_CMD_TTL_SETTLED)
 		apply_ttl_settled(r, cmd);
+	else if (cmd->kind == DR_CMD_SITE_OPEN)
+		dr_apply_site_open(r, cmd);
+	else if (cmd->kind == DR_CMD_SITE_CLOSE)
+		dr_apply_site_close(r, cmd);
 	else if (cmd->service < r->services && r->service[cmd->service].used)
 		apply_to_service(r, &r->service[cmd->service], cmd);
 	else if (cmd->kind != DR_CMD_TICK)

@@ -29,8 +29,10 @@ static void close_plan(struct dr_repl *r, struct dr_service *s, struct dr_plan *
 		       bool success)
 {
 	struct dr_event_record *e = dr_emit_plan(r, DR_EVENT_PLAN_CLOSED, cmd, s, p);
+	uint64_t id = p->id;
 	e->outcome = success ? DR_OUTCOME_DONE : DR_OUTCOME_FAILED;
 	memset(p, 0, sizeof(*p));
+	dr_part_closed(r, s, id, cmd, success);
 }
 
 static void close_rejoins(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd, uint64_t by)
@@ -158,17 +160,21 @@ void dr_apply_plan_open(struct dr_repl *r, struct dr_service *s, const struct dr
 	bool moves = moves_by_itself(s, cmd);
 	if (refused == DR_REASON_NONE && moves && dr_moves_wait_ms(r, cmd->wall_ms) > 0)
 		refused = DR_REASON_MOVES_LIMITED;
-	if (row == NULL || refused != DR_REASON_NONE) {
+	if (row == NULL || row->steps == 0 || refused != DR_REASON_NONE) {
 		dr_request_remember(r, cmd, refused, s->plan.id);
 		return;
 	}
 	bool rejoin = cmd->plan_kind == DR_PLAN_REJOIN;
+	if (!rejoin && !dr_part_may_open(r, s, cmd))
+		return;
 	struct dr_plan *p = rejoin ? &s->rejoin[cmd->member] : &s->plan;
 	fill_plan(r, s, p, cmd, row);
 	if (rejoin)
 		s->member[cmd->member].divergence = DR_DIVERGENCE_UNKNOWN;
 	else
 		close_rejoins(r, s, cmd, p->id);
+	if (!rejoin)
+		dr_part_opened(r, s, cmd);
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
 		s->member[m].fails = 0;
 	if (cmd->plan_kind == DR_PLAN_FAILOVER || cmd->plan_kind == DR_PLAN_SWITCHOVER)
@@ -366,6 +372,8 @@ void dr_apply_ask(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *
 	p->ask_a = cmd->a;
 	p->ask_b = cmd->b;
 	(void)dr_emit_plan(r, DR_EVENT_PLAN_ASKS, cmd, s, p);
+	if (p == &s->plan)
+		dr_part_asks(r, s, cmd);
 }
 
 void dr_apply_approve(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)

@@ -96,6 +96,8 @@ static void merge_members(struct dr_service *s, const struct dr_spec_service *wa
 			s->listed = dr_set_without(s->listed, m);
 			s->member[m] = (struct dr_member_repl){ .order_last = s->member[m].order_last };
 			memset(&s->rejoin[m], 0, sizeof(s->rejoin[m]));
+			s->home = s->home == m ? DR_MEMBER_NONE : s->home;
+			s->part.was = s->part.was == m ? DR_MEMBER_NONE : s->part.was;
 		}
 	}
 	for (dr_member_ix w = 0; w < DR_MEMBERS_MAX; w++) {
@@ -147,6 +149,8 @@ static void put_service(struct dr_repl *r, const struct dr_spec_service *want, u
 		s->used = true;
 		s->holder = DR_MEMBER_NONE;
 		s->last_holder = DR_MEMBER_NONE;
+		s->home = DR_MEMBER_NONE;
+		s->part.was = DR_MEMBER_NONE;
 	}
 	if (ix >= r->services)
 		r->services = ix + 1;
@@ -184,8 +188,10 @@ void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd)
 	r->sites = spec->sites;
 	memcpy(r->site, spec->site, sizeof(r->site));
 	for (uint32_t i = 0; i < r->services; i++) {
-		if (r->service[i].used && w.at[i] == 0)
-			memset(&r->service[i], 0, sizeof(r->service[i]));
+		if (!r->service[i].used || w.at[i] != 0)
+			continue;
+		dr_part_gone(r, &r->service[i], cmd);
+		memset(&r->service[i], 0, sizeof(r->service[i]));
 	}
 	dr_repl_index(r);
 	for (uint32_t i = 0; i < spec->services; i++)

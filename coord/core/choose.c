@@ -69,17 +69,30 @@ static bool some_in_line(const struct dr_think *t)
 	return false;
 }
 
+/* Whether somebody will do that does not stand in the site which is being left. */
+static bool some_elsewhere(const struct dr_think *t, const struct dr_plan *p)
+{
+	for (dr_member_ix m = 0; p->avoid != 0 && m < DR_MEMBERS_MAX; m++) {
+		if (!dr_set_has(p->avoid, m) && in_line(t, m) && t->s->spec.member[m].priority != 0 && dr_heard(t, m) &&
+		    dr_may_be_promoted(t, p, m))
+			return true;
+	}
+	return false;
+}
+
 enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
 {
 	dr_member_ix best = DR_MEMBER_NONE;
 	dr_member_ix furthest = DR_MEMBER_NONE;
+	bool elsewhere = some_elsewhere(t, p);
 	bool any = !some_in_line(t); /* then only where the loss was accepted: what is left must do */
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (!dr_may_be_chosen(t, p, m) || (!any && !in_line(t, m)))
 			continue;
 		if (furthest == DR_MEMBER_NONE || by_position(t, m, furthest) > 0)
 			furthest = m;
-		bool may = t->s->spec.member[m].priority != 0 && dr_heard(t, m) && dr_may_be_promoted(t, p, m);
+		bool may = t->s->spec.member[m].priority != 0 && dr_heard(t, m) && dr_may_be_promoted(t, p, m) &&
+			   !(elsewhere && dr_set_has(p->avoid, m));
 		if (may && (best == DR_MEMBER_NONE || better(t, m, best)))
 			best = m;
 	}
@@ -100,22 +113,28 @@ enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan
 	return DR_REASON_NONE;
 }
 
-static bool ready_for_switchover(const struct dr_think *t, dr_member_ix m)
+enum dr_reason dr_switchover_blocked(const struct dr_think *t, dr_member_ix m, uint64_t *a)
 {
-	uint64_t a = 0;
-	if (dr_core_candidate(t->c, t->ix, m, &a) != DR_REASON_NONE || !dr_follows(t, m))
-		return false;
+	enum dr_reason why = dr_core_candidate(t->c, t->ix, m, a);
+	if (why != DR_REASON_NONE)
+		return why;
+	*a = 0;
+	if (!dr_follows(t, m))
+		return DR_REASON_NOT_FOLLOWING;
 	uint64_t primary = t->v->primary_position;
 	uint64_t received = t->v->member[m].report.received;
 	uint64_t lag = t->s->spec.kind == DR_KIND_POSTGRES ? SWITCHOVER_LAG_MAX : SWITCHOVER_TRANSACTIONS_MAX;
-	return received + lag >= primary;
+	*a = primary > received ? primary - received : 0;
+	return *a > lag ? DR_REASON_LAGS : DR_REASON_NONE;
 }
 
 enum dr_reason dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
 {
 	dr_member_ix best = DR_MEMBER_NONE;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (!ready_for_switchover(t, m) || (p->wanted < DR_MEMBERS_MAX && p->wanted != m))
+		uint64_t a = 0;
+		if ((p->wanted < DR_MEMBERS_MAX && p->wanted != m) || dr_set_has(p->avoid, m) ||
+		    dr_switchover_blocked(t, m, &a) != DR_REASON_NONE)
 			continue;
 		if (best == DR_MEMBER_NONE) {
 			best = m;

@@ -153,7 +153,7 @@ bool dr_incident_plan(struct dr_think *t, struct dr_cmd *cmd)
 static void incident_think(struct dr_think *t)
 {
 	struct dr_cmd cmd;
-	if (t->s->managed && !t->proposed && dr_incident_plan(t, &cmd))
+	if (t->s->managed && !t->proposed && dr_incident_plan(t, &cmd) && dr_site_incident(t, &cmd))
 		(void)dr_propose(t, &cmd);
 }
 
@@ -221,7 +221,8 @@ static void think(struct dr_think *t)
 	bool planned = !t->proposed && dr_plan_think(t);
 	if (!t->proposed)
 		dr_follow_think(t);
-	if (!t->proposed && !planned && t->s->plan.id == 0)
+	bool held = !t->proposed && dr_site_think(t);
+	if (!t->proposed && !planned && !held && t->s->plan.id == 0)
 		incident_think(t);
 	if (!t->proposed)
 		dr_sync_think(t);
@@ -231,6 +232,8 @@ static void think(struct dr_think *t)
 		dr_rejoin_think(t);
 	if (!t->proposed)
 		release_think(t);
+	if (!t->proposed)
+		dr_site_gather(t);
 }
 
 static void look(struct dr_core *c, uint32_t ix, struct dr_decision *out)
@@ -258,7 +261,7 @@ static void role(struct dr_core *c, const struct dr_core_event *ev)
 		s->proposing = 0;
 		s->declaring = false;
 		/* Since when something holds, or a step goes on, is counted from now: nobody looked in between. */
-		s->step_plan = 0;
+		s->step_plan = s->part_plan = 0;
 		memset(s->rejoin_plan, 0, sizeof(s->rejoin_plan));
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
 			s->member[m].sync_bad_ms = s->member[m].away_ms = s->member[m].order_since = 0;
@@ -266,17 +269,29 @@ static void role(struct dr_core *c, const struct dr_core_event *ev)
 	dr_look_at_all(c);
 }
 
+/* A site plan has come to another group: its services are not those that the entry names. */
+static bool has_turned(const struct dr_repl *r, uint64_t events)
+{
+	for (uint64_t i = events + 1; i <= r->event_last; i++) {
+		const struct dr_event_record *e = dr_repl_event(r, i);
+		if (e != NULL && (e->kind == DR_EVENT_SITE_GROUP || e->kind == DR_EVENT_SITE_CLOSED))
+			return true;
+	}
+	return false;
+}
+
 static void committed(struct dr_core *c, const struct dr_core_event *ev)
 {
 	dr_assert(ev->cmd != NULL);
 	uint32_t ix = ev->cmd->service < DR_SERVICES_MAX ? ev->cmd->service : 0;
 	dr_member_ix before = c->repl.service[ix].holder;
+	uint64_t events = c->repl.event_last;
 	dr_repl_apply(&c->repl, ev->index, ev->cmd);
 	if (ev->cmd->kind == DR_CMD_SPEC)
 		dr_view_of_others(c);
 	if (c->repl.service[ix].holder != before)
 		c->view.service[ix].holder_ms = ev->now_ms;
-	if (ev->cmd->kind == DR_CMD_SPEC || ev->cmd->kind == DR_CMD_COORDINATOR)
+	if (ev->cmd->kind == DR_CMD_SPEC || ev->cmd->kind == DR_CMD_COORDINATOR || has_turned(&c->repl, events))
 		dr_look_at_all(c);
 	else if (ev->cmd->service != DR_SERVICE_NONE)
 		dr_look_at(c, ev->cmd->service);
@@ -401,6 +416,7 @@ static void observed(struct dr_core *c, const struct dr_core_event *ev)
 	}
 	if (by == DR_COORDINATORS_MAX || ev->observer.s[0] == '\0')
 		return;
+	c->view.heard_ms[by] = ev->now_ms;
 	for (uint32_t i = 0; i < ev->observations; i++) {
 		const struct dr_observation *o = &ev->observation[i];
 		if (o->service >= c->repl.services || o->member >= DR_MEMBERS_MAX)

@@ -47,6 +47,7 @@ struct dr_answer {
 	bool now;
 	enum dr_reason refused;
 	uint64_t a, b;
+	struct dr_name about; /* refused: of a whole site, for this service; empty: not for a single one */
 	uint64_t tag; /* later: of the request's own proposal, one of this decision's */
 };
 

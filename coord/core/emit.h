@@ -34,6 +34,17 @@ void dr_apply_member_joined(struct dr_repl *r, struct dr_service *s, const struc
 void dr_apply_member_left(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
 void dr_apply_routed(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
 void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd);
+void dr_apply_site_open(struct dr_repl *r, const struct dr_cmd *cmd);
+void dr_apply_site_close(struct dr_repl *r, const struct dr_cmd *cmd);
+void dr_apply_site_left(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+
+/* apply_site.c: what a service's plans mean for the site plan that it is a part of. */
+/* A plan is to be opened: false when it has to wait for its group's turn, or came too late. */
+bool dr_part_may_open(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_part_opened(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_part_asks(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+void dr_part_closed(struct dr_repl *r, struct dr_service *s, uint64_t plan, const struct dr_cmd *cmd, bool success);
+void dr_part_gone(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
 
 /* sync.c: the set and k that count for a (set, k) of this service: an empty one is ({holder}, 1). */
 struct dr_sync dr_sync_effective(const struct dr_sync *s, dr_member_ix holder);

@@ -22,13 +22,14 @@ enum dr_core_event_kind {
 
 enum dr_request_kind {
 	DR_REQ_FAILOVER, DR_REQ_SWITCHOVER, DR_REQ_APPROVE, DR_REQ_ABORT, DR_REQ_PAUSE, DR_REQ_RESUME,
-	DR_REQ_FENCE, DR_REQ_UNFENCE, DR_REQ_ADOPT, DR_REQ_OBSERVE, DR_REQ_APPLY
+	DR_REQ_FENCE, DR_REQ_UNFENCE, DR_REQ_ADOPT, DR_REQ_OBSERVE, DR_REQ_APPLY, DR_REQ_FAILBACK
 };
 
 struct dr_request {
 	enum dr_request_kind kind;
 	uint64_t id;               /* random, from the client: the same id is carried out once */
 	struct dr_name service, member, actor;
+	struct dr_name site;       /* FAILOVER, SWITCHOVER: all of its services; FAILBACK */
 	uint64_t plan;
 	bool force, accept_loss, assert_fenced;
 	uint64_t until_wall_ms;

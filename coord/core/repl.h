@@ -57,9 +57,39 @@ struct dr_plan {
 	uint32_t tries;                /* of the present step: raised by each approve */
 	bool force, accept_loss, assert_fenced;
 	enum dr_reason reason;         /* why it was opened */
+	uint64_t site_plan;            /* whose turn opened it; 0: none's */
+	dr_member_set avoid;           /* members in the site that is left: rather not chosen, by a switchover never */
 	enum dr_reason ask;            /* why it waits */
 	uint64_t ask_a, ask_b;
 	struct dr_name actor;
+};
+
+/* What a site plan has to do with a service; it stays after the site plan's end. */
+struct dr_part {
+	uint64_t plan;                 /* the site plan; 0: it was in no one's list */
+	enum dr_part_state state;
+	uint32_t group;                /* as it was when the site plan opened */
+	uint32_t tries;                /* own plans that were opened */
+	uint64_t own;                  /* the newest of them */
+	enum dr_reason left;           /* LEFT: why */
+	uint64_t a, b;
+	dr_member_ix was;              /* who held it when the site plan opened */
+};
+
+/* A plan of plans: those of a site's services, group after group.  Which services, each one's part says. */
+struct dr_site_plan {
+	uint64_t id;                   /* one of the plans' numbers; 0: this place is free */
+	enum dr_plan_kind kind;        /* FAILOVER, SWITCHOVER, FAILBACK */
+	bool open;
+	struct dr_name site;
+	uint32_t group;                /* whose turn it is */
+	uint32_t pending;              /* services of that group that wait or move */
+	uint32_t services, done, left; /* in its list; moved; given up for now (they may still be moved) */
+	bool force, accept_loss, assert_fenced;
+	enum dr_reason reason;
+	struct dr_name actor;          /* empty: the site was lost */
+	char text[DR_REASON_MAX];
+	uint64_t opened_wall_ms, closed_wall_ms;
 };
 
 struct dr_service {
@@ -77,6 +107,8 @@ struct dr_service {
 	uint32_t next_version;         /* counts changes of next within the epoch */
 	struct dr_plan plan;           /* failover, switchover, adopt, fence */
 	struct dr_plan rejoin[DR_MEMBERS_MAX];
+	struct dr_part part;
+	dr_member_ix home;             /* from which a site plan moved it away; NONE: nothing to bring back */
 	bool paused;
 	uint64_t pause_until_wall_ms;  /* 0: until resumed */
 	struct dr_name pause_actor;
@@ -117,6 +149,7 @@ struct dr_repl {
 	struct dr_limits limits;
 	uint32_t moves_next;           /* the newest automatic moves, a ring: the next one's place */
 	uint64_t move_wall_ms[DR_MOVES_KEPT]; /* when each was opened; 0: none */
+	struct dr_site_plan site_plan[DR_SITE_PLANS_KEPT];
 	uint32_t ttl_longest_ms;       /* the largest that may still run: expiry counts with it */
 	uint32_t sites;
 	struct dr_site site[DR_SITES_MAX];
@@ -150,6 +183,14 @@ dr_member_set dr_service_members(const struct dr_service *s);
 const struct dr_request_done *dr_repl_request_find(const struct dr_repl *r, uint64_t request);
 /* Event i, or NULL when it is not kept (any more, or yet). */
 const struct dr_event_record *dr_repl_event(const struct dr_repl *r, uint64_t index);
+/* The site plan, open or closed, that is kept under this number; the open one of a site.  NULL. */
+const struct dr_site_plan *dr_repl_site_plan(const struct dr_repl *r, uint64_t id);
+const struct dr_site_plan *dr_repl_site_plan_of(const struct dr_repl *r, const struct dr_name *site);
+/* Whether a site plan of this kind, opened now, would have the service in its list. */
+bool dr_site_plan_takes(const struct dr_repl *r, const struct dr_service *s, enum dr_plan_kind kind,
+			const struct dr_name *site);
+/* The members that stand in a site. */
+dr_member_set dr_service_members_in(const struct dr_service *s, const struct dr_name *site);
 /* Whether a plan that drcoord opens by itself for this reason may move the primary. */
 bool dr_reason_moves(enum dr_reason r);
 /* How long until one more automatic move is within the limits; 0: it is. */

@@ -3,20 +3,15 @@
 
 #include <string.h>
 
-struct refusal {
-	enum dr_reason reason;
-	uint64_t a, b;
-};
+static const struct dr_refusal fine = { DR_REASON_NONE, 0, 0 };
 
-static const struct refusal fine = { DR_REASON_NONE, 0, 0 };
-
-static struct refusal because(enum dr_reason reason, uint64_t a, uint64_t b)
+static struct dr_refusal because(enum dr_reason reason, uint64_t a, uint64_t b)
 {
-	return (struct refusal){ reason, a, b };
+	return (struct dr_refusal){ reason, a, b };
 }
 
 /* A plan may be opened: the service is managed, no other plan is open, nobody paused it. */
-static struct refusal may_open(const struct dr_think *t, bool force)
+static struct dr_refusal may_open(const struct dr_think *t, bool force)
 {
 	if (!t->s->managed)
 		return because(DR_REASON_NOT_MANAGED, 0, 0);
@@ -27,7 +22,7 @@ static struct refusal may_open(const struct dr_think *t, bool force)
 	return fine;
 }
 
-static struct refusal member_named(const struct dr_think *t, const struct dr_request *q, dr_member_ix *m)
+static struct dr_refusal member_named(const struct dr_think *t, const struct dr_request *q, dr_member_ix *m)
 {
 	*m = DR_MEMBER_NONE;
 	if (q->member.s[0] == '\0')
@@ -37,18 +32,18 @@ static struct refusal member_named(const struct dr_think *t, const struct dr_req
 }
 
 /* A plan may be opened, and the member that it names (in *m, NONE when it names none) exists. */
-static struct refusal may_open_for(const struct dr_think *t, const struct dr_request *q, dr_member_ix *m)
+static struct dr_refusal may_open_for(const struct dr_think *t, const struct dr_request *q, dr_member_ix *m)
 {
-	struct refusal no = may_open(t, q->force);
+	struct dr_refusal no = may_open(t, q->force);
 	return no.reason != DR_REASON_NONE ? no : member_named(t, q, m);
 }
 
 /* Somebody could take over: the named member, or any. */
-static struct refusal has_candidate(const struct dr_think *t, dr_member_ix wanted)
+static struct dr_refusal has_candidate(const struct dr_think *t, dr_member_ix wanted)
 {
 	unsigned heard;
 	unsigned others = dr_others(t, &heard);
-	struct refusal last = because(DR_REASON_NO_CANDIDATE, others, heard);
+	struct dr_refusal last = because(DR_REASON_NO_CANDIDATE, others, heard);
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		uint64_t a = 0;
 		if (t->s->spec.member[m].name.s[0] == '\0' || (wanted != DR_MEMBER_NONE && m != wanted))
@@ -74,7 +69,7 @@ static void open_plan(struct dr_think *t, const struct dr_request *q, enum dr_pl
 }
 
 /* Nothing that was seen makes a failover right: either all is well, or too little was seen. */
-static struct refusal not_ill(const struct dr_think *t)
+struct dr_refusal dr_not_ill(const struct dr_think *t)
 {
 	uint64_t silent = 0;
 	uint64_t age = dr_heard_age(t->c, t->ix, t->s->holder);
@@ -84,17 +79,17 @@ static struct refusal not_ill(const struct dr_think *t)
 	return because(DR_REASON_PRIMARY_IN_DOUBT, age != UINT64_MAX ? age : leading, t->c->repl.timing.detect_after_ms);
 }
 
-static struct refusal ask_failover(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
+struct dr_refusal dr_ask_failover(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
 	dr_member_ix m;
 	uint64_t a = 0;
-	struct refusal no = may_open_for(t, q, &m);
+	struct dr_refusal no = may_open_for(t, q, &m);
 	if (no.reason != DR_REASON_NONE)
 		return no;
 	bool ill = dr_incident(t, &a) != DR_REASON_NONE;
 	/* That a healthy primary is fenced nobody can vouch for: it is stopped, and that is the proof. */
 	if (!ill && (!q->force || q->assert_fenced))
-		return not_ill(t);
+		return dr_not_ill(t);
 	no = has_candidate(t, m);
 	if (no.reason != DR_REASON_NONE && !q->force)
 		return no;
@@ -102,10 +97,10 @@ static struct refusal ask_failover(struct dr_think *t, const struct dr_request *
 	return fine;
 }
 
-static struct refusal ask_switchover(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
+struct dr_refusal dr_ask_switchover(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
 	dr_member_ix m;
-	struct refusal no = may_open_for(t, q, &m);
+	struct dr_refusal no = may_open_for(t, q, &m);
 	if (no.reason != DR_REASON_NONE)
 		return no;
 	if (t->s->holder == DR_MEMBER_NONE)
@@ -119,9 +114,9 @@ static struct refusal ask_switchover(struct dr_think *t, const struct dr_request
 	return fine;
 }
 
-static struct refusal ask_fence(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
+static struct dr_refusal ask_fence(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
-	struct refusal no = may_open(t, q->force);
+	struct dr_refusal no = may_open(t, q->force);
 	if (no.reason != DR_REASON_NONE)
 		return no;
 	if (t->s->holder == DR_MEMBER_NONE)
@@ -131,10 +126,10 @@ static struct refusal ask_fence(struct dr_think *t, const struct dr_request *q, 
 }
 
 /* Back after a fence: the old primary by preference, under a new epoch. */
-static struct refusal ask_unfence(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
+static struct dr_refusal ask_unfence(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
 	dr_member_ix m;
-	struct refusal no = may_open_for(t, q, &m);
+	struct dr_refusal no = may_open_for(t, q, &m);
 	if (no.reason != DR_REASON_NONE)
 		return no;
 	if (t->s->holder != DR_MEMBER_NONE)
@@ -143,7 +138,7 @@ static struct refusal ask_unfence(struct dr_think *t, const struct dr_request *q
 	return fine;
 }
 
-static struct refusal ask_adopt(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
+static struct dr_refusal ask_adopt(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
 	if (t->s->managed)
 		return because(DR_REASON_ALREADY_MANAGED, 0, 0);
@@ -153,7 +148,7 @@ static struct refusal ask_adopt(struct dr_think *t, const struct dr_request *q, 
 	return fine;
 }
 
-static struct refusal ask_observe(struct dr_think *t, struct dr_cmd *cmd)
+static struct dr_refusal ask_observe(struct dr_think *t, struct dr_cmd *cmd)
 {
 	if (!t->s->managed)
 		return because(DR_REASON_NOT_MANAGED, 0, 0);
@@ -164,7 +159,7 @@ static struct refusal ask_observe(struct dr_think *t, struct dr_cmd *cmd)
 	return fine;
 }
 
-static struct refusal ask_pause(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
+static struct dr_refusal ask_pause(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
 	*cmd = dr_cmd_for(t, DR_CMD_PAUSE);
 	cmd->flag = q->kind == DR_REQ_PAUSE;
@@ -172,11 +167,11 @@ static struct refusal ask_pause(struct dr_think *t, const struct dr_request *q, 
 	return fine;
 }
 
-static struct refusal about_service(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
+static struct dr_refusal about_service(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
 	switch (q->kind) {
-	case DR_REQ_FAILOVER: return ask_failover(t, q, cmd);
-	case DR_REQ_SWITCHOVER: return ask_switchover(t, q, cmd);
+	case DR_REQ_FAILOVER: return dr_ask_failover(t, q, cmd);
+	case DR_REQ_SWITCHOVER: return dr_ask_switchover(t, q, cmd);
 	case DR_REQ_FENCE: return ask_fence(t, q, cmd);
 	case DR_REQ_UNFENCE: return ask_unfence(t, q, cmd);
 	case DR_REQ_ADOPT: return ask_adopt(t, q, cmd);
@@ -185,9 +180,23 @@ static struct refusal about_service(struct dr_think *t, const struct dr_request 
 	}
 }
 
-/* Approve and abort name a plan, not a service. */
-static struct refusal about_plan(struct dr_core *c, const struct dr_request *q, struct dr_cmd *cmd)
+/* One that asks is a service's own. */
+static struct dr_refusal about_site_plan(const struct dr_request *q, const struct dr_site_plan *p, struct dr_cmd *cmd)
 {
+	if (q->kind == DR_REQ_APPROVE)
+		return because(DR_REASON_NOTHING_TO_APPROVE, p->id, 0);
+	cmd->kind = DR_CMD_SITE_CLOSE;
+	cmd->site_plan = p->id;
+	cmd->reason = DR_REASON_OPERATOR;
+	return fine;
+}
+
+/* Approve and abort name a plan, not a service. */
+static struct dr_refusal about_plan(struct dr_core *c, const struct dr_request *q, struct dr_cmd *cmd)
+{
+	const struct dr_site_plan *site = dr_repl_site_plan(&c->repl, q->plan);
+	if (site != NULL && site->open)
+		return about_site_plan(q, site, cmd);
 	for (uint32_t i = 0; i < c->repl.services; i++) {
 		struct dr_service *s = &c->repl.service[i];
 		const struct dr_plan *p = NULL;
@@ -214,7 +223,14 @@ static struct refusal about_plan(struct dr_core *c, const struct dr_request *q, 
 	return because(DR_REASON_NO_SUCH_PLAN, q->plan, 0);
 }
 
-static struct refusal judge(struct dr_core *c, const struct dr_request *q, struct dr_decision *out, struct dr_cmd *cmd)
+static bool is_of_site(const struct dr_request *q)
+{
+	bool moves = q->kind == DR_REQ_FAILOVER || q->kind == DR_REQ_SWITCHOVER;
+	return q->kind == DR_REQ_FAILBACK || (moves && q->site.s[0] != '\0');
+}
+
+static struct dr_refusal judge(struct dr_core *c, const struct dr_request *q, struct dr_decision *out, struct dr_cmd *cmd,
+			       struct dr_name *about)
 {
 	*cmd = (struct dr_cmd){ .service = DR_SERVICE_NONE, .member = DR_MEMBER_NONE, .target = DR_MEMBER_NONE };
 	if (q->kind == DR_REQ_APPLY) {
@@ -229,6 +245,8 @@ static struct refusal judge(struct dr_core *c, const struct dr_request *q, struc
 	}
 	if (q->kind == DR_REQ_APPROVE || q->kind == DR_REQ_ABORT)
 		return about_plan(c, q, cmd);
+	if (is_of_site(q))
+		return dr_ask_site(c, q, out, cmd, about);
 	uint32_t ix = dr_repl_service_find(&c->repl, q->service.s);
 	if (ix == DR_SERVICE_NONE)
 		return because(DR_REASON_NO_SUCH_SERVICE, 0, 0);
@@ -245,9 +263,10 @@ void dr_request_think(struct dr_core *c, const struct dr_core_event *ev, struct 
 		return;
 	}
 	struct dr_cmd cmd;
-	struct refusal no = judge(c, q, out, &cmd);
+	struct dr_name about = { "" };
+	struct dr_refusal no = judge(c, q, out, &cmd, &about);
 	if (no.reason != DR_REASON_NONE) {
-		out->answer = (struct dr_answer){ .now = true, .refused = no.reason, .a = no.a, .b = no.b };
+		out->answer = (struct dr_answer){ .now = true, .refused = no.reason, .a = no.a, .b = no.b, .about = about };
 		return;
 	}
 	cmd.wall_ms = ev->wall_ms;

@@ -1,5 +1,5 @@
 /* think.h -- the leader's reasoning, inside coord/core/ only: shared by core.c, detect.c, lease.c, plan.c,
- * steps.c, rejoin.c, sync.c, request.c and view.c.
+ * steps.c, rejoin.c, sync.c, request.c, site.c and view.c.
  *
  * All of it reads repl and view and may only propose; nothing here changes repl. */
 #ifndef DR_COORD_CORE_THINK_H
@@ -104,6 +104,8 @@ bool dr_may_be_chosen(const struct dr_think *t, const struct dr_plan *p, dr_memb
 /* NONE: *out is filled; NO_CANDIDATE; NO_STANDBY_LEFT: somebody of unknown history has more than all others. */
 enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
 enum dr_reason dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
+/* Why a planned switch to the member is not begun now (NONE: it is), with the reason's value. */
+enum dr_reason dr_switchover_blocked(const struct dr_think *t, dr_member_ix m, uint64_t *a);
 
 /* sync.c */
 /* Fit standbys, up to the spec's k and set_max; to_come: for a holder that is to be promoted. */
@@ -122,5 +124,28 @@ void dr_rejoin_think(struct dr_think *t);
 
 /* request.c */
 void dr_request_think(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out);
+/* Why something cannot be done, with its values; NONE: it can, and *cmd does it. */
+struct dr_refusal {
+	enum dr_reason reason;
+	uint64_t a, b;
+};
+struct dr_refusal dr_ask_failover(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd);
+struct dr_refusal dr_ask_switchover(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd);
+struct dr_refusal dr_not_ill(const struct dr_think *t); /* why its primary is not failed over */
+
+/* request_site.c: what is asked for of a whole site; *about: the service that it is refused for, if it is one's. */
+struct dr_refusal dr_ask_site(struct dr_core *c, const struct dr_request *q, struct dr_decision *out, struct dr_cmd *cmd,
+			      struct dr_name *about);
+/* What the site plan wants to do with the service, now. */
+struct dr_refusal dr_ask_part(struct dr_think *t, const struct dr_site_plan *p, struct dr_cmd *cmd);
+
+/* site.c */
+/* The service's part in a site plan: opens its plan when its turn has come, or leaves it.  True: nothing else may open
+ * one for it now. */
+bool dr_site_think(struct dr_think *t);
+/* *cmd fails over a lost primary: with its site, where that is lost.  False: it waits a moment for that verdict. */
+bool dr_site_incident(struct dr_think *t, struct dr_cmd *cmd);
+bool dr_site_lost(struct dr_core *c, const struct dr_name *site);
+void dr_site_gather(struct dr_think *t);
 
 #endif

@@ -60,6 +60,9 @@ struct dr_service_view {
 	uint64_t primary_position_ms;
 	uint64_t others_ms;      /* since when some member that is not the primary is heard here; 0: none was yet */
 	uint64_t holder_ms;      /* when it was learnt who the present holder is */
+	uint64_t part_plan;      /* which site plan, group, state and try part_since_ms speaks of */
+	uint32_t part_group, part_state, part_tries;
+	uint64_t part_since_ms;
 	struct dr_renewal under_way; /* the lease tick in flight answers it */
 	struct dr_renewal waits;     /* the newest since: for the next one */
 };
@@ -84,6 +87,13 @@ struct dr_core_view {
 	uint16_t renewal_of[DR_SERVICES_MAX]; /* whose those are, under way or waiting, in the order of their coming */
 	uint64_t ttl_version;       /* the spec under which longer leases run out since ... (lease.c); 0: none do */
 	uint64_t ttl_since_ms;      /* ... then */
+	uint64_t heard_ms[DR_COORDINATORS_MAX]; /* when a coordinator's observations last came here */
+	struct dr_name site;        /* whether this one is lost, as it was found ... */
+	uint64_t site_ms;           /* ... then */
+	bool site_lost;
+	uint64_t gathered_ms;       /* when a site plan was last asked for, for plans that were open */
+	uint64_t group_version;     /* the spec of which group_low is the lowest group */
+	uint32_t group_low;
 	uint32_t services;          /* the most places that ever were in use */
 	uint64_t now_ms, wall_ms;
 	struct dr_service_view service[DR_SERVICES_MAX];

@@ -124,17 +124,26 @@ static void respond_json(struct dr_in *in, uint64_t id, json_t *json)
 	free(r.json);
 }
 
-static void respond_refused(struct dr_in *in, uint64_t id, enum dr_reason why, uint64_t a, uint64_t b)
+/* about: the one service of a site for which it is refused; empty: not for a single one. */
+static void respond_refused_about(struct dr_in *in, uint64_t id, enum dr_reason why, uint64_t a, uint64_t b, const char *about)
 {
+	char text[DR_REASON_TEXT_MAX];
 	struct dr_client_response r = { .id = id, .code = DR_E_REFUSED };
-	if (why == DR_REASON_NO_SUCH_SERVICE || why == DR_REASON_NO_SUCH_MEMBER || why == DR_REASON_NO_SUCH_PLAN)
+	if (why == DR_REASON_NO_SUCH_SERVICE || why == DR_REASON_NO_SUCH_MEMBER || why == DR_REASON_NO_SUCH_PLAN ||
+	    why == DR_REASON_NO_SUCH_SITE)
 		r.code = DR_E_NOT_FOUND;
 	if (why == DR_REASON_VERSION_CHANGED)
 		r.code = DR_E_CONFLICT;
 	(void)dr_copy_text(r.word, sizeof(r.word), dr_reason_name(why));
-	dr_reason_format(r.message, sizeof(r.message), dr_reason_text(why), a, b);
+	dr_reason_format(text, sizeof(text), dr_reason_text(why), a, b);
+	(void)snprintf(r.message, sizeof(r.message), "%s%s%s", about, about[0] != '\0' ? ": " : "", text);
 	dr_reason_format(r.override, sizeof(r.override), dr_reason_override(why), a, b);
 	respond(in, &r);
+}
+
+static void respond_refused(struct dr_in *in, uint64_t id, enum dr_reason why, uint64_t a, uint64_t b)
+{
+	respond_refused_about(in, id, why, a, b, "");
 }
 
 void dr_clients_not_leader(struct dr_in *in, uint64_t id)
@@ -228,7 +237,7 @@ void dr_clients_answered(struct dr_coord *c, const struct dr_answer *answer)
 		return;
 	give_back(c, w);
 	if (answer->refused != DR_REASON_NONE)
-		respond_refused(w->client, w->request, answer->refused, answer->a, answer->b);
+		respond_refused_about(w->client, w->request, answer->refused, answer->a, answer->b, answer->about.s);
 	else
 		answer_done(w->client, w->request);
 }
@@ -241,7 +250,7 @@ static void ask_core(struct dr_in *in, const struct dr_client_request *q, enum d
 		dr_clients_error(in, q->id, DR_E_BUSY, "too many requests wait; try again in a moment");
 		return;
 	}
-	struct dr_request r = { .kind = kind, .id = q->id, .service = q->service, .member = q->member,
+	struct dr_request r = { .kind = kind, .id = q->id, .service = q->service, .member = q->member, .site = q->site,
 				.actor = in->conn.peer.name, .plan = q->plan, .force = q->force,
 				.accept_loss = q->accept_loss, .assert_fenced = q->assert_fenced,
 				.until_wall_ms = q->until_wall_ms, .version = q->version, .spec = q->spec };
@@ -470,6 +479,7 @@ static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_reque
 	case VERB_SPEC: dr_reads_ask(in, q->id); break;
 	case VERB_FAILOVER: ask_core(in, q, DR_REQ_FAILOVER); break;
 	case VERB_SWITCHOVER: ask_core(in, q, DR_REQ_SWITCHOVER); break;
+	case VERB_FAILBACK: ask_core(in, q, DR_REQ_FAILBACK); break;
 	case VERB_APPROVE: ask_core(in, q, DR_REQ_APPROVE); break;
 	case VERB_ABORT: ask_core(in, q, DR_REQ_ABORT); break;
 	case VERB_PAUSE: ask_core(in, q, DR_REQ_PAUSE); break;

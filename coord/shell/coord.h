@@ -275,6 +275,9 @@ const char *dr_routes_why(const struct dr_coord *c, uint32_t service, uint32_t r
 /* status.c: the caller frees what they return with json_decref. */
 json_t *dr_status_json(struct dr_coord *c);
 json_t *dr_explain_json(struct dr_coord *c, uint32_t service);
+/* status_site.c: site plans that are open, and the newest closed one of each site; a service's part in its newest; null. */
+json_t *dr_site_plans_json(const struct dr_repl *r);
+json_t *dr_site_part_json(const struct dr_repl *r, const struct dr_service *s);
 json_t *dr_nodes_json(struct dr_coord *c);
 json_t *dr_spec_json(struct dr_coord *c);
 

@@ -164,6 +164,7 @@ void dr_event_json(struct dr_buf *out, const struct dr_event_record *e)
 	put_text(out, "event", dr_event_name(e->kind));
 	put_text_unless_empty(out, "service", e->service.s);
 	put_text_unless_empty(out, "member", e->member.s);
+	put_text_unless_empty(out, "site", e->site.s);
 	put_number_unless_0(out, "epoch", e->epoch);
 	put_number_unless_0(out, "plan", e->plan);
 	put_what(out, e);

@@ -22,6 +22,7 @@ struct service_tree {
 	Drcoord__Pb__Sync sync, next;
 	Drcoord__Pb__Plan plan;
 	uint32_t plan_step[DR_STEPS_MAX];
+	Drcoord__Pb__Part part;
 	uint64_t route_epoch[DR_ROUTES_MAX];
 	uint32_t route_servers[DR_ROUTES_MAX];
 	struct member_tree member[DR_MEMBERS_MAX];
@@ -57,6 +58,8 @@ static void put_plan(Drcoord__Pb__Plan *m, uint32_t step[DR_STEPS_MAX], const st
 	m->ask_a = p->ask_a;
 	m->ask_b = p->ask_b;
 	m->actor = dr_pb_str(p->actor.s);
+	m->site_plan = p->site_plan;
+	m->avoid = p->avoid;
 }
 
 static enum dr_err take_plan(struct dr_plan *p, const Drcoord__Pb__Plan *m, struct dr_error *e)
@@ -74,7 +77,8 @@ static enum dr_err take_plan(struct dr_plan *p, const Drcoord__Pb__Plan *m, stru
 			       .epoch_opened = m->epoch_opened, .opened_wall_ms = m->opened_wall_ms, .tries = m->tries,
 			       .force = m->force, .accept_loss = m->accept_loss, .assert_fenced = m->assert_fenced,
 			       .reason = (enum dr_reason)m->reason, .ask = (enum dr_reason)m->ask, .ask_a = m->ask_a,
-			       .ask_b = m->ask_b };
+			       .ask_b = m->ask_b, .site_plan = m->site_plan,
+			       .avoid = (dr_member_set)(m->avoid & 0xffu) };
 	for (size_t i = 0; i < m->n_step; i++)
 		p->step[i] = (enum dr_step)m->step[i];
 	return dr_pb_name(&p->actor, m->actor, "plan.actor", e);
@@ -158,6 +162,31 @@ static enum dr_err take_sync(struct dr_sync *s, const Drcoord__Pb__Sync *m, stru
 	return s->k <= dr_set_count(s->set) ? DR_OK : dr_fail(e, DR_E_CORRUPT, "a sync set with k above its size");
 }
 
+static void put_part(Drcoord__Pb__Part *m, const struct dr_part *p)
+{
+	drcoord__pb__part__init(m);
+	m->plan = p->plan;
+	m->state = (uint32_t)p->state;
+	m->group = p->group;
+	m->tries = p->tries;
+	m->own = p->own;
+	m->left = (uint32_t)p->left;
+	m->a = p->a;
+	m->b = p->b;
+	m->was = dr_pb_place(p->was);
+}
+
+static enum dr_err take_part(struct dr_part *p, const Drcoord__Pb__Part *m, struct dr_error *e)
+{
+	*p = (struct dr_part){ .was = DR_MEMBER_NONE };
+	if (m == NULL)
+		return DR_OK;
+	*p = (struct dr_part){ .plan = m->plan, .state = (enum dr_part_state)m->state, .group = m->group, .tries = m->tries,
+			       .own = m->own, .left = (enum dr_reason)m->left, .a = m->a, .b = m->b,
+			       .was = dr_pb_member(m->was) };
+	return m->state < DR_PART_STATES ? DR_OK : dr_fail(e, DR_E_CORRUPT, "a part in a site plan of state %u", m->state);
+}
+
 static void put_service(struct service_tree *t, const struct dr_service *s, uint32_t ix)
 {
 	Drcoord__Pb__ServiceState *m = &t->m;
@@ -180,6 +209,9 @@ static void put_service(struct service_tree *t, const struct dr_service *s, uint
 	m->sync_joint = s->sync_joint;
 	m->next_version = s->next_version;
 	m->plan = s->plan.id != 0 ? &t->plan : NULL;
+	put_part(&t->part, &s->part);
+	m->part = s->part.plan != 0 ? &t->part : NULL;
+	m->home = dr_pb_place(s->home);
 	m->paused = s->paused;
 	m->pause_until_wall_ms = s->pause_until_wall_ms;
 	m->pause_actor = dr_pb_str(s->pause_actor.s);
@@ -221,6 +253,7 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 	s->holder = dr_pb_member(m->holder);
 	s->last_holder = dr_pb_member(m->last_holder);
 	s->primary_epoch = m->primary_epoch;
+	s->home = dr_pb_member(m->home);
 	s->sync_joint = m->sync_joint;
 	s->next_version = m->next_version;
 	s->paused = m->paused;
@@ -245,6 +278,8 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 		rv = take_sync(&s->next, m->next, e);
 	if (rv == DR_OK)
 		rv = take_plan(&s->plan, m->plan, e);
+	if (rv == DR_OK)
+		rv = take_part(&s->part, m->part, e);
 	for (size_t i = 0; rv == DR_OK && i < m->n_member; i++)
 		rv = take_member(s, m->member[i], e);
 	return rv;
@@ -259,6 +294,7 @@ struct whole {
 	Drcoord__Pb__Coordinator coordinator[DR_COORDINATORS_MAX], *coordinator_ptr[DR_COORDINATORS_MAX];
 	Drcoord__Pb__Address coordinator_at[DR_COORDINATORS_MAX];
 	Drcoord__Pb__RequestDone request[DR_REQUESTS_KEPT], *request_ptr[DR_REQUESTS_KEPT];
+	Drcoord__Pb__SitePlan site_plan[DR_SITE_PLANS_KEPT], *site_plan_ptr[DR_SITE_PLANS_KEPT];
 	Drcoord__Pb__Event *event, **event_ptr;
 	struct service_tree *service;
 	Drcoord__Pb__ServiceState **service_ptr;
@@ -326,6 +362,52 @@ static void put_services(struct whole *w, const struct dr_repl *r)
 	}
 }
 
+static void put_site_plans(struct whole *w, const struct dr_repl *r)
+{
+	w->m.site_plan = w->site_plan_ptr;
+	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
+		const struct dr_site_plan *p = &r->site_plan[i];
+		Drcoord__Pb__SitePlan *m = &w->site_plan[i];
+		if (p->id == 0)
+			continue;
+		drcoord__pb__site_plan__init(m);
+		m->id = p->id;
+		m->kind = (uint32_t)p->kind;
+		m->open = p->open;
+		m->site = dr_pb_str(p->site.s);
+		m->group = p->group;
+		m->pending = p->pending;
+		m->services = p->services;
+		m->done = p->done;
+		m->left = p->left;
+		m->force = p->force;
+		m->accept_loss = p->accept_loss;
+		m->assert_fenced = p->assert_fenced;
+		m->reason = (uint32_t)p->reason;
+		m->actor = dr_pb_str(p->actor.s);
+		m->text = dr_pb_str(p->text);
+		m->opened_wall_ms = p->opened_wall_ms;
+		m->closed_wall_ms = p->closed_wall_ms;
+		m->place = i + 1;
+		w->site_plan_ptr[w->m.n_site_plan++] = m;
+	}
+}
+
+static enum dr_err take_site_plan(struct dr_repl *r, const Drcoord__Pb__SitePlan *m, struct dr_error *e)
+{
+	if (m->place == 0 || m->place > DR_SITE_PLANS_KEPT || m->id == 0)
+		return dr_fail(e, DR_E_CORRUPT, "a site plan without a place or a number");
+	struct dr_site_plan *p = &r->site_plan[m->place - 1];
+	*p = (struct dr_site_plan){ .id = m->id, .kind = (enum dr_plan_kind)m->kind, .open = m->open, .group = m->group,
+				    .pending = m->pending, .services = m->services, .done = m->done, .left = m->left,
+				    .force = m->force, .accept_loss = m->accept_loss, .assert_fenced = m->assert_fenced,
+				    .reason = (enum dr_reason)m->reason, .opened_wall_ms = m->opened_wall_ms,
+				    .closed_wall_ms = m->closed_wall_ms };
+	dr_pb_text(p->text, sizeof(p->text), m->text);
+	enum dr_err rv = dr_pb_name(&p->site, m->site, "site_plan.site", e);
+	return rv == DR_OK ? dr_pb_name(&p->actor, m->actor, "site_plan.actor", e) : rv;
+}
+
 static void put_moves(struct whole *w, const struct dr_repl *r)
 {
 	dr_pb_limits_put(&w->limits, &r->limits);
@@ -366,6 +448,7 @@ void dr_snapshot_encode(struct dr_buf *out, const struct dr_repl *r, const uint8
 	w->m.ledger_head.data = (uint8_t *)(uintptr_t)ledger_head;
 	w->m.ledger_head.len = 32;
 	put_cluster(w, r);
+	put_site_plans(w, r);
 	put_events(w, r);
 	put_services(w, r);
 	dr_pb_pack(out, &w->m.base);
@@ -418,6 +501,8 @@ static enum dr_err take_all(struct dr_repl *r, const Drcoord__Pb__Snapshot *m, s
 	r->event_last = m->event_last;
 	r->requests_next = m->requests_next;
 	enum dr_err rv = take_cluster(r, m, e);
+	for (size_t i = 0; rv == DR_OK && i < m->n_site_plan; i++)
+		rv = take_site_plan(r, m->site_plan[i], e);
 	for (size_t i = 0; rv == DR_OK && i < m->n_event; i++)
 		rv = dr_pb_event_take(&r->event[m->event[i]->index % DR_EVENTS_KEPT], m->event[i], e);
 	for (size_t i = 0; rv == DR_OK && i < m->n_service; i++)

@@ -311,6 +311,8 @@ static json_t *service_json(struct dr_coord *c, uint32_t ix)
 	if (blocked != DR_REASON_NONE)
 		put_text(o, "automatic_failover_blocked", dr_reason_name(blocked));
 	(void)json_object_set_new(o, "plan", plan_json(c, ix, &s->plan));
+	put_member_name(o, "home", s, s->home);
+	(void)json_object_set_new(o, "site_part", dr_site_part_json(&c->core->repl, s));
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (s->spec.member[m].name.s[0] != '\0')
 			(void)json_array_append_new(members, member_json(c, ix, m));
@@ -347,6 +349,7 @@ json_t *dr_status_json(struct dr_coord *c)
 			(void)json_array_append_new(services, service_json(c, i));
 	}
 	(void)json_object_set_new(o, "services", services);
+	(void)json_object_set_new(o, "site_plans", dr_site_plans_json(r));
 	return o;
 }
 
@@ -380,6 +383,7 @@ json_t *dr_explain_json(struct dr_coord *c, uint32_t ix)
 	}
 	(void)json_object_set_new(o, "candidates", candidates);
 	(void)json_object_set_new(o, "plan", plan_json(c, ix, &s->plan));
+	(void)json_object_set_new(o, "site_part", dr_site_part_json(&c->core->repl, s));
 	(void)json_object_set_new(o, "rejoins", rejoins_json(c, ix));
 	return o;
 }

@@ -3,7 +3,7 @@ _drcoordctl()
 {
 	local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" words=""
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="status watch explain failover switchover approve abort pause resume fence unfence service apply spec diff validate node pki help version"
+		words="status watch explain failover switchover failback approve abort pause resume fence unfence service apply spec diff validate node pki help version"
 	elif [ "$COMP_CWORD" -eq 2 ]; then
 		case "$verb" in
 		service) words="$words adopt" ;;&
@@ -26,8 +26,9 @@ _drcoordctl()
 	"status") words="" ;;
 	"watch") words="--from --count" ;;
 	"explain") words="" ;;
-	"failover") words="--reason --to --force --accept-loss --assert-fenced" ;;
-	"switchover") words="--reason --to --force" ;;
+	"failover") words="--reason --to --force --accept-loss --assert-fenced --site" ;;
+	"switchover") words="--reason --to --force --site" ;;
+	"failback") words="--reason --force --site" ;;
 	"approve") words="--reason --accept-loss --assert-fenced" ;;
 	"abort") words="--reason" ;;
 	"pause") words="--reason --for" ;;

@@ -26,6 +26,8 @@ struct story {
 	const char *to;
 	bool never_c; /* pg-c has priority 0 */
 	bool unfence; /* once the service is held fenced */
+	const char *site; /* the request is for all of this site */
+	bool back;    /* and then its way back */
 };
 
 struct crash {
@@ -95,13 +97,28 @@ static void bring_back(struct world *w, struct crash *x)
 	w_healed(w);
 }
 
+/* Whether no site plan is open any more, and with the way back nothing is to be brought back: undisturbed, the primary is
+ * where it was. */
+static bool sites_at_rest(struct world *w, const struct story *s, const struct crash *x)
+{
+	const struct dr_repl *r = w->leader >= 0 ? &w->c[w->leader].core->repl : NULL;
+	for (uint32_t i = 0; r != NULL && i < DR_SITE_PLANS_KEPT; i++) {
+		if (r->site_plan[i].open)
+			return false;
+	}
+	if (r == NULL || !s->back)
+		return r != NULL;
+	return r->service[0].holder == 0 || (x->at != 0 && r->service[0].home == DR_MEMBER_NONE);
+}
+
 static bool asked(struct world *w, const struct story *s, uint64_t id, enum dr_request_kind kind,
 		  const char *to)
 {
 	if (w->leader < 0 || dr_repl_request_find(&w->c[w->leader].core->repl, id) != NULL)
 		return w->leader >= 0;
 	struct dr_request q = { .kind = kind, .id = id };
-	(void)s;
+	if (s->site != NULL)
+		dr_assert(dr_name_set(&q.site, s->site));
 	dr_assert(dr_name_set(&q.actor, "anna"));
 	dr_assert(dr_name_set(&q.service, "orders"));
 	if (to != NULL)
@@ -115,15 +132,21 @@ static bool settle(struct world *w, const struct story *s, struct crash *x, char
 	for (uint32_t i = 0; i < 90; i++) {
 		bool done = !s->asks || asked(w, s, 5000, s->request, s->to);
 		const struct dr_service *v = w_repl(w);
+		done = done || (s->back && v != NULL && v->home != DR_MEMBER_NONE); /* moved already, its site was lost */
 		if (s->unfence && v != NULL && v->held_fenced && v->plan.id == 0)
 			(void)asked(w, s, 5001, DR_REQ_UNFENCE, NULL);
+		if (s->back && done && v != NULL && v->plan.id == 0 && v->home != DR_MEMBER_NONE)
+			(void)asked(w, s, 6000 + w->now, DR_REQ_FAILBACK, NULL); /* again, when it did not come to that */
 		w_run(w, 500);
 		if (i == 6 && s->later != NULL)
 			s->later(w);
 		if (x->back_at != 0 && w->now >= x->back_at)
 			bring_back(w, x);
-		if (i > 14 && done && x->back_at == 0 && w_healthy(w, why, cap))
+		if (i <= 14 || !done || x->back_at != 0 || !w_healthy(w, why, cap))
+			continue;
+		if (sites_at_rest(w, s, x))
 			return true;
+		(void)snprintf(why, cap, "a site plan is open, or the primary not back");
 	}
 	return false;
 }
@@ -203,6 +226,18 @@ static void hold_b(struct world *w)
 	w->m[1].server.held = false;
 }
 
+static void kill_site_a(struct world *w)
+{
+	kill_node(w);
+	w_coord_kill(w, 0);
+}
+
+static void start_site_a(struct world *w)
+{
+	w_coord_start(w, 0);
+	start_node(w);
+}
+
 static const struct story stories[] = {
 	{ .name = "adopt", .asks = true, .request = DR_REQ_ADOPT },
 	{ .name = "db-kill", .adopted = true, .begin = kill_server },
@@ -210,6 +245,8 @@ static const struct story stories[] = {
 	{ .name = "node-kill", .adopted = true, .begin = kill_node, .later = start_node },
 	{ .name = "partition", .adopted = true, .begin = cut_a, .later = heal_a },
 	{ .name = "switchover", .adopted = true, .asks = true, .request = DR_REQ_SWITCHOVER, .to = "pg-b" },
+	{ .name = "site-lost", .adopted = true, .begin = kill_site_a, .later = start_site_a },
+	{ .name = "site-and-back", .adopted = true, .asks = true, .request = DR_REQ_SWITCHOVER, .site = "az-a", .back = true },
 	{ .name = "fence", .adopted = true, .asks = true, .request = DR_REQ_FENCE, .unfence = true },
 };
 enum { STORIES = sizeof(stories) / sizeof(stories[0]) };

@@ -5,7 +5,7 @@
  *   adopt | mute | unmute | verbose | run MS | until EVENT [MS] | leader C | show
  *   kill server|agent|guard|node|coordinator|site NAME         start agent|guard|node|coordinator|site NAME
  *   cut SITE | heal SITE | cut-way FROM TO | heal-way FROM TO
- *   request VERB [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
+ *   request VERB [site=SITE] [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
  *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off [KIND] | diverge M rewind|clone
  *   routes on|off | jump M | elections on|off | commit MS (from append to commit, from now on)
@@ -212,7 +212,7 @@ static const struct {
 	      { "pause", DR_REQ_PAUSE },       { "resume", DR_REQ_RESUME },
 	      { "fence", DR_REQ_FENCE },       { "unfence", DR_REQ_UNFENCE },
 	      { "adopt", DR_REQ_ADOPT },       { "observe", DR_REQ_OBSERVE },
-	      { "apply", DR_REQ_APPLY } };
+	      { "apply", DR_REQ_APPLY },       { "failback", DR_REQ_FAILBACK } };
 
 static uint64_t open_plan(const struct script *s)
 {
@@ -242,6 +242,8 @@ static void do_request(struct script *s)
 	q.plan = number_or(s, "plan", open_plan(s));
 	dr_assert(dr_name_set(&q.actor, "anna"));
 	dr_assert(dr_name_set(&q.service, value(s, "service") != NULL ? value(s, "service") : "orders"));
+	if (value(s, "site") != NULL)
+		dr_assert(dr_name_set(&q.site, value(s, "site")));
 	if (value(s, "to") != NULL)
 		(void)dr_name_set(&q.member, value(s, "to"));
 	if (value(s, "for") != NULL)

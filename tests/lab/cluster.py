@@ -80,11 +80,12 @@ class Cluster:
         self.admin = "admin"
         self.trouble = ""  # why the last status could not be had
         self.env = {}  # more environment of a site's programs
+        self.changes = {}  # keys of this service's block that are not as everybody's
 
     def beside(self, name, record, pg):
         """The same programs, seen from one more service; its members are named alike, as they may be."""
         other = copy.copy(self)
-        other.name, other.record, other.pg = name, record, pg
+        other.name, other.record, other.pg, other.changes = name, record, pg, {}
         self.all.append(other)
         return other
 
@@ -157,7 +158,7 @@ class Cluster:
                    "rpo": self.pg.rpo, "cooldown": "30s", "restart_within": "10s", "database": "postgres",
                    "user": "drcoord",
                    "members": members, "routes": [route]}
-        return {**service, **changes}
+        return {**service, **self.changes, **changes}
 
     def spec_file(self, limits=None, **changes):
         """Write the cluster spec; changes replace keys of every service."""

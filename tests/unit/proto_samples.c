@@ -134,6 +134,7 @@ struct dr_spec *sample_spec(void)
 		struct dr_spec_service *v = &s->service[i];
 		v->name = sample_name(i == 0 ? "orders" : "invoices");
 		v->kind = DR_KIND_POSTGRES;
+		v->group = sample_u32();
 		v->auto_failover = i == 0;
 		v->durability = DR_DURABILITY_ASYNC;
 		v->sync_k = sample_u32();

@@ -73,9 +73,11 @@ static void every_kind_and_reason_reads_back(void **state)
 		e.order = (enum dr_order_kind)(i % DR_ORDER_MAX);
 		e.outcome = (enum dr_outcome)(i % 3);
 		e.proof = (enum dr_proof)(i % 5);
+		(void)dr_name_set(&e.site, "az-a");
 		json_t *j = read_back(&e);
 		assert_string_equal(text_in(j, "event"), dr_event_name(e.kind));
 		assert_true(i == 0 || strcmp(text_in(j, "reason"), dr_reason_name(e.reason)) == 0);
+		assert_string_equal(text_in(j, "site"), "az-a");
 		assert_true((uint64_t)json_integer_value(json_object_get(j, "b")) == e.b);
 		json_decref(j);
 	}

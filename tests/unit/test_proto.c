@@ -465,7 +465,8 @@ static void fill_cmd(struct dr_cmd *c, enum dr_cmd_kind kind)
 	c->route = sample_u32();
 	c->servers = sample_u32();
 	c->ttl_ms = sample_u32();
-	c->flag = c->flag2 = true;
+	c->flag = c->flag2 = c->force = true;
+	c->site_plan = sample_u64();
 	c->until_wall_ms = sample_u64();
 	c->request = sample_u64();
 	c->actor = sample_name("anna");
@@ -503,8 +504,8 @@ static void test_commands(void **state)
 		if (all[i] == DR_CMD_COORDINATOR)
 			assert_memory_equal(&b.address, &c.address, sizeof(c.address));
 		assert_true(b.service == c.service && b.member == 3 && b.target == 0 && b.set == 0x5a &&
-			    b.flag && b.flag2 && b.request == c.request && b.wall_ms == c.wall_ms &&
-			    b.epoch == c.epoch && b.plan == c.plan && b.step == c.step && b.k == c.k &&
+			    b.flag && b.flag2 && b.force && b.site_plan == c.site_plan && b.request == c.request &&
+			    b.wall_ms == c.wall_ms && b.epoch == c.epoch && b.plan == c.plan && b.step == c.step && b.k == c.k &&
 			    b.plan_kind == c.plan_kind && b.reason == c.reason && b.a == c.a && b.b == c.b &&
 			    b.position == c.position && b.proof == c.proof && b.route == c.route &&
 			    b.servers == c.servers && b.ttl_ms == c.ttl_ms &&

@@ -54,6 +54,10 @@ void w_print_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 		(void)fprintf(f, " %s", dr_plan_name((enum dr_plan_kind)cmd->plan_kind));
 	if (cmd->plan != 0)
 		(void)fprintf(f, " plan=%llu/%u", U(cmd->plan), cmd->step);
+	if (cmd->site_plan != 0)
+		(void)fprintf(f, " site_plan=%llu", U(cmd->site_plan));
+	if (cmd->site.s[0] != '\0' && cmd->kind != DR_CMD_COORDINATOR)
+		(void)fprintf(f, " site=%s", cmd->site.s);
 	if (cmd->epoch != 0)
 		(void)fprintf(f, " epoch=%llu", U(cmd->epoch));
 	if (cmd->member < W_MEMBERS_MAX && cmd->service != DR_SERVICE_NONE)
@@ -110,6 +114,8 @@ static void put_event(const struct world *w, FILE *f, const struct dr_event_reco
 	(void)fprintf(f, "\t%6llu = %s", U(w->now), dr_event_name(e->kind));
 	if (e->member.s[0] != '\0')
 		(void)fprintf(f, " %s", e->member.s);
+	if (e->site.s[0] != '\0')
+		(void)fprintf(f, " site=%s", e->site.s);
 	if (e->epoch != 0)
 		(void)fprintf(f, " epoch=%llu", U(e->epoch));
 	if (e->plan != 0)
@@ -126,6 +132,10 @@ static void put_event(const struct world *w, FILE *f, const struct dr_event_reco
 		(void)fprintf(f, " %s", dr_proof_name(e->proof));
 	if (e->kind == DR_EVENT_SYNC_CHANGING || e->kind == DR_EVENT_SYNC_CHANGED)
 		(void)fprintf(f, " any %llu of %s", U(e->b), set_text(w, (dr_member_set)e->a));
+	if (e->kind == DR_EVENT_SITE_OPENED || e->kind == DR_EVENT_SITE_GROUP || e->kind == DR_EVENT_SITE_CLOSED)
+		(void)fprintf(f, " a=%llu b=%llu", U(e->a), U(e->b));
+	if (e->kind == DR_EVENT_SITE_CLOSED && e->text[0] != '\0')
+		(void)fprintf(f, " \"%s\"", e->text);
 	if (e->actor.s[0] != '\0')
 		(void)fprintf(f, " actor=%s", e->actor.s);
 	put_reason(f, e->reason, e->a, e->b);

@@ -1,0 +1,108 @@
+/* status_site.c -- site plans as JSON, a part of status. */
+#include <string.h>
+
+#include "coord/shell/coord.h"
+
+static void put_u64(json_t *o, const char *key, uint64_t v)
+{
+	(void)json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+static void put_text(json_t *o, const char *key, const char *v)
+{
+	json_t *s = v[0] != '\0' ? json_string(v) : json_null();
+	(void)json_object_set_new(o, key, s != NULL ? s : json_string("?"));
+}
+
+static void put_why(json_t *o, enum dr_reason r, uint64_t a, uint64_t b)
+{
+	char text[DR_REASON_TEXT_MAX];
+	if (r == DR_REASON_NONE)
+		return;
+	put_text(o, "reason", dr_reason_name(r));
+	dr_reason_format(text, sizeof(text), dr_reason_text(r), a, b);
+	put_text(o, "why", text);
+	dr_reason_format(text, sizeof(text), dr_reason_override(r), a, b);
+	put_text(o, "override", text);
+}
+
+static void put_part(json_t *o, const struct dr_service *s)
+{
+	const struct dr_part *t = &s->part;
+	put_u64(o, "group", t->group);
+	put_text(o, "state", dr_part_state_name(t->state));
+	if (t->own != 0)
+		put_u64(o, "plan", t->own);
+	put_text(o, "was", t->was < DR_MEMBERS_MAX ? s->spec.member[t->was].name.s : "");
+	put_why(o, t->left, t->a, t->b);
+}
+
+json_t *dr_site_part_json(const struct dr_repl *r, const struct dr_service *s)
+{
+	const struct dr_site_plan *p = dr_repl_site_plan(r, s->part.plan);
+	if (p == NULL)
+		return json_null();
+	json_t *o = json_object();
+	put_u64(o, "id", p->id);
+	put_text(o, "kind", dr_plan_name(p->kind));
+	put_text(o, "site", p->site.s);
+	put_part(o, s);
+	return o;
+}
+
+/* Those that are done are only counted. */
+static json_t *parts_json(const struct dr_repl *r, const struct dr_site_plan *p)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; i < r->services; i++) {
+		const struct dr_service *s = &r->service[i];
+		if (!s->used || s->part.plan != p->id || s->part.state == DR_PART_DONE)
+			continue;
+		json_t *o = json_object();
+		put_text(o, "service", s->spec.name.s);
+		put_part(o, s);
+		(void)json_array_append_new(a, o);
+	}
+	return a;
+}
+
+static json_t *site_plan_json(const struct dr_repl *r, const struct dr_site_plan *p)
+{
+	json_t *o = json_object();
+	put_u64(o, "id", p->id);
+	put_text(o, "kind", dr_plan_name(p->kind));
+	put_text(o, "site", p->site.s);
+	put_text(o, "state", p->open ? "open" : "closed");
+	put_u64(o, "group", p->group);
+	put_u64(o, "services", p->services);
+	put_u64(o, "done", p->done);
+	put_u64(o, "left", p->left);
+	put_text(o, "opened_because", dr_reason_name(p->reason));
+	put_text(o, "actor", p->actor.s);
+	put_text(o, "text", p->text);
+	put_u64(o, "opened_wall_ms", p->opened_wall_ms);
+	put_u64(o, "closed_wall_ms", p->closed_wall_ms);
+	(void)json_object_set_new(o, "parts", parts_json(r, p));
+	return o;
+}
+
+/* Of closed ones only the newest of each site: it says what is left there. */
+static bool is_newest(const struct dr_repl *r, const struct dr_site_plan *p)
+{
+	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
+		if (r->site_plan[i].id > p->id && dr_name_eq(&r->site_plan[i].site, &p->site))
+			return false;
+	}
+	return true;
+}
+
+json_t *dr_site_plans_json(const struct dr_repl *r)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
+		const struct dr_site_plan *p = &r->site_plan[i];
+		if (p->id != 0 && (p->open || is_newest(r, p)))
+			(void)json_array_append_new(a, site_plan_json(r, p));
+	}
+	return a;
+}

@@ -1,0 +1,479 @@
+/* test_core_site.c -- site plans of several services: groups in turn, who is left and why, the way back; and that all
+ * of it survives a snapshot. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+#include "coord/core/repl.h"
+#include "coord/shell/snapshot.h"
+
+enum { SERVICES = 5, A = 0, B = 1 };
+
+static struct dr_repl *repl;
+static uint64_t log_index;
+/* s0 to s2 are of group 1, s3 of group 2; s4 has its primary elsewhere. */
+static const uint32_t group[SERVICES] = { 1, 1, 1, 2, 1 };
+
+static struct dr_name name(const char *text)
+{
+	struct dr_name n;
+	assert_true(dr_name_set(&n, text));
+	return n;
+}
+
+static void apply(struct dr_cmd cmd)
+{
+	cmd.wall_ms = 1000000 + log_index;
+	dr_repl_apply(repl, ++log_index, &cmd);
+}
+
+static struct dr_cmd command(enum dr_cmd_kind kind, uint32_t service)
+{
+	return (struct dr_cmd){ .kind = kind, .service = service, .member = DR_MEMBER_NONE, .target = DR_MEMBER_NONE,
+				.epoch = service < SERVICES ? repl->service[service].epoch : 0 };
+}
+
+static void apply_spec(uint32_t services)
+{
+	static struct dr_spec_service all[SERVICES];
+	struct dr_spec spec = { .service = all, .services = services, .sites = 2,
+				.site = { { .name = name("az-a") }, { .name = name("az-b") } } };
+	struct dr_cmd cmd = command(DR_CMD_SPEC, DR_SERVICE_NONE);
+	memset(all, 0, sizeof(all));
+	spec.timing = *dr_timing_profile("metro");
+	for (uint32_t i = 0; i < services; i++) {
+		char text[8];
+		(void)snprintf(text, sizeof(text), "s%u", i);
+		all[i] = (struct dr_spec_service){ .name = name(text), .kind = DR_KIND_POSTGRES, .auto_failover = true,
+						   .group = group[i] };
+		all[i].member[A] = (struct dr_spec_member){ .name = name("pg-a"), .site = name("az-a"), .priority = 1 };
+		all[i].member[B] = (struct dr_spec_member){ .name = name("pg-b"), .site = name("az-b"), .priority = 1 };
+	}
+	cmd.a = repl->spec_version;
+	cmd.spec = &spec;
+	apply(cmd);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	repl = mmap(NULL, sizeof(*repl), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_ptr_not_equal(repl, MAP_FAILED);
+	log_index = 0;
+	dr_repl_init(repl);
+	apply_spec(SERVICES);
+	for (uint32_t i = 0; i < SERVICES; i++) {
+		struct dr_service *s = &repl->service[i];
+		s->managed = true;
+		s->holder = s->last_holder = i == 4 ? B : A;
+		s->epoch = s->primary_epoch = 1;
+	}
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	return munmap(repl, sizeof(*repl));
+}
+
+static const struct dr_site_plan *newest(void)
+{
+	const struct dr_site_plan *best = &repl->site_plan[0];
+	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++)
+		best = repl->site_plan[i].id > best->id ? &repl->site_plan[i] : best;
+	return best;
+}
+
+/* The open site plan's number, 0 without one. */
+static uint64_t open_now(void)
+{
+	return newest()->open ? newest()->id : 0;
+}
+
+static void ask(enum dr_plan_kind kind, uint64_t request)
+{
+	struct dr_cmd cmd = command(DR_CMD_SITE_OPEN, DR_SERVICE_NONE);
+	cmd.plan_kind = (uint32_t)kind;
+	cmd.site = name("az-a");
+	cmd.actor = name("anna");
+	cmd.reason = DR_REASON_OPERATOR;
+	cmd.request = request;
+	apply(cmd);
+}
+
+/* Whether the service has a plan after it was asked for: by the lost site's first (site), by the turn of a site plan. */
+static bool opens(uint32_t service, const char *site, uint64_t site_plan, enum dr_plan_kind kind)
+{
+	struct dr_cmd cmd = command(DR_CMD_PLAN_OPEN, service);
+	uint64_t before = repl->service[service].plan.id;
+	cmd.plan_kind = (uint32_t)kind;
+	cmd.reason = DR_REASON_MEMBER_LOST;
+	cmd.site_plan = site_plan;
+	if (site != NULL)
+		cmd.site = name(site);
+	apply(cmd);
+	return repl->service[service].plan.id != before;
+}
+
+static void close_plan(uint32_t service, bool success, enum dr_reason why)
+{
+	struct dr_service *s = &repl->service[service];
+	struct dr_cmd cmd = command(DR_CMD_PLAN_CLOSE, service);
+	cmd.plan = s->plan.id;
+	cmd.flag = success;
+	cmd.reason = why;
+	assert_int_not_equal(cmd.plan, 0);
+	apply(cmd);
+}
+
+/* The service's plan ends with another primary. */
+static void moves_to(uint32_t service, dr_member_ix to)
+{
+	struct dr_service *s = &repl->service[service];
+	s->holder = s->last_holder = to;
+	s->primary_epoch = ++s->epoch;
+	close_plan(service, true, DR_REASON_NONE);
+}
+
+static void asks(uint32_t service, enum dr_reason why)
+{
+	struct dr_cmd cmd = command(DR_CMD_ASK, service);
+	cmd.plan = repl->service[service].plan.id;
+	cmd.reason = why;
+	apply(cmd);
+}
+
+static void leave(uint32_t service, enum dr_reason why)
+{
+	struct dr_cmd cmd = command(DR_CMD_SITE_LEFT, service);
+	cmd.site_plan = repl->service[service].part.plan;
+	cmd.reason = why;
+	apply(cmd);
+}
+
+static enum dr_part_state part(uint32_t service)
+{
+	return repl->service[service].part.state;
+}
+
+static const struct dr_event_record *last_event(enum dr_event_kind kind)
+{
+	for (uint64_t i = repl->event_last; i > 0; i--) {
+		if (dr_repl_event(repl, i)->kind == kind)
+			return dr_repl_event(repl, i);
+	}
+	return NULL;
+}
+
+/* The site plan comes with the first service's own plan, in one entry; group 2 waits for all of group 1. */
+static void test_lost(void **state)
+{
+	(void)state;
+	assert_true(opens(1, "az-a", 0, DR_PLAN_FAILOVER));
+	uint64_t id = open_now();
+	assert_int_not_equal(id, 0);
+	assert_int_equal(newest()->reason, DR_REASON_SITE_LOST);
+	assert_int_equal(newest()->services, 4);
+	assert_int_equal(newest()->pending, 3);
+	assert_int_equal(repl->service[1].plan.site_plan, id);
+	assert_false(opens(3, "az-a", 0, DR_PLAN_FAILOVER));
+	assert_false(opens(3, NULL, id, DR_PLAN_FAILOVER));
+	assert_true(opens(0, "az-a", 0, DR_PLAN_FAILOVER));
+	assert_true(opens(2, NULL, id, DR_PLAN_FAILOVER));
+	assert_int_equal(open_now(), id); /* no second one */
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(newest()->group, 1);
+		moves_to(i, B);
+	}
+	assert_int_equal(newest()->group, 2);
+	assert_false(opens(3, NULL, id + 1, DR_PLAN_FAILOVER)); /* another site plan's */
+	assert_true(opens(3, NULL, id, DR_PLAN_FAILOVER));
+	moves_to(3, B);
+	assert_int_equal(open_now(), 0);
+	assert_int_equal(newest()->done, 4);
+	assert_int_equal(last_event(DR_EVENT_SITE_CLOSED)->outcome, DR_OUTCOME_DONE);
+	assert_int_equal(part(4), DR_PART_NONE);
+}
+
+/* Also where the first to be seen is of a later group: it opens the site plan and waits. */
+static void test_later_group_first(void **state)
+{
+	(void)state;
+	assert_false(opens(3, "az-a", 0, DR_PLAN_FAILOVER));
+	assert_int_not_equal(open_now(), 0);
+	assert_int_equal(newest()->group, 1);
+	assert_int_equal(part(3), DR_PART_WAITING);
+}
+
+/* Who cannot move holds nobody up, is named at the end, and counts after all when it moves later. */
+static void test_left(void **state)
+{
+	(void)state;
+	assert_true(opens(0, "az-a", 0, DR_PLAN_FAILOVER));
+	uint64_t id = open_now();
+	assert_true(opens(1, NULL, id, DR_PLAN_FAILOVER));
+	asks(0, DR_REASON_NOT_ASKED);
+	leave(2, DR_REASON_PAUSED);
+	assert_int_equal(newest()->group, 1);
+	moves_to(1, B);
+	assert_int_equal(newest()->group, 2);
+	leave(3, DR_REASON_NO_CANDIDATE);
+	assert_int_equal(open_now(), 0);
+	assert_int_equal(newest()->left, 3);
+	const struct dr_event_record *e = last_event(DR_EVENT_SITE_CLOSED);
+	assert_int_equal(e->outcome, DR_OUTCOME_FAILED);
+	assert_string_equal(e->text, "left: s0 (not_asked), s2 (paused), s3 (no_candidate)");
+	moves_to(0, B);
+	assert_int_equal(newest()->left, 2);
+	assert_int_equal(newest()->done, 2);
+	assert_int_equal(repl->service[0].home, A);
+	leave(3, DR_REASON_PAUSED); /* too late */
+	assert_int_equal(repl->service[3].part.left, DR_REASON_NO_CANDIDATE);
+}
+
+/* A failed failover is tried again, and not for ever; nobody overtakes the group meanwhile. */
+static void test_tries(void **state)
+{
+	(void)state;
+	assert_true(opens(0, "az-a", 0, DR_PLAN_FAILOVER));
+	uint64_t id = open_now();
+	leave(1, DR_REASON_PAUSED);
+	leave(2, DR_REASON_PAUSED);
+	for (unsigned i = 0; i < 2; i++) {
+		close_plan(0, false, DR_REASON_NO_CANDIDATE);
+		assert_int_equal(part(0), DR_PART_WAITING);
+		assert_int_equal(newest()->group, 1);
+		assert_true(opens(0, NULL, id, DR_PLAN_FAILOVER));
+	}
+	close_plan(0, false, DR_REASON_NO_CANDIDATE);
+	assert_int_equal(part(0), DR_PART_LEFT);
+	assert_int_equal(repl->service[0].part.left, DR_REASON_NO_CANDIDATE);
+	assert_int_equal(newest()->group, 2);
+	assert_true(opens(3, NULL, id, DR_PLAN_FAILOVER));
+	close_plan(3, true, DR_REASON_NONE); /* with the primary where it was */
+	assert_int_equal(part(3), DR_PART_WAITING);
+}
+
+/* Until the end of a group that asks, fails or moves: a person's own plan may overtake. */
+static void test_person_overtakes(void **state)
+{
+	struct dr_cmd cmd;
+	(void)state;
+	assert_true(opens(0, "az-a", 0, DR_PLAN_FAILOVER));
+	cmd = command(DR_CMD_PLAN_OPEN, 3);
+	cmd.plan_kind = DR_PLAN_FAILOVER;
+	cmd.reason = DR_REASON_OPERATOR;
+	cmd.request = 77;
+	apply(cmd);
+	assert_int_equal(part(3), DR_PART_MOVING);
+	moves_to(3, B);
+	assert_int_equal(part(3), DR_PART_DONE);
+	assert_int_equal(newest()->group, 1);
+	assert_int_equal(newest()->pending, 3);
+}
+
+/* What was open before is taken in; a plan of another kind is waited for. */
+static void test_taken_in(void **state)
+{
+	(void)state;
+	assert_true(opens(0, NULL, 0, DR_PLAN_FAILOVER));
+	assert_true(opens(1, NULL, 0, DR_PLAN_FENCE));
+	uint64_t own = repl->service[0].plan.id;
+	assert_true(opens(2, "az-a", 0, DR_PLAN_FAILOVER));
+	assert_int_equal(part(0), DR_PART_MOVING);
+	assert_int_equal(repl->service[0].part.own, own);
+	assert_int_equal(repl->service[0].plan.site_plan, open_now());
+	assert_int_equal(part(1), DR_PART_WAITING);
+	leave(1, DR_REASON_PLAN_IS_OPEN);
+	moves_to(0, B);
+	moves_to(2, B);
+	assert_int_equal(newest()->group, 2);
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	ask(DR_PLAN_FAILBACK, 1);
+	assert_int_equal(dr_repl_request_find(repl, 1)->refused, DR_REASON_NOTHING_TO_BRING_BACK);
+	ask(DR_PLAN_REJOIN, 2);
+	assert_int_equal(dr_repl_request_find(repl, 2)->refused, DR_REASON_NO_SUCH_PLAN);
+	ask(DR_PLAN_SWITCHOVER, 3);
+	assert_int_equal(dr_repl_request_find(repl, 3)->refused, DR_REASON_NONE);
+	assert_int_equal(dr_repl_request_find(repl, 3)->a, open_now());
+	ask(DR_PLAN_FAILOVER, 4);
+	assert_int_equal(dr_repl_request_find(repl, 4)->refused, DR_REASON_SITE_PLAN_IS_OPEN);
+	assert_int_equal(dr_repl_request_find(repl, 4)->a, open_now());
+	assert_false(opens(0, NULL, 0, DR_PLAN_FAILBACK)); /* no plan of a service */
+}
+
+static void end_site(uint64_t id, uint64_t request)
+{
+	struct dr_cmd cmd = command(DR_CMD_SITE_CLOSE, DR_SERVICE_NONE);
+	cmd.site_plan = id;
+	cmd.reason = DR_REASON_OPERATOR;
+	cmd.request = request;
+	apply(cmd);
+}
+
+/* Given up: what moves goes on, what waits does not begin. */
+static void test_given_up(void **state)
+{
+	(void)state;
+	ask(DR_PLAN_SWITCHOVER, 1);
+	uint64_t id = open_now();
+	assert_true(opens(0, NULL, id, DR_PLAN_SWITCHOVER));
+	assert_int_equal(repl->service[0].plan.avoid, 1u << A);
+	end_site(id, 2);
+	assert_int_equal(open_now(), 0);
+	assert_int_equal(repl->service[1].part.left, DR_REASON_GIVEN_UP);
+	assert_int_equal(newest()->left, 3);
+	assert_false(opens(1, NULL, id, DR_PLAN_SWITCHOVER));
+	moves_to(0, B);
+	assert_int_equal(part(0), DR_PART_DONE);
+	assert_int_equal(newest()->done, 1);
+	end_site(id, 3);
+	assert_int_equal(dr_repl_request_find(repl, 3)->refused, DR_REASON_NO_SUCH_PLAN);
+	ask(DR_PLAN_SWITCHOVER, 4); /* the rest, another time */
+	assert_int_equal(newest()->services, 3);
+}
+
+/* A planned move gives way to what somebody else begins, or what goes wrong, and is not tried again. */
+static void test_planned_gives_way(void **state)
+{
+	(void)state;
+	ask(DR_PLAN_SWITCHOVER, 1);
+	uint64_t id = open_now();
+	assert_true(opens(0, NULL, 0, DR_PLAN_FAILOVER));
+	assert_int_equal(repl->service[0].part.left, DR_REASON_SUPERSEDED);
+	assert_int_equal(repl->service[0].plan.site_plan, 0);
+	assert_true(opens(1, NULL, id, DR_PLAN_SWITCHOVER));
+	close_plan(1, false, DR_REASON_OLD_VANISHED);
+	assert_int_equal(repl->service[1].part.left, DR_REASON_OLD_VANISHED);
+}
+
+static void move_site(void)
+{
+	ask(DR_PLAN_SWITCHOVER, 1);
+	uint64_t id = open_now();
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_true(opens(i, NULL, id, DR_PLAN_SWITCHOVER));
+		moves_to(i, B);
+	}
+	assert_int_equal(open_now(), 0);
+}
+
+/* Back to where each was; what is back is not brought back again. */
+static void test_back(void **state)
+{
+	(void)state;
+	move_site();
+	for (uint32_t i = 0; i < 4; i++)
+		assert_int_equal(repl->service[i].home, A);
+	assert_int_equal(repl->service[4].home, DR_MEMBER_NONE);
+	repl->service[1].member[A].divergence = DR_DIVERGENCE_REWIND;
+	ask(DR_PLAN_FAILBACK, 2);
+	uint64_t id = open_now();
+	assert_int_equal(newest()->services, 4);
+	assert_true(opens(0, NULL, id, DR_PLAN_SWITCHOVER));
+	assert_int_equal(last_event(DR_EVENT_SITE_COMPARED)->reason, DR_REASON_HISTORY_KEPT);
+	assert_true(opens(1, NULL, id, DR_PLAN_SWITCHOVER));
+	assert_int_equal(last_event(DR_EVENT_SITE_COMPARED)->reason, DR_REASON_HISTORY_LEFT);
+	moves_to(0, A);
+	moves_to(1, A);
+	leave(2, DR_REASON_NOT_JOINED);
+	leave(3, DR_REASON_NOT_JOINED);
+	assert_int_equal(open_now(), 0);
+	assert_int_equal(repl->service[0].home, DR_MEMBER_NONE);
+	assert_int_equal(repl->service[2].home, A);
+	ask(DR_PLAN_FAILBACK, 3);
+	assert_int_equal(newest()->services, 2);
+}
+
+/* A service that leaves the spec, or is only observed, holds nobody up. */
+static void test_service_gone(void **state)
+{
+	(void)state;
+	ask(DR_PLAN_FAILOVER, 1);
+	leave(0, DR_REASON_PAUSED);
+	leave(1, DR_REASON_PAUSED);
+	leave(2, DR_REASON_PAUSED);
+	repl->service[3].managed = repl->service[4].managed = false;
+	apply_spec(3);
+	assert_false(repl->service[3].used);
+	assert_int_equal(open_now(), 0);
+	assert_int_equal(newest()->left, 4);
+}
+
+/* More site plans than are kept: the oldest goes; with one open none is lost that is. */
+static void test_kept(void **state)
+{
+	(void)state;
+	ask(DR_PLAN_FAILOVER, 1);
+	uint64_t first = open_now();
+	for (uint64_t i = 0; i < 2 * DR_SITE_PLANS_KEPT; i++) {
+		end_site(open_now(), 0);
+		ask(DR_PLAN_FAILOVER, 100 + i);
+		assert_int_not_equal(open_now(), 0);
+	}
+	assert_null(dr_repl_site_plan(repl, first));
+	assert_int_equal(newest()->services, 4);
+}
+
+static void encode(struct dr_buf *b, const struct dr_repl *r)
+{
+	static const uint8_t head[32];
+	dr_buf_init(b, 16 << 20);
+	dr_snapshot_encode(b, r, head);
+	assert_true(dr_buf_ok(b));
+}
+
+static void test_snapshot(void **state)
+{
+	uint8_t head[32];
+	struct dr_error e = { 0 };
+	struct dr_buf b, again;
+	(void)state;
+	move_site();
+	ask(DR_PLAN_FAILBACK, 2);
+	assert_true(opens(0, NULL, open_now(), DR_PLAN_SWITCHOVER));
+	leave(1, DR_REASON_LAGS);
+	struct dr_repl *was = repl;
+	struct dr_repl *now = mmap(NULL, sizeof(*repl), PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_ptr_not_equal(now, MAP_FAILED);
+	encode(&b, was);
+	dr_repl_init(now);
+	assert_int_equal(dr_snapshot_decode(now, head, b.data, b.len, &e), DR_OK);
+	encode(&again, now);
+	assert_int_equal(b.len, again.len);
+	assert_memory_equal(b.data, again.data, b.len);
+	assert_int_equal(now->service[0].plan.site_plan, was->service[0].plan.site_plan);
+	assert_int_equal(now->service[1].part.left, DR_REASON_LAGS);
+	assert_int_equal(now->service[2].home, A);
+	assert_int_equal(now->service[4].home, DR_MEMBER_NONE);
+	dr_buf_close(&b);
+	dr_buf_close(&again);
+	repl = now; /* and it goes on from there */
+	moves_to(0, A);
+	leave(2, DR_REASON_LAGS);
+	assert_int_equal(newest()->group, 2);
+	repl = was;
+	assert_int_equal(munmap(now, sizeof(*now)), 0);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { T(test_lost), T(test_later_group_first), T(test_left), T(test_tries),
+					    T(test_person_overtakes), T(test_taken_in), T(test_refused), T(test_given_up),
+					    T(test_planned_gives_way), T(test_back), T(test_service_gone), T(test_kept),
+					    T(test_snapshot) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
