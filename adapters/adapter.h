@@ -26,7 +26,7 @@ enum dr_op_kind {
 };
 const char *dr_op_name(enum dr_op_kind op); /* "writable"; "unknown" for others */
 
-enum { DR_OP_PEERS_MAX = DR_MEMBERS_MAX, DR_SERVER_WHY_MAX = 256 };
+enum { DR_OP_PEERS_MAX = DR_MEMBERS_MAX, DR_SERVER_WHY_MAX = 256, DR_HISTORY_MAX = 4096 };
 
 /* What the state is to be.  Each op reads only what its comment in the adapter names. */
 struct dr_op_args {
@@ -40,6 +40,7 @@ struct dr_op_args {
 	struct dr_name peer[DR_OP_PEERS_MAX];
 	uint32_t k;                      /* SYNC_SET: ANY k; 0 with no peers: wait for nobody */
 	bool local_commit;               /* PROBE_WRITE: do not wait for standbys */
+	char folder[DR_PATH_MAX];        /* COPIED: where to */
 };
 
 /* What one standby is to the server that it streams from. */
@@ -68,6 +69,9 @@ struct dr_evidence {
 	struct dr_name upstream;  /* standby: application-level name of whom it receives from, when known */
 	struct dr_address upstream_at;
 	enum dr_divergence divergence; /* COMPARED */
+	/* COMPARED, of kinds whose logs are of transactions with ids: */
+	char theirs[DR_HISTORY_MAX];   /* what the primary has, in the kind's own words */
+	char log_index[DR_PATH_MAX];   /* the file on the target's host that lists its own logs */
 	uint32_t sync_k;          /* primary: as the server has it now */
 	uint32_t peers;
 	struct dr_peer_seen peer[DR_OP_PEERS_MAX];

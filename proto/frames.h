@@ -22,6 +22,10 @@ enum dr_frame {
 	DR_FRAME_BEAT = 37,         /* raft/beat.h, between coordinators that know each other's ids */
 	DR_FRAME_ASK = 50,          /* Ask: a primary's agent -> the agents of the members on its list */
 	DR_FRAME_PROMISE = 51,      /* Promise: the answer */
+	DR_FRAME_COPY_ASK = 52,     /* Ask: a member's agent -> the agent of another one, "send me a copy of it" */
+	DR_FRAME_COPY_PART = 53,    /* bytes of the copy */
+	DR_FRAME_COPY_TAKEN = 54,   /* u64be: so many of them were handed on */
+	DR_FRAME_COPY_END = 55,     /* MemberResult: that was all, or why there is no more */
 	DR_FRAME_REQUEST = 40,      /* ClientRequest */
 	DR_FRAME_RESPONSE = 41      /* ClientResponse */
 };

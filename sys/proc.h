@@ -78,7 +78,8 @@ struct dr_spawn {
 	const struct dr_os_user *user; /* NULL, or already that uid: keep */
 	const char *cwd;               /* NULL: "/" */
 	int join_fd;                   /* cgroup.procs opened for writing (dr_cgroup_join_fd), or -1 */
-	int out_fd, err_fd;            /* -1: /dev/null.  stdin is always /dev/null */
+	int in_fd;                     /* <= 0: /dev/null */
+	int out_fd, err_fd;            /* -1: /dev/null */
 	int keep_fd[DR_PROC_KEEP_MAX]; /* inherited under the same number; entries <= 0 are unused */
 	bool no_wait; /* don't wait for exec (its file may be on a hung disk): a failure is then
 					* exit code 127 */

@@ -75,14 +75,16 @@ static bool child_user(const struct dr_os_user *user)
 static bool child_files(const struct dr_spawn *s, int word_fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int from_in = s->in_fd > 0 ? s->in_fd : null;
 	int from_out = s->out_fd >= 0 ? s->out_fd : null;
 	int from_err = s->err_fd >= 0 ? s->err_fd : null;
 	/* dup2 onto itself keeps close-on-exec, so sources are first moved out of the way of 0..2. */
+	from_in = fcntl(from_in, F_DUPFD_CLOEXEC, 10);
 	from_out = fcntl(from_out, F_DUPFD_CLOEXEC, 10);
 	from_err = fcntl(from_err, F_DUPFD_CLOEXEC, 10);
-	if (null < 0 || from_out < 0 || from_err < 0)
+	if (null < 0 || from_in < 0 || from_out < 0 || from_err < 0)
 		return false;
-	if (dup2(null, 0) < 0 || dup2(from_out, 1) < 0 || dup2(from_err, 2) < 0)
+	if (dup2(from_in, 0) < 0 || dup2(from_out, 1) < 0 || dup2(from_err, 2) < 0)
 		return false;
 	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) != 0) {
 		/* Before Linux 5.11: one by one, as far as descriptors of a small program go. */

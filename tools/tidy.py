@@ -42,7 +42,7 @@ BANNED = {
     "gethostbyname": ("address literals; names block the loop", []),
     "getaddrinfo": ("address literals; names block the loop", []),
     "sleep": ("a timer of the loop", ["tests"]),
-    "usleep": ("a timer of the loop", ["agent/shell/pg_jobs.c", "tests"]),  # pg_jobs.c: its own thread
+    "usleep": ("a timer of the loop", ["agent/shell/jobs.c", "tests"]),  # jobs.c: its own thread
     "malloc": ("dr_xcalloc", ["base/mem.c", "proto/pb.c", "tests"]),  # proto/pb.c: a budget; it may say no
     "calloc": ("dr_xcalloc", ["base/mem.c", "tests"]),
     "realloc": ("dr_xrealloc", ["base/mem.c", "tests"]),

@@ -48,6 +48,14 @@ static bool one_gtid(const char **at, struct my_gtid *g)
 	return **at == ',' || **at == '\0';
 }
 
+bool my_gtid_next(const char **list, struct my_gtid *out)
+{
+	if (!one_gtid(list, out))
+		return false;
+	*list += **list == ',' ? 1 : 0;
+	return true;
+}
+
 bool my_gtid_newest(const char *list, uint32_t domain, bool any, uint32_t server, struct my_gtid *out)
 {
 	struct my_gtid g;
@@ -153,6 +161,17 @@ uint64_t my_set_newest(const char *set, const char *uuid)
 			newest = v.last;
 	}
 	return newest;
+}
+
+bool my_set_has(const char *set, const char *uuid, uint64_t one)
+{
+	struct interval v = { .uuid = NULL };
+
+	while (next_interval(&set, &v)) {
+		if (!v.tagged && strncasecmp(v.uuid, uuid, MY_UUID_MAX - 1) == 0 && v.first <= one && one <= v.last)
+			return true;
+	}
+	return false;
 }
 
 uint64_t my_set_count(const char *set)

@@ -18,6 +18,9 @@ struct my_gtid {
 	uint64_t sequence;
 };
 
+/* The next id of a position or state of MariaDB at *list, which moves behind it and its comma; false: no more, or nonsense. */
+bool my_gtid_next(const char **list, struct my_gtid *out);
+
 /* The newest of this domain in a position or state of MariaDB; of the server alone when any is false.  false: none. */
 bool my_gtid_newest(const char *list, uint32_t domain, bool any, uint32_t server, struct my_gtid *out);
 
@@ -26,6 +29,9 @@ uint64_t my_set_until(const char *set, const char *uuid);
 
 /* The newest number of this origin in a set, whatever is missing before it; 0: none. */
 uint64_t my_set_newest(const char *set, const char *uuid);
+
+/* Whether a set has this one of the origin. */
+bool my_set_has(const char *set, const char *uuid, uint64_t number);
 
 /* How many transactions a set has, all origins together. */
 uint64_t my_set_count(const char *set);

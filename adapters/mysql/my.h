@@ -18,7 +18,7 @@
 #include "adapters/mysql/gtid.h"
 #include "adapters/pool.h"
 
-enum { MY_SECRET_MAX = 256, MY_SET_MAX = 4096, MY_CELLS_MAX = 16, MY_TEXT_MAX = 512 };
+enum { MY_SECRET_MAX = 256, MY_SET_MAX = DR_HISTORY_MAX, MY_CELLS_MAX = 16, MY_TEXT_MAX = 512 };
 
 /* Told apart by the server's own version at each connection. */
 enum my_dialect { MY_MARIADB, MY_MYSQL_OLD, MY_MYSQL, MY_DIALECTS };
@@ -136,11 +136,13 @@ DR_MUST_USE enum dr_err my_leave_source(struct my_run *r, struct dr_error *e);
 /* ---- the ops: server.c, replica.c */
 DR_MUST_USE enum dr_err my_op_probe(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_probe_write(struct my_run *r, struct dr_error *e);
+DR_MUST_USE enum dr_err my_op_signed(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_writable(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_closed(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_sync_set(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_frozen(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_following(struct my_run *r, struct dr_error *e);
+DR_MUST_USE enum dr_err my_op_copied(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_compared(struct my_run *r, struct dr_error *e);
 
 extern const struct dr_adapter dr_mysql_adapter;

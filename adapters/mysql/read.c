@@ -114,7 +114,9 @@ static void set_positions(struct my_state *s)
 	const char *origin = s->origin[0] != '\0' ? s->origin : s->source_uuid[0] != '\0' ? s->source_uuid : s->uuid;
 
 	if (s->dialect == MY_MARIADB) {
-		s->position = my_gtid_newest(s->executed, s->domain, true, 0, &g) ? g.sequence : 0;
+		/* A fresh copy has no log of its own, and says where it was taken. */
+		s->position = my_gtid_newest(s->executed, s->domain, true, 0, &g) ||
+			      my_gtid_newest(s->applied, s->domain, true, 0, &g) ? g.sequence : 0;
 		/* What a standby wrote for itself is nobody's history. */
 		if (s->read_only && g.server == s->server && s->origin[0] != '\0' && strcmp(s->origin, s->uuid) != 0)
 			s->position = my_gtid_newest(s->applied, s->domain, true, 0, &g) ? g.sequence : 0;

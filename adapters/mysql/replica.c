@@ -5,8 +5,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "adapters/mysql/my.h"
+#include "base/parse.h"
+#include "sys/file.h"
 
 enum { AGAIN_MS = 10, IDLE_LOOKS = 10, WELL_LOOKS = 10, SECRET_QUOTED = 2 * MY_SECRET_MAX };
 
@@ -25,6 +28,8 @@ static enum dr_err read_standby(struct my_run *r, struct dr_error *e)
 		rv = dr_fail(e, DR_E_REFUSED, "nobody could follow it: log_bin, %s", my_sql(r->dialect, MY_SQL_LOGS));
 	if (rv == DR_OK && !r->state.read_only)
 		rv = dr_fail(e, DR_E_REFUSED, "it takes writes; a standby has read_only on");
+	if (rv == DR_OK && r->dialect != MY_MARIADB && !r->state.super_read_only)
+		rv = my_say(r, MY_SQL_PERSIST, e);
 	return rv;
 }
 
@@ -189,6 +194,19 @@ static void verdict(struct my_run *r, enum dr_divergence d, const char *why)
 	my_tell(r, "%s", why);
 }
 
+/* Where the target's own logs are listed, on its connection. */
+static enum dr_err read_log_index(struct my_run *r, char dst[DR_PATH_MAX], struct dr_error *e)
+{
+	struct my_row row;
+	enum dr_err rv = my_query(r, "SELECT @@global.log_bin_index", &row, e);
+
+	if (rv != DR_OK)
+		return rv;
+	bool fits = dr_copy_text(dst, DR_PATH_MAX, row.cell[0]);
+	my_row_end(&row);
+	return fits ? DR_OK : dr_fail(e, DR_E_RANGE, "log_bin_index is too long");
+}
+
 /* The newest that we have is in the source's history when the source's log knows one as new of that server: ids of one
  * server grow.  What is asked of it at FOLLOWING is looked up exactly, and refused with 1236 (gtid_strict_mode). */
 static enum dr_err compare_mariadb(struct my_run *r, const struct my_state *mine, struct dr_error *e)
@@ -207,6 +225,10 @@ static enum dr_err compare_mariadb(struct my_run *r, const struct my_state *mine
 	enum dr_err rv = my_query(r, "SELECT @@global.gtid_binlog_state", &row, e);
 	if (rv != DR_OK)
 		return rv;
+	if (!dr_copy_text(r->evidence.theirs, sizeof(r->evidence.theirs), row.cell[0])) {
+		my_row_end(&row);
+		return dr_fail(e, DR_E_RANGE, "gtid_binlog_state of the source is too long");
+	}
 	bool has = my_gtid_newest(row.cell[0], ours.domain, false, ours.server, &theirs) && theirs.sequence >= ours.sequence;
 	my_row_end(&row);
 	(void)snprintf(why, sizeof(why), "%u-%u-%" PRIu64 " is %sin the source's log", ours.domain, ours.server, ours.sequence,
@@ -229,6 +251,7 @@ static enum dr_err compare_mysql(struct my_run *r, const struct my_state *mine, 
 	enum dr_err rv = my_query(r, sql, &row, e);
 	if (rv != DR_OK)
 		return rv;
+	(void)dr_copy_text(r->evidence.theirs, sizeof(r->evidence.theirs), r->state.executed);
 	bool more = row.cell[0][0] != '\0', gone = row.cell[1][0] != '\0';
 	(void)snprintf(why, sizeof(why), "%s%.120s", more ? "the source never had " : gone ? "the source has purged " : "",
 		       more ? row.cell[0] : gone ? row.cell[1] : "all that it has is at the source");
@@ -241,6 +264,8 @@ enum dr_err my_op_compared(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = read_standby(r, e);
 	struct my_state mine = r->state;
+	if (rv == DR_OK)
+		rv = read_log_index(r, r->evidence.log_index, e);
 	struct dr_evidence seen = r->evidence;
 
 	if (rv == DR_OK)
@@ -256,4 +281,66 @@ enum dr_err my_op_compared(struct my_run *r, struct dr_error *e)
 	if (rv != DR_OK)
 		return rv;
 	return mine.dialect == MY_MARIADB ? compare_mariadb(r, &mine, e) : compare_mysql(r, &mine, e);
+}
+
+/* ---- COPIED: MySQL fetches a copy of the source into a folder by itself; its own data is left alone.  FOLDER.whole stands
+ * beside once it is complete.  What a broken try left there the server takes away by itself, soon. */
+
+enum { FOLDER_EXISTS = 1007, ANOTHER_COPY = 3634, COPY_AGAIN_MS = 200 };
+
+/* A copy that was broken off takes a while to end, at both ends. */
+static bool is_busy_copying(const struct my_run *r, const struct dr_error *e)
+{
+	unsigned number = mysql_errno(r->conn);
+	return number == FOLDER_EXISTS || number == ANOTHER_COPY || strstr(e->msg, "3634") != NULL;
+}
+
+static bool is_whole(const struct my_run *r)
+{
+	char path[DR_PATH_MAX + 8];
+	(void)snprintf(path, sizeof(path), "%s.whole", r->args.folder);
+	return access(path, F_OK) == 0;
+}
+
+static enum dr_err note_whole(const struct my_run *r, struct dr_error *e)
+{
+	char path[DR_PATH_MAX + 8];
+	(void)snprintf(path, sizeof(path), "%s.whole", r->args.folder);
+	return dr_file_replace(path, "", 0, 0600, e);
+}
+
+static enum dr_err copy(struct my_run *r, struct dr_error *e)
+{
+	char user[2 * DR_NAME_MAX + 1], secret[SECRET_QUOTED + 1], host[2 * DR_HOST_MAX + 1], folder[2 * DR_PATH_MAX + 1];
+	const struct dr_address *from = &r->args.primary_at;
+
+	my_quote(r, user, sizeof(user), r->target.user);
+	my_quote(r, secret, sizeof(secret), r->secret);
+	my_quote(r, host, sizeof(host), from->host);
+	my_quote(r, folder, sizeof(folder), r->args.folder);
+	enum dr_err rv = my_do(r, e, "SET GLOBAL clone_valid_donor_list = '%s:%u'", host, from->port);
+	while (rv == DR_OK) {
+		rv = my_do(r, e, "%s '%s'@'%s':%u IDENTIFIED BY '%s' DATA DIRECTORY = '%s'", my_sql(r->dialect, MY_SQL_COPY), user,
+			   host, from->port, secret, folder);
+		if (rv == DR_OK || !is_busy_copying(r, e))
+			break;
+		my_tell(r, "another copy is being made, or undone");
+		rv = my_pause(r, COPY_AGAIN_MS, e);
+	}
+	explicit_bzero(secret, sizeof(secret));
+	return rv;
+}
+
+enum dr_err my_op_copied(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = read_standby(r, e);
+
+	if (rv == DR_OK && my_sql(r->dialect, MY_SQL_COPY) == NULL)
+		rv = dr_fail(e, DR_E_UNSUPPORTED, "MariaDB has no CLONE: its agent copies by mariabackup");
+	if (rv == DR_OK && !is_whole(r)) {
+		rv = copy(r, e);
+		if (rv == DR_OK)
+			rv = note_whole(r, e);
+	}
+	return rv == DR_OK ? my_op_probe(r, e) : rv;
 }

@@ -81,20 +81,56 @@ static bool signed_by_us(const struct my_run *r)
 	return s->has_tables && s->epoch == r->args.epoch && strcmp(s->origin, s->uuid) == 0;
 }
 
+static enum dr_err check_epoch(struct my_run *r, struct dr_error *e)
+{
+	if (r->state.epoch <= r->args.epoch)
+		return DR_OK;
+	return dr_fail(e, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already, this is %" PRIu64 ". Is it another cluster's? If"
+		       " that one is gone: DELETE FROM drcoord.lineage, on the primary", r->state.epoch, r->args.epoch);
+}
+
+/* Whoever may write all the same is let in first; if it comes to nothing, out again. */
 static enum dr_err open_for_writes(struct my_run *r, struct dr_error *e)
 {
+	struct dr_error second;
 	enum dr_err rv = DR_OK;
 
 	if (r->state.configured)
 		rv = my_leave_source(r, e);
-	if (rv == DR_OK && r->state.epoch > r->args.epoch)
-		rv = dr_fail(e, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", r->state.epoch);
+	if (rv == DR_OK)
+		rv = check_epoch(r, e);
+	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_PERSIST, e); /* for whoever starts it next */
 	if (rv == DR_OK)
 		rv = my_say(r, MY_SQL_OURS_ONLY, e);
-	if (rv == DR_OK && !signed_by_us(r))
+	if (rv != DR_OK)
+		return rv;
+	if (!signed_by_us(r))
 		rv = sign(r, e);
 	if (rv == DR_OK)
 		rv = my_say(r, MY_SQL_WRITABLE, e);
+	if (rv != DR_OK)
+		(void)!my_say(r, MY_SQL_PERSIST, &second);
+	return rv;
+}
+
+/* A primary that was there before us has signed nothing; without its row nobody could tell what began there. */
+enum dr_err my_op_signed(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_begin_change(r, e);
+
+	if (rv != DR_OK || r->state.read_only)
+		return rv;
+	if (!r->state.logs)
+		return dr_fail(e, DR_E_REFUSED, "nobody could replicate from it: it has no binary log with ids of its own and"
+			       " its source's (log_bin, %s)", my_sql(r->dialect, MY_SQL_LOGS));
+	rv = check_epoch(r, e);
+	if (rv == DR_OK && !signed_by_us(r))
+		rv = sign(r, e);
+	if (rv == DR_OK)
+		rv = my_op_probe(r, e); /* over a fresh connection */
+	if (rv == DR_OK && !signed_by_us(r))
+		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has signed drcoord.lineage");
 	return rv;
 }
 

@@ -5,6 +5,7 @@
  *   member.c   one local server: core, guard slot, supervisor, probes; carries decisions out
  *   ops.c      orders as sequences of stages; stages.c has the table
  *   upkeep.c   what is done between orders
+ *   copies.c   a MariaDB's copy from one agent to another
  *   promises.c what agents ask one another when no coordinator answers
  *   journal_codec.c  the journal's bytes
  *
@@ -17,7 +18,7 @@
 #include "adapters/adapter.h"
 #include "agent/core/agent_core.h"
 #include "agent/shell/guard_link.h"
-#include "agent/shell/pg_jobs.h"
+#include "agent/shell/jobs.h"
 #include "agent/shell/promises.h"
 #include "agent/shell/supervisor.h"
 #include "conf/conf.h"
@@ -50,7 +51,8 @@ struct dr_member_op {
 	struct dr_order_result result;
 	enum dr_divergence divergence; /* as compared by this op */
 	char why[DR_REASON_MAX];
-	struct dr_pg_job job;
+	bool closed;             /* by this op, before the stop */
+	struct dr_job job;
 	bool job_running, adapter_running, stop_waits;
 	uint64_t job_number, adapter_number; /* the order that each was started for */
 	uint64_t started_ms;     /* when the server was last started by this op; 0: not yet */
@@ -70,8 +72,10 @@ struct dr_member {
 	bool probing, slots_running, slots_due;
 	uint64_t slots_next_ms;
 	bool discard_due;        /* old copies may stand beside the data: to be removed once the member follows */
-	struct dr_pg_job discard;
+	struct dr_job discard;
 	bool discard_running;
+	struct dr_copy_send *sending;   /* a copy of it, to another member's agent; NULL: none */
+	struct dr_copy_fetch *fetching; /* of another member, for it */
 	uint64_t checkpoint_next_ms; /* none of upkeep's before this moment */
 	bool probe_again;        /* something changed meanwhile */
 	uint64_t probed_ms;      /* when the newest answer came; 0: never */
@@ -136,7 +140,7 @@ void dr_member_op_cancel(struct dr_member *m);
 /* The supervisor or a probe saw something: whoever waits for it looks again. */
 void dr_member_op_poke(struct dr_member *m);
 /* A job of this kind for this member's server, with the order's target as source. */
-void dr_member_job_fill(struct dr_member *m, struct dr_pg_job *j, enum dr_pg_job_kind kind);
+void dr_member_job_fill(struct dr_member *m, struct dr_job *j, enum dr_job_kind kind);
 /* Upkeep between orders: replication slots for the other members (on every candidate), the checkpoint after a
  * promotion, removal of old copies. */
 void dr_member_upkeep(struct dr_member *m);

@@ -57,6 +57,8 @@ struct dr_local_kind {
 	void (*command)(const struct dr_local_server *s, struct dr_local_command *c);
 	/* Of a stopped server; NULL: it says nothing then.  Where it ended, position 0 when it was not stopped in order. */
 	enum dr_err (*final)(const char *data_dir, struct dr_local_final *out, struct dr_error *e);
+	/* Whether a server was ever made there.  NULL: its jobs see to it. */
+	bool (*has_data)(const char *data_dir);
 	/* Of a stopped server: at its next start it receives from nobody and waits for nobody.  NULL: an op sees to it. */
 	enum dr_err (*alone)(const char *data_dir, struct dr_error *e);
 };

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "agent/shell/local.h"
 #include "base/buf.h"
@@ -98,6 +99,14 @@ static enum dr_err may_take(const struct dr_local_server *s, struct dr_error *e)
 				       s->config_file);
 }
 
+/* Both make it first, and a copy that is not whole never stands there. */
+static bool has_data(const char *data_dir)
+{
+	char path[DR_PATH_MAX + 16];
+	(void)snprintf(path, sizeof(path), "%s/ibdata1", data_dir);
+	return access(path, F_OK) == 0;
+}
+
 static void tidy(const struct dr_local_server *s)
 {
 	(void)s;
@@ -144,9 +153,14 @@ static void command_mysqld(const struct dr_local_server *s, struct dr_local_comm
 	dr_command_arg(c, "--super-read-only=1");
 	dr_command_arg(c, "--gtid-mode=ON");
 	dr_command_arg(c, "--enforce-gtid-consistency=ON");
+	dr_command_arg(c, "--sync-binlog=1");
+	dr_command_arg(c, "--innodb-flush-log-at-trx-commit=1");
+	/* What a new copy is made by. */
+	dr_command_arg(c, "--plugin-load-add=mysql_clone.so");
 	/* 8.0.26 renamed it. */
 	dr_command_arg(c, "--loose-skip-replica-start");
 	dr_command_arg(c, "--loose-skip-slave-start");
+	dr_command_arg(c, "--loose-replica-net-timeout=4");
 }
 
 const struct dr_local_kind dr_mariadb_local = {
@@ -157,6 +171,7 @@ const struct dr_local_kind dr_mariadb_local = {
 	.is_marked = is_marked,
 	.may_take = may_take,
 	.tidy = tidy,
+	.has_data = has_data,
 	.command = command_mariadbd,
 };
 
@@ -168,5 +183,6 @@ const struct dr_local_kind dr_mysql_local = {
 	.is_marked = is_marked,
 	.may_take = may_take,
 	.tidy = tidy,
+	.has_data = has_data,
 	.command = command_mysqld,
 };

@@ -5,14 +5,16 @@
  * order's time limit.  An order is done when its last stage has shown its state over a fresh connection. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/shell/agent.h"
+#include "agent/shell/copies.h"
 #include "agent/shell/stages.h"
 #include "base/parse.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { POLL_MS = 20, STOP_FAST_MS = 10000, STOP_IMMEDIATE_MS = 2000, START_AGAIN_MS = 2000 };
+enum { POLL_MS = 20, STOP_FAST_MS = 10000, STOP_CLOSED_MS = 100, STOP_IMMEDIATE_MS = 2000, START_AGAIN_MS = 2000 };
 
 static void run_stage(struct dr_member *m);
 
@@ -103,9 +105,11 @@ static void stage_STOP(struct dr_member *m)
 		}
 	}
 	bool clean = m->op.order.core.kind != DR_ORDER_FENCED || m->op.order.core.clean;
+	/* Of a closed one all is in place already, and a dump of its memory is nothing to wait for. */
+	uint32_t fast_ms = m->op.closed ? STOP_CLOSED_MS : STOP_FAST_MS;
 	m->op.stop_waits = true;
 	if (clean)
-		dr_supervisor_stop(&m->super, STOP_FAST_MS, STOP_IMMEDIATE_MS, stage_stopped);
+		dr_supervisor_stop(&m->super, fast_ms, STOP_IMMEDIATE_MS, stage_stopped);
 	else
 		dr_supervisor_kill(&m->super, stage_stopped);
 }
@@ -133,13 +137,17 @@ static void stage_ALONE(struct dr_member *m)
 		next(m);
 }
 
-void dr_member_job_fill(struct dr_member *m, struct dr_pg_job *j, enum dr_pg_job_kind kind)
+void dr_member_job_fill(struct dr_member *m, struct dr_job *j, enum dr_job_kind kind)
 {
 	const struct dr_conf_server *pg = dr_conf_server(m->conf);
 	struct dr_pg_compare kept = j->compare;
+	struct dr_job_my my = j->my;
 	memset(j, 0, sizeof(*j));
 	j->kind = kind;
 	j->compare = kept;
+	j->my = my;
+	(void)dr_copy_text(j->local.program, sizeof(j->local.program), m->super.kind->program);
+	(void)dr_copy_text(j->local.config_file, sizeof(j->local.config_file), pg->config_file);
 	j->local.service = m->conf->service;
 	j->local.member = m->conf->member;
 	(void)dr_copy_text(j->local.data_dir, sizeof(j->local.data_dir), pg->data);
@@ -172,20 +180,21 @@ static void note_verdict(struct dr_member *m, const struct dr_pg_compare *c)
 	(void)dr_copy_text(m->op.why, sizeof(m->op.why), c->why);
 }
 
-static void job_done(struct dr_pg_job *j, const struct dr_error *e)
+static void job_done(struct dr_job *j, const struct dr_error *e)
 {
 	struct dr_member *m = j->ctx;
 	m->op.job_running = false;
+	dr_copy_fetch_end(m);
 	if (!m->op.running || m->op.job_number != m->op.number) {
 		/* Of another order; a newer one may wait for the place. */
 		dr_member_op_poke(m);
 		return;
 	}
 	if (e == NULL) {
-		if (j->kind == DR_PG_JOB_COMPARE)
+		if (j->kind == DR_JOB_COMPARE)
 			note_verdict(m, &j->compare);
 		next(m);
-	} else if (j->kind == DR_PG_JOB_REWIND && e->code != DR_E_CANCELLED) {
+	} else if (j->kind == DR_JOB_REWIND && e->code != DR_E_CANCELLED) {
 		dr_log(DR_LOG_WARN, "rewind.failed", "member=%s why=\"%s\" next=clone", m->conf->member.s, e->msg);
 		m->op.job.compare.verdict = DR_PG_CLONE;
 		run_stage(m);
@@ -194,35 +203,65 @@ static void job_done(struct dr_pg_job *j, const struct dr_error *e)
 	}
 }
 
-static void start_job(struct dr_member *m, enum dr_pg_job_kind kind)
+static void start_filled_job(struct dr_member *m)
 {
 	struct dr_error e;
-	if (m->op.job_running)
-		return;
 	uint64_t now = dr_clock_boot_ms();
-	dr_member_job_fill(m, &m->op.job, kind);
 	m->op.job.deadline_ms = (uint32_t)(m->op.until_ms > now + 1000 ? m->op.until_ms - now : 1000);
 	m->op.job.done = job_done;
 	m->op.job.ctx = m;
-	if (dr_pg_job_start(&m->op.job, m->agent->loop, &m->agent->cgroups, &e) == DR_OK) {
+	if (dr_job_start(&m->op.job, m->agent->loop, &m->agent->cgroups, &e) == DR_OK) {
 		m->op.job_running = true;
 		m->op.job_number = m->op.number;
 	} else {
+		if (m->op.job.pipe.in > 0)
+			(void)close(m->op.job.pipe.in);
+		dr_copy_fetch_end(m);
 		fail(m, &e);
 	}
+}
+
+static void start_job(struct dr_member *m, enum dr_job_kind kind)
+{
+	if (m->op.job_running)
+		return;
+	dr_member_job_fill(m, &m->op.job, kind);
+	start_filled_job(m);
+}
+
+static void stage_FETCHED(struct dr_member *m)
+{
+	const struct dr_order *o = &m->op.order;
+	const struct dr_order_peer *from = NULL;
+	struct dr_error e;
+	if (m->op.job_running)
+		return;
+	for (uint32_t i = 0; i < o->peers && i < DR_MEMBERS_MAX; i++) {
+		if (dr_name_eq(&o->peer[i].member, &o->target))
+			from = &o->peer[i];
+	}
+	dr_member_job_fill(m, &m->op.job, DR_JOB_MY_CLONE);
+	enum dr_err rv = from != NULL ? dr_copy_fetch(m, from, &m->op.job, &e)
+				      : dr_fail(&e, DR_E_NOT_FOUND, "the order does not name the agent of %s", o->target.s);
+	if (rv == DR_OK)
+		start_filled_job(m);
+	else if (rv == DR_E_BUSY)
+		look_again(m);
+	else
+		fail(m, &e);
 }
 
 static void stage_TARGETED(struct dr_member *m)
 {
 	if (m->super.seen.phase == DR_SUPER_STOPPED)
-		start_job(m, DR_PG_JOB_FOLLOW);
+		start_job(m, DR_JOB_FOLLOW);
 	else
 		next(m);
 }
 
 static void stage_COMPARED(struct dr_member *m)
 {
-	start_job(m, DR_PG_JOB_COMPARE);
+	start_job(m, DR_JOB_COMPARE);
 }
 
 static void stage_SAVED(struct dr_member *m)
@@ -231,16 +270,16 @@ static void stage_SAVED(struct dr_member *m)
 	if (v == DR_PG_FOLLOWS || v == DR_PG_NOTHING)
 		next(m);
 	else
-		start_job(m, DR_PG_JOB_SALVAGE);
+		start_job(m, DR_JOB_SALVAGE);
 }
 
 static void stage_REWOUND(struct dr_member *m)
 {
 	switch (m->op.job.compare.verdict) {
 	case DR_PG_FOLLOWS: next(m); break;
-	case DR_PG_REWIND: start_job(m, DR_PG_JOB_REWIND); break;
+	case DR_PG_REWIND: start_job(m, DR_JOB_REWIND); break;
 	case DR_PG_CLONE:
-	case DR_PG_NOTHING: start_job(m, DR_PG_JOB_CLONE); break;
+	case DR_PG_NOTHING: start_job(m, DR_JOB_CLONE); break;
 	default: finish(m, DR_OUTCOME_FAILED, DR_E_REFUSED, m->op.job.compare.why); break;
 	}
 }
@@ -300,6 +339,23 @@ static void stage_TAKEN(struct dr_member *m)
 	next(m);
 }
 
+/* A folder without a server's data is nothing to start one on, and nothing to lose. */
+static void stage_DATA(struct dr_member *m)
+{
+	const struct dr_local_kind *kind = m->super.kind;
+	bool stopped = m->super.seen.phase == DR_SUPER_STOPPED;
+	if (!stopped || kind->has_data(dr_conf_server(m->conf)->data)) {
+		next(m);
+		return;
+	}
+	m->op.divergence = DR_DIVERGENCE_CLONE;
+	m->op.job.my = (struct dr_job_my){ .nothing = true };
+	(void)snprintf(m->op.why, sizeof(m->op.why), "there is no data here");
+	while (m->op.stages[m->op.at] != DR_STAGE_STOP && m->op.stages[m->op.at] != DR_STAGE_END)
+		m->op.at++;
+	run_stage(m);
+}
+
 static void stage_REACHED(struct dr_member *m)
 {
 	if (m->seen.received >= m->op.order.core.position) {
@@ -332,7 +388,10 @@ static void adapter_done(struct dr_op *op, const struct dr_error *e)
 	if (op->kind == DR_OP_COMPARED) {
 		m->op.divergence = ev->divergence;
 		(void)dr_copy_text(m->op.why, sizeof(m->op.why), ev->text);
+		(void)dr_copy_text(m->op.job.my.theirs, sizeof(m->op.job.my.theirs), ev->theirs);
+		(void)dr_copy_text(m->op.job.my.log_index, sizeof(m->op.job.my.log_index), ev->log_index);
 	}
+	m->op.closed = op->kind == DR_OP_CLOSED;
 	m->op.result.position = ev->received;
 	m->op.result.timeline = ev->timeline;
 	if (ev->text[0] != '\0')
@@ -356,6 +415,7 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 	m->work_op.args = (struct dr_op_args){ .epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step,
 					       .self = m->conf->member, .primary = o->target,
 					       .primary_at = o->target_at, .k = o->core.k, .local_commit = true };
+	dr_job_copy_folder(dr_conf_server(m->conf)->data, m->work_op.args.folder, sizeof(m->work_op.args.folder));
 	m->work_op.args.peers = o->sync_members;
 	memcpy(m->work_op.args.peer, o->sync_member, sizeof(o->sync_member));
 	if (dr_session_start(&m->work, &m->work_op, &e) == DR_OK) {
@@ -378,15 +438,14 @@ static void stage_CLOSED(struct dr_member *m)
 		next(m);
 }
 
-static void stage_NO_FORK(struct dr_member *m)
+static void done(struct dr_member *m);
+
+static void stage_FORKED(struct dr_member *m)
 {
-	char why[DR_REASON_MAX];
-	if (m->op.divergence == DR_DIVERGENCE_NONE) {
+	if (m->op.divergence == DR_DIVERGENCE_NONE)
+		done(m);
+	else
 		next(m);
-		return;
-	}
-	(void)snprintf(why, sizeof(why), "must be built anew from the primary: %.100s", m->op.why);
-	finish(m, DR_OUTCOME_FAILED, DR_E_REFUSED, why);
 }
 
 static void done(struct dr_member *m)
@@ -426,9 +485,16 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_AD_WRITABLE:
 	case DR_STAGE_AD_SYNC_SET:
 	case DR_STAGE_AD_COMPARED:
+	case DR_STAGE_AD_SIGNED:
+	case DR_STAGE_AD_COPIED:
 	case DR_STAGE_AD_CHECKPOINTED: start_adapter(m, dr_stage_op((enum dr_stage)op->stages[op->at])); break;
 	case DR_STAGE_CLOSED: stage_CLOSED(m); break;
-	case DR_STAGE_NO_FORK: stage_NO_FORK(m); break;
+	case DR_STAGE_DATA: stage_DATA(m); break;
+	case DR_STAGE_FORKED: stage_FORKED(m); break;
+	case DR_STAGE_LOGS_SAVED: start_job(m, DR_JOB_MY_SALVAGE); break;
+	case DR_STAGE_BESIDE: start_job(m, DR_JOB_MY_BESIDE); break;
+	case DR_STAGE_FETCHED: stage_FETCHED(m); break;
+	case DR_STAGE_SWAPPED: start_job(m, DR_JOB_MY_SWAP); break;
 	case DR_STAGE_REACHED: stage_REACHED(m); break;
 	case DR_STAGE_COMPARED: stage_COMPARED(m); break;
 	case DR_STAGE_SAVED: stage_SAVED(m); break;
@@ -454,10 +520,14 @@ void dr_member_op_start(struct dr_member *m)
 	m->op.started_ms = 0;
 	m->op.divergence = DR_DIVERGENCE_UNKNOWN;
 	m->op.why[0] = '\0';
+	m->op.closed = false;
 	m->op.until_ms = dr_clock_boot_ms() + dr_order_limit_ms(o->core.kind);
 	memset(&m->op.result, 0, sizeof(m->op.result));
-	if (!m->op.job_running)
+	if (!m->op.job_running) {
 		m->op.job.compare = none;
+		m->op.job.my = (struct dr_job_my){ .nothing = false };
+		m->op.job.salvage = (struct dr_job_salvage){ .files = 0 };
+	}
 	dr_log(DR_LOG_INFO, "order.begun", "member=%s number=%llu order=%s epoch=%llu plan=%llu", m->conf->member.s,
 	       (unsigned long long)m->op.number, dr_order_name(o->core.kind), (unsigned long long)o->core.epoch,
 	       (unsigned long long)o->core.plan);
@@ -475,7 +545,7 @@ void dr_member_op_cancel(struct dr_member *m)
 	m->op.running = false;
 	(void)uv_timer_stop(&m->poll);
 	if (m->op.job_running)
-		dr_pg_job_cancel(&m->op.job);
+		dr_job_cancel(&m->op.job);
 	if (m->op.adapter_running)
 		dr_session_cancel(&m->work);
 }

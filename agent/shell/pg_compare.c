@@ -28,9 +28,9 @@ static enum dr_err judge(struct dr_pg_compare *c, enum dr_pg_verdict v, const ch
 
 /* The control file keeps the old timeline until the first checkpoint after a promotion, but a server "in
  * production" writes on the newest timeline that it has segments of. */
-static uint32_t newest_timeline(const struct dr_pg_job *job, const struct pg_control *c)
+static uint32_t newest_timeline(const struct dr_job *job, const struct pg_control *c)
 {
-	char path[PG_PATH];
+	char path[JOB_PATH];
 	uint32_t newest = c->timeline > c->min_recovery_timeline ? c->timeline : c->min_recovery_timeline;
 	if (strcmp(c->state, "in production") != 0)
 		return newest;
@@ -47,10 +47,10 @@ static uint32_t newest_timeline(const struct dr_pg_job *job, const struct pg_con
 	return newest;
 }
 
-static enum dr_err local_history(const struct dr_pg_job *job, uint32_t timeline, struct pg_history *out,
+static enum dr_err local_history(const struct dr_job *job, uint32_t timeline, struct pg_history *out,
 				 struct dr_error *e)
 {
-	char path[PG_PATH];
+	char path[JOB_PATH];
 	struct dr_buf b;
 	if (timeline <= 1)
 		return pg_history_parse(NULL, timeline, out, e);
@@ -100,20 +100,20 @@ static void on_record(void *ctx, const char *line)
 }
 
 /* *end: behind the last record at or after `from`; `from` itself when there is none. */
-static enum dr_err find_end(struct dr_pg_job *job, uint32_t timeline, uint64_t from, uint64_t *end,
+static enum dr_err find_end(struct dr_job *job, uint32_t timeline, uint64_t from, uint64_t *end,
 			    struct dr_error *e)
 {
-	char program[PG_PATH], wal[PG_PATH], tli[16], lsn[PG_LSN_TEXT];
+	char program[JOB_PATH], wal[JOB_PATH], tli[16], lsn[PG_LSN_TEXT];
 	struct wal_end w = { 0 };
-	struct pg_child c = { .line = on_record, .ctx = &w };
-	pg_program(job, "pg_waldump", program, sizeof(program));
+	struct job_child c = { .line = on_record, .ctx = &w };
+	job_program(job, "pg_waldump", program, sizeof(program));
 	(void)snprintf(wal, sizeof(wal), "%s/pg_wal", job->local.data_dir);
 	(void)snprintf(tli, sizeof(tli), "%u", timeline);
 	const char *args[] = { program, "-p", wal, "-t", tli, "-s", pg_lsn_text(from, lsn) };
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
-		pg_child_arg(&c, args[i]);
+		job_child_arg(&c, args[i]);
 	struct dr_error inner;
-	enum dr_err rv = pg_child_run(job, &c, &inner);
+	enum dr_err rv = job_child_run(job, &c, &inner);
 	/* It always ends with an error: that is the end of the WAL. */
 	if (rv != DR_OK && rv != DR_E_FAILED)
 		return dr_fail(e, rv, "%s", inner.msg);
@@ -159,22 +159,22 @@ static void on_setting(void *ctx, const char *line)
 }
 
 /* Whether a standby here would look into an archive; yes when that cannot be told. */
-static bool has_archive(struct dr_pg_job *job)
+static bool has_archive(struct dr_job *job)
 {
-	char program[PG_PATH];
+	char program[JOB_PATH];
 	bool set = false;
-	struct pg_child c = { .line = on_setting, .ctx = &set };
+	struct job_child c = { .line = on_setting, .ctx = &set };
 	struct dr_error e;
-	pg_program(job, "postgres", program, sizeof(program));
+	job_program(job, "postgres", program, sizeof(program));
 	const char *args[] = { program, "-D", job->local.data_dir, "-C", "restore_command" };
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
-		pg_child_arg(&c, args[i]);
-	return pg_child_run(job, &c, &e) != DR_OK || set;
+		job_child_arg(&c, args[i]);
+	return job_child_run(job, &c, &e) != DR_OK || set;
 }
 
 /* One that was away for long lacks nothing but what the source has thrown away meanwhile, where no slot kept it: it
  * would ask for it for ever.  A standby asks from the beginning of a segment on. */
-static enum dr_err judge_source(struct dr_pg_job *job, struct dr_error *e)
+static enum dr_err judge_source(struct dr_job *job, struct dr_error *e)
 {
 	struct dr_pg_compare *c = &job->compare;
 	uint64_t from = c->end_lsn - c->end_lsn % c->wal_segment_bytes;
@@ -187,13 +187,13 @@ static enum dr_err judge_source(struct dr_pg_job *job, struct dr_error *e)
 	return judge(c, DR_PG_CLONE, "the source has removed WAL that this copy lacks, and there is no archive");
 }
 
-static enum dr_err compare_wal(struct dr_pg_job *job, const struct pg_control *ctl,
+static enum dr_err compare_wal(struct dr_job *job, const struct pg_control *ctl,
 			       const struct pg_source_seen *src, struct dr_error *e)
 {
 	struct dr_pg_compare *c = &job->compare;
 	struct pg_history local;
 	struct dr_error inner;
-	char broken[PG_PATH];
+	char broken[JOB_PATH];
 	if (local_history(job, c->timeline, &local, &inner) != DR_OK)
 		return judge(c, DR_PG_CLONE, inner.msg);
 	if (!pg_history_fork(&local, &src->history, &c->fork_timeline, &c->fork_lsn))
@@ -206,22 +206,22 @@ static enum dr_err compare_wal(struct dr_pg_job *job, const struct pg_control *c
 	rv = judge_source(job, e);
 	if (rv != DR_OK)
 		return rv;
-	pg_beside(job, "rewinding", broken);
-	if (pg_exists(broken))
+	job_beside(job, "rewinding", broken);
+	if (job_exists(broken))
 		return judge(c, DR_PG_CLONE, "a rewind was begun and not finished: its files are a mixture");
 	return DR_OK;
 }
 
-enum dr_err pg_job_compare(struct dr_pg_job *job, struct dr_error *e)
+enum dr_err pg_job_compare(struct dr_job *job, struct dr_error *e)
 {
 	struct dr_pg_compare *c = &job->compare;
 	struct pg_source_seen src;
 	struct pg_control ctl;
 	struct dr_error inner;
-	char path[PG_PATH];
+	char path[JOB_PATH];
 	memset(c, 0, sizeof(*c));
 	(void)snprintf(path, sizeof(path), "%s/PG_VERSION", job->local.data_dir);
-	if (!pg_exists(path))
+	if (!job_exists(path))
 		return judge(c, DR_PG_NOTHING, "no data here");
 	enum dr_err rv = pg_source_see(job, &src, e);
 	if (rv != DR_OK)

@@ -48,16 +48,16 @@ void pg_control_line(void *ctx, const char *line)
 		c->segment_bytes = (uint32_t)number(v, UINT32_MAX);
 }
 
-enum dr_err pg_control_read(struct dr_pg_job *job, struct pg_control *out, struct dr_error *e)
+enum dr_err pg_control_read(struct dr_job *job, struct pg_control *out, struct dr_error *e)
 {
-	char program[PG_PATH];
-	struct pg_child c = { .line = pg_control_line, .ctx = out };
+	char program[JOB_PATH];
+	struct job_child c = { .line = pg_control_line, .ctx = out };
 	memset(out, 0, sizeof(*out));
-	pg_program(job, "pg_controldata", program, sizeof(program));
-	pg_child_arg(&c, program);
-	pg_child_arg(&c, "-D");
-	pg_child_arg(&c, job->local.data_dir);
-	enum dr_err rv = pg_child_run(job, &c, e);
+	job_program(job, "pg_controldata", program, sizeof(program));
+	job_child_arg(&c, program);
+	job_child_arg(&c, "-D");
+	job_child_arg(&c, job->local.data_dir);
+	enum dr_err rv = job_child_run(job, &c, e);
 	if (rv != DR_OK)
 		return rv;
 	bool sane = out->segment_bytes >= 1u << 20 && (out->segment_bytes & (out->segment_bytes - 1)) == 0;

@@ -1,5 +1,5 @@
 /* pg_final.h -- where a stopped PostgreSQL ended, from the head of its control file: read in a planned switch, where
- * every client waits, so not by pg_controldata (pg_jobs.h), which takes a process of its own. */
+ * every client waits, so not by pg_controldata (jobs.h), which takes a process of its own. */
 #ifndef DR_AGENT_SHELL_PG_FINAL_H
 #define DR_AGENT_SHELL_PG_FINAL_H
 

@@ -8,11 +8,11 @@
 #include "sys/file.h"
 
 /* Word for word what the adapter's FOLLOWING would set on a running server, so that it finds nothing to do. */
-static enum dr_err standby_conninfo(const struct dr_pg_job *job, char *dst, size_t cap, struct dr_error *e)
+static enum dr_err standby_conninfo(const struct dr_job *job, char *dst, size_t cap, struct dr_error *e)
 {
 	char port[8], secret[256];
 	struct dr_buf b;
-	enum dr_err rv = pg_secret(job->local.replication_password_file, secret, e);
+	enum dr_err rv = job_secret(job->local.replication_password_file, secret, e);
 	if (rv != DR_OK)
 		return rv;
 	(void)snprintf(port, sizeof(port), "%u", job->source.port);
@@ -38,7 +38,7 @@ static enum dr_err standby_conninfo(const struct dr_pg_job *job, char *dst, size
 	return rv;
 }
 
-enum dr_err pg_follow_write(struct dr_pg_job *job, const char *data_dir, bool with_listen, struct dr_error *e)
+enum dr_err pg_follow_write(struct dr_job *job, const char *data_dir, bool with_listen, struct dr_error *e)
 {
 	char conninfo[PG_SETTING_MAX], slot[PG_SLOT_NAME_MAX], port[8];
 	struct dr_pg_setting set[12] = { { NULL, NULL } };
@@ -67,24 +67,24 @@ enum dr_err pg_follow_write(struct dr_pg_job *job, const char *data_dir, bool wi
 	return rv;
 }
 
-enum dr_err pg_job_follow(struct dr_pg_job *job, struct dr_error *e)
+enum dr_err pg_job_follow(struct dr_job *job, struct dr_error *e)
 {
 	return pg_follow_write(job, job->local.data_dir, false, e);
 }
 
-enum dr_err pg_conf_copy(struct dr_pg_job *job, const char *from, const char *to, struct dr_error *e)
+enum dr_err pg_conf_copy(struct dr_job *job, const char *from, const char *to, struct dr_error *e)
 {
 	static const char *const names[] = { "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf",
 					     "pg_ident.conf" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char src[PG_PATH + 24], dst[PG_PATH + 24];
+		char src[JOB_PATH + 24], dst[JOB_PATH + 24];
 		(void)snprintf(src, sizeof(src), "%s/%s", from, names[i]);
 		(void)snprintf(dst, sizeof(dst), "%s/%s", to, names[i]);
-		if (!pg_exists(src))
+		if (!job_exists(src))
 			continue;
-		enum dr_err rv = pg_file_copy(job, src, dst, NULL, e);
+		enum dr_err rv = job_file_copy(job, src, dst, NULL, e);
 		if (rv == DR_OK)
-			rv = pg_give_to_owner(job, dst, e);
+			rv = job_give_to_owner(job, dst, e);
 		if (rv != DR_OK)
 			return rv;
 	}

@@ -18,31 +18,31 @@
 
 /* Our own configuration, kept beside until the rewind is in order.  One that is there is from a try that
  * broke off, and truer than what stands in the data folder now. */
-static enum dr_err keep_conf(struct dr_pg_job *job, struct dr_error *e)
+static enum dr_err keep_conf(struct dr_job *job, struct dr_error *e)
 {
-	char keep[PG_PATH], fresh[PG_PATH];
-	pg_beside(job, "keep", keep);
-	pg_beside(job, "keep.new", fresh);
-	if (pg_exists(keep))
+	char keep[JOB_PATH], fresh[JOB_PATH];
+	job_beside(job, "keep", keep);
+	job_beside(job, "keep.new", fresh);
+	if (job_exists(keep))
 		return DR_OK;
-	enum dr_err rv = pg_tree_remove(job, fresh, e);
+	enum dr_err rv = job_tree_remove(job, fresh, e);
 	if (rv == DR_OK && mkdir(fresh, 0700) != 0)
 		rv = dr_fail_errno(e, errno, "cannot make %s", fresh);
 	if (rv == DR_OK)
 		rv = pg_conf_copy(job, job->local.data_dir, fresh, e);
 	if (rv == DR_OK && rename(fresh, keep) != 0)
 		rv = dr_fail_errno(e, errno, "cannot rename %s", fresh);
-	return rv == DR_OK ? pg_sync_parent(keep, e) : rv;
+	return rv == DR_OK ? job_sync_parent(keep, e) : rv;
 }
 
 /* A single-user server refuses standby.signal, so it goes for just as long as that runs; archiving is held
  * back so that the checkpoint at its end removes no WAL that pg_rewind needs. */
-static enum dr_err recover(struct dr_pg_job *job, struct dr_error *e)
+static enum dr_err recover(struct dr_job *job, struct dr_error *e)
 {
-	char program[PG_PATH];
-	struct pg_child c = { .argc = 0 };
+	char program[JOB_PATH];
+	struct job_child c = { .argc = 0 };
 	struct dr_error second;
-	pg_program(job, "postgres", program, sizeof(program));
+	job_program(job, "postgres", program, sizeof(program));
 	const char *args[] = { program,    "--single",
 			       "-D",       job->local.data_dir,
 			       "-c",       "archive_mode=on",
@@ -50,17 +50,17 @@ static enum dr_err recover(struct dr_pg_job *job, struct dr_error *e)
 			       "-c",       "synchronous_standby_names=",
 			       "template1" };
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
-		pg_child_arg(&c, args[i]);
+		job_child_arg(&c, args[i]);
 	enum dr_err rv = dr_pg_unmark_standby(job->local.data_dir, e);
 	if (rv == DR_OK)
-		rv = pg_child_run(job, &c, e);
+		rv = job_child_run(job, &c, e);
 	enum dr_err marked = dr_pg_mark_standby(job->local.data_dir, &second);
 	if (rv != DR_OK)
 		return dr_wrap(e, "recovering before the rewind");
 	return marked == DR_OK ? DR_OK : dr_fail(e, marked, "%s", second.msg);
 }
 
-static enum dr_err make_clean(struct dr_pg_job *job, struct dr_error *e)
+static enum dr_err make_clean(struct dr_job *job, struct dr_error *e)
 {
 	struct pg_control ctl;
 	enum dr_err rv = pg_control_read(job, &ctl, e);
@@ -76,33 +76,33 @@ static enum dr_err make_clean(struct dr_pg_job *job, struct dr_error *e)
 }
 
 /* A dry run connects, checks and reads everything, and changes nothing. */
-static enum dr_err run_rewind(struct dr_pg_job *job, bool dry, struct dr_error *e)
+static enum dr_err run_rewind(struct dr_job *job, bool dry, struct dr_error *e)
 {
-	char program[PG_PATH], source[1024], arg[1100], secret[256];
-	struct pg_child c = { .password = secret };
-	enum dr_err rv = pg_secret(job->local.superuser_password_file, secret, e);
+	char program[JOB_PATH], source[1024], arg[1100], secret[256];
+	struct job_child c = { .password = secret };
+	enum dr_err rv = job_secret(job->local.superuser_password_file, secret, e);
 	if (rv == DR_OK)
 		rv = pg_source_conninfo(job, job->local.superuser, job->local.database, source,
 					sizeof(source), e);
 	if (rv == DR_OK) {
-		pg_program(job, "pg_rewind", program, sizeof(program));
+		job_program(job, "pg_rewind", program, sizeof(program));
 		(void)snprintf(arg, sizeof(arg), "--source-server=%s", source);
-		pg_child_arg(&c, program);
-		pg_child_arg(&c, "-D");
-		pg_child_arg(&c, job->local.data_dir);
-		pg_child_arg(&c, arg);
+		job_child_arg(&c, program);
+		job_child_arg(&c, "-D");
+		job_child_arg(&c, job->local.data_dir);
+		job_child_arg(&c, arg);
 		if (dry)
-			pg_child_arg(&c, "--dry-run");
-		rv = pg_child_run(job, &c, e);
+			job_child_arg(&c, "--dry-run");
+		rv = job_child_run(job, &c, e);
 	}
 	explicit_bzero(secret, sizeof(secret));
 	return rv;
 }
 
 /* Whether pg_wal has a segment of that number, of a timeline above the given one. */
-static bool has_segment(const struct dr_pg_job *job, uint64_t wanted, uint32_t above, uint32_t segment_bytes)
+static bool has_segment(const struct dr_job *job, uint64_t wanted, uint32_t above, uint32_t segment_bytes)
 {
-	char path[PG_PATH];
+	char path[JOB_PATH];
 	bool found = false;
 	(void)snprintf(path, sizeof(path), "%s/pg_wal", job->local.data_dir);
 	DIR *d = opendir(path);
@@ -120,7 +120,7 @@ static bool has_segment(const struct dr_pg_job *job, uint64_t wanted, uint32_t a
 /* pg_rewind makes pg_wal the source's, and keeps of ours what recovery begins with, before the two parted.  What the
  * source wrote right after that must have come from it: one that was copied itself since then, or has thrown it away,
  * lacks it, and the server would wait for it for ever. */
-static enum dr_err check_wal(struct dr_pg_job *job, struct dr_error *e)
+static enum dr_err check_wal(struct dr_job *job, struct dr_error *e)
 {
 	const struct dr_pg_compare *c = &job->compare;
 	char text[PG_LSN_TEXT];
@@ -139,12 +139,12 @@ static enum dr_err touch(const char *path, struct dr_error *e)
 	return dr_file_replace(path, "", 0, 0600, e);
 }
 
-enum dr_err pg_job_rewind(struct dr_pg_job *job, struct dr_error *e)
+enum dr_err pg_job_rewind(struct dr_job *job, struct dr_error *e)
 {
-	char broken[PG_PATH], keep[PG_PATH];
-	pg_beside(job, "rewinding", broken);
-	pg_beside(job, "keep", keep);
-	if (pg_exists(broken))
+	char broken[JOB_PATH], keep[JOB_PATH];
+	job_beside(job, "rewinding", broken);
+	job_beside(job, "keep", keep);
+	if (job_exists(broken))
 		return dr_fail(e, DR_E_REFUSED, "an earlier rewind of %s broke off: only a clone helps",
 			       job->local.data_dir);
 	enum dr_err rv = keep_conf(job, e);
@@ -167,6 +167,6 @@ enum dr_err pg_job_rewind(struct dr_pg_job *job, struct dr_error *e)
 		return rv;
 	if (unlink(broken) != 0 && errno != ENOENT)
 		return dr_fail_errno(e, errno, "cannot remove %s", broken);
-	rv = pg_tree_remove(job, keep, e);
-	return rv == DR_OK ? pg_sync_parent(broken, e) : rv;
+	rv = job_tree_remove(job, keep, e);
+	return rv == DR_OK ? job_sync_parent(broken, e) : rv;
 }

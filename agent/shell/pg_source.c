@@ -8,15 +8,8 @@
 #include "adapters/postgres/text.h"
 #include "agent/shell/pg_jobs_own.h"
 #include "base/parse.h"
-#include "sys/file.h"
 
-enum dr_err pg_secret(const char *file, char dst[256], struct dr_error *e)
-{
-	dst[0] = '\0';
-	return file[0] != '\0' ? dr_file_read_line(file, dst, 256, e) : DR_OK;
-}
-
-enum dr_err pg_source_conninfo(const struct dr_pg_job *job, const char *user, const char *database, char *dst,
+enum dr_err pg_source_conninfo(const struct dr_job *job, const char *user, const char *database, char *dst,
 			       size_t cap, struct dr_error *e)
 {
 	struct dr_buf b;
@@ -43,10 +36,10 @@ enum dr_err pg_source_conninfo(const struct dr_pg_job *job, const char *user, co
 }
 
 /* Wait for the socket, a part of a second at a time. */
-static enum dr_err wait_socket(struct dr_pg_job *job, PGconn *c, short events, struct dr_error *e)
+static enum dr_err wait_socket(struct dr_job *job, PGconn *c, short events, struct dr_error *e)
 {
 	for (;;) {
-		enum dr_err rv = pg_job_check(job, e);
+		enum dr_err rv = job_check(job, e);
 		if (rv != DR_OK)
 			return rv;
 		struct pollfd p[] = { { .fd = PQsocket(c), .events = events },
@@ -56,14 +49,14 @@ static enum dr_err wait_socket(struct dr_pg_job *job, PGconn *c, short events, s
 	}
 }
 
-static enum dr_err connect_source(struct dr_pg_job *job, PGconn **out, struct dr_error *e)
+static enum dr_err connect_source(struct dr_job *job, PGconn **out, struct dr_error *e)
 {
 	char port[8], secret[256];
 	const char *keys[] = { "host",       "port", "user", "password", "replication", "application_name",
 			       "gssencmode", NULL };
 	(void)snprintf(port, sizeof(port), "%u", job->source.port);
 	*out = NULL;
-	enum dr_err rv = pg_secret(job->local.replication_password_file, secret, e);
+	enum dr_err rv = job_secret(job->local.replication_password_file, secret, e);
 	if (rv != DR_OK)
 		return rv;
 	const char *values[] = { job->source.host, port,   job->local.replication_user,
@@ -91,7 +84,7 @@ static enum dr_err connect_source(struct dr_pg_job *job, PGconn **out, struct dr
 }
 
 /* Until libpq has a whole message. */
-static enum dr_err wait_message(struct dr_pg_job *job, PGconn *c, struct dr_error *e)
+static enum dr_err wait_message(struct dr_job *job, PGconn *c, struct dr_error *e)
 {
 	enum dr_err rv = wait_socket(job, c, POLLIN, e);
 	if (rv == DR_OK && PQconsumeInput(c) != 1)
@@ -100,7 +93,7 @@ static enum dr_err wait_message(struct dr_pg_job *job, PGconn *c, struct dr_erro
 }
 
 /* One command, one result; the caller clears it. */
-static enum dr_err ask(struct dr_pg_job *job, PGconn *c, const char *command, int columns, PGresult **out,
+static enum dr_err ask(struct dr_job *job, PGconn *c, const char *command, int columns, PGresult **out,
 		       struct dr_error *e)
 {
 	PGresult *res = NULL;
@@ -141,7 +134,7 @@ static enum dr_err read_identity(const PGresult *res, struct pg_source_seen *out
 	return DR_OK;
 }
 
-enum dr_err pg_source_see(struct dr_pg_job *job, struct pg_source_seen *out, struct dr_error *e)
+enum dr_err pg_source_see(struct dr_job *job, struct pg_source_seen *out, struct dr_error *e)
 {
 	PGconn *c = NULL;
 	PGresult *res = NULL;
@@ -169,7 +162,7 @@ enum dr_err pg_source_see(struct dr_pg_job *job, struct pg_source_seen *out, str
 }
 
 /* Of the stream: WAL, or its end. */
-static enum dr_err read_stream(struct dr_pg_job *job, PGconn *c, bool *came, struct dr_error *e)
+static enum dr_err read_stream(struct dr_job *job, PGconn *c, bool *came, struct dr_error *e)
 {
 	*came = false;
 	for (;;) {
@@ -186,7 +179,7 @@ static enum dr_err read_stream(struct dr_pg_job *job, PGconn *c, bool *came, str
 }
 
 /* A walsender begins its stream before it looks for the file: the refusal comes as the stream's end. */
-static enum dr_err read_start(struct dr_pg_job *job, PGconn *c, bool *has, struct dr_error *e)
+static enum dr_err read_start(struct dr_job *job, PGconn *c, bool *has, struct dr_error *e)
 {
 	static const char removed[] = "58P01"; /* undefined_file */
 	bool came = false;
@@ -210,7 +203,7 @@ static enum dr_err read_start(struct dr_pg_job *job, PGconn *c, bool *has, struc
 	return DR_OK;
 }
 
-enum dr_err pg_source_has_wal(struct dr_pg_job *job, uint32_t timeline, uint64_t lsn, bool *has, struct dr_error *e)
+enum dr_err pg_source_has_wal(struct dr_job *job, uint32_t timeline, uint64_t lsn, bool *has, struct dr_error *e)
 {
 	PGconn *c = NULL;
 	char command[80], text[PG_LSN_TEXT];

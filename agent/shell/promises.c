@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/shell/agent.h"
+#include "agent/shell/copies.h"
 #include "proto/frames.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -45,6 +46,11 @@ static bool may_ask_for(const struct dr_member *m, const struct dr_name *member,
 			return dr_name_eq(&m->peer[i].agent, agent);
 	}
 	return m->peers == 0; /* no order yet: nothing is known */
+}
+
+bool dr_promises_named(const struct dr_member *m, const struct dr_name *member, const struct dr_name *agent)
+{
+	return m->peers > 0 && may_ask_for(m, member, agent);
 }
 
 static void send_promise(struct dr_asker *k, const struct dr_promise *p)
@@ -132,6 +138,10 @@ static void asker_frame(struct dr_conn *c, uint16_t type, const uint8_t *p, size
 		greet(k, type, p, n);
 	else if (type == DR_FRAME_ASK)
 		take_ask(k, p, n);
+	else if (type == DR_FRAME_COPY_ASK)
+		dr_copy_asked(k, p, n);
+	else if (type == DR_FRAME_COPY_TAKEN)
+		dr_copy_taken(k, p, n);
 	/* A greeting again only keeps the connection alive. */
 }
 
@@ -139,6 +149,7 @@ static void asker_closed(struct dr_conn *c, const struct dr_error *why)
 {
 	struct dr_asker *k = c->ctx;
 	(void)why;
+	dr_copy_asker_closed(k);
 	memset(k, 0, sizeof(*k));
 }
 

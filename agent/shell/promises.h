@@ -33,6 +33,7 @@ struct dr_asker {
 	struct dr_agent *agent;
 	struct dr_conn conn;
 	bool used, greeted;
+	struct dr_copy_send *sending; /* to it (copies.h) */
 };
 
 struct dr_promises {
@@ -49,6 +50,8 @@ void dr_promises_close(struct dr_agent *a);
 void dr_promises_keep(struct dr_member *m);
 void dr_promises_ask(struct dr_member *m, const struct dr_ask *question);
 void dr_promises_answer(struct dr_member *m, const struct dr_promise *p);
+/* Whether an agent speaks for that member, as the newest order that named it says. */
+bool dr_promises_named(const struct dr_member *m, const struct dr_name *member, const struct dr_name *agent);
 /* Whether the member would go on without coordinators now. */
 enum dr_failsafe dr_promises_state(const struct dr_member *m);
 

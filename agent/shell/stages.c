@@ -21,26 +21,39 @@ static const uint8_t of_postgres[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
 
 /* Its servers say where they stand, and how they differ, only while they run; each start comes up read-only and receives from
  * nobody. */
+#define OF_BOTH                                                                                              \
+	[DR_ORDER_ADOPTED] = { S(TAKEN), S(AD_SIGNED) },                                                     \
+	[DR_ORDER_FENCED] = { S(CLOSED), S(STOP) },                                                          \
+	[DR_ORDER_FROZEN] = { S(FOUND), S(UP), S(AD_FROZEN) },                                               \
+	[DR_ORDER_CAUGHT_UP] = { S(FOUND), S(UP), S(AD_FOLLOWING), S(REACHED), S(AD_FROZEN) },               \
+	[DR_ORDER_WRITABLE] = { S(FOUND), S(UP), S(AD_WRITABLE) },                                           \
+	[DR_ORDER_FOLLOWING] = { S(FOUND), S(UP), S(AD_FOLLOWING) },                                         \
+	[DR_ORDER_SYNC_SET] = { S(AD_SYNC_SET) },                                                            \
+	[DR_ORDER_COMPARED] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED) },                                  \
+	[DR_ORDER_SALVAGED] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED), S(FORKED), S(STOP), S(LOGS_SAVED) }, \
+	[DR_ORDER_RELEASED] = { S(LEFT_ALONE) },                                                             \
+	[DR_ORDER_LISTED] = { S(NOTED) },                                                                    \
+	[DR_ORDER_PREPARED] = { S(NOTED) }
+
+static const uint8_t of_mariadb[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
+	OF_BOTH,
+	[DR_ORDER_REWOUND] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED), S(FORKED), S(STOP), S(FETCHED) },
+};
+
+/* It fetches its copy itself, while it runs. */
 static const uint8_t of_mysql[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
-	[DR_ORDER_ADOPTED] = { S(TAKEN) },
-	[DR_ORDER_FENCED] = { S(CLOSED), S(STOP) },
-	[DR_ORDER_FROZEN] = { S(FOUND), S(UP), S(AD_FROZEN) },
-	[DR_ORDER_CAUGHT_UP] = { S(FOUND), S(UP), S(AD_FOLLOWING), S(REACHED), S(AD_FROZEN) },
-	[DR_ORDER_WRITABLE] = { S(FOUND), S(UP), S(AD_WRITABLE) },
-	[DR_ORDER_FOLLOWING] = { S(FOUND), S(UP), S(AD_FOLLOWING) },
-	[DR_ORDER_SYNC_SET] = { S(AD_SYNC_SET) },
-	[DR_ORDER_COMPARED] = { S(FOUND), S(UP), S(AD_COMPARED) },
-	[DR_ORDER_SALVAGED] = { S(FOUND), S(UP), S(AD_COMPARED), S(NO_FORK) },
-	[DR_ORDER_REWOUND] = { S(FOUND), S(UP), S(AD_COMPARED), S(NO_FORK) },
-	[DR_ORDER_RELEASED] = { S(LEFT_ALONE) },
-	[DR_ORDER_LISTED] = { S(NOTED) },
-	[DR_ORDER_PREPARED] = { S(NOTED) },
+	OF_BOTH,
+	[DR_ORDER_REWOUND] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED), S(FORKED), S(BESIDE), S(AD_COPIED), S(STOP), S(SWAPPED) },
 };
 
 const uint8_t *dr_order_stages(enum dr_kind kind, enum dr_order_kind order)
 {
-	const uint8_t(*sequence)[DR_OP_STAGES_MAX] = kind == DR_KIND_POSTGRES ? of_postgres : of_mysql;
-	return sequence[(unsigned)order < DR_ORDER_MAX ? order : DR_ORDER_NONE];
+	static const uint8_t(*const of_kind[DR_KIND_COUNT])[DR_OP_STAGES_MAX] = {
+		[DR_KIND_NONE] = of_postgres, [DR_KIND_POSTGRES] = of_postgres,
+		[DR_KIND_MARIADB] = of_mariadb, [DR_KIND_MYSQL] = of_mysql,
+	};
+	unsigned k = (unsigned)kind < DR_KIND_COUNT ? kind : DR_KIND_NONE;
+	return of_kind[k][(unsigned)order < DR_ORDER_MAX ? order : DR_ORDER_NONE];
 }
 
 enum dr_op_kind dr_stage_op(enum dr_stage stage)
@@ -49,6 +62,7 @@ enum dr_op_kind dr_stage_op(enum dr_stage stage)
 		[S(AD_FROZEN)] = DR_OP_FROZEN,     [S(AD_FOLLOWING)] = DR_OP_FOLLOWING,
 		[S(AD_WRITABLE)] = DR_OP_WRITABLE, [S(AD_SYNC_SET)] = DR_OP_SYNC_SET,
 		[S(AD_CHECKPOINTED)] = DR_OP_CHECKPOINTED, [S(AD_COMPARED)] = DR_OP_COMPARED,
+		[S(AD_SIGNED)] = DR_OP_SIGNED,     [S(AD_COPIED)] = DR_OP_COPIED,
 		[S(CLOSED)] = DR_OP_CLOSED
 	};
 	return op[stage < DR_STAGE_COUNT ? stage : DR_STAGE_END];

@@ -17,9 +17,14 @@ enum dr_stage {
 	DR_STAGE_UP,         /* it runs and answers */
 	/* the adapter's op of that name is done */
 	DR_STAGE_AD_FROZEN, DR_STAGE_AD_FOLLOWING, DR_STAGE_AD_WRITABLE, DR_STAGE_AD_SYNC_SET, DR_STAGE_AD_CHECKPOINTED,
-	DR_STAGE_AD_COMPARED,
+	DR_STAGE_AD_COMPARED, DR_STAGE_AD_SIGNED, DR_STAGE_AD_COPIED,
 	DR_STAGE_CLOSED,     /* before a clean stop: it takes no writes, and its position is known */
-	DR_STAGE_NO_FORK,    /* it has nothing that the target has not */
+	DR_STAGE_DATA,       /* there is data to look at; else on to the next STOP */
+	DR_STAGE_FORKED,     /* it has what the target has not; else the order is done */
+	DR_STAGE_LOGS_SAVED, /* its logs with what the target has not are saved */
+	DR_STAGE_BESIDE,     /* an empty folder for a copy stands beside */
+	DR_STAGE_FETCHED,    /* its data is a copy of the target's, which the target's agent sent */
+	DR_STAGE_SWAPPED,    /* its data is the copy that stood beside */
 	DR_STAGE_REACHED,    /* has the order's position */
 	DR_STAGE_COMPARED,   /* the comparison with the target is known */
 	DR_STAGE_SAVED,
@@ -30,7 +35,7 @@ enum dr_stage {
 	DR_STAGE_COUNT
 };
 
-enum { DR_OP_STAGES_MAX = 8 };
+enum { DR_OP_STAGES_MAX = 10 };
 
 /* The stages of an order to a server of the kind, ended by END; END alone for what is no order. */
 const uint8_t *dr_order_stages(enum dr_kind kind, enum dr_order_kind order);

@@ -36,7 +36,7 @@ static bool start_op(struct dr_member *m, enum dr_op_kind kind)
 	return m->slots_running;
 }
 
-static void discard_done(struct dr_pg_job *j, const struct dr_error *e)
+static void discard_done(struct dr_job *j, const struct dr_error *e)
 {
 	struct dr_member *m = j->ctx;
 	m->discard_running = false;
@@ -48,12 +48,12 @@ static void discard_done(struct dr_pg_job *j, const struct dr_error *e)
 static void discard(struct dr_member *m)
 {
 	struct dr_error e;
-	dr_member_job_fill(m, &m->discard, DR_PG_JOB_DISCARD);
+	dr_member_job_fill(m, &m->discard, DR_JOB_DISCARD);
 	m->discard.deadline_ms = DISCARD_MS;
 	m->discard.done = discard_done;
 	m->discard.ctx = m;
 	m->discard_due = false;
-	m->discard_running = dr_pg_job_start(&m->discard, m->agent->loop, &m->agent->cgroups, &e) == DR_OK;
+	m->discard_running = dr_job_start(&m->discard, m->agent->loop, &m->agent->cgroups, &e) == DR_OK;
 }
 
 /* A server that was promoted is on a timeline that its control file does not know until the next checkpoint, and

@@ -22,6 +22,8 @@ struct contract_fixture {
 	/* Start the servers and fill steps; false, with the reason printed, where they are not installed. */
 	bool (*start)(struct contract_step *steps, unsigned *n);
 	void (*stop)(void);
+	/* Whether its product has no such op; NULL: it has all. */
+	bool (*lacks)(enum dr_op_kind kind);
 	/* Let the target's server (all of them) be at this address instead. */
 	void (*aim)(struct dr_target *t, const struct dr_address *at);
 };
@@ -29,5 +31,8 @@ struct contract_fixture {
 #define ADAPTER(word, folder, variable) extern const struct contract_fixture contract_##folder;
 #include "adapters/adapters.def"
 #undef ADAPTER
+
+/* The adapter of MySQL and MariaDB on MySQL, beside the MariaDB of its own fixture. */
+extern const struct contract_fixture contract_real_mysql;
 
 #endif

@@ -59,3 +59,4 @@ CASES["partition-async"] = Case(fault_case(FAULTS["partition"], "async"))
 
 for _fault in FAULTS.values():
     CASES[f"mariadb-{_fault.name}"] = Case(fault_case(_fault, "async", turns=(1,), kind="mariadb"))
+    CASES[f"mysql-{_fault.name}"] = Case(fault_case(_fault, "async", turns=(1,), kind="mysql"))

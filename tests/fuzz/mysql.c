@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "adapters/mysql/gtid.h"
+#include "agent/shell/my_binlog.h"
 #include "base/mem.h"
 #include "fuzz.h"
 
@@ -21,4 +22,30 @@ void fuzz_gtid(const uint8_t *p, size_t n)
 		FUZZ_CHECK(one.sequence == any.sequence);
 	}
 	dr_free(s);
+}
+
+struct order {
+	uint64_t at;
+	size_t size;
+};
+
+static void in_order(void *ctx, const struct my_transaction *t)
+{
+	struct order *o = ctx;
+	char text[MY_ID_TEXT];
+	FUZZ_CHECK(t->begin >= o->at && t->end > t->begin && t->end <= o->size);
+	FUZZ_CHECK(my_transaction_text(t, text)[0] != '\0');
+	FUZZ_CHECK(!my_history_has("", t));
+	o->at = t->end;
+}
+
+/* Transactions stand one behind the other, inside the file. */
+void fuzz_binlog(const uint8_t *p, size_t n)
+{
+	struct order o = { .size = n };
+	FILE *f = n > 0 ? fmemopen((void *)(uintptr_t)p, n, "r") : NULL;
+	if (f == NULL)
+		return;
+	(void)my_binlog_read(f, in_order, &o);
+	(void)fclose(f);
 }

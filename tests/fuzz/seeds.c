@@ -432,6 +432,24 @@ static void gtid(void)
 	seed_text("gtid", "tagged", 0, text);
 }
 
+static void binlog(void)
+{
+	struct dr_buf b;
+	dr_buf_init(&b, 1024);
+	put_le(&b, 0x6e6962fe, 4);
+	for (unsigned i = 0; i < 2; i++) { /* one of MariaDB's, one of MySQL's, each without rows */
+		put_le(&b, 0, 4);
+		put_le(&b, i == 0 ? 162 : 33, 1);
+		put_le(&b, 1, 4);
+		put_le(&b, 19 + 32, 4);
+		put_le(&b, 0, 6);
+		for (unsigned k = 0; k < 4; k++)
+			put_le(&b, 314, 8);
+	}
+	seed_buf("binlog", "two", 0, &b);
+	dr_buf_close(&b);
+}
+
 /* ---- PostgreSQL ---- */
 
 static void postgres(void)
@@ -567,6 +585,7 @@ int main(int argc, char **argv)
 	dns();
 	certificates();
 	gtid();
+	binlog();
 	postgres();
 	command_lines();
 	daemon_lines();

@@ -47,12 +47,13 @@ def program(name):
 class Mariadb:
     """The MariaDB servers of one service, one in each site; the name tells them from another service's."""
 
-    kind, members, durabilities, rebuilds = "mariadb", "my", ("async",), False
+    kind, members, durabilities, rebuilds = "mariadb", "my", ("async",), True
+    member_word = "mariadbd"
     rpo = "1000"  # transactions
 
     def __init__(self, lab, _version=None, name="my", port=3306):
         self.lab, self.name, self.port = lab, name, port
-        self.bin = os.path.dirname(program("mariadbd"))
+        self.bin, self.client = os.path.dirname(program("mariadbd")), program("mariadb")
         self.folder = {s: lab.path(f"{name}-{s}") for s in SITES}
         self.data = {s: f"{folder}/data" for s, folder in self.folder.items()}
         self.sock = {s: f"{folder}/server.sock" for s, folder in self.folder.items()}
@@ -61,7 +62,7 @@ class Mariadb:
         """What an agent's node file says of a site's server."""
         return {"data": self.data[site], "bin": self.bin, "config_file": self._config(site), "listen": listen,
                 "server_id": SITES.index(site) + 1, "socket": self.sock[site], "os_user": USER,
-                "replication_user": "replicator"}
+                "replication_user": "replicator", "salvage_dir": f"{self.folder[site]}/salvage"}
 
     def _config(self, site):
         return f"{self.folder[site]}/my.cnf"
@@ -78,11 +79,14 @@ class Mariadb:
             open(data + "/ready", "w").close()
         return data
 
+    def _options(self):
+        return OPTIONS
+
     def folders(self, site):
         """Make the folders of a site's server, with the options that all members share."""
         self.lab.make_folder(f"{self.name}-{site}", USER)
         with open(self._config(site), "w") as f:
-            f.write(OPTIONS)
+            f.write(self._options())
         subprocess.run(["cp", "-a", "--reflink=auto", self._template(), self.data[site]], check=True)
         os.unlink(self.data[site] + "/ready")
 
@@ -97,6 +101,10 @@ class Mariadb:
         """A server that fetches everything from the primary: its log goes back to the beginning."""
         self.folders(site)
         self.start(site)
+        self._follow(site)
+
+    def _follow(self, site):
+        """Make a site's server replicate from the first primary."""
         self.sql(site, f"CHANGE MASTER TO MASTER_HOST='{self.lab.address(PRIMARY_SITE, 'db')}', MASTER_PORT={self.port},"
                        " MASTER_USER='replicator', MASTER_PASSWORD='', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1,"
                        " MASTER_SSL_VERIFY_SERVER_CERT=0;"
@@ -112,11 +120,13 @@ class Mariadb:
         """Start a site's server by hand and wait until it answers."""
         name = f"{self.name}-{site}"
         self.lab.spawn(site, host_name(site, "db"), name,
-                       [f"{self.bin}/mariadbd", f"--defaults-file={self._config(site)}", f"--datadir={self.data[site]}",
-                        f"--server-id={SITES.index(site) + 1}", f"--bind-address={self.lab.address(site, 'db')}",
-                        f"--port={self.port}", f"--socket={self.sock[site]}", f"--read-only={int(read_only)}"],
-                       user=USER)
-        wait_for(f"MariaDB in {site}", lambda: self.answers(site), 20, logs=[self.lab.path("log", f"{name}.log")])
+                       self._argv(site, read_only), user=USER)
+        wait_for(f"{self.member_word} in {site}", lambda: self.answers(site), 20, logs=[self.lab.path("log", f"{name}.log")])
+
+    def _argv(self, site, read_only):
+        return [f"{self.bin}/{self.member_word}", f"--defaults-file={self._config(site)}", f"--datadir={self.data[site]}",
+                f"--server-id={SITES.index(site) + 1}", f"--bind-address={self.lab.address(site, 'db')}",
+                f"--port={self.port}", f"--socket={self.sock[site]}", f"--read-only={int(read_only)}"]
 
     def answers(self, site):
         """Whether a query over the local socket is answered."""
@@ -128,7 +138,7 @@ class Mariadb:
     def sql(self, site, text, seconds=30, form="-NB"):
         """Run SQL as root over a site's local socket; the output, tabs between the cells."""
         return self.lab.run(host_name(site, "db"),
-                            [program("mariadb"), "--no-defaults", form, "-u", "root", "--socket", self.sock[site]],
+                            [self.client, "--no-defaults", form, "-u", "root", "--socket", self.sock[site]],
                             text=text, seconds=seconds).strip()
 
     def try_sql(self, site, text, form="-NB"):

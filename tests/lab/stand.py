@@ -8,11 +8,12 @@ from cluster import Cluster, busy, letter, member_of
 from lab import Lab, LabError, wait_for
 from net import SITES
 from mariadb import Mariadb
+from mysql import Mysql
 from servers import PRIMARY_SITE, ZONE, Dns, Postgres
 from writers import BY_NAME, NAMES, Writers, find_binary
 
 FENCED = "fence.proved"
-KINDS = {kind.kind: kind for kind in (Postgres, Mariadb)}
+KINDS = {kind.kind: kind for kind in (Postgres, Mariadb, Mysql)}
 TTL = {"metro": 1.5, "default": 5.0, "geo": 15.0}  # of the profiles, in seconds
 
 

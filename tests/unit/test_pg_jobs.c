@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "agent/shell/pg_files.h"
-#include "agent/shell/pg_jobs.h"
+#include "agent/shell/jobs.h"
 #include "base/parse.h"
 #include "pg_world.h"
 #include "sys/file.h"
@@ -25,12 +25,12 @@
 enum { A, B };
 
 static struct pg_world world;
-static struct dr_pg_job job;
+static struct dr_job job;
 static int jobs_done;
 static enum dr_err last_code;
 static char last_error[DR_ERROR_MSG_MAX];
 
-static void on_done(struct dr_pg_job *j, const struct dr_error *e)
+static void on_done(struct dr_job *j, const struct dr_error *e)
 {
 	assert_ptr_equal(j, &job);
 	jobs_done++;
@@ -39,10 +39,10 @@ static void on_done(struct dr_pg_job *j, const struct dr_error *e)
 }
 
 /* The job of server `at` with `from` as its source; what compare and salvage found is kept from job to job. */
-static void begin(struct pg_world *w, enum dr_pg_job_kind kind, int at, int from)
+static void begin(struct pg_world *w, enum dr_job_kind kind, int at, int from)
 {
 	struct dr_error e;
-	struct dr_pg_local *l = &job.local;
+	struct dr_job_local *l = &job.local;
 	memset(l, 0, sizeof(*l));
 	job.kind = kind;
 	assert_true(dr_name_set(&l->service, "orders"));
@@ -70,7 +70,7 @@ static enum dr_err finish(struct pg_world *w)
 	struct dr_error e;
 	int before = jobs_done;
 	uint64_t at = uv_hrtime();
-	if (dr_pg_job_start(&job, &w->loop, &w->root, &e) != DR_OK)
+	if (dr_job_start(&job, &w->loop, &w->root, &e) != DR_OK)
 		fail_msg("%s", e.msg);
 	PG_WAIT(w, jobs_done == before + 1);
 	print_message("job %d: %s %s (%llu ms)\n", (int)job.kind, dr_err_name(last_code), last_error,
@@ -78,13 +78,13 @@ static enum dr_err finish(struct pg_world *w)
 	return last_code;
 }
 
-static enum dr_err run(struct pg_world *w, enum dr_pg_job_kind kind, int at, int from)
+static enum dr_err run(struct pg_world *w, enum dr_job_kind kind, int at, int from)
 {
 	begin(w, kind, at, from);
 	return finish(w);
 }
 
-static void must(struct pg_world *w, enum dr_pg_job_kind kind, int at, int from)
+static void must(struct pg_world *w, enum dr_job_kind kind, int at, int from)
 {
 	if (run(w, kind, at, from) != DR_OK)
 		fail_msg("%s\n%s", last_error, job.tail);
@@ -137,11 +137,11 @@ static void two_servers(struct pg_world *w)
 	make_slots(w, A);
 	sql(w, A, "create table t (i int)");
 	sql(w, A, "insert into t select generate_series(1, 10)");
-	must(w, DR_PG_JOB_COMPARE, B, A);
+	must(w, DR_JOB_COMPARE, B, A);
 	assert_int_equal(job.compare.verdict, DR_PG_NOTHING);
-	must(w, DR_PG_JOB_SALVAGE, B, A);
+	must(w, DR_JOB_SALVAGE, B, A);
 	assert_int_equal(job.salvage.files, 0);
-	must(w, DR_PG_JOB_CLONE, B, A);
+	must(w, DR_JOB_CLONE, B, A);
 	pg_world_supervise(w, B);
 	pg_world_start(w, B, true);
 	PG_WAIT(w, streams(w, A, B) && rows_are(w, B, "10"));
@@ -231,7 +231,7 @@ static void test_rewind(void **state)
 	struct pg_world *w = *state;
 	char path[DR_PATH_MAX + 32], first[DR_PATH_MAX];
 	split(w);
-	must(w, DR_PG_JOB_COMPARE, A, B);
+	must(w, DR_JOB_COMPARE, A, B);
 	print_message("compare: %s, extra %llu bytes, timelines %u and %u, state \"%s\": %s\n",
 		      dr_pg_verdict_text(job.compare.verdict), (unsigned long long)job.compare.extra,
 		      job.compare.timeline, job.compare.source_timeline, job.compare.state, job.compare.why);
@@ -243,15 +243,15 @@ static void test_rewind(void **state)
 	/* 990 rows of some 60 bytes of WAL each. */
 	assert_true(job.compare.extra > 990 * 50 && job.compare.extra < 1 << 20);
 
-	must(w, DR_PG_JOB_SALVAGE, A, B);
+	must(w, DR_JOB_SALVAGE, A, B);
 	assert_false(job.salvage.existed);
 	check_manifest(job.salvage.path);
 	(void)dr_copy_text(first, sizeof(first), job.salvage.path);
-	must(w, DR_PG_JOB_SALVAGE, A, B);
+	must(w, DR_JOB_SALVAGE, A, B);
 	assert_true(job.salvage.existed);
 	assert_string_equal(job.salvage.path, first);
 
-	must(w, DR_PG_JOB_REWIND, A, B);
+	must(w, DR_JOB_REWIND, A, B);
 	assert_int_equal(count_beside(w, "pg-a."), 1); /* the server's log */
 	pg_world_start(w, A, true);
 	PG_WAIT(w, streams(w, B, A) && rows_are(w, A, "12"));
@@ -262,9 +262,9 @@ static void test_rewind(void **state)
 
 	/* Once more, stopped: it only has to follow; and settings don't pile up. */
 	stop(w, A, 5000);
-	must(w, DR_PG_JOB_COMPARE, A, B);
+	must(w, DR_JOB_COMPARE, A, B);
 	assert_int_equal(job.compare.verdict, DR_PG_FOLLOWS);
-	must(w, DR_PG_JOB_FOLLOW, A, B);
+	must(w, DR_JOB_FOLLOW, A, B);
 	(void)snprintf(path, sizeof(path), "%s/postgresql.auto.conf", w->server[A].data);
 	assert_int_equal(lines_with(path, "primary_conninfo"), 1);
 	assert_int_equal(lines_with(path, "port"), 1);
@@ -277,8 +277,8 @@ static void test_salvage_full(void **state)
 	struct pg_world *w = *state;
 	char path[DR_PATH_MAX + 64];
 	split(w);
-	must(w, DR_PG_JOB_COMPARE, A, B);
-	begin(w, DR_PG_JOB_SALVAGE, A, B);
+	must(w, DR_JOB_COMPARE, A, B);
+	begin(w, DR_JOB_SALVAGE, A, B);
 	job.local.salvage_max = 1 << 20;
 	assert_int_equal(finish(w), DR_E_NO_SPACE);
 	assert_non_null(strstr(last_error, "nothing was changed"));
@@ -286,7 +286,7 @@ static void test_salvage_full(void **state)
 	/* What a try that broke off left there is taken away. */
 	(void)snprintf(path, sizeof(path), "%s/salvage/orders-pg-a-20200101T000000Z.partial", w->folder);
 	assert_int_equal(mkdir(path, 0700), 0);
-	must(w, DR_PG_JOB_SALVAGE, A, B);
+	must(w, DR_JOB_SALVAGE, A, B);
 	assert_int_equal(access(path, F_OK), -1);
 }
 
@@ -298,33 +298,33 @@ static void test_clone(void **state)
 	split(w);
 	/* A copy that fails midway leaves the data alone, and its remains go at the next try. */
 	assert_int_equal(stat(w->server[A].data, &before), 0);
-	begin(w, DR_PG_JOB_CLONE, A, B);
+	begin(w, DR_JOB_CLONE, A, B);
 	job.source.port = 1;
 	assert_int_equal(finish(w), DR_E_FAILED);
 	assert_non_null(strstr(last_error, "pg_basebackup"));
-	begin(w, DR_PG_JOB_CLONE, A, B);
+	begin(w, DR_JOB_CLONE, A, B);
 	int done = jobs_done;
-	assert_int_equal(dr_pg_job_start(&job, &w->loop, &w->root, NULL), DR_OK);
+	assert_int_equal(dr_job_start(&job, &w->loop, &w->root, NULL), DR_OK);
 	(void)snprintf(path, sizeof(path), "%s.clone/data", w->server[A].data);
 	PG_WAIT(w, access(path, F_OK) == 0 || jobs_done > done);
-	dr_pg_job_cancel(&job);
+	dr_job_cancel(&job);
 	PG_WAIT(w, jobs_done == done + 1);
 	assert_int_equal(last_code, DR_E_CANCELLED);
 	assert_int_equal(stat(w->server[A].data, &after), 0);
 	assert_int_equal(before.st_ino, after.st_ino);
 
-	must(w, DR_PG_JOB_CLONE, A, B);
+	must(w, DR_JOB_CLONE, A, B);
 	assert_int_equal(stat(w->server[A].data, &after), 0);
 	assert_int_not_equal(before.st_ino, after.st_ino);
 	assert_int_equal(count_beside(w, "pg-a.old-"), 1);
 	assert_int_equal(count_beside(w, "pg-a.clone"), 0);
 	pg_world_start(w, A, true);
 	PG_WAIT(w, streams(w, B, A) && rows_are(w, A, "12"));
-	must(w, DR_PG_JOB_DISCARD, A, B);
+	must(w, DR_JOB_DISCARD, A, B);
 	assert_int_equal(count_beside(w, "pg-a.old-"), 0);
 	/* Not on a server that runs. */
-	assert_int_equal(run(w, DR_PG_JOB_CLONE, A, B), DR_E_CONFLICT);
-	assert_int_equal(run(w, DR_PG_JOB_REWIND, A, B), DR_E_CONFLICT);
+	assert_int_equal(run(w, DR_JOB_CLONE, A, B), DR_E_CONFLICT);
+	assert_int_equal(run(w, DR_JOB_REWIND, A, B), DR_E_CONFLICT);
 }
 
 /* A copy that was swapped in when the agent died: the old data, now in its place, isn't thrown away. */
@@ -339,7 +339,7 @@ static void test_clone_broke_off_after_swap(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	(void)snprintf(path, sizeof(path), "%s/finished", clone);
 	assert_int_equal(dr_file_replace(path, "", 0, 0600, NULL), DR_OK);
-	must(w, DR_PG_JOB_CLONE, A, B);
+	must(w, DR_JOB_CLONE, A, B);
 	assert_int_equal(count_beside(w, "pg-a.old-"), 2);
 }
 
@@ -348,24 +348,24 @@ static void test_broken_rewind(void **state)
 	struct pg_world *w = *state;
 	char path[DR_PATH_MAX + 64];
 	split(w);
-	must(w, DR_PG_JOB_COMPARE, A, B);
-	begin(w, DR_PG_JOB_REWIND, A, B);
+	must(w, DR_JOB_COMPARE, A, B);
+	begin(w, DR_JOB_REWIND, A, B);
 	job.source.port = 1;
 	assert_int_equal(finish(w), DR_E_FAILED);
 	assert_true(dr_pg_is_marked(w->server[A].data));
 	/* The source was away: nothing was changed, it can be tried again. */
-	must(w, DR_PG_JOB_COMPARE, A, B);
+	must(w, DR_JOB_COMPARE, A, B);
 	assert_int_equal(job.compare.verdict, DR_PG_REWIND);
 	assert_true(job.compare.clean);
 	/* As a rewind leaves it that died after its first change. */
 	(void)snprintf(path, sizeof(path), "%s.rewinding", w->server[A].data);
 	assert_int_equal(dr_file_replace(path, "", 0, 0600, NULL), DR_OK);
-	must(w, DR_PG_JOB_COMPARE, A, B);
+	must(w, DR_JOB_COMPARE, A, B);
 	assert_int_equal(job.compare.verdict, DR_PG_CLONE);
-	assert_int_equal(run(w, DR_PG_JOB_REWIND, A, B), DR_E_REFUSED);
-	must(w, DR_PG_JOB_SALVAGE, A, B);
+	assert_int_equal(run(w, DR_JOB_REWIND, A, B), DR_E_REFUSED);
+	must(w, DR_JOB_SALVAGE, A, B);
 	assert_true(job.salvage.files >= 1);
-	must(w, DR_PG_JOB_CLONE, A, B);
+	must(w, DR_JOB_CLONE, A, B);
 	assert_int_equal(access(path, F_OK), -1);
 	pg_world_start(w, A, true);
 	PG_WAIT(w, streams(w, B, A) && rows_are(w, A, "12"));
@@ -387,12 +387,12 @@ static void test_rewind_without_wal(void **state)
 		assert_int_equal(pg_world_sql(w, B, "select pg_switch_wal()", said, sizeof(said)), 0);
 		assert_int_equal(pg_world_sql(w, B, "checkpoint", said, sizeof(said)), 0);
 	}
-	must(w, DR_PG_JOB_COMPARE, A, B);
+	must(w, DR_JOB_COMPARE, A, B);
 	assert_int_equal(job.compare.verdict, DR_PG_REWIND);
-	assert_int_equal(run(w, DR_PG_JOB_REWIND, A, B), DR_E_REFUSED);
-	must(w, DR_PG_JOB_COMPARE, A, B);
+	assert_int_equal(run(w, DR_JOB_REWIND, A, B), DR_E_REFUSED);
+	must(w, DR_JOB_COMPARE, A, B);
 	assert_int_equal(job.compare.verdict, DR_PG_CLONE);
-	must(w, DR_PG_JOB_CLONE, A, B);
+	must(w, DR_JOB_CLONE, A, B);
 	assert_int_equal(pg_world_sql(w, B, "select pg_create_physical_replication_slot('drcoord_pg_a')", said,
 				      sizeof(said)), 0);
 	pg_world_start(w, A, true);
@@ -409,7 +409,7 @@ static void test_away_too_long(void **state)
 					      "select pg_reload_conf()" };
 	stop(w, B, 5000);
 	sql(w, A, "insert into t values (11), (12)");
-	must(w, DR_PG_JOB_COMPARE, B, A);
+	must(w, DR_JOB_COMPARE, B, A);
 	assert_int_equal(job.compare.verdict, DR_PG_FOLLOWS);
 	for (size_t i = 0; i < sizeof(forget) / sizeof(forget[0]); i++)
 		sql(w, A, forget[i]);
@@ -423,20 +423,20 @@ static void test_away_too_long(void **state)
 	assert_non_null(f);
 	(void)fputs("restore_command = '/bin/false'\n", f);
 	(void)fclose(f);
-	must(w, DR_PG_JOB_COMPARE, B, A);
+	must(w, DR_JOB_COMPARE, B, A);
 	assert_int_equal(job.compare.verdict, DR_PG_FOLLOWS);
 	f = fopen(path, "ae");
 	assert_non_null(f);
 	(void)fputs("restore_command = ''\n", f);
 	(void)fclose(f);
-	must(w, DR_PG_JOB_COMPARE, B, A);
+	must(w, DR_JOB_COMPARE, B, A);
 	print_message("compare: %s: %s\n", dr_pg_verdict_text(job.compare.verdict), job.compare.why);
 	assert_int_equal(job.compare.verdict, DR_PG_CLONE);
 	assert_int_equal(job.compare.extra, 0);
-	must(w, DR_PG_JOB_SALVAGE, B, A);
+	must(w, DR_JOB_SALVAGE, B, A);
 	assert_string_equal(job.salvage.path, ""); /* nothing of its own */
 	make_slots(w, A);
-	must(w, DR_PG_JOB_CLONE, B, A);
+	must(w, DR_JOB_CLONE, B, A);
 	pg_world_start(w, B, true);
 	PG_WAIT(w, streams(w, A, B) && rows_are(w, B, "12"));
 }
@@ -445,11 +445,11 @@ static void test_stranger(void **state)
 {
 	struct pg_world *w = *state;
 	pg_world_init(w, 2);
-	must(w, DR_PG_JOB_COMPARE, 2, A);
+	must(w, DR_JOB_COMPARE, 2, A);
 	assert_int_equal(job.compare.verdict, DR_PG_STRANGER);
-	assert_int_equal(run(w, DR_PG_JOB_SALVAGE, 2, A), DR_E_REFUSED);
+	assert_int_equal(run(w, DR_JOB_SALVAGE, 2, A), DR_E_REFUSED);
 	/* A source that doesn't answer is no verdict. */
-	begin(w, DR_PG_JOB_COMPARE, 2, A);
+	begin(w, DR_JOB_COMPARE, 2, A);
 	job.source.port = 1;
 	assert_int_equal(finish(w), DR_E_UNREACHABLE);
 	assert_int_equal(job.compare.verdict, DR_PG_UNKNOWN);

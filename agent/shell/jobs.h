@@ -1,6 +1,6 @@
-/* pg_jobs.h -- long local work on a stopped PostgreSQL: compare, salvage, rewind, clone, follow settings.
+/* jobs.h -- long local work on a server's files: compare, salvage, rewind, clone, follow settings.
  *
- * Each job runs in a thread of its own with child processes (PostgreSQL's tools, as os_user, in a session and
+ * Each job runs in a thread of its own with child processes (the server's own tools, as os_user, in a session and
  * cgroup of their own), a deadline and cancel; `done` comes once, on the loop thread.  Every job may be run
  * again after any failure, cancel or crash.  Nothing is destroyed before what it held is saved: rewind asks
  * for the salvage to be there, clone builds beside and swaps at the end.
@@ -9,14 +9,17 @@
 #ifndef DR_AGENT_SHELL_PG_JOBS_H
 #define DR_AGENT_SHELL_PG_JOBS_H
 
+#include <stdatomic.h>
 #include <uv.h>
 
+#include "adapters/adapter.h"
 #include "model/ids.h"
 #include "sys/cgroup.h"
 
 /* What a job needs to know of the local server; copied at start. */
-struct dr_pg_local {
+struct dr_job_local {
 	struct dr_name service, member;
+	char program[DR_NAME_MAX];   /* of the server's processes */
 	char data_dir[DR_PATH_MAX];
 	char bin_dir[DR_PATH_MAX];
 	char os_user[DR_NAME_MAX];   /* "": as we are */
@@ -30,11 +33,12 @@ struct dr_pg_local {
 	/* For a member that is built from nothing, else its own files say it; "" leaves them out. */
 	char listen_host[DR_HOST_MAX];
 	uint16_t listen_port;
-	char socket_dir[DR_PATH_MAX];
+	char socket_dir[DR_PATH_MAX]; /* MySQL, MariaDB: the socket itself */
+	char config_file[DR_PATH_MAX]; /* MySQL, MariaDB */
 };
 
 /* Whom to compare with, rewind to, clone from or follow. */
-struct dr_pg_source {
+struct dr_job_source {
 	struct dr_name member;
 	char host[DR_HOST_MAX];
 	uint16_t port;
@@ -67,33 +71,55 @@ struct dr_pg_compare {
 	char why[DR_REASON_MAX];
 };
 
-struct dr_pg_salvage {
+struct dr_job_salvage {
 	char path[DR_PATH_MAX]; /* of the salvage folder; "" when there was nothing to save */
 	uint32_t files;
 	uint64_t bytes;
 	bool existed; /* an earlier run had saved just this */
 };
 
-enum dr_pg_job_kind {
-	DR_PG_JOB_COMPARE, /* fills compare */
-	DR_PG_JOB_SALVAGE, /* from compare (run first, kept in the job): copies WAL from the fork on; fills salvage.
+enum dr_job_kind {
+	DR_JOB_COMPARE, /* fills compare */
+	DR_JOB_SALVAGE, /* from compare (run first, kept in the job): copies WAL from the fork on; fills salvage.
 			      * NO_SPACE: the folder is full or too small; nothing was changed */
-	DR_PG_JOB_REWIND, /* pg_rewind; then standby.signal and the settings as FOLLOW */
-	DR_PG_JOB_CLONE,  /* pg_basebackup beside, swapped in; then as FOLLOW.  Old data: DATA.old-TIME */
-	DR_PG_JOB_FOLLOW, /* standby.signal, primary_conninfo, primary_slot_name, no synchronous_standby_names */
-	DR_PG_JOB_DISCARD /* remove DATA.old-* and what failed clones left: call it once the member follows */
+	DR_JOB_REWIND, /* pg_rewind; then standby.signal and the settings as FOLLOW */
+	DR_JOB_CLONE,  /* pg_basebackup beside, swapped in; then as FOLLOW.  Old data: DATA.old-TIME */
+	DR_JOB_FOLLOW, /* standby.signal, primary_conninfo, primary_slot_name, no synchronous_standby_names */
+	/* MySQL, MariaDB */
+	DR_JOB_MY_SALVAGE, /* the binary logs with what the source has not, and a list of that; fills salvage */
+	DR_JOB_MY_SEND,  /* MariaDB: the running server's copy, as a stream into `out` */
+	DR_JOB_MY_CLONE, /* MariaDB: such a stream, which comes from `in`, unpacked beside, made ready, swapped in */
+	DR_JOB_MY_BESIDE, /* MySQL: an empty folder beside, for op COPIED */
+	DR_JOB_MY_SWAP,  /* MySQL: the copy that op COPIED made beside is swapped in */
+	DR_JOB_DISCARD /* remove DATA.old-* and what failed clones left: call it once the member follows */
 };
 
-struct dr_pg_job {
+/* MySQL, MariaDB: what the jobs go by. */
+struct dr_job_my {
+	bool nothing;                    /* there is no data here: nothing to salvage */
+	char theirs[DR_HISTORY_MAX];     /* what the source has, as op COMPARED saw it */
+	char log_index[DR_PATH_MAX];     /* the list of our own binary logs */
+};
+struct dr_job_pipe {
+	int in, out;                     /* MY_CLONE, MY_SEND: a pipe's end, the job's from its start on; 0: none */
+	/* MY_CLONE: whoever feeds `in` says how that ended before the other end is closed: an error's code, or OK. */
+	atomic_int fed;                  /* FED_NOT_YET until then */
+	struct dr_error fed_error;       /* written before fed */
+};
+enum { DR_JOB_FED_NOT_YET = -1 };
+
+struct dr_job {
 	/* set by the caller */
-	enum dr_pg_job_kind kind;
-	struct dr_pg_local local;
-	struct dr_pg_source source;
+	enum dr_job_kind kind;
+	struct dr_job_local local;
+	struct dr_job_source source;
 	uint32_t deadline_ms;
 	struct dr_pg_compare compare; /* COMPARE fills it; SALVAGE reads it */
-	struct dr_pg_salvage salvage;
+	struct dr_job_salvage salvage;
+	struct dr_job_my my;      /* kept from order to order of one op: of the comparison */
+	struct dr_job_pipe pipe;
 	/* e == NULL: done, see compare and salvage; else why not, and what the tool said last in tail. */
-	void (*done)(struct dr_pg_job *job, const struct dr_error *e);
+	void (*done)(struct dr_job *job, const struct dr_error *e);
 	void *ctx;
 	char tail[4096]; /* the end of the last child's stderr */
 	/* private */
@@ -109,10 +135,12 @@ struct dr_pg_job {
 };
 
 /* Begin; an error means that done will not be called.  The server must be stopped (CONFLICT when a postmaster
- * lives), except for COMPARE and DISCARD. */
-DR_MUST_USE enum dr_err dr_pg_job_start(struct dr_pg_job *job, uv_loop_t *loop,
+ * lives), except for COMPARE, MY_SEND, MY_BESIDE and DISCARD. */
+DR_MUST_USE enum dr_err dr_job_start(struct dr_job *job, uv_loop_t *loop,
 					const struct dr_cgroup_root *root, struct dr_error *e);
+/* Where the copy of a server with this data folder is made. */
+void dr_job_copy_folder(const char *data_dir, char *dst, size_t cap);
 /* Kill its children and end it soon; done(CANCELLED) follows.  After done: nothing to do, don't call it. */
-void dr_pg_job_cancel(struct dr_pg_job *job);
+void dr_job_cancel(struct dr_job *job);
 
 #endif

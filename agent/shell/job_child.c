@@ -1,4 +1,4 @@
-/* pg_child.c -- running PostgreSQL's tools (pg_jobs_own.h). */
+/* job_child.c -- running a server's tools (jobs_own.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -7,17 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/shell/pg_jobs_own.h"
+#include "agent/shell/jobs_own.h"
 #include "base/assert.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 
 #define MS 1000000ull
 
 enum { LINE_BYTES = 8192 };
 
 struct running {
-	struct dr_pg_job *job;
-	struct pg_child *child;
+	struct dr_job *job;
+	struct job_child *child;
 	struct dr_proc_id id;
 	int pidfd, out, err;
 	char line[LINE_BYTES];
@@ -25,19 +26,25 @@ struct running {
 	size_t tail_len;
 };
 
-void pg_child_arg(struct pg_child *c, const char *arg)
+void job_child_arg(struct job_child *c, const char *arg)
 {
 	dr_assert(c->argc + 1 < sizeof(c->argv) / sizeof(c->argv[0]));
 	c->argv[c->argc++] = arg;
 	c->argv[c->argc] = NULL;
 }
 
-void pg_program(const struct dr_pg_job *job, const char *name, char *dst, size_t cap)
+enum dr_err job_secret(const char *file, char dst[256], struct dr_error *e)
+{
+	dst[0] = '\0';
+	return file[0] != '\0' ? dr_file_read_line(file, dst, 256, e) : DR_OK;
+}
+
+void job_program(const struct dr_job *job, const char *name, char *dst, size_t cap)
 {
 	(void)snprintf(dst, cap, "%s/%s", job->local.bin_dir, name);
 }
 
-enum dr_err pg_job_check(struct dr_pg_job *job, struct dr_error *e)
+enum dr_err job_check(struct dr_job *job, struct dr_error *e)
 {
 	struct pollfd p = { .fd = job->cancel_fd, .events = POLLIN };
 	if (poll(&p, 1, 0) > 0)
@@ -94,9 +101,9 @@ static bool drain(struct running *r, int fd, bool is_err)
 
 static enum dr_err start(struct running *r, struct dr_error *e)
 {
-	struct dr_pg_job *job = r->job;
+	struct dr_job *job = r->job;
 	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, join = -1;
-	char path[PG_PATH], home[PG_PATH], secret[300];
+	char path[JOB_PATH], home[JOB_PATH], secret[300];
 	const char *env[8] = { path, home, "LC_ALL=C", "PGCONNECT_TIMEOUT=5", "PGAPPNAME=drcoord", NULL };
 	(void)snprintf(path, sizeof(path), "PATH=%s:/usr/bin:/bin", job->local.bin_dir);
 	(void)snprintf(home, sizeof(home), "HOME=%s", job->has_user ? job->user.home : "/");
@@ -114,8 +121,10 @@ static enum dr_err start(struct running *r, struct dr_error *e)
 				      .env = env,
 				      .user = job->has_user ? &job->user : NULL,
 				      .join_fd = join,
-				      .out_fd = out[1],
-				      .err_fd = err[1] };
+				      .in_fd = r->child->in,
+				      .out_fd = r->child->out > 0 ? r->child->out : out[1],
+				      .err_fd = err[1],
+				      .keep_fd = { r->child->keep } };
 		rv = dr_spawn(&s, &r->id, &r->pidfd, e);
 	}
 	explicit_bzero(secret, sizeof(secret));
@@ -134,7 +143,7 @@ static enum dr_err start(struct running *r, struct dr_error *e)
 static enum dr_err attend(struct running *r, struct dr_error *e)
 {
 	for (;;) {
-		enum dr_err rv = pg_job_check(r->job, e);
+		enum dr_err rv = job_check(r->job, e);
 		if (rv != DR_OK)
 			return rv;
 		struct pollfd p[] = { { .fd = r->out, .events = POLLIN },
@@ -186,7 +195,7 @@ static const char *last_line(char *tail)
 	return at;
 }
 
-enum dr_err pg_child_run(struct dr_pg_job *job, struct pg_child *c, struct dr_error *e)
+enum dr_err job_child_run(struct dr_job *job, struct job_child *c, struct dr_error *e)
 {
 	struct running r = { .job = job, .child = c, .pidfd = -1, .out = -1, .err = -1 };
 	int status = 0;

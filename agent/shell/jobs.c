@@ -1,5 +1,5 @@
-/* pg_jobs.c -- see pg_jobs.h: a thread per job, and its way back to the loop. */
-#include "agent/shell/pg_jobs.h"
+/* jobs.c -- see jobs.h: a thread per job, and its way back to the loop. */
+#include "agent/shell/jobs.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,33 +13,44 @@
 
 #define MS 1000000ull
 
-static enum dr_err run_kind(struct dr_pg_job *job, struct dr_error *e)
+static enum dr_err run_kind(struct dr_job *job, struct dr_error *e)
 {
 	switch (job->kind) {
-	case DR_PG_JOB_COMPARE:
+	case DR_JOB_COMPARE:
 		return pg_job_compare(job, e);
-	case DR_PG_JOB_SALVAGE:
+	case DR_JOB_SALVAGE:
 		return pg_job_salvage(job, e);
-	case DR_PG_JOB_REWIND:
+	case DR_JOB_REWIND:
 		return pg_job_rewind(job, e);
-	case DR_PG_JOB_CLONE:
+	case DR_JOB_CLONE:
 		return pg_job_clone(job, e);
-	case DR_PG_JOB_FOLLOW:
+	case DR_JOB_FOLLOW:
 		return pg_job_follow(job, e);
-	case DR_PG_JOB_DISCARD:
+	case DR_JOB_MY_SALVAGE:
+		return my_job_salvage(job, e);
+	case DR_JOB_MY_SEND:
+		return my_job_send(job, e);
+	case DR_JOB_MY_CLONE:
+		return my_job_clone(job, e);
+	case DR_JOB_MY_BESIDE:
+		return my_job_beside(job, e);
+	case DR_JOB_MY_SWAP:
+		return my_job_swap(job, e);
+	case DR_JOB_DISCARD:
 		return pg_job_discard(job, e);
 	}
 	return dr_fail(e, DR_E_INVALID, "no such job");
 }
 
 /* Whoever works on the data now, single-user servers of a job that broke off included. */
-static enum dr_err check_stopped(struct dr_pg_job *job, struct dr_error *e)
+static enum dr_err check_stopped(struct dr_job *job, struct dr_error *e)
 {
 	struct dr_proc_id one;
 	size_t n = 0;
-	if (job->kind == DR_PG_JOB_COMPARE || job->kind == DR_PG_JOB_DISCARD)
+	if (job->kind == DR_JOB_COMPARE || job->kind == DR_JOB_MY_SEND || job->kind == DR_JOB_MY_BESIDE ||
+	    job->kind == DR_JOB_DISCARD)
 		return DR_OK;
-	enum dr_err rv = dr_proc_tree(NULL, job->local.data_dir, "postgres", &one, 1, &n, e);
+	enum dr_err rv = dr_proc_tree(NULL, job->local.data_dir, job->local.program, &one, 1, &n, e);
 	if (rv != DR_OK && rv != DR_E_FULL)
 		return rv;
 	return n == 0 ? DR_OK
@@ -47,9 +58,19 @@ static enum dr_err check_stopped(struct dr_pg_job *job, struct dr_error *e)
 				one.pid);
 }
 
+/* Whoever is at the other end of a pipe sees that this one is gone. */
+static void close_ends(struct dr_job *job)
+{
+	if (job->pipe.in > 0)
+		(void)close(job->pipe.in);
+	if (job->pipe.out > 0)
+		(void)close(job->pipe.out);
+	job->pipe.in = job->pipe.out = 0;
+}
+
 static void run(void *arg)
 {
-	struct dr_pg_job *job = arg;
+	struct dr_job *job = arg;
 	struct dr_error *e = &job->error;
 	bool empty = true;
 	dr_error_clear(e);
@@ -71,13 +92,14 @@ static void run(void *arg)
 	if (rv == DR_OK)
 		rv = run_kind(job, e);
 	job->error.code = rv;
+	close_ends(job);
 	(void)!dr_cgroup_remove(job->root, &job->group, NULL);
 	(void)uv_async_send(&job->finished);
 }
 
 static void on_closed(uv_handle_t *h)
 {
-	struct dr_pg_job *job = h->data;
+	struct dr_job *job = h->data;
 	(void)close(job->cancel_fd);
 	job->cancel_fd = -1;
 	job->done(job, job->error.code != DR_OK ? &job->error : NULL);
@@ -85,13 +107,13 @@ static void on_closed(uv_handle_t *h)
 
 static void on_finished(uv_async_t *a)
 {
-	struct dr_pg_job *job = a->data;
+	struct dr_job *job = a->data;
 	if (job->has_thread)
 		(void)uv_thread_join(&job->thread);
 	uv_close((uv_handle_t *)a, on_closed);
 }
 
-enum dr_err dr_pg_job_start(struct dr_pg_job *job, uv_loop_t *loop, const struct dr_cgroup_root *root,
+enum dr_err dr_job_start(struct dr_job *job, uv_loop_t *loop, const struct dr_cgroup_root *root,
 			    struct dr_error *e)
 {
 	char name[2 * DR_NAME_MAX + 8];
@@ -99,8 +121,9 @@ enum dr_err dr_pg_job_start(struct dr_pg_job *job, uv_loop_t *loop, const struct
 	job->has_user = false;
 	job->until_ns = dr_clock_boot_ns() + job->deadline_ms * MS;
 	job->tail[0] = '\0';
-	(void)snprintf(name, sizeof(name), "%s-%s-job", job->local.service.s, job->local.member.s);
-	enum dr_err rv = dr_cgroup_init(&job->group, root, name, job->local.data_dir, "postgres", e);
+	(void)snprintf(name, sizeof(name), "%s-%s-%s", job->local.service.s, job->local.member.s,
+		       job->kind == DR_JOB_MY_SEND ? "send" : "job");
+	enum dr_err rv = dr_cgroup_init(&job->group, root, name, job->local.data_dir, job->local.program, e);
 	if (rv != DR_OK)
 		return rv;
 	/* In the proc way the group goes by its root alone: the data folder is the server's. */
@@ -119,12 +142,13 @@ enum dr_err dr_pg_job_start(struct dr_pg_job *job, uv_loop_t *loop, const struct
 	job->has_thread = uv == 0;
 	if (uv != 0) {
 		(void)dr_fail(&job->error, DR_E_INTERNAL, "cannot start a thread: %s", uv_strerror(uv));
+		close_ends(job);
 		(void)uv_async_send(&job->finished);
 	}
 	return DR_OK;
 }
 
-void dr_pg_job_cancel(struct dr_pg_job *job)
+void dr_job_cancel(struct dr_job *job)
 {
 	uint64_t one = 1;
 	/* It can only fail by being full, and is readable then. */

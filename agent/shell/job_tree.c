@@ -1,4 +1,4 @@
-/* pg_tree.c -- files and folders for the jobs (pg_jobs_own.h). */
+/* job_tree.c -- files and folders for the jobs (jobs_own.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/shell/pg_jobs_own.h"
+#include "agent/shell/jobs_own.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "sys/clock.h"
@@ -17,25 +17,25 @@
 
 enum { COPY_BYTES = 256 * 1024 };
 
-bool pg_exists(const char *path)
+bool job_exists(const char *path)
 {
 	struct stat st;
 	return lstat(path, &st) == 0;
 }
 
 /* A '/' at the end of the data folder would put the name inside it. */
-void pg_beside(const struct dr_pg_job *job, const char *suffix, char dst[PG_PATH])
+void job_beside(const struct dr_job *job, const char *suffix, char dst[JOB_PATH])
 {
 	char base[DR_PATH_MAX];
 	(void)dr_copy_text(base, sizeof(base), job->local.data_dir);
 	for (size_t n = strlen(base); n > 1 && base[n - 1] == '/'; n--)
 		base[n - 1] = '\0';
-	(void)snprintf(dst, PG_PATH, "%s.%s", base, suffix);
+	(void)snprintf(dst, JOB_PATH, "%s.%s", base, suffix);
 }
 
-enum dr_err pg_sync_parent(const char *path, struct dr_error *e)
+enum dr_err job_sync_parent(const char *path, struct dr_error *e)
 {
-	char parent[PG_PATH];
+	char parent[JOB_PATH];
 	(void)dr_copy_text(parent, sizeof(parent), path);
 	char *slash = strrchr(parent, '/');
 	if (slash == NULL)
@@ -46,7 +46,7 @@ enum dr_err pg_sync_parent(const char *path, struct dr_error *e)
 	return dr_dir_sync(parent, e);
 }
 
-void pg_stamp(char dst[20])
+void job_stamp(char dst[20])
 {
 	time_t now = (time_t)(dr_clock_wall_ms() / 1000);
 	struct tm t;
@@ -54,7 +54,7 @@ void pg_stamp(char dst[20])
 	(void)strftime(dst, 20, "%Y%m%dT%H%M%SZ", &t);
 }
 
-enum dr_err pg_give_to_owner(const struct dr_pg_job *job, const char *path, struct dr_error *e)
+enum dr_err job_give_to_owner(const struct dr_job *job, const char *path, struct dr_error *e)
 {
 	if (!job->has_user || geteuid() == job->user.uid)
 		return DR_OK;
@@ -64,12 +64,12 @@ enum dr_err pg_give_to_owner(const struct dr_pg_job *job, const char *path, stru
 }
 
 /* Never follows a link, so a tablespace's target outside stays; absent is fine. */
-enum dr_err pg_tree_remove(struct dr_pg_job *job, const char *path, struct dr_error *e)
+enum dr_err job_tree_remove(struct dr_job *job, const char *path, struct dr_error *e)
 {
-	char copy[PG_PATH];
+	char copy[JOB_PATH];
 	char *const roots[] = { copy, NULL };
 	enum dr_err rv = DR_OK;
-	if (!pg_exists(path))
+	if (!job_exists(path))
 		return DR_OK;
 	if (!dr_copy_text(copy, sizeof(copy), path))
 		return dr_fail(e, DR_E_RANGE, "path too long: %s", path);
@@ -77,7 +77,7 @@ enum dr_err pg_tree_remove(struct dr_pg_job *job, const char *path, struct dr_er
 	if (f == NULL)
 		return dr_fail_errno(e, errno, "cannot remove %s", path);
 	for (FTSENT *it = fts_read(f); it != NULL && rv == DR_OK; it = fts_read(f)) {
-		rv = pg_job_check(job, e);
+		rv = job_check(job, e);
 		if (rv == DR_OK && it->fts_info != FTS_D && remove(it->fts_accpath) != 0 && errno != ENOENT)
 			rv = dr_fail_errno(e, errno, "cannot remove %s", it->fts_path);
 	}
@@ -91,13 +91,13 @@ static void to_hex(const unsigned char *in, unsigned n, char *out)
 		(void)snprintf(out + (size_t)2 * i, 3, "%02x", in[i]);
 }
 
-static enum dr_err copy_bytes(struct dr_pg_job *job, int in, int out, EVP_MD_CTX *md, const char *to,
+static enum dr_err copy_bytes(struct dr_job *job, int in, int out, EVP_MD_CTX *md, const char *to,
 			      struct dr_error *e)
 {
 	enum dr_err rv = DR_OK;
 	uint8_t *part = dr_xcalloc(COPY_BYTES);
 	for (;;) {
-		rv = pg_job_check(job, e);
+		rv = job_check(job, e);
 		ssize_t n = rv == DR_OK ? read(in, part, COPY_BYTES) : 0;
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -122,7 +122,7 @@ static enum dr_err copy_bytes(struct dr_pg_job *job, int in, int out, EVP_MD_CTX
 }
 
 /* Durable when it returns DR_OK, its name not yet: the caller syncs the folder. */
-enum dr_err pg_file_copy(struct dr_pg_job *job, const char *from, const char *to, char sha256_hex[65],
+enum dr_err job_file_copy(struct dr_job *job, const char *from, const char *to, char sha256_hex[65],
 			 struct dr_error *e)
 {
 	EVP_MD_CTX *md = NULL;
