@@ -8,8 +8,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/said.h"
 #include "raft/message.h"
-#include "raft/said.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 

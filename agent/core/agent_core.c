@@ -36,7 +36,7 @@ static bool is_primary_role(const struct dr_agent_core *c)
 static bool adopting(const struct dr_agent_core *c)
 {
 	return !c->journal.managed && c->journal.order.core.kind == DR_ORDER_ADOPTED &&
-	       (c->op_wanted || c->op_running);
+	       (c->op_wanted || c->op_running || c->unwritten.number != 0);
 }
 
 static void fence(struct dr_agent_core *c, struct dr_agent_decision *out, enum dr_fence_how how)
@@ -119,14 +119,66 @@ static bool lease_is_fresh(const struct dr_agent_core *c)
 	       c->lease_until_ms > c->now_ms + c->timing.fence_budget_ms;
 }
 
-static void not_to_be_done(struct dr_agent_core *c, struct dr_agent_decision *out)
+/* The op's end is written down, then told; while the journal cannot be written it waits. */
+static void end_op(struct dr_agent_core *c, const struct dr_order_result *r, struct dr_agent_decision *out)
 {
-	c->op_wanted = false;
-	c->journal.done = (struct dr_order_result){ .number = c->journal.order_seen, .epoch = c->journal.epoch,
-						    .outcome = DR_OUTCOME_FAILED, .code = DR_E_CONFLICT };
+	if (c->now_ms < c->journal_again_ms) {
+		c->unwritten = *r;
+		dr_agent_wake(out, c->journal_again_ms);
+		return;
+	}
+	const struct dr_order *o = &c->journal.order;
+	bool done = r->outcome == DR_OUTCOME_DONE;
+	c->journal.done = *r;
+	c->unwritten.number = 0;
+	if (done && o->core.kind == DR_ORDER_LISTED)
+		dr_agent_take_list(c, o);
+	if (done)
+		dr_agent_role_after(c, out);
+	else
+		dr_agent_not_adopted(c, out);
 	out->journal = true;
 	out->answer = true;
 	out->answer_result = c->journal.done;
+	out->report = true;
+}
+
+static void not_to_be_done(struct dr_agent_core *c, struct dr_agent_decision *out)
+{
+	struct dr_order_result r = { .number = c->journal.order_seen, .epoch = c->journal.epoch,
+				     .outcome = DR_OUTCOME_FAILED, .code = DR_E_CONFLICT };
+	c->op_wanted = false;
+	end_op(c, &r, out);
+}
+
+/* Whether what an op brought about is still there, as far as can be seen. */
+static bool still_holds(const struct dr_agent_core *c)
+{
+	enum dr_order_kind kind = c->journal.order.core.kind;
+	if (c->unwritten.outcome != DR_OUTCOME_DONE)
+		return true;
+	if (needs_lease(c) && !lease_is_fresh(c))
+		return false;
+	if (kind == DR_ORDER_WRITABLE || kind == DR_ORDER_SYNC_SET || kind == DR_ORDER_PREPARED)
+		return !c->fencing && c->server != DR_SERVER_STOPPED;
+	if (kind == DR_ORDER_LISTED)
+		return dr_agent_may_take_list(c, &c->journal.order);
+	return kind == DR_ORDER_ADOPTED || kind == DR_ORDER_RELEASED || c->server != DR_SERVER_PRIMARY;
+}
+
+/* What ended while the journal could not be written is not done once more, which may be a whole copy: it is told as soon as
+ * it can be written down.  But nobody is told what has come to nothing meanwhile, as by a fence. */
+static void watch_unwritten(struct dr_agent_core *c, struct dr_agent_decision *out)
+{
+	struct dr_order_result r = c->unwritten;
+	if (r.number == 0)
+		return;
+	if (!still_holds(c)) {
+		c->unwritten.number = 0;
+		c->op_wanted = true;
+		return;
+	}
+	end_op(c, &r, out);
 }
 
 /* The accepted order begins when what it rests on is there. */
@@ -170,21 +222,10 @@ static void op_ended(struct dr_agent_core *c, const struct dr_order_result *r, s
 	const struct dr_order *o = &c->journal.order;
 	bool listed = o->core.kind == DR_ORDER_LISTED && r->outcome == DR_OUTCOME_DONE;
 	c->op_running = false;
-	if (listed && !dr_agent_may_take_list(c, o)) {
+	if (listed && !dr_agent_may_take_list(c, o))
 		c->op_wanted = true; /* the lease was extended meanwhile, by others */
-		return;
-	}
-	if (listed)
-		dr_agent_take_list(c, o);
-	c->journal.done = *r;
-	if (r->outcome == DR_OUTCOME_DONE)
-		dr_agent_role_after(c, out);
 	else
-		dr_agent_not_adopted(c, out);
-	out->journal = true;
-	out->answer = true;
-	out->answer_result = *r;
-	out->report = true;
+		end_op(c, r, out);
 }
 
 static void server_changed(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out)
@@ -265,18 +306,33 @@ void dr_agent_core_step(struct dr_agent_core *c, const struct dr_agent_event *ev
 	memset(out, 0, sizeof(*out));
 	c->now_ms = ev->now_ms;
 	take_in(c, ev, out);
+	watch_unwritten(c, out);
 	watch_order(c, out);
 	watch_server(c, out);
 	watch_standby(c, out);
 	dr_agent_failsafe(c, out);
 	/* Whoever wants to be primary, or is being adopted as one, keeps asking. */
 	dr_agent_renew(c, is_primary_role(c) || (adopting(c) && needs_lease(c)), out);
+	if (out->journal) {
+		c->journal_again_ms = 0; /* unless we hear otherwise */
+		c->journal_fails = 0;
+	}
 	dr_assert(!(out->arm && out->disarm));
 }
 
+/* Longer each time, and never two agents in step. */
+static uint64_t journal_pause_ms(const struct dr_agent_core *c)
+{
+	uint64_t most = (uint64_t)DR_JOURNAL_RETRY_MS << (c->journal_fails < 6 ? c->journal_fails : 6);
+	if (most > DR_JOURNAL_RETRY_MOST_MS)
+		most = DR_JOURNAL_RETRY_MOST_MS;
+	uint64_t odds = (c->renewal_last + c->journal_fails) * 0x9e3779b97f4a7c15u;
+	return most / 2 + (odds >> 32) % (most / 2 + 1);
+}
+
 /* What could not be made to last has not happened: no order is taken, nothing promised, no op's end told.  What was seen
- * has: it may come only once, and whoever took it back would never ask for a lease again, or ask without a guard.  And
- * what protects the data happens all the same. */
+ * has: it may come only once, and whoever took it back would never ask for a lease again, or ask without a guard.  So the
+ * event is taken in once more, and all of it counts that needs no journal.  And what protects the data happens all the same. */
 void dr_agent_not_journaled(struct dr_agent_core *c, const struct dr_agent_core *before, const struct dr_agent_event *ev,
 			    struct dr_agent_decision *d)
 {
@@ -289,6 +345,13 @@ void dr_agent_not_journaled(struct dr_agent_core *c, const struct dr_agent_core 
 	/* What only one of the two copies promises may not be on disk: the next promise is journaled anew.  The old one is over. */
 	if (c->journal.promise_ms > after.journal.promise_ms)
 		c->journal.promise_ms = after.journal.promise_ms;
+	c->journal_again_ms = after.now_ms + journal_pause_ms(c);
+	c->journal_fails++;
+	struct dr_agent_core kept = *c;
+	dr_agent_core_step(c, ev, d);
+	if (!d->journal)
+		return;
+	*c = kept;
 	c->now_ms = after.now_ms;
 	c->fencing = after.fencing;
 	c->fence_since_ms = after.fence_since_ms;
@@ -301,16 +364,6 @@ void dr_agent_not_journaled(struct dr_agent_core *c, const struct dr_agent_core 
 	memset(d, 0, sizeof(*d));
 	d->fence = how;
 	d->report = report;
-	if (ev->kind == DR_AG_LEADER && ev->known)
-		c->renewed_ms = 0;
-	if (ev->kind == DR_AG_CLOCK_JUMPED) {
-		clock_jumped(c);
-		d->arm = c->lease_until_ms > c->now_ms;
-	}
-	if (ev->kind == DR_AG_OP_ENDED && c->op_running && ev->result->number == c->journal.order_seen) {
-		c->op_running = false; /* it is done once more, and then told */
-		c->op_wanted = true;
-	}
 	if (how == DR_FENCE_NONE)
 		watch_server(c, d);
 	dr_agent_wake(d, c->now_ms + DR_JOURNAL_RETRY_MS);

@@ -82,7 +82,7 @@ struct dr_agent_decision {
 	uint64_t wake_at_ms;       /* 0: none */
 };
 
-enum { DR_RENEWALS_KEPT = 16, DR_STANDBY_RETRY_MS = 2000, DR_JOURNAL_RETRY_MS = 100 };
+enum { DR_RENEWALS_KEPT = 16, DR_STANDBY_RETRY_MS = 2000, DR_JOURNAL_RETRY_MS = 100, DR_JOURNAL_RETRY_MOST_MS = 5000 };
 
 struct dr_agent_core {
 	struct dr_name self;         /* this member */
@@ -115,6 +115,9 @@ struct dr_agent_core {
 	uint64_t fence_since_ms;
 	uint64_t accepted_ms;        /* when the present order was accepted */
 	bool op_wanted, op_running;
+	struct dr_order_result unwritten; /* how the op ended, while the journal cannot be written; number 0: nothing waits */
+	uint64_t journal_again_ms;   /* before this moment nothing is written but what an event calls for */
+	uint32_t journal_fails;      /* in a row */
 	uint64_t standby_tried_ms;
 	uint64_t now_ms;
 };

@@ -44,6 +44,7 @@ static void accept(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 		out->cancel_op = true;
 	c->op_running = false;
 	c->op_wanted = true;
+	c->unwritten.number = 0;
 	c->accepted_ms = c->now_ms;
 	bool fence = o->core.kind == DR_ORDER_FENCED; /* how long the lease still runs is how long it may take */
 	bool drop = !fence && (o->core.epoch > c->journal.epoch || !keeps_lease(o->core.kind));
@@ -106,7 +107,7 @@ void dr_agent_gate(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 			out->answer_result = j->done;
 		} else {
 			answer(out, o, DR_OUTCOME_ACCEPTED, DR_OK, "");
-			c->op_wanted = !c->op_running;
+			c->op_wanted = !c->op_running && c->unwritten.number == 0;
 		}
 	} else if (o->core.epoch < j->epoch) {
 		answer(out, o, DR_OUTCOME_REFUSED, DR_E_STALE, "a newer epoch was seen");

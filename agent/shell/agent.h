@@ -21,6 +21,7 @@
 #include "agent/shell/jobs.h"
 #include "agent/shell/promises.h"
 #include "agent/shell/supervisor.h"
+#include "base/said.h"
 #include "conf/conf.h"
 #include "net/conn.h"
 #include "proto/codec.h"
@@ -65,6 +66,7 @@ struct dr_member {
 	struct dr_agent_core core;
 	char journal_path[DR_PATH_MAX];
 	bool journal_damaged;    /* what it knew is lost: takes no order until somebody decides */
+	struct dr_said journal_said; /* whether it could be written */
 	struct dr_supervisor super;
 	uint32_t slot;           /* of the guard */
 	struct dr_session probe, work; /* of the kind's adapter */

@@ -23,6 +23,20 @@ static const char *name_of(const struct dr_member *m)
 	return m->conf->member.s;
 }
 
+/* It is tried again and again: each change once, and of those few. */
+static void say_journal(struct dr_member *m, enum dr_err rv, const struct dr_error *e)
+{
+	unsigned left_out = 0;
+	if ((rv == DR_OK && !m->journal_said.any) ||
+	    !dr_said_is_news(&m->journal_said, rv, dr_clock_boot_ms(), &left_out))
+		return;
+	if (rv == DR_OK)
+		dr_log(DR_LOG_WARN, "journal.written", "member=%s left_out=%u", name_of(m), left_out);
+	else
+		dr_log(DR_LOG_ERROR, "journal.failed", "member=%s why=\"%s\" left_out=%u then=\"no order is taken, nothing is "
+		       "promised, no end is told until it can be written\"", name_of(m), e->msg, left_out);
+}
+
 static bool write_journal(struct dr_member *m)
 {
 	struct dr_buf b;
@@ -31,10 +45,8 @@ static bool write_journal(struct dr_member *m)
 	dr_agent_journal_encode(&b, &m->core.journal);
 	enum dr_err rv = dr_journal_store_write(m->journal_path, b.data, b.len, &e);
 	dr_buf_close(&b);
-	if (rv == DR_OK)
-		return true;
-	dr_log(DR_LOG_ERROR, "journal.failed", "member=%s why=\"%s\"", name_of(m), e.msg);
-	return false;
+	say_journal(m, rv, &e);
+	return rv == DR_OK;
 }
 
 /* ---- events in, decisions out */
@@ -117,8 +129,9 @@ static struct dr_report make_report(struct dr_member *m)
 		fill_peers(&r, s);
 	}
 	r.foreign = m->super.seen.foreign.pid != 0;
+	const char *journal = m->journal_said.last != DR_OK ? ", journal cannot be written: takes no orders" : "";
 	(void)snprintf(r.text, sizeof(r.text), "%s%s", dr_cgroup_way_text(m->agent->cgroups.way),
-		       m->journal_damaged ? ", journal damaged: takes no orders" : "");
+		       m->journal_damaged ? ", journal damaged: takes no orders" : journal);
 	return r;
 }
 

@@ -24,6 +24,7 @@ static void step(struct dr_agent_event ev)
 static void step_in_vain(struct dr_agent_event ev)
 {
 	core.journal.promise_ms = 1600; /* over, and to be taken out */
+	core.journal_again_ms = 0;
 	struct dr_agent_core before = core;
 	ev.now_ms = now;
 	dr_agent_core_step(&core, &ev, &did);
@@ -117,23 +118,146 @@ static void test_server_that_was_seen_counts(void **state)
 	assert_int_equal(core.server, DR_SERVER_PRIMARY);
 }
 
-/* Its end could not be written down: it is carried out once more, and then told. */
-static void test_op_that_ended_is_done_again(void **state)
+/* One event of an agent whose journal cannot be written at all; whether it tried to. */
+static bool step_on_full_disk(struct dr_agent_event ev)
+{
+	struct dr_agent_core before = core;
+	step(ev);
+	bool tried = did.journal;
+	ev.now_ms = now;
+	if (tried)
+		dr_agent_not_journaled(&core, &before, &ev, &did);
+	assert_false(did.journal);
+	return tried;
+}
+
+static void accepted(const struct dr_order *o)
+{
+	step((struct dr_agent_event){ .kind = DR_AG_ORDER, .order = o });
+	assert_int_equal(did.answer_result.outcome, DR_OUTCOME_ACCEPTED);
+}
+
+/* Its end could not be written down: it is not carried out once more, which may be a whole copy, but told when it can be; and
+ * it is tried ever more rarely. */
+static void test_op_that_ended_is_not_done_again(void **state)
+{
+	struct dr_order o = made(DR_ORDER_REWOUND, 11, 4);
+	struct dr_order_result r = { .number = 11, .epoch = 4, .outcome = DR_OUTCOME_DONE, .position = 5 };
+	unsigned tries = 0;
+	(void)state;
+	step((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_STOPPED });
+	accepted(&o);
+	assert_true(did.start_op);
+	assert_true(step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &r }));
+	for (uint64_t end = now + 60000; now < end; now += 10) {
+		bool asked = now % 1000 == 0; /* the leader repeats its order */
+		tries += step_on_full_disk((struct dr_agent_event){ .kind = asked ? DR_AG_ORDER : DR_AG_TICK, .order = &o });
+		assert_false(did.start_op);
+		assert_true(!did.answer || did.answer_result.outcome == DR_OUTCOME_ACCEPTED);
+		assert_true(did.wake_at_ms > now);
+	}
+	assert_in_range(tries, 12, 30);
+	now += DR_JOURNAL_RETRY_MOST_MS;
+	step((struct dr_agent_event){ .kind = DR_AG_TICK });
+	assert_true(did.journal && did.answer);
+	assert_int_equal(did.answer_result.outcome, DR_OUTCOME_DONE);
+	assert_int_equal(did.answer_result.position, 5);
+	assert_int_equal(core.journal.done.number, 11);
+	now += DR_JOURNAL_RETRY_MOST_MS;
+	step((struct dr_agent_event){ .kind = DR_AG_TICK });
+	assert_false(did.journal || did.answer || did.start_op);
+}
+
+/* Whoever comes after it: what ended before is nobody's business any more. */
+static void test_newer_order_ends_the_wait(void **state)
 {
 	struct dr_order o = made(DR_ORDER_FROZEN, 11, 4);
-	struct dr_order_result r = { .number = 11, .epoch = 4, .outcome = DR_OUTCOME_DONE, .position = 5 };
+	struct dr_order newer = made(DR_ORDER_FROZEN, 12, 5);
+	struct dr_order_result r = { .number = 11, .epoch = 4, .outcome = DR_OUTCOME_DONE };
 	(void)state;
-	step((struct dr_agent_event){ .kind = DR_AG_ORDER, .order = &o });
+	accepted(&o);
+	assert_true(step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &r }));
+	accepted(&newer);
 	assert_true(did.start_op);
-	step_in_vain((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &r });
-	assert_false(did.answer);
-	now += DR_JOURNAL_RETRY_MS;
+	now += DR_JOURNAL_RETRY_MOST_MS;
 	step((struct dr_agent_event){ .kind = DR_AG_TICK });
+	assert_false(did.answer);
+	assert_int_equal(core.journal.done.number, 0);
+}
+
+static void granted(uint32_t ttl_ms)
+{
+	uint64_t id = core.renewal_last;
+	(void)step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_GRANT, .id = id, .epoch = 4, .ttl_ms = ttl_ms });
+	assert_int_equal(core.lease_until_ms, now + ttl_ms);
+}
+
+/* Promoted, and its end cannot be written down. */
+static void promoted_in_vain(void)
+{
+	struct dr_order o = made(DR_ORDER_WRITABLE, 11, 4);
+	struct dr_order_result r = { .number = 11, .epoch = 4, .outcome = DR_OUTCOME_DONE, .position = 5 };
+	step((struct dr_agent_event){ .kind = DR_AG_LEADER, .known = true });
+	accepted(&o);
+	assert_true(did.renew);
+	granted(1500);
 	assert_true(did.start_op);
-	step((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &r });
-	assert_true(did.journal);
-	assert_true(did.answer);
+	step((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_PRIMARY });
+	assert_true(step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &r }));
+	assert_false(did.answer);
+}
+
+/* It goes on to ask for its lease, whatever its disk is like, and tells when it can. */
+static void test_lease_needs_no_journal(void **state)
+{
+	unsigned renewals = 0;
+	(void)state;
+	promoted_in_vain();
+	for (uint64_t end = now + 10000; now < end; now += 50) {
+		(void)step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_TICK });
+		assert_int_equal(did.fence, DR_FENCE_NONE);
+		assert_false(did.start_op || did.answer);
+		renewals += did.renew ? 1 : 0;
+		if (did.renew)
+			granted(1500);
+	}
+	assert_in_range(renewals, 38, 41); /* one in 250 ms */
+	for (uint64_t end = now + DR_JOURNAL_RETRY_MOST_MS; now < end && core.journal.done.number == 0; now += 50) {
+		step((struct dr_agent_event){ .kind = DR_AG_TICK });
+		if (did.renew)
+			granted(1500);
+	}
+	assert_int_equal(core.journal.done.number, 11);
 	assert_int_equal(did.answer_result.outcome, DR_OUTCOME_DONE);
+}
+
+/* That it was promoted is not told after a fence: it is promoted once more, under a lease. */
+static void test_fence_takes_it_back(void **state)
+{
+	(void)state;
+	promoted_in_vain();
+	now += 1200; /* nobody granted */
+	(void)step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_TICK });
+	assert_int_equal(did.fence, DR_FENCE_STOP);
+	assert_false(did.answer);
+	now += DR_JOURNAL_RETRY_MOST_MS; /* there is room again */
+	step((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_STOPPED });
+	assert_false(did.journal || did.answer);
+	assert_true(did.renew);
+	granted(1500);
+	assert_false(did.answer);
+	assert_true(did.start_op);
+}
+
+/* Nor where the server died of itself, under a lease that goes on. */
+static void test_death_takes_it_back(void **state)
+{
+	(void)state;
+	promoted_in_vain();
+	now += DR_JOURNAL_RETRY_MS;
+	step((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_STOPPED, .crashed = true });
+	assert_false(did.journal || did.answer);
+	assert_true(did.start_op);
 }
 
 int main(void)
@@ -144,7 +268,11 @@ int main(void)
 		cmocka_unit_test_setup(test_nothing_is_promised, standby),
 		cmocka_unit_test_setup(test_what_was_told_once_counts, standby),
 		cmocka_unit_test_setup(test_server_that_was_seen_counts, standby),
-		cmocka_unit_test_setup(test_op_that_ended_is_done_again, standby),
+		cmocka_unit_test_setup(test_op_that_ended_is_not_done_again, standby),
+		cmocka_unit_test_setup(test_newer_order_ends_the_wait, standby),
+		cmocka_unit_test_setup(test_lease_needs_no_journal, standby),
+		cmocka_unit_test_setup(test_fence_takes_it_back, standby),
+		cmocka_unit_test_setup(test_death_takes_it_back, standby),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,12 +10,12 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/said.h"
 #include "raft/bound.h"
 #include "raft/guard.h"
 #include "raft/hello.h"
 #include "raft/node.h"
 #include "raft/repair.h"
-#include "raft/said.h"
 #include "raft/scan.h"
 #include "raft/slot.h"
 #include "raft/snap.h"

@@ -1,9 +1,9 @@
-/* said.h -- what the log says about the link to one member: each change once, but of a link that comes and goes only a
- * few a minute, and the next line then says how many were left out.
+/* said.h -- what the log says about a thing that fails now and then, as the link to one member: each change once, but of one
+ * that comes and goes only a few a minute, and the next line then says how many were left out.
  *
- * Internal to raft/.  Pure. */
-#ifndef DR_RAFT_SAID_H
-#define DR_RAFT_SAID_H
+ * Pure; the caller owns the struct, zeroed at first, and gives the time of any clock that does not go back. */
+#ifndef DR_BASE_SAID_H
+#define DR_BASE_SAID_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,7 +15,7 @@ enum { DR_SAID_LINES = 4, DR_SAID_MS = 60000 };
 
 struct dr_said {
 	bool any;          /* false: nothing yet */
-	enum dr_err err;   /* what the log says of it; DR_OK: open */
+	enum dr_err err;   /* what the log says of it; DR_OK: it is well */
 	enum dr_err last;  /* what was to be said last, written or not */
 	uint64_t since_ms; /* of the first of `lines` */
 	unsigned lines, left_out;

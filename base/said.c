@@ -1,5 +1,5 @@
 /* said.c -- see said.h. */
-#include "raft/said.h"
+#include "base/said.h"
 
 bool dr_said_is_news(struct dr_said *s, enum dr_err err, uint64_t now_ms, unsigned *left_out)
 {
