@@ -14,6 +14,9 @@
 
 __attribute__((noreturn)) void dr_assert_failed(const char *cond, const char *file, int line);
 
+/* The end of a process that cannot go on: says why, runs the hook with that as its condition, and aborts. */
+__attribute__((noreturn)) void dr_die(const char *why, const char *file, int line);
+
 /* What to run before the abort; NULL for nothing.  It must not return into the failed code. */
 void dr_assert_hook_set(void (*hook)(const char *cond, const char *file, int line));
 

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
+
 static void *or_die(void *p, size_t n)
 {
 	if (p == NULL) {
-		(void)fprintf(stderr, "drcoord: out of memory (%zu bytes)\n", n);
-		abort();
+		char why[64];
+		(void)snprintf(why, sizeof(why), "out of memory (%zu bytes)", n);
+		dr_die(why, __FILE__, __LINE__); /* the log's last lines first, which the hook writes */
 	}
 	return p;
 }

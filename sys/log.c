@@ -20,7 +20,7 @@ static atomic_uint dropped;
 /* Of one thread: whole lines. */
 static _Thread_local struct {
 	bool on;
-	unsigned lines;
+	unsigned lines; /* in it, with those that they say were dropped */
 	size_t n;
 	char text[PIPE_BUF];
 } gathered;
@@ -35,7 +35,8 @@ void dr_log_init(const char *program, enum dr_log_level least)
 	least_level = least;
 }
 
-static size_t head_line(char *line, enum dr_log_level level, const char *event)
+/* *lost: so many it says were dropped: whoever drops this one has dropped those, too. */
+static size_t head_line(char *line, enum dr_log_level level, const char *event, unsigned *lost)
 {
 	/* Thousands of lines a second share their second. */
 	static _Thread_local time_t when_s = -1;
@@ -48,10 +49,10 @@ static size_t head_line(char *line, enum dr_log_level level, const char *event)
 		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &t);
 		when_s = s;
 	}
-	unsigned lost = atomic_exchange(&dropped, 0);
+	*lost = atomic_exchange(&dropped, 0);
 	char note[40] = "";
-	if (lost > 0)
-		(void)snprintf(note, sizeof(note), " log_lines_dropped=%u", lost);
+	if (*lost > 0)
+		(void)snprintf(note, sizeof(note), " log_lines_dropped=%u", *lost);
 	int n = snprintf(line, LINE_MAX_BYTES, "%s%s.%03uZ %s %s event=%s%s ", level_prefixes[level], when,
 			 (unsigned)(ms % 1000), program_name, level_words[level], event, note);
 	return n < 0 ? 0 : (size_t)n;
@@ -66,9 +67,10 @@ static void write_out(const char *text, size_t n, unsigned lines)
 void dr_log_flush(void)
 {
 	size_t n = gathered.n;
+	unsigned lines = gathered.lines;
 	gathered.n = 0; /* first: a handler may come in between, and says nothing twice */
-	write_out(gathered.text, n, gathered.lines);
 	gathered.lines = 0;
+	write_out(gathered.text, n, lines);
 }
 
 void dr_log_gather(void)
@@ -76,17 +78,17 @@ void dr_log_gather(void)
 	gathered.on = true;
 }
 
-static void put_line(const char *line, size_t n, bool now)
+static void put_line(const char *line, size_t n, unsigned lines, bool now)
 {
 	if (!gathered.on) {
-		write_out(line, n, 1);
+		write_out(line, n, lines);
 		return;
 	}
 	if (gathered.n + n > sizeof(gathered.text))
 		dr_log_flush();
 	memcpy(gathered.text + gathered.n, line, n);
 	gathered.n += n;
-	gathered.lines++;
+	gathered.lines += lines;
 	if (now)
 		dr_log_flush();
 }
@@ -96,7 +98,8 @@ void dr_log(enum dr_log_level level, const char *event, const char *fmt, ...)
 	if (level < least_level)
 		return;
 	char line[LINE_MAX_BYTES];
-	size_t n = head_line(line, level, event);
+	unsigned lost = 0;
+	size_t n = head_line(line, level, event, &lost);
 	if (n >= sizeof(line) - 2)
 		n = sizeof(line) - 2;
 	va_list ap;
@@ -112,5 +115,5 @@ void dr_log(enum dr_log_level level, const char *event, const char *fmt, ...)
 			line[i] = ' ';
 	}
 	line[n++] = '\n';
-	put_line(line, n, level >= DR_LOG_ERROR);
+	put_line(line, n, 1 + lost, level >= DR_LOG_ERROR);
 }

@@ -144,6 +144,32 @@ static void a_failed_assertion_runs_the_hook_once_with_its_condition(void **stat
 	dr_assert_hook_set(NULL);
 }
 
+static void hook_hears_of_memory(const char *cond, const char *file, int line)
+{
+	assert_non_null(strstr(cond, "out of memory"));
+	assert_non_null(strstr(file, "mem.c"));
+	assert_true(line > 0);
+	jmp_buf *out = mock_ptr_type(jmp_buf *);
+	longjmp(*out, 1);
+}
+
+static void memory_that_is_not_there_runs_the_hook(void **state)
+{
+	(void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip(); /* its allocator ends the process itself */
+#endif
+	jmp_buf out;
+	dr_assert_hook_set(hook_hears_of_memory);
+	will_return(hook_hears_of_memory, &out);
+	if (setjmp(out) == 0) {
+		volatile size_t most = SIZE_MAX / 2;
+		dr_free(dr_xcalloc(most));
+		fail_msg("there was that much");
+	}
+	dr_assert_hook_set(NULL);
+}
+
 /* ---- buf ---- */
 
 static void appended_bytes_stand_in_order_big_endian(void **state)
@@ -518,6 +544,7 @@ int main(void)
 		cmocka_unit_test(wrap_puts_context_in_front_and_keeps_the_code),
 		cmocka_unit_test(errno_becomes_a_code_and_its_text_stands_behind),
 		cmocka_unit_test(a_failed_assertion_runs_the_hook_once_with_its_condition),
+		cmocka_unit_test(memory_that_is_not_there_runs_the_hook),
 		cmocka_unit_test(appended_bytes_stand_in_order_big_endian),
 		cmocka_unit_test(a_view_reads_back_what_a_buffer_took),
 		cmocka_unit_test(reading_past_the_end_is_bad_for_good_and_yields_zeros),
