@@ -94,6 +94,7 @@ struct pg_run {
 	bool has_mark;
 	bool no_table;          /* drcoord.heartbeat has to be made */
 	bool locked_out;        /* somebody else has locked it */
+	bool read_only;         /* our transactions are, whatever the server is */
 	uint32_t made, dropped; /* SLOTS */
 };
 
@@ -103,6 +104,7 @@ struct pg_own {
 	uint32_t handles; /* not closed yet, `again` included */
 	struct pg_link link;
 	struct pg_run run;
+	uint64_t room_ms; /* until this moment of the loop the answer that there is room counts; 0: not asked, or none */
 	char secret[PG_SECRET_MAX]; /* the two passwords while a run needs them, for redaction too */
 	char replication_secret[PG_SECRET_MAX];
 };
@@ -143,6 +145,7 @@ enum pg_next pg_write_step(struct pg_run *r, const PGresult *res, struct dr_erro
 enum pg_next pg_rewrite_step(struct pg_run *r, const PGresult *res, struct dr_error *e);
 bool pg_wants_table(const struct pg_run *r);
 extern const char PG_TABLE_SQL[];
+extern const char PG_WRITES_SQL[]; /* this session may, whatever a default says */
 enum dr_err pg_build_sync(struct pg_run *r, struct dr_buf *sql, struct dr_error *e);
 enum dr_err pg_check_sync(struct pg_run *r, struct dr_error *e);
 /* Whether the checkpointer has taken in the names to wait for, which a reading has just shown (see primary.c):

@@ -12,7 +12,8 @@
 
 enum {
 	STEADY_READINGS = 2, /* equal readings that settle something */
-	CATCH_UP_TRIES = 10 /* SYNC_SET: readings in which the standbys may still pass the point of joining */
+	CATCH_UP_TRIES = 10, /* SYNC_SET: readings in which the standbys may still pass the point of joining */
+	ROOM_MS = 5000 /* so long what was found about room on the disk counts */
 };
 
 static bool checkpointer_idle(const struct pg_state *st)
@@ -75,8 +76,12 @@ static const struct pg_step positions_steps[] = {
  * that nothing but a cancel ends, see link.c.)
  *
  * The row and its log have their place already, so on a full disk they would go on being written until the log needs
- * its next segment and the server panics, while clients whose tables have to grow fail.  So first a file of a few hundred
- * bytes is made beside the data, which the server removes at the end of the statement.
+ * its next segment and the server panics, while clients whose tables have to grow fail.  So now and then, and always once
+ * there was none, a file is made beside the data first: of a result of 4,000 rows, for which the memory of a sort is too
+ * small.  The server removes it at the statement's end, whatever that is.
+ *
+ * Who has made our role's or database's transactions read only by default has done so on the standbys too, and takes no write
+ * from anybody else: then it is told, and written all the same.
  *
  * Whoever locks the table, as VACUUM FULL does, stops none but us: then a message is written to the log instead,
  * which needs no table. */
@@ -87,6 +92,8 @@ const char PG_TABLE_SQL[] =
     " member text NOT NULL, epoch bigint NOT NULL, beats bigint NOT NULL DEFAULT 1, at timestamptz NOT NULL);"
     "GRANT USAGE ON SCHEMA drcoord TO pg_monitor;"
     "GRANT SELECT, INSERT, UPDATE ON drcoord.heartbeat TO pg_monitor";
+
+const char PG_WRITES_SQL[] = "SET default_transaction_read_only = off";
 
 /* Transactional: its commit waits for the disk as every other. */
 static const char MESSAGE_SQL[] = "SELECT pg_logical_emit_message(true, 'drcoord', '')";
@@ -128,24 +135,67 @@ bool pg_wants_table(const struct pg_run *r)
 	return r->no_table;
 }
 
-static const char ROOM_SQL[] = "SELECT pg_export_snapshot()";
+static const char ROOM_SQL[] = "SET work_mem = '64kB'; SET temp_tablespaces = '';"
+			       " SELECT count(*) FROM generate_series(1, 4000)";
+
+static bool wants_room(const struct pg_run *r)
+{
+	return uv_now(r->own->session->loop) >= r->own->room_ms;
+}
 
 /* Who may not ask for room has not been told that there is none. */
 static enum pg_next room_step(struct pg_run *r, const PGresult *res, struct dr_error *e)
 {
-	(void)r;
 	(void)e;
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	enum dr_err found = pg_server_err(state, PQresultErrorField(res, PG_DIAG_SOURCE_FILE));
 	bool of_disk = found == DR_E_NO_SPACE || found == DR_E_IO || found == DR_E_REFUSED;
-	return PQresultStatus(res) != PGRES_TUPLES_OK && of_disk ? PG_FAILED : PG_NEXT;
+	bool none = PQresultStatus(res) != PGRES_TUPLES_OK && of_disk;
+	r->own->room_ms = none ? 0 : uv_now(r->own->session->loop) + ROOM_MS;
+	return none ? PG_FAILED : PG_NEXT;
+}
+
+static bool has_state(const PGresult *res, const char *state)
+{
+	const char *is = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	return is != NULL && strcmp(is, state) == 0;
 }
 
 static enum pg_next probe_write_step(struct pg_run *r, const PGresult *res, struct dr_error *e)
 {
-	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-	r->locked_out = state != NULL && strcmp(state, "55P03") == 0;
-	return r->locked_out ? PG_NEXT : pg_write_step(r, res, e);
+	r->locked_out = has_state(res, "55P03");
+	r->read_only = has_state(res, "25006");
+	return r->locked_out || r->read_only ? PG_NEXT : pg_write_step(r, res, e);
+}
+
+static enum pg_next written_in_spite(struct pg_run *r, const PGresult *res, struct dr_error *e)
+{
+	r->locked_out = has_state(res, "55P03");
+	return r->locked_out ? PG_NEXT : pg_rewrite_step(r, res, e);
+}
+
+static bool is_read_only(const struct pg_run *r)
+{
+	return r->read_only;
+}
+
+static const char WHO_SQL[] = "SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only'";
+
+/* What the catalog says of roles and databases its standbys have too. */
+static enum pg_next who_forbids(struct pg_run *r, const PGresult *res, struct dr_error *e)
+{
+	static const char *const catalog[] = { "user", "database", "database user", "global" };
+	const char *source = PQntuples(res) == 1 && PQnfields(res) == 1 ? PQgetvalue(res, 0, 0) : "";
+	for (size_t i = 0; i < sizeof(catalog) / sizeof(catalog[0]); i++) {
+		if (strcmp(source, catalog[i]) != 0)
+			continue;
+		pg_say(r, "default_transaction_read_only is set for the role or database of the probes (%s): ALTER ROLE or"
+		       " DATABASE ... RESET; they write in spite of it", source);
+		r->op->evidence.in_spite = true;
+		return PG_NEXT;
+	}
+	(void)dr_fail(e, DR_E_REFUSED, "the server takes no writes: default_transaction_read_only is on by its %s", source);
+	return PG_FAILED;
 }
 
 static bool is_locked_out(const struct pg_run *r)
@@ -211,8 +261,15 @@ static const struct pg_step write_steps[] = {
 	  .read = primary_only,
 	  .fresh = true,
 	  .role_may_change = true },
-	{ .what = "asking for room on the disk", .sql = ROOM_SQL, .read = room_step, .may_fail = true },
+	{ .what = "asking for room on the disk", .sql = ROOM_SQL, .read = room_step, .wanted = wants_room, .may_fail = true },
 	{ .what = "writing", .build = pg_build_write, .read = probe_write_step, .may_fail = true },
+	{ .what = "asking who made it read only", .sql = WHO_SQL, .read = who_forbids, .wanted = is_read_only },
+	{ .what = "writing all the same", .sql = PG_WRITES_SQL, .wanted = is_read_only },
+	{ .what = "writing all the same",
+	  .build = pg_build_write,
+	  .read = written_in_spite,
+	  .wanted = is_read_only,
+	  .may_fail = true },
 	{ .what = "making drcoord.heartbeat", .sql = PG_TABLE_SQL, .wanted = pg_wants_table },
 	{ .what = "writing", .build = pg_build_write, .read = pg_rewrite_step, .wanted = pg_wants_table },
 	{ .what = "writing past a lock", .sql = MESSAGE_SQL, .read = message_step, .wanted = is_locked_out },

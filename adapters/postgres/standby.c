@@ -379,6 +379,7 @@ static const struct pg_step writable_steps[] = {
 	  .wanted = to_promote,
 	  .fresh = true,
 	  .role_may_change = true },
+	{ .what = "leaving defaults aside", .sql = PG_WRITES_SQL },
 	{ .what = "writing", .build = pg_build_write, .read = pg_write_step, .may_fail = true },
 	{ .what = "making drcoord.heartbeat", .sql = PG_TABLE_SQL, .wanted = pg_wants_table },
 	{ .what = "writing", .build = pg_build_write, .read = pg_rewrite_step, .wanted = pg_wants_table },

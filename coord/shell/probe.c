@@ -141,7 +141,7 @@ static void note_write(struct dr_watch *w, const struct dr_op *op, const struct 
 	uint64_t from = dr_probe_counts_from(w->probe_ms, now, op->deadline_ms);
 	if (dr_probe_streak_note(&w->streak, kind, from, now))
 		dr_log(DR_LOG_WARN, "probe.write_failed", "member=%s kind=%s why=\"%s\"", w->target.member.s,
-		       dr_failure_name(kind), e != NULL ? e->msg : "");
+		       dr_failure_name(kind), e != NULL ? e->msg : op->evidence.text);
 }
 
 static void probed(struct dr_op *op, const struct dr_error *e)

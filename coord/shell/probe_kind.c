@@ -18,7 +18,7 @@ static bool is_hang(enum dr_failure kind)
 enum dr_failure dr_probe_kind(const struct dr_evidence *seen, const struct dr_error *e)
 {
 	if (seen->wrote)
-		return DR_FAILURE_NONE;
+		return seen->in_spite ? DR_FAILURE_READ_ONLY_DEFAULT : DR_FAILURE_NONE;
 	switch (e != NULL ? e->code : DR_E_FAILED) {
 	case DR_E_CANCELLED:
 	case DR_E_UNKNOWN: return DR_FAILURE_NONE;

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 from cluster import member_of, site_of
 from disks import fill, hang, mount_image, mount_on_disk, mount_small, turn_read_only
@@ -66,6 +67,25 @@ def read_only(scenes):
         stand.pg.sql(A, line)
     new = moved(stand, "read_only")
     return finish(stand, new)
+
+
+@case("read-only-default")
+def read_only_default(scenes):
+    """The probes' role is made read only by default: that says nothing of the server; it is told, and nothing moves."""
+    stand = scenes.up()
+
+    def told():
+        return next((m for m in stand.cluster.service()["members"] if m["name"] == member_of(A)), {}).get("failure")
+    stand.pg.sql(A, "ALTER ROLE drcoord SET default_transaction_read_only = on")
+    eventually(stand, "it to be told", lambda: told() == "read_only_default", 10)
+    expect("role or database" in stand.cluster.ctl("status"), "status to say whose default it is", stand.cluster.ctl("status"))
+    time.sleep(3)  # longer than write_stall
+    expect(stand.cluster.service().get("primary") == member_of(A) and not incident(stand), "nothing to be moved",
+           stand.cluster.service())
+    stand.pg.sql(A, "ALTER ROLE drcoord RESET default_transaction_read_only")
+    eventually(stand, "it to be told no more", lambda: told() is None, 10)
+    new_acks(stand, A)
+    return verdict(stand, [A])
 
 
 def log_elsewhere(stand):

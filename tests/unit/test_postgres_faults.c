@@ -469,15 +469,46 @@ static void test_full_server(void **state)
 	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_OK, "");
 	assert_true(script(&b, FILL_SH));
 	expect(&t, DR_OP_PROBE, 5000, DR_OK, "");
-	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_E_NO_SPACE, "No space left on device");
+	for (int i = 0; i < 5; i++)
+		expect(&t, DR_OP_PROBE_WRITE, 5000, DR_E_NO_SPACE, "No space left on device");
+	assert_true(script(&b, "test -z \"$(find \"$1\"/disk/data/base/pgsql_tmp \"$1\"/disk/data/pg_snapshots -type f)\""));
 	assert_true(script(&b, "rm \"$1/disk/filler\""));
 	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_OK, "");
 	/* Who must not ask for room writes all the same. */
-	assert_true(pg_lab_sql(&b, 0, NULL, 0, "REVOKE EXECUTE ON FUNCTION pg_export_snapshot() FROM PUBLIC"));
 	assert_true(pg_lab_sql(&b, 0, NULL, 0, "CREATE ROLE probe LOGIN IN ROLE pg_monitor"));
+	assert_true(pg_lab_sql(&b, 0, NULL, 0, "ALTER ROLE probe SET temp_file_limit = 0"));
 	(void)dr_copy_text(t.user, sizeof(t.user), "probe");
 	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_OK, "");
 	remove_disk();
+}
+
+/* The catalog, which the standbys have too, makes our transactions read only: told, and written all the same.  So it is not
+ * where the configuration of the server says so. */
+static void test_read_only_default(void **state)
+{
+	static const char *const defaults[] = { "ROLE postgres", "DATABASE postgres", "ROLE postgres IN DATABASE postgres" };
+	struct dr_target t = pg_lab_target(&a, true);
+	struct rig_op o;
+	(void)state;
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_OK, "");
+	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
+		assert_true(pg_lab_sql(&a, 0, NULL, 0, "ALTER %s SET default_transaction_read_only = on", defaults[i]));
+		assert_int_equal(attempt(&t, DR_OP_PROBE_WRITE, &none, 5000, &o), DR_OK);
+		assert_true(o.op.evidence.wrote && o.op.evidence.in_spite);
+		assert_non_null(strstr(o.op.evidence.text, "default_transaction_read_only"));
+		assert_true(pg_lab_sql(&a, 0, NULL, 0, "BEGIN READ WRITE; ALTER %s RESET default_transaction_read_only; COMMIT",
+				       defaults[i]));
+	}
+	assert_int_equal(attempt(&t, DR_OP_PROBE_WRITE, &none, 5000, &o), DR_OK);
+	assert_false(o.op.evidence.in_spite);
+	assert_true(pg_lab_sql(&a, 0, NULL, 0, "ALTER SYSTEM SET default_transaction_read_only = on"));
+	assert_true(pg_lab_sql(&a, 0, NULL, 0, "SELECT pg_reload_conf()"));
+	pg_lab_until(&a, "on", "SHOW default_transaction_read_only");
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_E_REFUSED, "configuration file");
+	assert_true(pg_lab_sql(&a, 0, NULL, 0, "ALTER SYSTEM RESET default_transaction_read_only"));
+	assert_true(pg_lab_sql(&a, 0, NULL, 0, "SELECT pg_reload_conf()"));
+	pg_lab_until(&a, "off", "SHOW default_transaction_read_only");
+	expect(&t, DR_OP_PROBE_WRITE, 5000, DR_OK, "");
 }
 
 /* Last, as it ends the server: a smart stop waits for the open session and lets nobody in meanwhile. */
@@ -532,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_read_only_server),
 		cmocka_unit_test(test_read_only_tables),
 		cmocka_unit_test(test_full_server),
+		cmocka_unit_test(test_read_only_default),
 		cmocka_unit_test(test_shutting_down),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
