@@ -31,6 +31,8 @@ static void close_plan(struct dr_repl *r, struct dr_service *s, struct dr_plan *
 	struct dr_event_record *e = dr_emit_plan(r, DR_EVENT_PLAN_CLOSED, cmd, s, p);
 	uint64_t id = p->id;
 	e->outcome = success ? DR_OUTCOME_DONE : DR_OUTCOME_FAILED;
+	if (cmd->kind == DR_CMD_PLAN_CLOSE && p->kind != DR_PLAN_REJOIN)
+		dr_emit_member(e, s, cmd->member);
 	memset(p, 0, sizeof(*p));
 	dr_part_closed(r, s, id, cmd, success);
 }
@@ -97,6 +99,11 @@ bool dr_reason_moves(enum dr_reason r)
 {
 	return r == DR_REASON_SERVER_FAILED || r == DR_REASON_MEMBER_LOST || r == DR_REASON_CRASH_LOOP ||
 	       dr_failure_policy(dr_failure_of(r)) == DR_FAILURE_MOVE;
+}
+
+bool dr_reason_in_place(enum dr_reason r)
+{
+	return r == DR_REASON_RESTART || r == DR_REASON_UNGRANTED;
 }
 
 static uint64_t newest_move(const struct dr_repl *r, uint32_t nth)
@@ -284,7 +291,7 @@ void dr_apply_choose(struct dr_repl *r, struct dr_service *s, const struct dr_cm
 	    s->spec.member[cmd->member].name.s[0] == '\0')
 		return;
 	/* One that was to stay where it was, and did not come back in time. */
-	if (p->kind == DR_PLAN_FAILOVER && p->reason == DR_REASON_RESTART && cmd->member != p->old)
+	if (p->kind == DR_PLAN_FAILOVER && dr_reason_in_place(p->reason) && cmd->member != p->old)
 		note_move(r, s, cmd);
 	p->candidate = cmd->member;
 	p->source = cmd->target;

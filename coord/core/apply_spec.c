@@ -27,55 +27,88 @@ static dr_member_ix spec_member_find(const struct dr_spec_service *s, const stru
 	return DR_MEMBER_NONE;
 }
 
-/* A member may leave the spec only when nothing rests on it. */
-static bool member_may_go(const struct dr_service *s, dr_member_ix m)
+static bool not_fenced(const struct dr_service *s, dr_member_ix m)
+{
+	return s->member[m].unproved_epoch != 0 || s->member[m].only_expired;
+}
+
+/* What rests on a member keeps it in the spec; NONE: nothing does. */
+static enum dr_reason kept_by(const struct dr_service *s, dr_member_ix m)
 {
 	const struct dr_plan *p = &s->plan;
 	if (p->id != 0 && (p->candidate == m || p->source == m || p->wanted == m || p->old == m))
-		return false;
-	return s->holder != m && s->last_holder != m && s->member[m].unproved_epoch == 0 && !s->member[m].only_expired &&
-	       !dr_set_has(s->sync.set, m) && !dr_set_has(s->next.set, m);
+		return DR_REASON_SPEC_PLAN;
+	if (s->holder == m || s->last_holder == m)
+		return DR_REASON_SPEC_PRIMARY;
+	if (not_fenced(s, m))
+		return DR_REASON_SPEC_UNPROVED;
+	return dr_set_has(s->sync.set, m) || dr_set_has(s->next.set, m) ? DR_REASON_SPEC_SYNC_SET : DR_REASON_NONE;
 }
 
 /* Another agent has another journal: what it says of a lease, a fence or a list would not be the old one's word. */
-static bool agent_may_change(const struct dr_service *s, dr_member_ix m)
+static enum dr_reason agent_kept_by(const struct dr_service *s, dr_member_ix m)
 {
 	const struct dr_plan *p = &s->plan;
-	bool in_plan = p->id != 0 && (p->candidate == m || p->old == m || p->wanted == m);
-	return s->holder != m && s->member[m].unproved_epoch == 0 && !s->member[m].only_expired && !in_plan;
+	if (p->id != 0 && (p->candidate == m || p->old == m || p->wanted == m))
+		return DR_REASON_SPEC_PLAN;
+	if (s->holder == m)
+		return DR_REASON_SPEC_PRIMARY;
+	return not_fenced(s, m) ? DR_REASON_SPEC_UNPROVED : DR_REASON_NONE;
 }
 
-static bool service_fits(const struct dr_service *s, const struct dr_spec_service *want)
+/* *m: of which member; NONE: of the service as a whole. */
+static enum dr_reason service_misfit(const struct dr_service *s, const struct dr_spec_service *want, dr_member_ix *m)
 {
-	if (want == NULL)
-		return !s->managed;
+	enum dr_reason why = DR_REASON_NONE;
+	*m = DR_MEMBER_NONE;
 	if (!s->managed)
-		return true;
-	unsigned kept = 0;
-	unsigned wanted = 0;
-	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (want->member[m].name.s[0] != '\0')
-			wanted++;
-		if (s->spec.member[m].name.s[0] == '\0')
+		return DR_REASON_NONE;
+	if (want == NULL)
+		return DR_REASON_SPEC_SERVICE;
+	if (want->kind != s->spec.kind)
+		return DR_REASON_SPEC_KIND;
+	for (dr_member_ix i = 0; i < DR_MEMBERS_MAX && why == DR_REASON_NONE; i++) {
+		if (s->spec.member[i].name.s[0] == '\0')
 			continue;
-		dr_member_ix to = spec_member_find(want, &s->spec.member[m].name);
-		bool stays = to != DR_MEMBER_NONE;
-		if (!stays && !member_may_go(s, m))
-			return false;
-		if (stays && !dr_name_eq(&want->member[to].agent, &s->spec.member[m].agent) && !agent_may_change(s, m))
-			return false;
-		kept += stays ? 1u : 0u;
+		dr_member_ix to = spec_member_find(want, &s->spec.member[i].name);
+		*m = i;
+		if (to == DR_MEMBER_NONE)
+			why = kept_by(s, i);
+		else if (!dr_name_eq(&want->member[to].agent, &s->spec.member[i].agent))
+			why = agent_kept_by(s, i);
 	}
-	return wanted >= kept && wanted <= DR_MEMBERS_MAX && want->kind == s->spec.kind;
+	return why;
 }
 
-static bool fits(const struct dr_repl *r, const struct dr_spec *spec, const struct wanted *w)
+static uint64_t place(uint32_t service, dr_member_ix m)
+{
+	return (uint64_t)service * (DR_MEMBERS_MAX + 1) + (m < DR_MEMBERS_MAX ? m : DR_MEMBERS_MAX);
+}
+
+bool dr_spec_place(enum dr_reason why, uint64_t a, uint32_t *service, dr_member_ix *m)
+{
+	*service = (uint32_t)(a / (DR_MEMBERS_MAX + 1));
+	*m = (dr_member_ix)(a % (DR_MEMBERS_MAX + 1));
+	if (*m == DR_MEMBERS_MAX)
+		*m = DR_MEMBER_NONE;
+	return (why == DR_REASON_SPEC_SERVICE || why == DR_REASON_SPEC_KIND || why == DR_REASON_SPEC_PLAN ||
+		why == DR_REASON_SPEC_PRIMARY || why == DR_REASON_SPEC_UNPROVED || why == DR_REASON_SPEC_SYNC_SET) &&
+	       a / (DR_MEMBERS_MAX + 1) < DR_SERVICES_MAX;
+}
+
+/* *a: where (dr_spec_place). */
+static enum dr_reason misfit(const struct dr_repl *r, const struct dr_spec *spec, const struct wanted *w, uint64_t *a)
 {
 	for (uint32_t i = 0; i < r->services; i++) {
-		if (r->service[i].used && !service_fits(&r->service[i], w->at[i] != 0 ? &spec->service[w->at[i] - 1] : NULL))
-			return false;
+		dr_member_ix m = DR_MEMBER_NONE;
+		if (!r->service[i].used)
+			continue;
+		enum dr_reason why = service_misfit(&r->service[i], w->at[i] != 0 ? &spec->service[w->at[i] - 1] : NULL, &m);
+		*a = place(i, m);
+		if (why != DR_REASON_NONE)
+			return why;
 	}
-	return true;
+	return DR_REASON_NONE;
 }
 
 /* Put the wanted members into their known places, the new ones into free places. */
@@ -174,8 +207,10 @@ void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd)
 	}
 	struct wanted w;
 	match_places(r, spec, &w);
-	if (!fits(r, spec, &w)) {
-		dr_request_remember(r, cmd, DR_REASON_BAD_SPEC, 0);
+	uint64_t at = 0;
+	enum dr_reason why = misfit(r, spec, &w, &at);
+	if (why != DR_REASON_NONE) {
+		dr_request_remember(r, cmd, why, at);
 		return;
 	}
 	r->spec_version++;

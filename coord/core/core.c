@@ -55,7 +55,7 @@ bool dr_propose(struct dr_think *t, const struct dr_cmd *cmd)
 	return true;
 }
 
-/* It was restarted in place not long ago: once more would only repeat that. */
+/* After a crash it was restarted in place not long ago: once more would only repeat that. */
 static bool crashes_again(const struct dr_think *t, uint64_t *ago_ms)
 {
 	uint64_t last = t->s->last_restart_wall_ms, now = t->c->view.wall_ms;
@@ -66,28 +66,20 @@ static bool crashes_again(const struct dr_think *t, uint64_t *ago_ms)
 	return true;
 }
 
-/* Its last restart in place was for a crash, since nothing could move: after an outage of ours there is none in a cooldown. */
-static bool restarted_in_cooldown(const struct dr_service *s)
-{
-	uint64_t moved = s->last_failover_wall_ms, last = s->last_restart_wall_ms;
-	return moved != 0 && last >= moved && last - moved < s->spec.cooldown_ms;
-}
-
 /* Whether what is wrong may be mended now.  During the cooldown, and while the limits allow no move, nothing moves, but
  * what an own plan stopped is brought back, and a server that is down on a host that is well is restarted where it is,
- * once.  So is, whenever, one that was stopped only because nobody granted: that was our failure, and moving it would be
- * another outage. */
-static enum dr_reason automatic_plan(const struct dr_think *t, enum dr_reason why, bool *in_place)
+ * once.  So is, whenever and however often, one that was stopped only because nobody granted (*ungranted): that was our
+ * failure, and moving it would be another outage. */
+static enum dr_reason automatic_plan(const struct dr_think *t, enum dr_reason why, bool ungranted, bool *in_place)
 {
 	uint64_t a = 0;
 	enum dr_reason blocked = dr_core_blocked(t->c, t->ix, &a);
 	bool restart = why == DR_REASON_SERVER_FAILED && t->s->spec.restart_within_ms > 0;
 	bool stays = dr_reason_stays(blocked);
-	*in_place = restart && (t->s->spec.durability == DR_DURABILITY_ASYNC || stays ||
-				dr_fenced_itself(t) == DR_FENCED_ITSELF);
+	*in_place = restart && (t->s->spec.durability == DR_DURABILITY_ASYNC || stays || ungranted);
 	if (blocked == DR_REASON_MOVES_LIMITED && !dr_reason_moves(why))
 		return DR_REASON_NONE;
-	if (stays && (why == DR_REASON_NO_PRIMARY || (restart && !crashes_again(t, &a))))
+	if (stays && (why == DR_REASON_NO_PRIMARY || (restart && (ungranted || !crashes_again(t, &a)))))
 		return DR_REASON_NONE;
 	return blocked;
 }
@@ -106,10 +98,30 @@ static bool nobody_to_choose(const struct dr_think *t)
 	return true;
 }
 
-/* A primary that fails and yet runs may still serve readers: it is not stopped for nobody. */
+static bool can_be_asked(const struct dr_think *t, dr_member_ix m)
+{
+	return dr_heard_age(t->c, t->ix, m) <= t->c->repl.timing.detect_after_ms;
+}
+
+/* Under sync nobody is chosen before so many of the set have said how far they are, or the primary itself, which is the
+ * furthest: else a person would have to be asked whether to lose what is missing. */
+static bool positions_to_come(const struct dr_think *t)
+{
+	const struct dr_sync *sync = &t->s->sync;
+	uint32_t heard = 0;
+	if (t->s->spec.durability == DR_DURABILITY_ASYNC || sync->set == 0 || can_be_asked(t, t->s->holder))
+		return true;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
+		heard += dr_set_has(sync->set, m) && can_be_asked(t, m) ? 1u : 0u;
+	return heard >= dr_sync_positions_needed(sync);
+}
+
+/* A primary that fails and yet runs may still serve readers: it is not stopped for nobody, nor for a question. */
 static bool has_successor(const struct dr_think *t)
 {
 	uint64_t a = 0;
+	if (!positions_to_come(t))
+		return false;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (m != t->s->holder && dr_core_candidate(t->c, t->ix, m, &a) == DR_REASON_NONE)
 			return true;
@@ -122,13 +134,16 @@ bool dr_incident_plan(struct dr_think *t, struct dr_cmd *cmd)
 	uint64_t a = 0;
 	bool in_place = false;
 	enum dr_reason why = dr_incident(t, &a);
-	if (why == DR_REASON_NONE || automatic_plan(t, why, &in_place) != DR_REASON_NONE)
+	bool may_restart = why == DR_REASON_SERVER_FAILED && t->s->spec.restart_within_ms > 0;
+	enum dr_fenced_itself fenced = may_restart ? dr_fenced_itself(t) : DR_FENCED_NOT;
+	bool ungranted = fenced == DR_FENCED_ITSELF;
+	if (why == DR_REASON_NONE || automatic_plan(t, why, ungranted, &in_place) != DR_REASON_NONE)
 		return false;
-	if (why == DR_REASON_SERVER_FAILED && !in_place && t->s->spec.restart_within_ms > 0 &&
-	    dr_fenced_itself(t) == DR_FENCED_UNCLEAR)
+	/* What it is called decides what its next crash is called, too: a moment's patience, also where it is restarted. */
+	if (fenced == DR_FENCED_UNCLEAR)
 		return false;
 	bool fails = dr_failure_of(why) != DR_FAILURE_NONE;
-	bool crash = in_place || (why == DR_REASON_SERVER_FAILED && restarted_in_cooldown(t->s));
+	bool crash = why == DR_REASON_SERVER_FAILED && !ungranted;
 	if ((why == DR_REASON_MEMBER_LOST || fails) && nobody_to_choose(t))
 		return false;
 	if (fails && !has_successor(t))
@@ -143,7 +158,7 @@ bool dr_incident_plan(struct dr_think *t, struct dr_cmd *cmd)
 	} else if (crash && has_successor(t) && crashes_again(t, &cmd->a)) {
 		cmd->reason = DR_REASON_CRASH_LOOP; /* under sync, too, where it would be moved in any case */
 	} else if (in_place) {
-		cmd->reason = DR_REASON_RESTART;
+		cmd->reason = ungranted ? DR_REASON_UNGRANTED : DR_REASON_RESTART;
 		cmd->member = t->s->holder;
 	}
 	return true;

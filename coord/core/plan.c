@@ -163,6 +163,7 @@ static void close_failed(struct dr_think *t, const struct dr_plan *p, enum dr_re
 {
 	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_PLAN_CLOSE);
 	cmd.plan = p->id;
+	cmd.member = reason == DR_REASON_SOURCE_LOST ? p->source : DR_MEMBER_NONE;
 	cmd.reason = reason;
 	cmd.a = a;
 	cmd.b = b;
@@ -181,7 +182,7 @@ static void stuck(struct dr_think *t, const struct dr_plan *p, enum dr_reason re
 	if (p->kind == DR_PLAN_SWITCHOVER && p->at < p->bar)
 		then = DR_STUCK_ABORT;
 	/* Those that were frozen are gone, or may not be promoted any more: the next plan freezes anew, and asks there. */
-	if (p->step[p->at] == DR_STEP_CHOOSE && reason == DR_REASON_NO_CANDIDATE)
+	if ((p->step[p->at] == DR_STEP_CHOOSE && reason == DR_REASON_NO_CANDIDATE) || reason == DR_REASON_SOURCE_LOST)
 		then = DR_STUCK_ABORT;
 	switch (then) {
 	case DR_STUCK_ABORT:

@@ -118,7 +118,7 @@ struct dr_service {
 	uint64_t list_epoch;           /* the holder's agent has taken one for this epoch ... */
 	uint64_t list_taken;           /* ... of this version */
 	uint64_t last_failover_wall_ms;
-	uint64_t last_restart_wall_ms; /* the primary came back in place */
+	uint64_t last_restart_wall_ms; /* the primary came back in place, after a crash */
 	uint64_t route_epoch[DR_ROUTES_MAX];
 	uint32_t route_servers[DR_ROUTES_MAX]; /* bit i: server i shows route_epoch */
 	struct dr_member_repl member[DR_MEMBERS_MAX];
@@ -191,8 +191,13 @@ bool dr_site_plan_takes(const struct dr_repl *r, const struct dr_service *s, enu
 			const struct dr_name *site);
 /* The members that stand in a site. */
 dr_member_set dr_service_members_in(const struct dr_service *s, const struct dr_name *site);
+/* Where a spec that was refused for this reason does not fit, out of the refusal's value: a service's place and a member's,
+ * or NONE.  False: the reason says nothing of a place. */
+bool dr_spec_place(enum dr_reason why, uint64_t a, uint32_t *service, dr_member_ix *m);
 /* Whether a plan that drcoord opens by itself for this reason may move the primary. */
 bool dr_reason_moves(enum dr_reason r);
+/* ... and whether it starts the primary where it was, as long as that can be. */
+bool dr_reason_in_place(enum dr_reason r);
 /* How long until one more automatic move is within the limits; 0: it is. */
 uint64_t dr_moves_wait_ms(const struct dr_repl *r, uint64_t wall_ms);
 /* Whether a person may give the plan up: left of the bar, or while nobody can be promoted by it (the next plan

@@ -37,7 +37,7 @@ static void look(struct dr_think *t, dr_member_ix m)
 bool dr_is_well_again(const struct dr_think *t, const struct dr_plan *p)
 {
 	bool by_verdict = p->reason == DR_REASON_SERVER_FAILED || p->reason == DR_REASON_MEMBER_LOST ||
-			  p->reason == DR_REASON_RESTART || p->reason == DR_REASON_CRASH_LOOP ||
+			  dr_reason_in_place(p->reason) || p->reason == DR_REASON_CRASH_LOOP ||
 			  dr_failure_of(p->reason) != DR_FAILURE_NONE;
 	uint64_t silent = 0;
 	return by_verdict && t->s->holder != DR_MEMBER_NONE && t->s->primary_epoch == t->s->epoch &&
@@ -223,7 +223,7 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 	if (wanted_missing && p->reason == DR_REASON_OPERATOR)
 		patience = UINT64_MAX;
 	uint64_t cooldown_left = 0;
-	if (p->reason == DR_REASON_RESTART && wanted_missing &&
+	if (dr_reason_in_place(p->reason) && wanted_missing &&
 	    dr_reason_stays(dr_core_blocked(t->c, t->ix, &cooldown_left)) && patience < dr_step_age(t) + cooldown_left)
 		patience = dr_step_age(t) + cooldown_left; /* nobody else in the meantime */
 	if (enough && (missing == 0 || dr_step_age(t) >= patience))
@@ -236,7 +236,8 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 	enum dr_reason why = !positions && need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE;
 	if (why == DR_REASON_NO_CANDIDATE && only_unlisted(t, p))
 		why = DR_REASON_NOT_LISTED;
-	else if (why == DR_REASON_NO_CANDIDATE && forbidden(t, p) > 0)
+	else if (why == DR_REASON_NO_CANDIDATE && t->s->spec.durability == DR_DURABILITY_SYNC && !p->accept_loss &&
+		 forbidden(t, p) > 0)
 		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_ONLY_PRIORITY_0, forbidden(t, p), 0 };
 	else if (why == DR_REASON_NO_CANDIDATE && have_any(t))
 		why = DR_REASON_NO_STANDBY_LEFT; /* frozen ones there are, but of an older primary's history */
@@ -266,12 +267,12 @@ static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_pl
 	uint64_t position = planned ? 0 : s->member[choice.candidate].frozen_position;
 	uint64_t known = t->v->primary_position;
 	uint64_t lost = known > position ? known - position : 0;
-	bool automatic = p->reason != DR_REASON_OPERATOR;
-	if (!planned && s->spec.durability == DR_DURABILITY_ASYNC && !position_is_known(t, p) && automatic &&
-	    s->was_primary && !p->accept_loss)
+	/* Whoever was the last primary itself has all that it acknowledged. */
+	bool may_lose = !planned && s->spec.durability == DR_DURABILITY_ASYNC && choice.candidate != s->last_holder &&
+			p->reason != DR_REASON_OPERATOR && !p->accept_loss;
+	if (may_lose && s->was_primary && !position_is_known(t, p))
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_LOSS_UNKNOWN, s->spec.rpo_bytes, 0 };
-	if (!planned && s->spec.durability == DR_DURABILITY_ASYNC && lost > s->spec.rpo_bytes && automatic &&
-	    !p->accept_loss)
+	if (may_lose && lost > s->spec.rpo_bytes)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_MAY_LOSE, lost, s->spec.rpo_bytes };
 	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_CHOOSE);
 	cmd.plan = p->id;
@@ -306,12 +307,29 @@ static bool has_all_of(const struct dr_member_repl *m, const struct dr_member_re
 	return m->frozen_position >= source->frozen_position;
 }
 
+/* Nothing can be fetched from a member that is gone, nor from one whose agent knows no more that it stands still: nobody
+ * watches over its server.  *age: for how long it is not heard; 0: it is. */
+static bool source_lost(const struct dr_think *t, dr_member_ix source, uint64_t *age)
+{
+	const struct dr_member_view *sv = &t->v->member[source];
+	uint32_t patience_ms = t->c->repl.timing.detect_after_ms;
+	*age = dr_heard_age(t->c, t->ix, source);
+	if (*age > patience_ms)
+		return dr_step_age(t) >= patience_ms;
+	*age = 0;
+	return sv->report_ms > t->v->step_since_ms && sv->report.epoch < t->s->epoch;
+}
+
 static struct dr_step_outcome step_CATCH_UP(struct dr_think *t, const struct dr_plan *p)
 {
 	if (p->kind == DR_PLAN_SWITCHOVER)
 		return catch_up_planned(t, p);
 	if (p->source == DR_MEMBER_NONE || has_all_of(&t->s->member[p->candidate], &t->s->member[p->source]))
 		return holds;
+	uint64_t age = 0;
+	if (source_lost(t, p->source, &age))
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_SOURCE_LOST, age, 0 };
+	dr_wake_at(t->out, t->v->step_since_ms + t->c->repl.timing.detect_after_ms);
 	struct dr_order_core o = { .kind = DR_ORDER_CAUGHT_UP, .target = p->source, .position = p->position };
 	return dr_order_want(t, p, p->candidate, o);
 }

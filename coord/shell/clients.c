@@ -124,6 +124,18 @@ static void respond_json(struct dr_in *in, uint64_t id, json_t *json)
 	free(r.json);
 }
 
+/* "SERVICE" or "SERVICE, member MEMBER": where a spec does not fit. */
+static void put_place(const struct dr_repl *r, enum dr_reason why, uint64_t a, char *out, size_t cap)
+{
+	uint32_t service = 0;
+	dr_member_ix m = DR_MEMBER_NONE;
+	if (!dr_spec_place(why, a, &service, &m) || !r->service[service].used)
+		return;
+	const struct dr_service *s = &r->service[service];
+	const char *member = m != DR_MEMBER_NONE ? s->spec.member[m].name.s : "";
+	(void)snprintf(out, cap, "%s%s%s", s->spec.name.s, member[0] != '\0' ? ", member " : "", member);
+}
+
 /* about: the one service of a site for which it is refused; empty: not for a single one. */
 static void respond_refused_about(struct dr_in *in, uint64_t id, enum dr_reason why, uint64_t a, uint64_t b, const char *about)
 {
@@ -135,8 +147,12 @@ static void respond_refused_about(struct dr_in *in, uint64_t id, enum dr_reason 
 	if (why == DR_REASON_VERSION_CHANGED)
 		r.code = DR_E_CONFLICT;
 	(void)dr_copy_text(r.word, sizeof(r.word), dr_reason_name(why));
+	char place[2 * DR_NAME_MAX + 16] = "";
+	if (about[0] == '\0')
+		put_place(&in->coord->core->repl, why, a, place, sizeof(place));
+	const char *where = about[0] != '\0' ? about : place;
 	dr_reason_format(text, sizeof(text), dr_reason_text(why), a, b);
-	(void)snprintf(r.message, sizeof(r.message), "%s%s%s", about, about[0] != '\0' ? ": " : "", text);
+	(void)snprintf(r.message, sizeof(r.message), "%s%s%s", where, where[0] != '\0' ? ": " : "", text);
 	dr_reason_format(r.override, sizeof(r.override), dr_reason_override(why), a, b);
 	respond(in, &r);
 }

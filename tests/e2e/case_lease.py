@@ -146,7 +146,7 @@ def coordinators_down_silent(scenes):
     stop_go_on(stand, names, go_on=True)
     end = all_joined(stand)
     why = [e.get("reason") for e in stand.cluster.events() if e.get("event") == "plan.opened"]
-    expect(end == A and "restart" in why, "the old primary to be started again where it is: its host is well", end, why)
+    expect(end == A and "ungranted" in why, "the old primary to be started again where it is: its host is well", end, why)
     new_acks(stand, end)
     return {**verdict(stand, [A]), "last_ack_s": round(last - stand.fault, 3)}
 

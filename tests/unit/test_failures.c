@@ -70,6 +70,10 @@ static void test_kinds(void **state)
 	assert_int_equal(kind_of(DR_E_UNKNOWN, false, false), DR_FAILURE_NONE);
 	struct dr_evidence wrote = { .reached = true, .wrote = true };
 	assert_int_equal(dr_probe_kind(&wrote, NULL), DR_FAILURE_NONE);
+	/* By a default of the probes' own role: told, and nothing is moved. */
+	struct dr_evidence in_spite = { .reached = true, .wrote = true, .in_spite = true };
+	assert_int_equal(dr_probe_kind(&in_spite, NULL), DR_FAILURE_READ_ONLY_DEFAULT);
+	assert_int_equal(dr_failure_policy(DR_FAILURE_READ_ONLY_DEFAULT), DR_FAILURE_TELL);
 	struct dr_evidence silent = { .reached = true };
 	assert_int_equal(dr_probe_kind(&silent, NULL), DR_FAILURE_WRITES_FAIL);
 }
@@ -257,6 +261,17 @@ static int teardown(void **state)
 	return munmap(core, sizeof(*core)) == 0 ? 0 : -1;
 }
 
+/* An agent that is well tells of its member. */
+static void report(unsigned member, enum dr_server_state server)
+{
+	struct dr_report r = { .managed = true, .guard_alive = true, .epoch = 1, .server = server };
+	assert_true(dr_name_set(&r.service, "orders"));
+	r.member = name_of("pg", member);
+	r.role = server == DR_SERVER_PRIMARY ? DR_ROLE_PRIMARY : DR_ROLE_STANDBY;
+	struct dr_core_event ev = { .kind = DR_EV_REPORT, .report = &r, .now_ms = now, .wall_ms = now };
+	dr_core_step(core, &ev, &did);
+}
+
 /* A coordinator tells now how its write probes of pg-a go. */
 static void tell(unsigned coordinator, enum dr_failure kind, uint32_t ms)
 {
@@ -353,6 +368,47 @@ static void test_told_is_no_voice(void **state)
 	assert_int_equal(ms, 8000);
 }
 
+static bool opens_failover(void)
+{
+	for (uint32_t i = 0; i < did.proposals; i++) {
+		if (did.propose[i].cmd.kind == DR_CMD_PLAN_OPEN)
+			return did.propose[i].cmd.plan_kind == DR_PLAN_FAILOVER;
+	}
+	return false;
+}
+
+/* Under sync, where one of the set is gone too: the primary that fails is stopped for nobody's sake but when its own agent can
+ * say how far it is, or all that are needed can. */
+static void test_positions_to_come(void **state)
+{
+	struct dr_service *s = &core->repl.service[0];
+	(void)state;
+	assert_true(dr_name_set(&s->spec.name, "orders"));
+	dr_repl_index(&core->repl);
+	s->spec.auto_failover = true;
+	s->spec.durability = DR_DURABILITY_SYNC;
+	for (unsigned i = 0; i < COORDINATORS; i++)
+		s->spec.member[i].priority = 100;
+	s->sync = s->next = (struct dr_sync){ .set = dr_set_with(dr_set_of(1), 2), .k = 1 };
+	s->member[0].joined_epoch = s->member[1].joined_epoch = s->member[2].joined_epoch = 1;
+	core->view.leading = true;
+	report(1, DR_SERVER_STANDBY);
+	now += core->repl.timing.detect_after_ms; /* the first of the others was heard just now: patience */
+	report(1, DR_SERVER_STANDBY);
+	tell(1, DR_FAILURE_READ_ONLY, 9000);
+	tell(2, DR_FAILURE_READ_ONLY, 9000);
+	assert_false(opens_failover());
+	report(2, DR_SERVER_STANDBY);
+	assert_true(opens_failover());
+	/* Or its own agent says it. */
+	core->view.service[0].proposing = 0;
+	core->view.service[0].member[2].report_ms = 0;
+	report(1, DR_SERVER_STANDBY);
+	assert_false(opens_failover());
+	report(0, DR_SERVER_PRIMARY);
+	assert_true(opens_failover());
+}
+
 /* Two coordinators at the primary's site and one outside: that one's view alone starts nothing. */
 static void test_only_one_outside(void **state)
 {
@@ -438,6 +494,7 @@ int main(void)
 		CORE(test_all_outside),
 		CORE(test_kind_of_most),
 		CORE(test_told_is_no_voice),
+		CORE(test_positions_to_come),
 		CORE(test_only_one_outside),
 		CORE(test_from_when_it_holds),
 		CORE(test_expires),

@@ -147,7 +147,7 @@ static void check_moves(struct world *w, const struct dr_repl *r, const struct d
 		      s->plan.kind == DR_PLAN_FAILOVER && cmd->request == 0 && s->spec.auto_failover &&
 		      dr_reason_moves(s->plan.reason);
 	bool elsewhere = cmd->kind == DR_CMD_CHOOSE && s->plan.id == was->id && s->plan.at > was->at &&
-			 s->plan.kind == DR_PLAN_FAILOVER && s->plan.reason == DR_REASON_RESTART && s->holder != s->plan.old;
+			 s->plan.kind == DR_PLAN_FAILOVER && dr_reason_in_place(s->plan.reason) && s->holder != s->plan.old;
 	if (!opened && !elsewhere)
 		return;
 	if (opened && too_many_moves(&w->seen, &r->limits, cmd->wall_ms))
