@@ -37,10 +37,21 @@ def preprocessed(words):
     return done.stdout if done.returncode == 0 else b""
 
 
+def compiler(words):
+    """The program that compiles, behind what only keeps its results."""
+    return next((w for w in words if os.path.basename(w) != "ccache"), words[0])
+
+
+def mark_of(words, checks, seen):
+    """The name of what was found well: the same text, under the same checks, for the same compiler with the same words."""
+    parts = (checks, shlex.join(words).encode(), seen)
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
 def look(path, words, checks):
     """The lines about one file."""
     name, seen = os.path.relpath(path), preprocessed(words)
-    mark = os.path.join(WELL, hashlib.sha256(checks + seen).hexdigest())
+    mark = os.path.join(WELL, mark_of(words, checks, seen))
     if seen and os.path.exists(mark):
         return f"ok - {name}"
     done = subprocess.run(["clang-tidy", "--quiet", "-p", TREE, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -56,11 +67,13 @@ def look(path, words, checks):
 def main():
     """All of them."""
     os.makedirs(WELL, exist_ok=True)
-    checks = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
+    rows = sources()
+    programs = ["clang-tidy", *sorted({compiler(words) for _, words in rows})]
+    checks = b"".join(subprocess.run([p, "--version"], capture_output=True, check=True).stdout for p in programs)
     with open(".clang-tidy", "rb") as f:
         checks += f.read()
     with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
-        for lines in pool.map(lambda row: look(*row, checks), sources()):
+        for lines in pool.map(lambda row: look(*row, checks), rows):
             print(lines, flush=True)
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
+import lint
 from house import TOP, Results
 
 HEAD = "/* %s -- a file of the test. */\n"
@@ -140,6 +141,19 @@ def purity_problems(folder):
     return bad
 
 
+def lint_problems():
+    """What lint.py has found well stands for one compiler, its words and these checks."""
+    rows = [(["gcc", "-O2"], b"checks", b"text"), (["gcc", "-O0"], b"checks", b"text"), (["clang", "-O2"], b"checks", b"text"),
+            (["gcc", "-O2"], b"other checks", b"text"), (["gcc", "-O2"], b"checks", b"other text"),
+            (["gcc", "-O2"], b"check", b"stext")]
+    bad = [] if lint.mark_of(*rows[0]) == lint.mark_of(*rows[0]) else ["the same has another mark"]
+    if len({lint.mark_of(*row) for row in rows}) != len(rows):
+        bad.append("two that differ have one mark")
+    if lint.compiler(["/usr/bin/ccache", "/usr/bin/clang", "-c"]) != "/usr/bin/clang":
+        bad.append("ccache is no compiler")
+    return bad
+
+
 def main():
     results = Results()
     folder = tempfile.mkdtemp(prefix="drcoord-selftest-")
@@ -150,6 +164,7 @@ def main():
             for _, name, text, want in cases:
                 bad += ["%s: %s" % (name, p) for p in case_problems(folder, check, name, text, want)]
             results.say("%s names what is bad and nothing else (%d cases)" % (check, len(cases)), bad)
+        results.say("lint.py looks again at what is compiled otherwise", lint_problems())
         results.say("check_purity.sh tells a pure library from another", purity_problems(folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

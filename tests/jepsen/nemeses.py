@@ -16,6 +16,7 @@ from lab import LabError
 from net import CLIENT, SITES
 
 SEGMENTS_MOST = 40  # of the log, that a server made before its disk was full
+ASK_FOR_ROOM = "SET work_mem = '64kB'; SELECT count(*) FROM generate_series(1, 100000)"  # a temporary file, past its memory
 NEMESES = {}
 
 
@@ -205,18 +206,25 @@ def disk_slow(stage, rng):
 
 @nemesis("server-disk-full", server_disks=True)
 def server_disk_full(stage, rng):
-    """The disk of a PostgreSQL server is full, with the segments of its log that it made before used up or not."""
-    site = primary_site(stage, rng)
-    path = fill(stage.stand.pg.folder[site])
+    """The disk of the primary's PostgreSQL is full, with the segments of its log that it made before used up or not."""
+    site = stage.primary_site()  # a standby asks for no room as long as segments are left, and others' log cannot use them up
+    if site is None:
+        return None
+    pg = stage.stand.pg
+    path = fill(pg.folder[site])
     used_up = rng.random() < 0.7
     for _ in range(SEGMENTS_MOST if used_up else 0):
-        if stage.stand.pg.try_sql(site, "SELECT pg_switch_wal()") is None:
+        if pg.try_sql(site, "SELECT pg_switch_wal()") is None:
             break
 
     def room():
         os.unlink(path)
         restart(stage, site)
-    return f"{member_of(site)}{', its log used up' if used_up else ''}", room, 15
+    if pg.try_sql(site, ASK_FOR_ROOM) is not None:
+        room()
+        raise LabError(f"the disk of {member_of(site)} was filled, and its server finds room all the same")
+    left = "finds no room" if pg.try_sql(site, "SELECT 1") is not None else "has ended, or lets nobody in"
+    return f"{member_of(site)}{', its log used up' if used_up else ''}: the server {left}", room, 15
 
 
 @nemesis("server-disk-slow", server_disks=True)
