@@ -41,6 +41,7 @@ struct dr_op_args {
 	uint32_t k;                      /* SYNC_SET: ANY k; 0 with no peers: wait for nobody */
 	bool local_commit;               /* PROBE_WRITE: do not wait for standbys */
 	char folder[DR_PATH_MAX];        /* COPIED: where to */
+	bool end;                        /* CLOSED: the server may end itself then, if that is faster than by a signal */
 };
 
 /* What one standby is to the server that it streams from. */

@@ -38,6 +38,7 @@ find_library(AIO aio REQUIRED) # it brings no file for pkg-config
 pkg_check_modules(RAFT REQUIRED IMPORTED_TARGET raft>=0.22.1)
 pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
 pkg_check_modules(MYSQL REQUIRED IMPORTED_TARGET mysqlclient)
+pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
 pkg_check_modules(SSL REQUIRED IMPORTED_TARGET openssl)
 pkg_check_modules(PBC REQUIRED IMPORTED_TARGET libprotobuf-c)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)

@@ -163,8 +163,9 @@ enum { RPO_TRANSACTIONS_MAX = 1000000 };
 /* What is not there yet for a kind is refused, never taken for something less. */
 static void check_kind(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t i)
 {
-	bool ids = s->kind == DR_KIND_MARIADB || s->kind == DR_KIND_MYSQL;
-	if (ids && s->durability != DR_DURABILITY_ASYNC)
+	bool ids = s->kind != DR_KIND_NONE && !dr_kind_counts_bytes(s->kind);
+	bool is_sync = s->kind == DR_KIND_POSTGRES || s->kind == DR_KIND_NONE;
+	if (!is_sync && s->durability != DR_DURABILITY_ASYNC)
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].durability", i),
 			    "services.%s.durability: sync is not offered for kind %s yet; expected async", s->name.s,
 			    dr_kind_name(s->kind));

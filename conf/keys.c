@@ -99,6 +99,18 @@ static void *place_served_mysql(void *holder, uint32_t i, bool make)
 	return place_server(holder, i, DR_KIND_MYSQL);
 }
 
+static void *place_served_redis(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return place_server(holder, i, DR_KIND_REDIS);
+}
+
+static void *place_served_valkey(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return place_server(holder, i, DR_KIND_VALKEY);
+}
+
 static void *place_spec_timing(void *holder, uint32_t i, bool make)
 {
 	(void)make;

@@ -59,7 +59,7 @@ struct dr_conf_server {
 	char salvage_dir[DR_PATH_MAX]; /* what was not replicated is saved here before a rejoin */
 	uint64_t salvage_max_bytes;
 	uint32_t start_within_ms;
-	char config_file[DR_PATH_MAX]; /* MySQL, MariaDB: its own option file; empty: none */
+	char config_file[DR_PATH_MAX]; /* not PostgreSQL: its own option file; empty: none */
 	uint32_t server_id;            /* MySQL, MariaDB: server_id */
 };
 

@@ -22,15 +22,42 @@ const struct dr_timing *dr_timing_profile(const char *word)
 	return NULL;
 }
 
+/* What the kinds differ in for the core and the configuration; one row is one kind. */
+static const struct {
+	const char *name, *adapter;
+	bool counts_bytes, keeps_place;
+} kinds[DR_KIND_COUNT] = {
+	[DR_KIND_NONE] = { "none", "none", false, true },
+	[DR_KIND_POSTGRES] = { "postgres", "postgres", true, true },
+	[DR_KIND_MARIADB] = { "mariadb", "mysql", false, true },
+	[DR_KIND_MYSQL] = { "mysql", "mysql", false, true },
+	[DR_KIND_REDIS] = { "redis", "redis", true, false },
+	[DR_KIND_VALKEY] = { "valkey", "redis", true, false },
+};
+
+static unsigned row(enum dr_kind k)
+{
+	return (unsigned)k < DR_KIND_COUNT ? k : DR_KIND_NONE;
+}
+
 const char *dr_kind_name(enum dr_kind k)
 {
-	static const char *const names[DR_KIND_COUNT] = { "none", "postgres", "mariadb", "mysql" };
-	return names[(unsigned)k < DR_KIND_COUNT ? k : DR_KIND_NONE];
+	return kinds[row(k)].name;
 }
 
 const char *dr_kind_adapter(enum dr_kind k)
 {
-	return k == DR_KIND_MARIADB ? dr_kind_name(DR_KIND_MYSQL) : dr_kind_name(k);
+	return kinds[row(k)].adapter;
+}
+
+bool dr_kind_counts_bytes(enum dr_kind k)
+{
+	return kinds[row(k)].counts_bytes;
+}
+
+bool dr_kind_keeps_place(enum dr_kind k)
+{
+	return kinds[row(k)].keeps_place;
 }
 
 const char *dr_durability_name(enum dr_durability d)

@@ -32,7 +32,7 @@ struct dr_limits {
 	uint32_t within_ms;         /* ... within this time */
 };
 
-enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_MARIADB, DR_KIND_MYSQL, DR_KIND_COUNT };
+enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_MARIADB, DR_KIND_MYSQL, DR_KIND_REDIS, DR_KIND_VALKEY, DR_KIND_COUNT };
 enum dr_durability { DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC };
 enum dr_when_alone { DR_ALONE_CONTINUE, DR_ALONE_BLOCK };
 enum dr_route_kind { DR_ROUTE_NONE, DR_ROUTE_DNS_RFC2136, DR_ROUTE_KIND_COUNT };
@@ -114,6 +114,11 @@ const struct dr_timing *dr_timing_profile(const char *word);
 const char *dr_kind_name(enum dr_kind k);
 /* The word of the adapter that speaks with servers of the kind. */
 const char *dr_kind_adapter(enum dr_kind k);
+/* What positions of the kind count: bytes of log, else transactions. */
+bool dr_kind_counts_bytes(enum dr_kind k);
+/* A server of it that crashed comes back with all that it had, knows how far that is, and gives it to standbys while it
+ * receives from nobody itself.  Of one that does not, the furthest standby is promoted rather. */
+bool dr_kind_keeps_place(enum dr_kind k);
 const char *dr_durability_name(enum dr_durability d);
 const char *dr_when_alone_name(enum dr_when_alone w);
 const char *dr_route_kind_name(enum dr_route_kind k);

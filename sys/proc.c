@@ -226,14 +226,26 @@ static void choose_children(struct seen_proc *all, size_t n)
 	}
 }
 
+bool dr_proc_is_one_of(const char *path, const char *names)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash != NULL ? slash + 1 : path;
+	size_t n = strlen(name);
+	for (const char *at = names; at != NULL; at = strchr(at, '|')) {
+		at += *at == '|' ? 1 : 0;
+		if (strncmp(at, name, n) == 0 && (at[n] == '\0' || at[n] == '|'))
+			return true;
+	}
+	return false;
+}
+
 /* What can't be read counts as a match: rather one too many than a server missed. */
 static bool runs_program(int32_t pid, const char *program)
 {
 	char exe[4096];
 	if (program == NULL || program[0] == '\0' || dr_proc_exe(pid, exe, sizeof(exe), NULL) != DR_OK)
 		return true;
-	const char *slash = strrchr(exe, '/');
-	return strcmp(slash != NULL ? slash + 1 : exe, program) == 0;
+	return dr_proc_is_one_of(exe, program);
 }
 
 enum dr_err dr_proc_tree(const struct dr_proc_id *root, const char *dir, const char *program,

@@ -55,10 +55,13 @@ bool dr_proc_cwd_is(int32_t pid, dev_t dev, ino_t ino);
 /* The path of its program, without the " (deleted)" of a replaced file. */
 DR_MUST_USE enum dr_err dr_proc_exe(int32_t pid, char *dst, size_t cap, struct dr_error *e);
 
+/* Whether the path's last part is one of these names, which '|' separates. */
+bool dr_proc_is_one_of(const char *path, const char *names);
+
 /* All living processes that descend from root (itself included, root.pid 0: none), or that work in the folder
- * `dir` (NULL: none) while their program's file is called `program` ("": any; so that somebody's shell in
- * that folder is left alone), or descend from such a one.  *n is how many were stored; FULL when there were
- * more than cap. */
+ * `dir` (NULL: none) while their program's file is called `program` (or one of several, '|' between; "": any; so
+ * that somebody's shell in that folder is left alone), or descend from such a one.  *n is how many were stored; FULL when
+ * there were more than cap. */
 DR_MUST_USE enum dr_err dr_proc_tree(const struct dr_proc_id *root, const char *dir, const char *program,
 				     struct dr_proc_id *out, size_t cap, size_t *n, struct dr_error *e);
 

@@ -35,6 +35,7 @@ MAY = {
 # header: the only folders that may include it.
 ONLY = {
     r"raft\.h|raft/(uv|fixture)\.h": ["raft", "tests"],
+    r"hiredis/.*": ["adapters", "tests"],
     r"libpq-fe\.h": ["adapters", "agent/shell", "tests"],
     r"openssl/.*": ["base", "net", "raft", "adapters", "coord/shell", "agent/shell", "cli", "tests"],
     r"protobuf-c/.*|.*\.pb-c\.h": ["proto", "tests"],

@@ -38,6 +38,8 @@ const struct dr_local_kind *dr_local_kind(enum dr_kind kind)
 {
 	static const struct dr_local_kind *const kinds[DR_KIND_COUNT] = { [DR_KIND_POSTGRES] = &dr_pg_local,
 									  [DR_KIND_MARIADB] = &dr_mariadb_local,
-									  [DR_KIND_MYSQL] = &dr_mysql_local };
+									  [DR_KIND_MYSQL] = &dr_mysql_local,
+									  [DR_KIND_REDIS] = &dr_redis_local,
+									  [DR_KIND_VALKEY] = &dr_valkey_local };
 	return (unsigned)kind < DR_KIND_COUNT ? kinds[kind] : NULL;
 }

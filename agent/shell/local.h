@@ -1,5 +1,5 @@
 /* local.h -- what the kinds of servers differ in on their own host: how one is found, started, stopped, and made to come
- * up as a standby.  One table a kind (pg_local.c, my_local.c); the supervisor asks nothing else of a kind. */
+ * up as a standby.  One table a kind (pg_local.c, my_local.c, red_local.c); the supervisor asks nothing else of a kind. */
 #ifndef DR_AGENT_SHELL_LOCAL_H
 #define DR_AGENT_SHELL_LOCAL_H
 
@@ -16,8 +16,10 @@ struct dr_local_server {
 	char listen_host[DR_HOST_MAX]; /* "": as its files say */
 	uint16_t listen_port;
 	char socket_dir[DR_PATH_MAX]; /* of MySQL the socket itself; "": as its files say */
-	char config_file[DR_PATH_MAX]; /* MySQL: what it reads beside our own options; "": nothing */
+	char config_file[DR_PATH_MAX]; /* not PostgreSQL: what it reads beside our own options; "": nothing */
 	uint32_t server_id;            /* MySQL: unique among the members */
+	char salvage_dir[DR_PATH_MAX];
+	uint64_t salvage_max; /* bytes */
 	/* The server's stdout and stderr, appended; moved to .1 beyond 16 MiB at start. */
 	char log_path[DR_PATH_MAX];
 };
@@ -41,7 +43,7 @@ struct dr_local_final {
 };
 
 struct dr_local_kind {
-	const char *program; /* of its processes, as /proc names it */
+	const char *program; /* of its processes, as /proc names it; of several names, '|' between them */
 	const char *mark;    /* the file in the data folder that makes it a standby whoever starts it; NULL: it comes up
 			      * fenced at every start */
 	int fast, quick;     /* signals: stop in order, sessions cut off; stop at once.  0: nothing but SIGKILL */
@@ -61,10 +63,13 @@ struct dr_local_kind {
 	bool (*has_data)(const char *data_dir);
 	/* Of a stopped server: at its next start it receives from nobody and waits for nobody.  NULL: an op sees to it. */
 	enum dr_err (*alone)(const char *data_dir, struct dr_error *e);
+	/* Of a stopped server: all its data is in a folder of its own under salvage_dir, whose path goes to *where ("": there
+	 * was none), and its data folder is empty.  RANGE: salvage_dir would hold more than salvage_max.  NULL: has another way. */
+	enum dr_err (*aside)(const struct dr_local_server *s, char where[DR_PATH_MAX], struct dr_error *e);
 };
 
 /* NULL: agents run no such servers. */
 const struct dr_local_kind *dr_local_kind(enum dr_kind kind);
-extern const struct dr_local_kind dr_pg_local, dr_mariadb_local, dr_mysql_local;
+extern const struct dr_local_kind dr_pg_local, dr_mariadb_local, dr_mysql_local, dr_redis_local, dr_valkey_local;
 
 #endif

@@ -273,6 +273,19 @@ static void stage_SAVED(struct dr_member *m)
 		start_job(m, DR_JOB_SALVAGE);
 }
 
+static void stage_ASIDE(struct dr_member *m)
+{
+	struct dr_error e;
+	char where[DR_PATH_MAX];
+	if (m->super.kind->aside(&m->super.conf, where, &e) != DR_OK) {
+		fail(m, &e);
+		return;
+	}
+	if (where[0] != '\0')
+		(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), where);
+	next(m);
+}
+
 static void stage_REWOUND(struct dr_member *m)
 {
 	switch (m->op.job.compare.verdict) {
@@ -414,7 +427,7 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 		m->work_op.deadline_ms /= 4;
 	m->work_op.args = (struct dr_op_args){ .epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step,
 					       .self = m->conf->member, .primary = o->target,
-					       .primary_at = o->target_at, .k = o->core.k, .local_commit = true };
+					       .primary_at = o->target_at, .k = o->core.k, .local_commit = true, .end = true };
 	dr_job_copy_folder(dr_conf_server(m->conf)->data, m->work_op.args.folder, sizeof(m->work_op.args.folder));
 	m->work_op.args.peers = o->sync_members;
 	memcpy(m->work_op.args.peer, o->sync_member, sizeof(o->sync_member));
@@ -487,6 +500,7 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_AD_COMPARED:
 	case DR_STAGE_AD_SIGNED:
 	case DR_STAGE_AD_COPIED:
+	case DR_STAGE_AD_FIT:
 	case DR_STAGE_AD_CHECKPOINTED: start_adapter(m, dr_stage_op((enum dr_stage)op->stages[op->at])); break;
 	case DR_STAGE_CLOSED: stage_CLOSED(m); break;
 	case DR_STAGE_DATA: stage_DATA(m); break;
@@ -498,6 +512,7 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_REACHED: stage_REACHED(m); break;
 	case DR_STAGE_COMPARED: stage_COMPARED(m); break;
 	case DR_STAGE_SAVED: stage_SAVED(m); break;
+	case DR_STAGE_ASIDE: stage_ASIDE(m); break;
 	case DR_STAGE_REWOUND: stage_REWOUND(m); break;
 	case DR_STAGE_TAKEN: stage_TAKEN(m); break;
 	case DR_STAGE_NOTED:

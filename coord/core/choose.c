@@ -96,15 +96,19 @@ enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan
 		if (may && (best == DR_MEMBER_NONE || better(t, m, best)))
 			best = m;
 	}
+	bool fetches = dr_kind_keeps_place(t->s->spec.kind);
 	bool wanted = p->wanted < DR_MEMBERS_MAX && (any ? dr_may_be_chosen(t, p, p->wanted) : in_line(t, p->wanted));
+	/* One that would have to fetch, and can't, loses what the furthest has: a person may want that. */
+	if (wanted && !fetches && furthest != DR_MEMBER_NONE && by_position(t, furthest, p->wanted) > 0)
+		wanted = p->reason == DR_REASON_OPERATOR;
 	if (wanted && dr_heard(t, p->wanted) && dr_may_be_promoted(t, p, p->wanted))
 		best = p->wanted;
 	if (best == DR_MEMBER_NONE || furthest == DR_MEMBER_NONE)
 		return DR_REASON_NO_CANDIDATE;
 	if (unknown_beyond(t, p, furthest))
 		return DR_REASON_NO_STANDBY_LEFT;
-	bool fetch = by_position(t, furthest, best) > 0 && !DR_MUTANT(PRIORITY_FIRST);
-	if (DR_MUTANT(PRIORITY_FIRST))
+	bool fetch = fetches && by_position(t, furthest, best) > 0 && !DR_MUTANT(PRIORITY_FIRST);
+	if (DR_MUTANT(PRIORITY_FIRST) || !fetches)
 		furthest = best;
 	*out = (struct dr_choice){ .candidate = best,
 				   .source = fetch ? furthest : DR_MEMBER_NONE,
@@ -123,7 +127,7 @@ enum dr_reason dr_switchover_blocked(const struct dr_think *t, dr_member_ix m, u
 		return DR_REASON_NOT_FOLLOWING;
 	uint64_t primary = t->v->primary_position;
 	uint64_t received = t->v->member[m].report.received;
-	uint64_t lag = t->s->spec.kind == DR_KIND_POSTGRES ? SWITCHOVER_LAG_MAX : SWITCHOVER_TRANSACTIONS_MAX;
+	uint64_t lag = dr_kind_counts_bytes(t->s->spec.kind) ? SWITCHOVER_LAG_MAX : SWITCHOVER_TRANSACTIONS_MAX;
 	*a = primary > received ? primary - received : 0;
 	return *a > lag ? DR_REASON_LAGS : DR_REASON_NONE;
 }

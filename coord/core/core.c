@@ -76,7 +76,8 @@ static enum dr_reason automatic_plan(const struct dr_think *t, enum dr_reason wh
 	enum dr_reason blocked = dr_core_blocked(t->c, t->ix, &a);
 	bool restart = why == DR_REASON_SERVER_FAILED && t->s->spec.restart_within_ms > 0;
 	bool stays = dr_reason_stays(blocked);
-	*in_place = restart && (t->s->spec.durability == DR_DURABILITY_ASYNC || stays || ungranted);
+	bool whole = t->s->spec.durability == DR_DURABILITY_ASYNC && dr_kind_keeps_place(t->s->spec.kind);
+	*in_place = restart && (whole || stays || ungranted);
 	if (blocked == DR_REASON_MOVES_LIMITED && !dr_reason_moves(why))
 		return DR_REASON_NONE;
 	if (stays && (why == DR_REASON_NO_PRIMARY || (restart && (ungranted || !crashes_again(t, &a)))))

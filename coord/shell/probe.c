@@ -170,6 +170,7 @@ static void probe(struct dr_watch *w)
 				.deadline_ms = dr_probe_streak_deadline_ms(&w->streak, dr_spec_write_stall_ms(&s->spec),
 									   w->coord->core->repl.timing.probe_deadline_ms) };
 	w->op.args.local_commit = true;
+	w->op.args.epoch = primary ? s->epoch : 0;
 	w->probe_ms = dr_clock_boot_ms();
 	if (dr_session_start(&w->session, &w->op, &e) == DR_OK)
 		w->probing = true;

@@ -58,5 +58,5 @@ CASES["partition-leader"].help += ", the leader with it"
 CASES["partition-async"] = Case(fault_case(FAULTS["partition"], "async"))
 
 for _fault in FAULTS.values():
-    CASES[f"mariadb-{_fault.name}"] = Case(fault_case(_fault, "async", turns=(1,), kind="mariadb"))
-    CASES[f"mysql-{_fault.name}"] = Case(fault_case(_fault, "async", turns=(1,), kind="mysql"))
+    for _kind in ("mariadb", "mysql", "redis"):
+        CASES[f"{_kind}-{_fault.name}"] = Case(fault_case(_fault, "async", turns=(1,), kind=_kind))

@@ -38,6 +38,6 @@ struct db_kind {
 	void (*close)(struct db *d); /* of a closed one: nothing */
 };
 
-extern const struct db_kind db_postgres, db_mysql;
+extern const struct db_kind db_postgres, db_mysql, db_redis;
 
 #endif

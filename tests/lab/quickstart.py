@@ -168,7 +168,7 @@ def arguments():
     p.add_argument("--runs", type=int, default=1, metavar="N", help="how often, each on fresh servers")
     p.add_argument("--profile", choices=("metro", "default"), default="metro", help="timing (default: metro)")
     p.add_argument("--kind", choices=KINDS, default="postgres", help="of the servers (default: postgres)")
-    p.add_argument("--durability", choices=("sync", "async"), help="default: sync, of mariadb async, which is all it has yet")
+    p.add_argument("--durability", choices=("sync", "async"), help="default: sync, of all kinds but postgres async, which is all they have yet")
     p.add_argument("--json", metavar="FILE", help="write one JSON line a run")
     p.add_argument("--keep", action="store_true", help="leave everything standing at the end, until Ctrl-C")
     p.add_argument("--idle", type=float, metavar="S", help="no fault: sizes and processor time, S seconds")

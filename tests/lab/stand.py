@@ -9,11 +9,12 @@ from lab import Lab, LabError, wait_for
 from net import SITES
 from mariadb import Mariadb
 from mysql import Mysql
+from redis import Redis, Valkey
 from servers import PRIMARY_SITE, ZONE, Dns, Postgres
 from writers import BY_NAME, NAMES, Writers, find_binary
 
 FENCED = "fence.proved"
-KINDS = {kind.kind: kind for kind in (Postgres, Mariadb, Mysql)}
+KINDS = {kind.kind: kind for kind in (Postgres, Mariadb, Mysql, Redis, Valkey)}
 TTL = {"metro": 1.5, "default": 5.0, "geo": 15.0}  # of the profiles, in seconds
 
 

@@ -349,6 +349,18 @@ static bool read_address(struct writer *w, const char *text)
 	return dr_copy_text(w->server, sizeof(w->server), host);
 }
 
+static bool find_kind(struct writer *w, const char *name)
+{
+	static const struct db_kind *const kinds[] = { &db_postgres, &db_mysql, &db_redis };
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(name, kinds[i]->name) != 0)
+			continue;
+		w->db.kind = kinds[i];
+		return true;
+	}
+	return false;
+}
+
 static bool read_option(struct writer *w, int c)
 {
 	uint64_t v;
@@ -363,8 +375,7 @@ static bool read_option(struct writer *w, int c)
 	case 'p':
 		return dr_copy_text(w->port, sizeof(w->port), optarg);
 	case 'k':
-		w->db.kind = strcmp(optarg, db_mysql.name) == 0 ? &db_mysql : &db_postgres;
-		return strcmp(optarg, w->db.kind->name) == 0;
+		return find_kind(w, optarg);
 	case 'n':
 		w->name = optarg;
 		return true;
@@ -411,7 +422,7 @@ int main(int argc, char **argv)
 	struct writer w = {.id = 1, .conninfo = "", .dns_fd = -1, .port = "5432", .db = {.kind = &db_postgres}};
 	struct sigaction stop = {.sa_handler = on_stop};
 	if (!read_options(&w, argc, argv)) {
-		fputs("usage: dr_lab_writer --log FILE [--id N] [--kind postgres|mysql] [--conninfo TEXT] [--port P]\n"
+		fputs("usage: dr_lab_writer --log FILE [--id N] [--kind postgres|mysql|redis] [--conninfo TEXT] [--port P]\n"
 		      "         (--address H:P | --name NAME --dns H:P,H:P [--watch-dns])\n",
 		      stderr);
 		return 2;

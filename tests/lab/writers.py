@@ -8,7 +8,7 @@ import os
 from net import CLIENT, SITES, host_name
 from servers import PRIMARY_SITE, RECORD
 
-CONNINFO = {"mysql": "writer", "postgres": "user=writer dbname=postgres sslmode=disable gssencmode=disable application_name=drlab-writer"}
+CONNINFO = {"mysql": "writer", "redis": "", "postgres": "user=writer dbname=postgres sslmode=disable gssencmode=disable application_name=drlab-writer"}
 OUTSIDE = {1: "outside-a", 2: "outside-b", 3: "outside-c"}
 INSIDE, BY_NAME = 4, 5
 NAMES = {**OUTSIDE, INSIDE: "inside-a", BY_NAME: "by-name"}
@@ -65,7 +65,7 @@ class Writers:
     def __init__(self, lab, dns, binary, port=5432, record=RECORD, prefix="", kind="postgres"):
         self.lab, self.dns, self.binary = lab, dns, binary
         self.port, self.record, self.prefix = port, record, prefix
-        self.speaks = "postgres" if kind == "postgres" else "mysql"
+        self.speaks = {"postgres": "postgres", "redis": "redis", "valkey": "redis"}.get(kind, "mysql")
         self.programs = []
         self.logs = {w: Log(self._path(w)) for w in NAMES}
         self.dns_log = Log(self._path("dns"))

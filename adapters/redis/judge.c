@@ -1,0 +1,303 @@
+/* judge.c -- each op's question about one reading of a server: does the state hold, and if not, what to do.  Pure. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "adapters/redis/red.h"
+
+enum { AGAIN_MS = 10, SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIES = 6, VERSION_LEAST = 70000 };
+
+/* The promotion's mark, the first write of the new primary: before any client's, since it stands in one transaction with what
+ * makes the server a primary.  A script, as a replica refuses to queue a write, and as it must name the new stream. */
+static const char sign_script[] =
+	"local i = redis.call('INFO', 'replication') "
+	"redis.call('DEL', KEYS[1]) "
+	"redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'member', ARGV[2], "
+	"'origin', string.match(i, 'master_replid:(%x+)'), 'at', string.match(i, 'master_repl_offset:(%d+)')) "
+	"return 1";
+
+static const char close_script[] =
+	"local i = redis.call('INFO', 'replication') "
+	"redis.call('HSET', KEYS[1], 'closed', string.match(i, 'master_repl_offset:(%d+)')) "
+	"return 1";
+
+DR_PRINTF(3, 4) static void refuse(struct red_todo *t, enum dr_err code, const char *fmt, ...)
+{
+	va_list ap;
+
+	t->verdict = RED_FAIL;
+	t->code = code;
+	va_start(ap, fmt);
+	(void)vsnprintf(t->text, sizeof(t->text), fmt, ap);
+	va_end(ap);
+}
+
+DR_PRINTF(2, 3) static void wait_for(struct red_todo *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	t->verdict = RED_WAIT;
+	t->pause_ms = AGAIN_MS;
+	va_start(ap, fmt);
+	(void)vsnprintf(t->text, sizeof(t->text), fmt, ap);
+	va_end(ap);
+}
+
+#define SAY(t, ...) (red_say(&(t)->commands, __VA_ARGS__, NULL), (t)->count++)
+
+static void put_number(char dst[24], uint64_t n)
+{
+	(void)snprintf(dst, 24, "%" PRIu64, n);
+}
+
+static void say_sign(const struct red_sight *s, struct red_todo *t)
+{
+	char epoch[24];
+
+	put_number(epoch, s->args->epoch);
+	SAY(t, "EVAL", sign_script, "1", RED_LINEAGE, epoch, s->target->member.s);
+}
+
+/* A primary whose data says that it was promoted just so, and that this is its stream. */
+static bool is_signed(const struct red_state *m)
+{
+	return !m->replica && m->lineage.there && !m->lineage.closed && strcmp(m->lineage.origin, m->id) == 0;
+}
+
+/* Promoted in this epoch, and its stream has another id since: as it gets with its first replica, where it had none before. */
+static bool is_renamed(const struct red_sight *s)
+{
+	const struct red_lineage *l = &s->mine->lineage;
+	return l->there && l->epoch == s->args->epoch && strcmp(l->member, s->target->member.s) == 0 &&
+	       strcmp(l->origin, s->mine->id) != 0;
+}
+
+/* ---- looks */
+
+void red_judge_probe(const struct red_sight *s, struct red_todo *t)
+{
+	(void)s;
+	t->verdict = RED_HOLDS;
+}
+
+/* One that was a primary before drcoord came, or whose mark somebody has deleted with all else, gets it here. */
+void red_judge_probe_write(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+	char at[24];
+
+	if (m->replica) {
+		refuse(t, DR_E_REFUSED, "the server takes no writes: it is a replica");
+		return;
+	}
+	t->verdict = RED_DO;
+	t->wrote = true;
+	put_number(at, m->offset);
+	if (s->args->epoch > (m->lineage.there ? m->lineage.epoch : 0) || is_renamed(s))
+		say_sign(s, t);
+	else
+		SAY(t, "HSET", RED_LINEAGE, is_signed(m) ? "at" : "beat", at);
+}
+
+/* One that is taken over was a primary before. */
+void red_judge_signed(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+	bool older = s->args->epoch > (m->lineage.there ? m->lineage.epoch : 0) || is_renamed(s);
+
+	t->verdict = RED_HOLDS;
+	if (m->replica || !older)
+		return;
+	if (s->acted >= TRIES) {
+		refuse(t, DR_E_CONFLICT, "somebody else takes its mark away again");
+		return;
+	}
+	t->verdict = RED_DO;
+	say_sign(s, t);
+}
+
+/* What stands in the way of taking a running server over. */
+void red_judge_fit(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+
+	t->verdict = RED_HOLDS;
+	if (!m->valkey && m->version < VERSION_LEAST)
+		refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
+	else if (m->cluster)
+		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes; supported is one primary with replicas");
+	else if (!m->appends && m->save[0] == '\0')
+		refuse(t, DR_E_REFUSED, "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)");
+	else if (m->sentinels > 0)
+		refuse(t, DR_E_REFUSED, "Sentinels watch it (%" PRIu64 "), and would undo what drcoord does: SENTINEL REMOVE it on"
+			" each of them", m->sentinels);
+}
+
+/* ---- on a standby */
+
+void red_judge_frozen(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+
+	if (!m->replica) {
+		refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica");
+	} else if (m->nowhere) {
+		t->verdict = RED_HOLDS;
+	} else if (s->acted >= TRIES) {
+		refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
+	} else if (m->linked && s->looks < SETTLE_LOOKS && (s->looks == 0 || m->offset != s->offset_last)) {
+		/* What a dead primary sent last may still stand in the connection. */
+		wait_for(t, "receiving the last of what was sent");
+		t->pause_ms = 1;
+	} else {
+		t->verdict = RED_DO;
+		SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
+	}
+}
+
+static void say_follow(const struct red_sight *s, struct red_todo *t)
+{
+	char port[24];
+
+	put_number(port, s->args->primary_at.port);
+	SAY(t, "CONFIG", "SET", "replica-read-only", "yes");
+	if (s->target->replication_user[0] != '\0')
+		SAY(t, "CONFIG", "SET", "masteruser", s->target->replication_user);
+	if (s->replication_secret[0] != '\0')
+		SAY(t, "CONFIG", "SET", "masterauth", s->replication_secret);
+	SAY(t, "REPLICAOF", s->args->primary_at.host, port);
+}
+
+/* A replica asks its source once a second, and a source that is being promoted refuses.  Later and later, so that a way that
+ * takes long is not cut off again and again. */
+static bool ask_anew(const struct red_sight *s)
+{
+	return !s->mine->syncing && s->acted < AIMED_TRIES && s->looks >= (unsigned)AIMED_LOOKS << s->acted;
+}
+
+void red_judge_following(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+	const struct dr_address *to = &s->args->primary_at;
+	bool aimed = m->replica && m->source.port == to->port && strcmp(m->source.host, to->host) == 0;
+
+	if (!m->replica) {
+		refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica");
+	} else if (aimed && m->linked && !m->syncing) {
+		t->verdict = RED_HOLDS;
+	} else if (aimed && ask_anew(s)) {
+		t->verdict = RED_DO;
+		SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
+		say_follow(s, t);
+	} else if (aimed) {
+		wait_for(t, "%s %s:%u", m->syncing ? "being sent everything by" : "not receiving yet from", to->host, to->port);
+	} else if (s->acted >= TRIES) {
+		refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
+	} else {
+		t->verdict = RED_DO;
+		say_follow(s, t);
+	}
+}
+
+/* ---- WRITABLE */
+
+/* No CONFIG REWRITE: a server's own file keeps saying that it replicates from nowhere, so that whoever starts it starts no
+ * second primary. */
+static void say_promote(const struct red_sight *s, struct red_todo *t)
+{
+	t->verdict = RED_DO;
+	SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0");
+	SAY(t, "MULTI");
+	SAY(t, "REPLICAOF", "NO", "ONE");
+	say_sign(s, t);
+	SAY(t, "CLIENT", "KILL", "TYPE", "normal");
+	SAY(t, "EXEC");
+}
+
+void red_judge_writable(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+	uint64_t epoch = m->lineage.there ? m->lineage.epoch : 0;
+	char at[24];
+
+	if (m->cluster) {
+		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes; supported is one primary with replicas");
+	} else if (epoch > s->args->epoch) {
+		refuse(t, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", epoch);
+	} else if (is_signed(m) && epoch == s->args->epoch) {
+		put_number(at, m->offset);
+		t->verdict = RED_DO;
+		t->wrote = true;
+		SAY(t, "HSET", RED_LINEAGE, "at", at);
+	} else if (s->acted >= TRIES) {
+		refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
+	} else if (m->replica && m->syncing) {
+		refuse(t, DR_E_REFUSED, "it is being sent everything by %s:%u, and has not got it all", m->source.host,
+		       m->source.port);
+	} else if (m->replica) {
+		say_promote(s, t);
+	} else if (epoch == s->args->epoch && !is_renamed(s)) {
+		refuse(t, DR_E_REFUSED, "its data says that %s was promoted in epoch %" PRIu64, m->lineage.member, epoch);
+	} else {
+		t->verdict = RED_DO;
+		say_sign(s, t);
+	}
+}
+
+/* ---- CLOSED */
+
+/* A write that the replicas are waited for, or a moment: what follows at once finds little that they have not.  No CLIENT PAUSE:
+ * while it lasts replicas are not asked how far they are. */
+static void say_drain(const struct red_state *m, struct red_todo *t)
+{
+	char replicas[24], at[24];
+
+	put_number(replicas, m->replicas);
+	put_number(at, m->offset);
+	SAY(t, "HSET", RED_LINEAGE, is_signed(m) ? "at" : "beat", at);
+	SAY(t, "WAIT", replicas, "100");
+}
+
+/* A demotion does not end by itself, so that there is nothing to take back when whoever asked for it dies meanwhile.  The mark
+ * goes to nobody else: it stays in its own files, and says after a restart that it has all of its stream. */
+void red_judge_closed(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+
+	if (m->replica && m->nowhere && s->args->end) {
+		/* A signal is looked for ten times a second; nobody can write meanwhile. */
+		t->verdict = RED_DO;
+		t->goodbye = true;
+		SAY(t, "SHUTDOWN", m->appends ? "NOSAVE" : "SAVE", "NOW");
+	} else if (m->replica && m->nowhere) {
+		t->verdict = RED_HOLDS;
+	} else if (m->replica) {
+		refuse(t, DR_E_REFUSED, "it is a replica of %s:%u, and was no primary", m->source.host, m->source.port);
+	} else if (s->acted >= TRIES) {
+		refuse(t, DR_E_CONFLICT, "somebody else has made it writable again");
+	} else {
+		t->verdict = RED_DO;
+		say_drain(m, t);
+		SAY(t, "MULTI");
+		if (is_signed(m))
+			SAY(t, "EVAL", close_script, "1", RED_LINEAGE);
+		SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
+		SAY(t, "CLIENT", "KILL", "TYPE", "normal");
+		SAY(t, "EXEC");
+	}
+}
+
+/* ---- SYNC_SET */
+
+void red_judge_sync_set(const struct red_sight *s, struct red_todo *t)
+{
+	if (s->args->k != 0) {
+		refuse(t, DR_E_UNSUPPORTED, "durability: sync is not there for this kind: Redis answers before"
+			" its replicas have a write");
+		return;
+	}
+	t->verdict = RED_DO;
+	t->ends = true;
+	SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0");
+}

@@ -1,0 +1,116 @@
+/* red.h -- inside the adapter of Redis and Valkey: what is read of a server, and what an op makes of it.
+ *
+ * An op is a question about one reading of the server (judge.c), asked again until it says that the state holds:
+ *
+ *   connect -> read -> judge -> HOLDS: done
+ *               ^         \---> DO: send commands, await their answers, and read over a fresh connection
+ *               |         \---> WAIT: read again in a moment
+ *               \---------+---> SOURCE: read the server at primary_at as well, then judge both
+ *
+ * Judging and reading are pure; redis.c alone has connections. */
+#ifndef DR_ADAPTERS_REDIS_RED_H
+#define DR_ADAPTERS_REDIS_RED_H
+
+#include <hiredis/hiredis.h>
+
+#include "adapters/adapter.h"
+#include "base/buf.h"
+
+enum { RED_ID_MAX = 48, RED_SECRET_MAX = 256, RED_BYTES_MAX = 8192, RED_SAVE_MAX = 64 };
+
+/* Nobody can listen at port 0: whoever replicates from there keeps what it has and takes nothing, from clients or others. */
+#define RED_NOWHERE_HOST "127.0.0.1"
+#define RED_NOWHERE_PORT 0
+
+/* A hash in database 0, replicated and kept with all else: which promotion the data descends from.
+ *   epoch, member  the promotion, and of whom
+ *   origin         the replication id of that primary
+ *   at             how far its stream was when this was last written: who has this has at least so much
+ *   closed         the end of its stream: written by a primary that takes no more writes, for itself alone */
+#define RED_LINEAGE "drcoord:lineage"
+
+struct red_lineage {
+	bool there;
+	uint64_t epoch;
+	char member[DR_NAME_MAX];
+	char origin[RED_ID_MAX];
+	uint64_t at;
+	bool closed;
+	uint64_t closed_at;
+};
+
+/* One reading of a server. */
+struct red_state {
+	uint32_t version;          /* 70015 for 7.0.15; of Valkey its own */
+	bool valkey;
+	bool cluster;
+	bool replica;
+	bool empty;                /* no key in any database */
+	bool linked, syncing;      /* replica: its source answers; it is being sent everything */
+	struct dr_address source;  /* replica: whom it replicates from */
+	bool nowhere;              /* replica: from nobody */
+	char id[RED_ID_MAX], id_before[RED_ID_MAX];
+	uint64_t offset;           /* of stream id: written, or received and applied */
+	uint64_t offset_before;    /* up to below it, stream id_before was the same as id; 0: there was none */
+	uint64_t replicas;         /* that are connected to it */
+	uint64_t uptime_s;
+	bool appends;              /* appendonly */
+	char save[RED_SAVE_MAX];   /* FIT: "" is never */
+	uint64_t sentinels;        /* FIT: so many listen */
+	struct red_lineage lineage;
+	/* what follows from it */
+	uint32_t timeline;
+	uint64_t position;         /* compares between members of one timeline */
+};
+
+enum red_verdict { RED_HOLDS, RED_DO, RED_WAIT, RED_SOURCE, RED_FAIL };
+
+/* What an op asks for.  The bytes are commands as they stand on the wire. */
+struct red_todo {
+	enum red_verdict verdict;
+	struct dr_buf commands;
+	unsigned count;
+	bool wrote;              /* DO: its answers end the op, which was a write */
+	bool ends;               /* DO: its answers end the op */
+	bool goodbye;            /* DO: whatever follows ends the op: the server is told to end */
+	uint32_t pause_ms;       /* WAIT */
+	enum dr_err code;        /* FAIL */
+	enum dr_divergence divergence;
+	char text[DR_REASON_MAX]; /* FAIL: why; WAIT: what for; HOLDS: for people, or "" */
+};
+
+/* What an op looks at. */
+struct red_sight {
+	const struct dr_op_args *args;
+	const struct dr_target *target;
+	const char *replication_secret;
+	const struct red_state *mine;
+	const struct red_state *source; /* NULL: not read */
+	unsigned acted;                 /* so often has this run done something */
+	unsigned looks;                 /* and so often has it looked since */
+	uint64_t offset_last;           /* of the look before */
+};
+typedef void red_judge(const struct red_sight *s, struct red_todo *t);
+
+/* ---- reading.c */
+/* The first value of the key in an INFO; false without. */
+bool red_info(const char *info, const char *key, char *dst, size_t cap);
+void red_read_info(struct red_state *s, const char *info);
+void red_read_lineage(struct red_state *s, const redisReply *hash);
+/* timeline and position, from all else. */
+void red_place(struct red_state *s);
+void red_tell(const struct red_state *s, struct dr_evidence *ev);
+
+/* ---- answer.c: the code for an error that a server answers with, and its text on one line. */
+enum dr_err red_error(const char *answer, struct dr_error *e);
+/* The first error in an answer, or in what an EXEC answers; NULL. */
+const char *red_refusal(const redisReply *r);
+void red_say(struct dr_buf *b, ...) __attribute__((sentinel));
+
+/* ---- judge.c, compare.c */
+red_judge red_judge_probe, red_judge_probe_write, red_judge_frozen, red_judge_following, red_judge_writable, red_judge_sync_set,
+	red_judge_compared, red_judge_closed, red_judge_fit, red_judge_signed;
+
+extern const struct dr_adapter dr_redis_adapter;
+
+#endif

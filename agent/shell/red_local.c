@@ -1,0 +1,216 @@
+/* red_local.c -- a Redis or Valkey on this host, as the supervisor needs it (local.h).
+ *
+ * Every start of ours comes up as a replica of nobody: it takes no writes, and gives nothing to whoever would replicate from
+ * it, so that one that lost its data can't empty the others.  For a start by somebody else the server's own file must say the
+ * same (config_file in the node file). */
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+
+#include "agent/shell/local.h"
+#include "agent/shell/red_aside.h"
+#include "base/buf.h"
+#include "sys/file.h"
+#include "sys/proc.h"
+
+/* Debian's redis-server is a link to redis-check-rdb: they are one program. */
+#define REDIS "redis-server|redis-check-rdb|redis-check-aof"
+#define VALKEY "valkey-server|valkey-check-rdb"
+
+enum { CONFIG_BYTES_MAX = 256 << 10, FOUND_MAX = 16 };
+
+/* The one among them that none of them has forked. */
+static bool is_first(const struct dr_proc_id *one, const struct dr_proc_id *some, size_t n)
+{
+	struct dr_proc_stat st;
+	if (dr_proc_stat(one->pid, &st, NULL) != DR_OK)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (some[i].pid == st.parent)
+			return false;
+	}
+	return true;
+}
+
+static enum dr_err find(const char *programs, const char *data_dir, struct dr_proc_id *out, struct dr_error *e)
+{
+	struct dr_proc_id some[FOUND_MAX];
+	char path[DR_PATH_MAX];
+	size_t n = 0;
+	*out = (struct dr_proc_id){ 0 };
+	enum dr_err rv = dr_proc_tree(NULL, data_dir, programs, some, FOUND_MAX, &n, e);
+	if (rv != DR_OK && rv != DR_E_FULL)
+		return rv;
+	for (size_t i = 0; i < n && i < FOUND_MAX; i++) {
+		if (dr_proc_exe(some[i].pid, path, sizeof(path), e) == DR_OK && dr_proc_is_one_of(path, programs) &&
+		    is_first(&some[i], some, n < FOUND_MAX ? n : FOUND_MAX)) {
+			*out = some[i];
+			return DR_OK;
+		}
+	}
+	return dr_fail(e, DR_E_NOT_FOUND, "no %.*s works on %s", (int)strcspn(programs, "|"), programs, data_dir);
+}
+
+static enum dr_err find_redis(const char *data_dir, struct dr_proc_id *out, struct dr_error *e)
+{
+	return find(REDIS, data_dir, out, e);
+}
+
+static enum dr_err find_valkey(const char *data_dir, struct dr_proc_id *out, struct dr_error *e)
+{
+	return find(VALKEY, data_dir, out, e);
+}
+
+static enum dr_err mark_standby(const char *data_dir, struct dr_error *e)
+{
+	(void)data_dir;
+	(void)e;
+	return DR_OK;
+}
+
+static bool is_marked(const char *data_dir)
+{
+	(void)data_dir;
+	return true;
+}
+
+/* "replicaof 127.0.0.1 0", as a directive; the words after the first, with single spaces. */
+static bool directive(const char *line, const char *word, char *rest, size_t cap)
+{
+	size_t n = strlen(word), out = 0;
+	line += strspn(line, " \t");
+	if (strncasecmp(line, word, n) != 0 || (line[n] != ' ' && line[n] != '\t'))
+		return false;
+	for (const char *p = line + n; *p != '\0' && *p != '\n' && *p != '\r' && out + 2 < cap;) {
+		p += strspn(p, " \t\"");
+		size_t len = strcspn(p, " \t\"\r\n");
+		if (len == 0)
+			break;
+		if (out + len + 2 >= cap)
+			return false;
+		if (out > 0)
+			rest[out++] = ' ';
+		memcpy(rest + out, p, len);
+		out += len;
+		p += len;
+	}
+	rest[out] = '\0';
+	return true;
+}
+
+/* What the file says last of a directive counts; false when it says nothing. */
+static bool says(const char *text, const char *word, const char *or_word, char *rest, size_t cap)
+{
+	bool found = false;
+	for (const char *line = text; line != NULL;) {
+		found = directive(line, word, rest, cap) || (or_word != NULL && directive(line, or_word, rest, cap)) || found;
+		line = strchr(line, '\n');
+		line = line != NULL ? line + 1 : NULL;
+	}
+	return found;
+}
+
+static enum dr_err read_config(const struct dr_local_server *s, struct dr_buf *b, struct dr_error *e)
+{
+	dr_buf_init(b, CONFIG_BYTES_MAX);
+	enum dr_err rv = dr_file_read(s->config_file, b, e);
+	dr_buf_put_u8(b, 0);
+	return rv == DR_OK && !dr_buf_ok(b) ? dr_fail(e, DR_E_RANGE, "%s is too long", s->config_file) : rv;
+}
+
+/* Somebody else may start it, as systemd does with a server that was killed. */
+static enum dr_err may_take(const struct dr_local_server *s, struct dr_error *e)
+{
+	char rest[128] = "";
+	struct dr_buf b;
+	if (s->config_file[0] == '\0')
+		return dr_fail(e, DR_E_REFUSED, "no config_file in the node file: a start by anybody else must come up as a"
+						" replica of nobody, and that file is where it says so");
+	enum dr_err rv = read_config(s, &b, e);
+	bool fenced = rv == DR_OK && says((const char *)b.data, "replicaof", "slaveof", rest, sizeof(rest)) &&
+		      strcmp(rest, "127.0.0.1 0") == 0;
+	dr_buf_close(&b);
+	if (rv != DR_OK || fenced)
+		return rv;
+	return dr_fail(e, DR_E_REFUSED, "%s does not end in replicaof 127.0.0.1 0: a start by anybody else would take writes, and"
+					" could empty its replicas", s->config_file);
+}
+
+static void tidy(const struct dr_local_server *s)
+{
+	(void)s;
+}
+
+/* A stop writes a dump only where there is no append-only file: that one is whole already. */
+static bool appends(const struct dr_local_server *s)
+{
+	char rest[128] = "";
+	struct dr_buf b;
+	if (s->config_file[0] == '\0')
+		return true;
+	bool yes = read_config(s, &b, NULL) == DR_OK && says((const char *)b.data, "appendonly", NULL, rest, sizeof(rest)) &&
+		   strcasecmp(rest, "yes") == 0;
+	dr_buf_close(&b);
+	return yes;
+}
+
+static void option(struct dr_local_command *c, const char *name, const char *value)
+{
+	dr_command_arg(c, "--%s", name);
+	dr_command_arg(c, "%s", value);
+}
+
+static void command(const struct dr_local_server *s, const char *program, struct dr_local_command *c)
+{
+	dr_command_arg(c, "%s/%s", s->bin_dir, program);
+	if (s->config_file[0] != '\0')
+		dr_command_arg(c, "%s", s->config_file);
+	else
+		option(c, "appendonly", "yes");
+	option(c, "dir", s->data_dir);
+	option(c, "replicaof", "127.0.0.1 0");
+	option(c, "daemonize", "no");
+	/* Reads are answered while the source is away, our own among them. */
+	option(c, "replica-serve-stale-data", "yes");
+	if (appends(s))
+		option(c, "shutdown-on-sigterm", "nosave");
+	if (s->listen_host[0] != '\0') {
+		option(c, "bind", s->listen_host);
+		dr_command_arg(c, "--port");
+		dr_command_arg(c, "%u", s->listen_port);
+	}
+}
+
+static void command_redis(const struct dr_local_server *s, struct dr_local_command *c)
+{
+	command(s, "redis-server", c);
+}
+
+static void command_valkey(const struct dr_local_server *s, struct dr_local_command *c)
+{
+	command(s, "valkey-server", c);
+}
+
+const struct dr_local_kind dr_redis_local = {
+	.program = REDIS,
+	.fast = SIGTERM,
+	.find = find_redis,
+	.mark_standby = mark_standby,
+	.is_marked = is_marked,
+	.may_take = may_take,
+	.tidy = tidy,
+	.command = command_redis,
+	.aside = dr_red_aside,
+};
+
+const struct dr_local_kind dr_valkey_local = {
+	.program = VALKEY,
+	.fast = SIGTERM,
+	.find = find_valkey,
+	.mark_standby = mark_standby,
+	.is_marked = is_marked,
+	.may_take = may_take,
+	.tidy = tidy,
+	.command = command_valkey,
+	.aside = dr_red_aside,
+};
