@@ -60,7 +60,7 @@ static int hook_send(struct raft_io *io, struct raft_io_send *req, const struct 
 	struct dr_raft *r = (struct dr_raft *)(void *)io; /* the storage is its first part, the io the storage's */
 	struct raft_message said = *m;
 
-	dr_message_complete(&said, &r->raft);
+	dr_message_complete(&said, &r->raft, &r->storage.read);
 	if (!carried(r, &said))
 		return dr_transport_send(&r->transport, req, &said, cb);
 	cb(req, 0); /* frees what m stands in */

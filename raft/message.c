@@ -370,7 +370,7 @@ enum dr_err dr_message_decode(struct raft_message *m, uint64_t *to, const uint8_
 	return dr_fail(e, DR_E_PROTOCOL, "a raft message of type %u and %zu bytes is garbled", type, len);
 }
 
-void dr_message_complete(struct raft_message *m, struct raft *of)
+void dr_message_complete(struct raft_message *m, struct raft *of, const struct dr_snapshot_end *read)
 {
 	struct raft_request_vote_result *vote = &m->request_vote_result;
 
@@ -378,6 +378,8 @@ void dr_message_complete(struct raft_message *m, struct raft *of)
 		m->append_entries_result.last_log_index = raft_last_index(of);
 	if (m->type == RAFT_REQUEST_VOTE_RESULT && vote->pre_vote && !vote->vote_granted && vote->term < of->current_term)
 		vote->term = of->current_term;
+	if (m->type == RAFT_INSTALL_SNAPSHOT && m->install_snapshot.last_index == read->index)
+		m->install_snapshot.last_term = read->term;
 }
 
 void dr_message_drop(struct raft_message *m)

@@ -28,13 +28,20 @@ enum {
 	DR_MESSAGE_APPEND_MAX = 1 << 20                            /* of an append's entries; more are left for the next */
 };
 
-/* What libraft 0.22 leaves out of some answers that it is about to send, filled in from what it knows: call it on a copy of
- * every message before it is encoded.
+/* Where a snapshot ends. */
+struct dr_snapshot_end {
+	uint64_t index, term;
+};
+
+/* What libraft 0.22 leaves out of some messages that it is about to send, filled in from what it knows: call it on a copy of
+ * every message before it is encoded.  read: the end of the snapshot that it was last given to send.
  * - The hint of a refused append is left unset, and what lay in memory must not decide anything.
  * - A pre-vote that is refused for its old term is answered with that term.  A candidate behind in terms would then never
  *   learn of the newer one, and one behind in its log cannot win: two that are left would not elect for ever (Ongaro,
- *   "Consensus", 9.6: every answer carries the term of whoever answers). */
-void dr_message_complete(struct raft_message *m, struct raft *of);
+ *   "Consensus", 9.6: every answer carries the term of whoever answers).
+ * - A snapshot that was taken between the decision to send one and its reading goes with its own index and the term of the
+ *   one before.  Whoever takes it stores that term, and the next entries contradict it: libraft ends the process, each time. */
+void dr_message_complete(struct raft_message *m, struct raft *of, const struct dr_snapshot_end *read);
 
 /* Append the bytes of m, which `from` sends to m->server_id.  Of an append as many entries as fit, one at least: libraft
  * goes back to those that are missing.  False: it is larger than out may become, or of no known type. */

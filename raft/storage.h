@@ -18,6 +18,7 @@
 
 #include "raft/ahead.h"
 #include "raft/guard.h"
+#include "raft/message.h"
 #include "raft/syncer.h"
 
 enum { DR_CHAIN_KEPT = 4096 }; /* how far back the chain can be taken at a truncation */
@@ -51,6 +52,7 @@ struct dr_storage {
 	struct dr_storage_append *late; /* not begun: a leader's messages about it go first */
 	bool holding;                   /* they do, until dr_storage_begin */
 	raft_io_recv_cb recv;
+	struct dr_snapshot_end read; /* the snapshot that libraft was last given */
 	uint64_t id;
 	bool closing;
 	unsigned closes; /* handles still closing */

@@ -34,6 +34,8 @@ static void on_get(struct raft_io_snapshot_get *req, struct raft_snapshot *snaps
 	if (status == 0 &&
 	    dr_snap_open(snapshot->bufs[0].base, snapshot->bufs[0].len, &data, &len, &e) != DR_OK)
 		damaged(g->s, &e);
+	if (status == 0)
+		g->s->read = (struct dr_snapshot_end){ snapshot->index, snapshot->term };
 	dr_free(g);
 	if (status == 0)
 		outer->cb(outer, snapshot, status);

@@ -48,11 +48,25 @@ static void damage_one(struct sim_raft *r, uint32_t how, uint32_t by)
 	}
 }
 
+/* It may have been started since it was chosen, and somebody else harmed. */
+static bool others_whole(const struct sim *s, uint32_t ci)
+{
+	for (uint32_t i = 0; i < s->w->coords; i++) {
+		if (i != ci && (s->node[i]->harmed || s->node[i]->refused))
+			return false;
+	}
+	return sim_seats_filled(s) && !s->node[ci]->refused;
+}
+
 /* Of those that have the newest entries one loses them, and the others are down: the rest must not elect with it. */
 static void aimed(struct world *w, struct w_timer *t)
 {
 	struct sim *s = sim_of(w);
 	uint32_t ci = t->a;
+	if (!others_whole(s, ci)) {
+		s->node[ci]->harmed = false;
+		return;
+	}
 	for (uint32_t i = 0; i < w->coords; i++) {
 		uint32_t site = w->c[i].site;
 		bool was_cut = (t->b >> i & 1u) != 0;
@@ -61,6 +75,7 @@ static void aimed(struct world *w, struct w_timer *t)
 		if (!was_cut)
 			sim_kill_coord(s, i, i == ci ? w->now + BACK_MS : w->now + t->u);
 	}
+	s->node[ci]->harmed = true;
 	damage_log(s->node[ci], (uint32_t)w->now);
 }
 

@@ -5,7 +5,8 @@
 #include "base/assert.h"
 #include "tests/sim/sim.h"
 
-enum { MOVE_LOOK_MS = 10, MOVE_TRIES = 300, MOVE_AGAIN_MS = 1000, VOUCH_MS = 5000 };
+enum { MOVE_LOOK_MS = 10, MOVE_TRIES = 300, MOVE_AGAIN_MS = 1000 };
+enum { VOUCH_MS = 5000, WORD_AFTER_MS = 500, WORD_MOST_MS = 3000, WORD_EVERY_MS = 500, WORD_TRIES = 10 };
 
 void sim_request(struct sim *s, const struct sim_fault *f)
 {
@@ -140,8 +141,7 @@ void sim_accept_loss(struct sim *s, const struct sim_fault *f)
 	q.force = f->b % 2 == 0;
 	if (f->b / 2 % 2 == 0)
 		q.member = s->w->name[f->a];
-	if (w_request(s->w, &q) == DR_REASON_NONE)
-		s->loss_accepted = true;
+	(void)w_request(s->w, &q);
 }
 
 static bool may_be_primary(const struct dr_service *v, dr_member_ix m)
@@ -149,10 +149,43 @@ static bool may_be_primary(const struct dr_service *v, dr_member_ix m)
 	return m == v->holder || m == v->plan.old || v->member[m].unproved_epoch != 0 || v->member[m].only_expired;
 }
 
+/* Of whoever may be primary by now and was not unplugged nothing can be said. */
+static bool word_is_true(const struct sim *s, const struct dr_service *v)
+{
+	for (dr_member_ix m = 0; m < s->w->members; m++) {
+		if (may_be_primary(v, m) && !s->vouched[m])
+			return false;
+	}
+	return true;
+}
+
+/* Said again for a while: a plan that is open and does not ask may ask in a moment. */
+static void say_word(struct world *w, struct w_timer *t)
+{
+	struct sim *s = sim_of(w);
+	const struct dr_service *v = w_repl(w);
+	s->vouched_at = w->now;
+	if (v != NULL && w->leader >= 0) {
+		if (!word_is_true(s, v))
+			return;
+		struct dr_request q = about(v, DR_REQ_FAILOVER);
+		q.assert_fenced = true;
+		q.force = true;
+		if (w_request(w, &q) == DR_REASON_NONE)
+			return;
+	}
+	if (t->b == 0)
+		return;
+	struct w_timer *next = w_after(w, WORD_EVERY_MS, say_word);
+	next->b = t->b - 1;
+}
+
+/* A while after the plug was pulled, when the members count as lost; now and then at once, or at any moment. */
 void sim_vouch(struct sim *s, const struct sim_fault *f)
 {
 	struct world *w = s->w;
 	const struct dr_service *v = w_repl(w);
+	uint64_t after = w->spec.timing.detect_after_ms + WORD_AFTER_MS;
 	if (v == NULL || w->leader < 0)
 		return;
 	for (dr_member_ix m = 0; m < w->members; m++) {
@@ -161,11 +194,12 @@ void sim_vouch(struct sim *s, const struct sim_fault *f)
 		sim_kill_node(s, m, w->now + f->ms, f->b % 2 == 0);
 		s->vouched[m] = true;
 	}
-	s->vouched_at = w->now;
-	struct dr_request q = about(v, DR_REQ_FAILOVER);
-	q.assert_fenced = true;
-	q.force = true;
-	(void)w_request(w, &q);
+	if (f->b / 2 % 4 == 0)
+		after = 0;
+	else if (f->b / 2 % 4 == 1)
+		after = f->b / 8 % WORD_MOST_MS;
+	s->vouched_at = w->now + after;
+	w_after(w, after, say_word)->b = after == 0 ? 0 : WORD_TRIES;
 }
 
 /* A request that is under way may still open a plan; one that is open goes by the word until it ends. */
@@ -180,6 +214,13 @@ bool sim_vouched(struct sim *s, uint32_t m)
 
 /* ---- and when all is healed */
 
+static bool same_policy(const struct dr_spec_service *a, const struct dr_spec_service *b)
+{
+	return a->sync_k == b->sync_k && a->sync_set_max == b->sync_set_max && a->when_alone == b->when_alone &&
+	       a->alone_after_ms == b->alone_after_ms && a->cooldown_ms == b->cooldown_ms &&
+	       a->restart_within_ms == b->restart_within_ms;
+}
+
 /* As it was at first: nobody is forbidden to be promoted any more.  Agents stay: while something rests on what one has
  * said the log refuses another. */
 static bool spec_restored(struct sim *s, const struct dr_service *v)
@@ -192,24 +233,38 @@ static bool spec_restored(struct sim *s, const struct dr_service *v)
 		if (v->spec.member[i].name.s[0] != '\0')
 			w->service.member[i].agent = v->spec.member[i].agent;
 	}
-	return memcmp(v->spec.member, w->service.member, sizeof(w->service.member)) == 0 &&
+	return same_policy(&v->spec, &w->service) &&
+	       memcmp(v->spec.member, w->service.member, sizeof(w->service.member)) == 0 &&
 	       memcmp(&w->c[w->leader].core->repl.timing, &w->spec.timing, sizeof(w->spec.timing)) == 0;
 }
 
-/* Under sync no loss is accepted, but where somebody has already chosen a fork by accepting one: the member that was left
+/* Whether the question is the one that was approved last, and that approval counted. */
+static bool asks_again(const struct sim *s, const struct dr_plan *p)
+{
+	return s->answered.plan == p->id && s->answered.step == p->at && s->answered.ask == p->ask &&
+	       p->tries > s->answered.tries;
+}
+
+/* Under sync no loss is accepted, but where a choice has already rested on one that was: the member that was left
  * behind may have more rows than the new primary, and only a person knows that those are the lost ones.  What is asked
  * again after it was approved will not go on by itself. */
 static void answer_plan(struct sim *s, const struct dr_plan *p, struct dr_request *q)
 {
-	bool again = s->answered.plan == p->id && s->answered.step == p->at && s->answered.ask == p->ask;
+	struct world *w = s->w;
+	bool again = asks_again(s, p);
+	bool fork = w->seen.loss_taken && p->ask == DR_REASON_NO_STANDBY_LEFT;
+	if (again) {
+		s->in_vain++;
+		w_say(w, "approving plan %llu has changed nothing: %s", (unsigned long long)p->id, dr_reason_name(p->ask));
+	}
 	q->plan = p->id;
-	bool fork = s->loss_accepted && p->ask == DR_REASON_NO_STANDBY_LEFT;
 	q->kind = again && p->kind != DR_PLAN_REJOIN ? DR_REQ_ABORT : DR_REQ_APPROVE;
-	q->accept_loss = fork || s->w->service.durability == DR_DURABILITY_ASYNC;
+	q->accept_loss = fork || w->service.durability == DR_DURABILITY_ASYNC;
 	s->answered.plan = p->id;
 	s->answered.step = p->at;
 	s->answered.ask = p->ask;
-	if (w_request(s->w, q) == DR_REASON_PAST_THE_BAR)
+	s->answered.tries = p->tries;
+	if (w_request(w, q) == DR_REASON_PAST_THE_BAR)
 		s->answered.plan = 0;
 }
 

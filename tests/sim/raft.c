@@ -219,12 +219,19 @@ static void ticks(struct world *w, struct w_timer *t)
 	sim_raft_pump(r);
 }
 
-/* The tick that is due now takes the place of the one that was. */
+/* The tick that is due now takes the place of the one that was: after each, and as dr_tick_review of raft/tick.c says.
+ * A leader's never waits because something else came. */
 static void arm(struct sim_raft *r)
 {
+	struct raft *raft = &r->node.raft;
 	uint64_t now = r->io.time(&r->io);
-	struct w_timer *t =
-		sim_raft_later(r, dr_tick_wait(&r->node.raft, now, heartbeat_ms(r->s), election_ms(r->s)), ticks);
+	bool sooner = r->node.ticked_as != RAFT_LEADER && dr_tick_election_due(raft, election_ms(r->s)) < r->node.tick_due;
+	if (r->tick_seq != 0 && r->node.ticked_as == (int)raft_state(raft) && !sooner)
+		return;
+	uint64_t wait = dr_tick_wait(raft, now, heartbeat_ms(r->s), election_ms(r->s));
+	struct w_timer *t = sim_raft_later(r, wait, ticks);
+	r->node.ticked_as = (int)raft_state(raft);
+	r->node.tick_due = now + wait;
 	r->tick_seq = t->u = t->seq;
 }
 
@@ -318,6 +325,7 @@ void w_log_started(struct world *w, uint32_t ci)
 {
 	struct sim_raft *r = sim_of(w)->node[ci];
 	w->c[ci].applied = 0;
+	r->tick_seq = 0;
 	r->node.closing = r->closed = r->told_leads = r->tick_entered = r->writing = r->pump_due = false;
 	r->node.led_term = r->node.barrier_term = r->told_term = 0;
 	r->node.inside = 0;

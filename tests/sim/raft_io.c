@@ -156,6 +156,7 @@ static void got(struct world *w, struct w_timer *t)
 		return;
 	struct get *g = r->get;
 	r->get = g->next;
+	r->read = (struct dr_snapshot_end){ r->disk.snap.index, r->disk.snap.term };
 	g->cb(g->req, sim_snapshot_for_raft(&r->disk.snap), 0);
 	dr_free(g);
 	sim_raft_pump(r);

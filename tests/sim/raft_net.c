@@ -52,7 +52,7 @@ int sim_raft_send(struct raft_io *io, struct raft_io_send *req, const struct raf
 	(void)sim_raft_later(r, 0, was_sent);
 	if (to < 0) /* nobody has this id any more */
 		return 0;
-	dr_message_complete(&said, &r->node.raft); /* as raft/beat.c */
+	dr_message_complete(&said, &r->node.raft, &r->read); /* as raft/beat.c */
 	dr_buf_init(&bytes, DR_MESSAGE_MAX);
 	dr_assert(dr_message_encode(&bytes, r->id, &said));
 	struct w_timer *t = w_send(w, w->c[r->ci].site, w->c[to].site, w_proc(W_COORD, (uint32_t)to), arrives);

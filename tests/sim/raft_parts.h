@@ -80,6 +80,7 @@ struct sim_raft {
 	struct sent *sent;
 	struct get *get;
 	struct proposal *waiting;
+	struct dr_snapshot_end read; /* the snapshot that libraft was last given */
 	uint64_t reached; /* the longest that its log ever was, in this life */
 	uint32_t flying; /* entries of ours that are not committed yet */
 	bool tick_entered, pump_due;

@@ -119,14 +119,14 @@ struct sim {
 	struct sim_fault fault[SIM_FAULTS_MAX];
 	struct dr_spec spec; /* as it was at first */
 	struct dr_spec_service service;
-	bool loss_accepted; /* by somebody in this seed */
 	bool vouched[W_MEMBERS_MAX];
 	uint64_t vouched_at;
 	uint32_t looks; /* of the operator, when all is healed */
 	struct {
 		uint64_t plan;
-		uint32_t step, ask;
+		uint32_t step, ask, tries;
 	} answered; /* what was approved last */
+	uint64_t in_vain; /* approvals of whoever looks that changed nothing */
 	bool bad_clocks; /* drift outside the bound: two may acknowledge, nothing may be lost under sync */
 };
 
@@ -135,7 +135,7 @@ struct sim_result {
 	uint64_t seed;
 	bool fine;
 	uint32_t violations, faults;
-	uint64_t virtual_ms, events, reads, vanished;
+	uint64_t virtual_ms, events, reads, vanished, words, in_vain;
 	char why[256];
 };
 /* In every fourth seed (3, 7, ...) the whole program ends at fault 5: to try out what looks at such ends. */

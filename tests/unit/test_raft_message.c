@@ -312,18 +312,36 @@ static void test_lies(void **state)
 static void test_refused_pre_vote_tells_the_term(void **state)
 {
 	static struct raft of;
+	struct dr_snapshot_end read = { 0 };
 	struct raft_message m = { .type = RAFT_REQUEST_VOTE_RESULT };
 	(void)state;
 	of.current_term = 7;
 	m.request_vote_result = (struct raft_request_vote_result){ .term = 3, .pre_vote = true };
-	dr_message_complete(&m, &of);
+	dr_message_complete(&m, &of, &read);
 	assert_int_equal(m.request_vote_result.term, 7);
 	m.request_vote_result = (struct raft_request_vote_result){ .term = 8, .pre_vote = true };
-	dr_message_complete(&m, &of);
+	dr_message_complete(&m, &of, &read);
 	assert_int_equal(m.request_vote_result.term, 8);
 	m.request_vote_result = (struct raft_request_vote_result){ .term = 3, .pre_vote = true, .vote_granted = true };
-	dr_message_complete(&m, &of);
+	dr_message_complete(&m, &of, &read);
 	assert_int_equal(m.request_vote_result.term, 3);
+}
+
+/* libraft decided to send the snapshot that ends at 92 in term 3, and was given the one that was taken meanwhile. */
+static void test_snapshot_goes_with_its_own_term(void **state)
+{
+	static struct raft of;
+	struct dr_snapshot_end read = { .index = 156, .term = 6 };
+	struct raft_message m = { .type = RAFT_INSTALL_SNAPSHOT };
+	(void)state;
+	m.install_snapshot.last_index = 156;
+	m.install_snapshot.last_term = 3;
+	dr_message_complete(&m, &of, &read);
+	assert_int_equal(m.install_snapshot.last_term, 6);
+	m.install_snapshot.last_index = 92;
+	m.install_snapshot.last_term = 3;
+	dr_message_complete(&m, &of, &read);
+	assert_int_equal(m.install_snapshot.last_term, 3);
 }
 
 int main(void)
@@ -331,6 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_votes), cmocka_unit_test(test_answers),
 					    cmocka_unit_test(test_append), cmocka_unit_test(test_append_is_bounded),
 					    cmocka_unit_test(test_install), cmocka_unit_test(test_lies),
-					    cmocka_unit_test(test_refused_pre_vote_tells_the_term) };
+					    cmocka_unit_test(test_refused_pre_vote_tells_the_term),
+					    cmocka_unit_test(test_snapshot_goes_with_its_own_term) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,7 +84,7 @@ void w_check_leased(struct world *w, uint32_t mi)
 void w_check_promised(struct world *w, uint32_t mi, const struct dr_promise *p)
 {
 	const struct dr_agent_journal *j = &w->m[mi].journal;
-	uint64_t until = w_clock(w, &w->m[mi].clock) + w->m[mi].asked_hold_ms;
+	uint64_t until = w->m[mi].asked_until_ms; /* from the question on: that its journal took time to write adds nothing */
 	if (w->seen.promised_until[mi] < until)
 		w->seen.promised_until[mi] = until;
 	if (j->promise_ms == 0 || (w->m[mi].late_stands && w->m[mi].late.promise_ms == 0))

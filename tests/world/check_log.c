@@ -110,13 +110,56 @@ static void settle_loss(struct world *w, const struct dr_service *s)
 		w->seen.loss_from = 0;
 }
 
+static bool stands_still(const struct dr_service *s, dr_member_ix m)
+{
+	return s->spec.member[m].name.s[0] != '\0' && s->member[m].frozen_epoch == s->epoch;
+}
+
+static bool further(const struct dr_member_repl *a, const struct dr_member_repl *b)
+{
+	if (a->frozen_timeline != b->frozen_timeline)
+		return a->frozen_timeline > b->frozen_timeline;
+	return a->frozen_position > b->frozen_position;
+}
+
+/* Whether nobody may have been chosen like that (design.md 4) but for the loss that was accepted: too few positions of the
+ * set, an older primary's history, or one of the set that is further and of unknown history. */
+static bool rests_on_loss(const struct dr_service *s)
+{
+	const struct dr_member_repl *c = &s->member[s->plan.candidate];
+	dr_member_set still = 0;
+	dr_member_ix best = DR_MEMBER_NONE;
+	if (!s->plan.accept_loss || c->lineage < s->primary_epoch)
+		return s->plan.accept_loss;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (!stands_still(s, m))
+			continue;
+		still = dr_set_with(still, m);
+		bool in_line = s->member[m].lineage >= s->primary_epoch;
+		if (in_line && (best == DR_MEMBER_NONE || further(&s->member[m], &s->member[best])))
+			best = m;
+	}
+	uint32_t known = dr_set_count((dr_member_set)(still & s->sync.set));
+	bool holder = s->last_holder != DR_MEMBER_NONE && dr_set_has(still, s->last_holder);
+	if (s->sync.set != 0 && known < dr_sync_positions_needed(&s->sync) && !holder)
+		return true;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		bool unknown = dr_set_has(still, m) && s->member[m].lineage < s->primary_epoch;
+		if (unknown && dr_set_has(s->sync.set, m) && best != DR_MEMBER_NONE && further(&s->member[m], &s->member[best]))
+			return true;
+	}
+	return false;
+}
+
 /* Whose positions a choice was made from. */
 static void note_choice(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
 {
 	if (cmd->kind != DR_CMD_CHOOSE || s->plan.kind != DR_PLAN_FAILOVER)
 		return;
-	if (s->plan.accept_loss)
-		w->seen.loss_from = s->epoch;
+	if (rests_on_loss(s)) {
+		w->seen.loss_taken = true;
+		w->seen.loss_from = w->seen.healed ? w->seen.loss_from : s->epoch;
+	}
 	w->seen.chose_epoch = s->epoch;
 	w->seen.chose = 0;
 	for (uint32_t i = 0; i < w->members; i++) {
@@ -167,6 +210,8 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 	check_moves(w, r, cmd);
 	check_bar(w, &r->service[0]);
 	check_expired(w, &r->service[0], cmd);
+	if (cmd->kind == DR_CMD_PROVE && cmd->proof == DR_PROOF_OPERATOR)
+		w->seen.words++;
 	note_choice(w, &r->service[0], cmd);
 	settle_loss(w, &r->service[0]);
 	w_check_listed(w, &r->service[0]);

@@ -38,7 +38,7 @@ static void ask_arrives(struct world *w, struct w_timer *t)
 		return;
 	uint64_t lately = (uint64_t)HEARD_BEATS * w->spec.timing.probe_ms;
 	struct dr_agent_event ev = { .kind = DR_AG_ASKED, .ask = &m->ask };
-	to->asked_hold_ms = m->ask.hold_ms;
+	to->asked_until_ms = w_clock(w, &to->clock) + m->ask.hold_ms;
 	ev.known = to->leader >= 0 && to->heard_at != 0 && w->now <= to->heard_at + lately;
 	w_agent_event(w, t->a, &ev);
 }

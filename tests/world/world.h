@@ -88,7 +88,7 @@ struct w_member {
 	struct dr_agent_journal flushed; /* what a power cut leaves of it */
 	struct dr_agent_journal late;    /* a write failed, and is there all the same: found by the next start */
 	bool late_stands;
-	uint32_t asked_hold_ms; /* by the question that it answers now */
+	uint64_t asked_until_ms; /* until when the question that it answers now wants it to wait, on its own clock */
 	int leader;                      /* coordinator, -1 */
 	uint64_t heard_at;               /* when a leader was last heard; 0: never */
 	uint64_t wake_at;
