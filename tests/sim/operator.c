@@ -245,6 +245,27 @@ static bool asks_again(const struct sim *s, const struct dr_plan *p)
 	       p->tries > s->answered.tries;
 }
 
+/* For the sake of a word that the open plan may go by: what needs that member can't go on before the plan ends. */
+static bool somebody_unplugged(const struct sim *s)
+{
+	for (uint32_t m = 0; m < s->w->members; m++) {
+		if (s->vouched[m] && s->until.node[m] != 0)
+			return true;
+	}
+	return false;
+}
+
+/* The source is down, and its agent has forgotten whose it is (DAMAGE_AGENT): nobody starts it before the next plan does.
+ * Or the candidate has rows that the source never had. */
+static bool cannot_fetch(const struct world *w, const struct dr_plan *p)
+{
+	if (p->step[p->at] != DR_STEP_CATCH_UP || p->candidate >= w->members || p->source >= w->members)
+		return false;
+	const struct w_server *c = &w->m[p->candidate].server, *source = &w->m[p->source].server;
+	bool forgotten = source->state == DR_SERVER_STOPPED && !w->m[p->source].journal.managed;
+	return forgotten || w_common(c, source) != c->n;
+}
+
 /* Under sync no loss is accepted, but where a choice has already rested on one that was: the member that was left
  * behind may have more rows than the new primary, and only a person knows that those are the lost ones.  What is asked
  * again after it was approved will not go on by itself. */
@@ -253,10 +274,9 @@ static void answer_plan(struct sim *s, const struct dr_plan *p, struct dr_reques
 	struct world *w = s->w;
 	bool again = asks_again(s, p);
 	bool fork = w->seen.loss_taken && p->ask == DR_REASON_NO_STANDBY_LEFT;
-	if (again) {
-		s->in_vain++;
-		w_say(w, "approving plan %llu has changed nothing: %s", (unsigned long long)p->id, dr_reason_name(p->ask));
-	}
+	if (again && !somebody_unplugged(s) && !cannot_fetch(w, p))
+		w_violation(w, "approving plan %llu has changed nothing, though all is well: %s", (unsigned long long)p->id,
+			    dr_reason_name(p->ask));
 	q->plan = p->id;
 	q->kind = again && p->kind != DR_PLAN_REJOIN ? DR_REQ_ABORT : DR_REQ_APPROVE;
 	q->accept_loss = fork || w->service.durability == DR_DURABILITY_ASYNC;

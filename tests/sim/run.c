@@ -300,7 +300,6 @@ struct sim_result sim_run(uint64_t seed, const struct sim_how *how)
 	r.reads = s.w->seen.reads;
 	r.vanished = s.w->seen.vanished;
 	r.words = s.w->seen.words;
-	r.in_vain = s.in_vain;
 	close_sim(&s);
 	return r;
 }

@@ -126,7 +126,6 @@ struct sim {
 		uint64_t plan;
 		uint32_t step, ask, tries;
 	} answered; /* what was approved last */
-	uint64_t in_vain; /* approvals of whoever looks that changed nothing */
 	bool bad_clocks; /* drift outside the bound: two may acknowledge, nothing may be lost under sync */
 };
 
@@ -135,7 +134,7 @@ struct sim_result {
 	uint64_t seed;
 	bool fine;
 	uint32_t violations, faults;
-	uint64_t virtual_ms, events, reads, vanished, words, in_vain;
+	uint64_t virtual_ms, events, reads, vanished, words;
 	char why[256];
 };
 /* In every fourth seed (3, 7, ...) the whole program ends at fault 5: to try out what looks at such ends. */

@@ -156,6 +156,9 @@ static void note_choice(struct world *w, const struct dr_service *s, const struc
 {
 	if (cmd->kind != DR_CMD_CHOOSE || s->plan.kind != DR_PLAN_FAILOVER)
 		return;
+	if (!s->plan.accept_loss && s->member[s->plan.candidate].lineage < s->primary_epoch)
+		w_violation(w, "%s is chosen, which nobody knows to have the primary's history",
+			    w_member_name(w, s->plan.candidate));
 	if (rests_on_loss(s)) {
 		w->seen.loss_taken = true;
 		w->seen.loss_from = w->seen.healed ? w->seen.loss_from : s->epoch;
