@@ -501,7 +501,6 @@ void sim_faults_begin(struct sim *s)
 void sim_heal(struct sim *s)
 {
 	uint64_t now = s->w->now;
-	s->w->seen.healed = true;
 	uint64_t *all = (uint64_t *)(void *)&s->until;
 	for (size_t i = 0; i < sizeof(s->until) / sizeof(*all); i++)
 		all[i] = all[i] != 0 ? now : 0;

@@ -277,6 +277,8 @@ static void answer_plan(struct sim *s, const struct dr_plan *p, struct dr_reques
 	if (again && !somebody_unplugged(s) && !cannot_fetch(w, p))
 		w_violation(w, "approving plan %llu has changed nothing, though all is well: %s", (unsigned long long)p->id,
 			    dr_reason_name(p->ask));
+	if (fork && !p->accept_loss)
+		w->seen.lossless = p->id;
 	q->plan = p->id;
 	q->kind = again && p->kind != DR_PLAN_REJOIN ? DR_REQ_ABORT : DR_REQ_APPROVE;
 	q->accept_loss = fork || w->service.durability == DR_DURABILITY_ASYNC;

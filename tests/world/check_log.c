@@ -161,7 +161,7 @@ static void note_choice(struct world *w, const struct dr_service *s, const struc
 			    w_member_name(w, s->plan.candidate));
 	if (rests_on_loss(s)) {
 		w->seen.loss_taken = true;
-		w->seen.loss_from = w->seen.healed ? w->seen.loss_from : s->epoch;
+		w->seen.loss_from = s->plan.id == w->seen.lossless ? w->seen.loss_from : s->epoch;
 	}
 	w->seen.chose_epoch = s->epoch;
 	w->seen.chose = 0;
