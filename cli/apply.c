@@ -84,7 +84,7 @@ static enum dr_exit print_spec(const struct dr_cli *c, const char *json)
 		(void)dr_fail(&e, DR_E_PROTOCOL, "the answer has no version");
 		rv = dr_say_error(c, &e);
 	} else if (c->json) {
-		(void)printf("%s\n", json);
+		dr_say_json(c, json);
 	} else if (json_integer_value(number) == 0) {
 		(void)printf("# no spec was applied yet (version 0)\n");
 	} else {
@@ -169,7 +169,7 @@ static enum dr_exit apply_now(struct dr_cli *c, const struct dr_client_request *
 	enum dr_exit rv = dr_client_ask(c, r, &a);
 	const char *json = a.json != NULL && a.json[0] != '\0' ? a.json : "{}";
 	if (rv == DR_EXIT_OK && c->json)
-		(void)printf("%s\n", json);
+		dr_say_json(c, json);
 	else if (rv == DR_EXIT_OK)
 		say_applied(json);
 	dr_free(a.json);

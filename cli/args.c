@@ -119,9 +119,10 @@ static enum dr_exit read_common(struct dr_cli *c)
 	const char *output = c->option[DR_OPTION_OUTPUT];
 	const char *timeout = c->option[DR_OPTION_TIMEOUT];
 	uint64_t ms = TIMEOUT_MS;
-	if (output != NULL && strcmp(output, "json") != 0 && strcmp(output, "table") != 0)
-		return dr_say_usage(c, "--output %s: expected table or json", output);
-	c->json = output != NULL && strcmp(output, "json") == 0;
+	c->yaml = output != NULL && strcmp(output, "yaml") == 0;
+	c->json = c->yaml || (output != NULL && strcmp(output, "json") == 0);
+	if (output != NULL && !c->json && strcmp(output, "table") != 0)
+		return dr_say_usage(c, "--output %s: expected table, json or yaml", output);
 	if (timeout != NULL &&
 	    (dr_parse_duration_ms(timeout, &ms) != DR_OK || ms == 0 || ms > TIMEOUT_MAX_MS))
 		return dr_say_usage(c, "--timeout %s: expected a duration as in 500ms, 10s", timeout);

@@ -63,6 +63,8 @@ enum dr_exit dr_client_request_build(struct dr_cli *c, struct dr_client_request 
 		return dr_say_usage(c, "\"%s\" is no address: expected one as 10.1.0.2:7400", address);
 	enum dr_exit rv = set_name(c, "service", dr_argument(c, "SERVICE"), &r->service);
 	if (rv == DR_EXIT_OK)
+		rv = set_name(c, "service", c->option[DR_OPTION_SERVICE], &r->service);
+	if (rv == DR_EXIT_OK)
 		rv = set_name(c, "member", c->option[DR_OPTION_TO], &r->member);
 	if (rv == DR_EXIT_OK)
 		rv = set_name(c, "name", dr_argument(c, "NAME"), &r->name);
@@ -137,7 +139,7 @@ static void show(const struct dr_cli *c, const struct dr_client_response *a)
 	const char *text = a->json != NULL && a->json[0] != '\0' ? a->json : "{}";
 	json_t *v = json_loads(text, JSON_DECODE_ANY, NULL);
 	if (c->json)
-		(void)printf("%s\n", text);
+		dr_say_json(c, text);
 	else
 		show_value(v);
 	json_decref(v);

@@ -66,7 +66,8 @@ struct dr_cli {
 	const char *option[DR_OPTION_COUNT];    /* NULL: not given; "": given, takes no value */
 	const char *argument[DR_ARGUMENTS_MAX]; /* behind the verb's words */
 	unsigned arguments;
-	bool json;
+	bool json;                              /* for programs; with yaml as YAML */
+	bool yaml;
 	uint32_t timeout_ms;
 };
 
@@ -93,6 +94,9 @@ extern const unsigned dr_exits_count;
 /* help.c */
 void dr_help_verb(const struct dr_verb *v, FILE *to);
 void dr_help_all(FILE *to);
+
+/* yaml.c: an answer for programs, on stdout: JSON as it came, or as YAML. */
+void dr_say_json(const struct dr_cli *c, const char *text);
 
 /* "drcoordctl: failover: message", or {"error": ...} on stdout with -o json; returns the exit code. */
 enum dr_exit dr_say_error(const struct dr_cli *c, const struct dr_error *e);

@@ -75,19 +75,20 @@ static bool is_wanted(const json_t *service, const char *only)
 
 static void print_services(const json_t *v, const char *only)
 {
-	static const char *const heads[] = { "SERVICE", "MODE", "EPOCH", "PRIMARY", "DURABILITY", "PLAN" };
+	static const char *const heads[] = { "SERVICE", "MODE", "EPOCH", "PRIMARY", "DURABILITY", "READY", "PLAN" };
 	static const char *const keys[] = { "name", "mode", "epoch", "primary" };
 	size_t i;
 	const json_t *one;
 	struct dr_table t;
-	dr_table_begin(&t, 6);
-	head_of(&t, heads, 6);
+	dr_table_begin(&t, 7);
+	head_of(&t, heads, 7);
 	json_array_foreach(json_object_get(v, "services"), i, one)
 	{
 		if (!is_wanted(one, only))
 			continue;
 		row_of(&t, one, keys, 4);
 		sync_cell(&t, one);
+		dr_table_cell(&t, "%s", dr_json_text(one, "ready"));
 		plan_cell(&t, one);
 	}
 	dr_table_end(&t, stdout);
@@ -236,6 +237,21 @@ static void say_rejoins(const char *name, const json_t *service)
 	}
 }
 
+/* Why it would not move by itself, where nothing else here says so. */
+static void say_not_ready(const char *name, const json_t *service)
+{
+	size_t i;
+	const json_t *one;
+	const char *blocked = text_of(service, "automatic_failover_blocked");
+	json_array_foreach(json_object_get(service, "ready_notes"), i, one)
+	{
+		const char *reason = text_of(one, "reason");
+		bool said = strcmp(reason, blocked) == 0 || strcmp(reason, "plan_is_open") == 0;
+		if (json_is_true(json_object_get(one, "blocks")) && !said)
+			say(name, "not ready: ", text_of(one, "why"));
+	}
+}
+
 /* What somebody has to know or to do, in words below the tables. */
 static void print_notes(const json_t *v, const char *only)
 {
@@ -258,6 +274,7 @@ static void print_notes(const json_t *v, const char *only)
 		if (strcmp(text_of(one, "failsafe"), "missing") == 0)
 			say(name, "should all coordinators be lost, its primary stops: an agent that it has to ask then "
 			    "has no agent_address, or is not reached", "");
+		say_not_ready(name, one);
 		say_failures(name, one);
 		say_routes(name, one);
 	}
@@ -423,7 +440,7 @@ static enum dr_exit ask_and_print(struct dr_cli *c, void (*print)(json_t *v, con
 			rv = check_service(c, v);
 		const char *text = a.json != NULL ? a.json : "{}";
 		if (rv == DR_EXIT_OK && c->json) {
-			(void)printf("%s\n", text);
+			dr_say_json(c, text);
 		} else if (rv == DR_EXIT_OK && v == NULL) {
 			dr_out_text(text, stdout);
 			(void)printf("\n");

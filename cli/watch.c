@@ -104,7 +104,7 @@ static bool each(void *ctx, struct dr_client_request *r, const struct dr_client_
 		r->from = w->last + 1;
 		bool wanted = w->service == NULL || strcmp(dr_json_text(v, "service"), w->service) == 0;
 		if (wanted && w->cli->json)
-			(void)printf("%s\n", a->json);
+			dr_say_json(w->cli, a->json);
 		else if (wanted)
 			print_event(v);
 		/* Who reads us sees each event at once; a reader that is gone ends us. */

@@ -65,10 +65,38 @@ static void check_self(struct dr_yaml *y, const struct dr_conf_coordinator *c)
 			     c->name.s, (unsigned)self->address.port, (unsigned)c->listen.port);
 }
 
+static bool is_loopback(const struct dr_address *a)
+{
+	return strncmp(a->host, "127.", 4) == 0 || strcmp(a->host, "::1") == 0;
+}
+
+static bool is_any(const char *host)
+{
+	return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+static void check_http(struct dr_yaml *y, const struct dr_conf_coordinator *c)
+{
+	const struct dr_address *at = &c->http.listen;
+	if (at->port == 0)
+		return;
+	if (at->port == c->listen.port && (same_address(at, &c->listen) || is_any(at->host) || is_any(c->listen.host)))
+		dr_yaml_bad(y, dr_check_at(y, "http.listen"),
+			    "http.listen: %s:%u is where listen takes coordinators, agents and drcoordctl; expected a port "
+			    "of its own",
+			    at->host, (unsigned)at->port);
+	else if (!c->http.tls && !is_loopback(at))
+		dr_yaml_warn(y, dr_check_at(y, "http.listen"),
+			     "http.listen: %s:%u without tls: whoever reaches it, or the way to it, reads the cluster's names and "
+			     "states; expected 127.0.0.1 or tls: true, or a network that only monitoring reaches",
+			     at->host, (unsigned)at->port);
+}
+
 void dr_check_coordinator(struct dr_yaml *y, const struct dr_conf_coordinator *c)
 {
 	check_peers(y, "peers", c->peer, c->peers);
 	check_self(y, c);
+	check_http(y, c);
 	if (c->raft.election_ms > 0 && c->raft.heartbeat_ms > 0)
 		(void)dr_raft_timing_check(c->raft.election_ms, c->raft.heartbeat_ms, inequality_fails, y);
 	if (c->peers > 0 && c->peers % 2 == 0)

@@ -51,6 +51,12 @@ static void *place_coordinator_raft(void *holder, uint32_t i, bool make)
 	return i == 0 ? &((struct dr_conf_coordinator *)holder)->raft : NULL;
 }
 
+static void *place_coordinator_http(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return i == 0 ? &((struct dr_conf_coordinator *)holder)->http : NULL;
+}
+
 static void *place_coordinator_peer(void *holder, uint32_t i, bool make)
 {
 	struct dr_conf_coordinator *c = holder;

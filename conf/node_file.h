@@ -7,6 +7,7 @@
 #ifndef DR_CONF_NODE_FILE_H
 #define DR_CONF_NODE_FILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/limits.h"
@@ -26,6 +27,11 @@ struct dr_conf_raft {
 	uint32_t heartbeat_ms;
 };
 
+struct dr_conf_http {
+	struct dr_address listen; /* port 0: nowhere */
+	bool tls;
+};
+
 struct dr_conf_peer {
 	struct dr_name name;
 	struct dr_name site; /* empty in an agent's file when it was not given */
@@ -40,6 +46,7 @@ struct dr_conf_coordinator {
 	char data_dir[DR_PATH_MAX];
 	struct dr_conf_tls tls;
 	struct dr_conf_raft raft;
+	struct dr_conf_http http;
 	uint32_t
 	    peers; /* how many of: the first coordinators, this one among them; names and addresses differ */
 	struct dr_conf_peer peer[DR_COORDINATORS_MAX];

@@ -34,6 +34,7 @@ struct dr_conn_cbs {
 struct dr_conn {
 	void *ctx;             /* the caller's */
 	struct dr_identity peer; /* valid from on_open on */
+	int64_t peer_expires;    /* likewise: when its certificate ends, seconds since 1970 */
 	struct dr_address remote;
 	struct dr_conn_impl *impl; /* private */
 };

@@ -220,6 +220,7 @@ static void opened(struct dr_conn_impl *s)
 		dr_conn_gone(s);
 		return;
 	}
+	s->c->peer_expires = dr_cert_time(X509_get0_notAfter(leaf));
 	dr_listener_unlink(s);
 	dr_listener_release(s);
 	s->phase = DR_PHASE_OPEN;

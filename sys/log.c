@@ -17,6 +17,7 @@ enum { LINE_MAX_BYTES = 1024 };
 static const char *program_name = "drcoord";
 static enum dr_log_level least_level = DR_LOG_INFO;
 static atomic_uint dropped;
+static atomic_ullong dropped_ever;
 /* Of one thread: whole lines. */
 static _Thread_local struct {
 	bool on;
@@ -60,8 +61,17 @@ static size_t head_line(char *line, enum dr_log_level level, const char *event, 
 
 static void write_out(const char *text, size_t n, unsigned lines)
 {
-	if (n > 0 && write(STDERR_FILENO, text, n) != (ssize_t)n)
-		(void)atomic_fetch_add(&dropped, lines);
+	if (n == 0 || write(STDERR_FILENO, text, n) == (ssize_t)n)
+		return;
+	(void)atomic_fetch_add(&dropped, lines);
+	/* Those that these lines spoke of were counted when they were dropped. */
+	for (size_t i = 0; i < n; i++)
+		(void)atomic_fetch_add(&dropped_ever, text[i] == '\n' ? 1u : 0u);
+}
+
+unsigned long long dr_log_dropped(void)
+{
+	return atomic_load(&dropped_ever);
 }
 
 void dr_log_flush(void)

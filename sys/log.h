@@ -23,5 +23,7 @@ void dr_log(enum dr_log_level level, const char *event, const char *fmt, ...) DR
 void dr_log_gather(void);
 /* Write what waits. */
 void dr_log_flush(void);
+/* Lines that were dropped since the program began. */
+unsigned long long dr_log_dropped(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "coord/shell/coord.h"
+#include "coord/shell/meter.h"
 #include "proto/frames.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -74,6 +75,8 @@ static void take_member_msg(struct dr_in *in, uint16_t type, const uint8_t *p, s
 	struct dr_watch *w = dr_watch_of(in->coord, ix, m);
 	w->agent_ms = dr_clock_boot_ms();
 	speak_through(w, in);
+	if (type == DR_FRAME_RENEW)
+		dr_meter_renewal(in->coord, w, msg.id);
 	struct dr_core_event ev = { .kind = type == DR_FRAME_RENEW ? DR_EV_RENEW : DR_EV_RESULT, .service = msg.service,
 				    .member = msg.member, .epoch = msg.epoch, .renewal = msg.id,
 				    .result = &msg.result };
@@ -230,6 +233,7 @@ void dr_agents_grants(struct dr_coord *c, const struct dr_decision *d)
 		dr_member_msg_encode(&b, DR_FRAME_GRANT, &msg);
 		dr_best_effort(dr_conn_send(&watch->agent->conn, DR_FRAME_GRANT, b.data, b.len));
 		note_told(watch->agent, now);
+		dr_meter_granted(c, watch, g->renewal);
 		dr_buf_close(&b);
 	}
 }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "coord/shell/coord.h"
+#include "coord/shell/ready.h"
 #include "proto/frames.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -113,7 +114,7 @@ enum dr_err dr_clients_admit(const struct dr_in *in, struct dr_error *e)
 	return DR_OK;
 }
 
-static void respond_json(struct dr_in *in, uint64_t id, json_t *json)
+void dr_clients_json(struct dr_in *in, uint64_t id, json_t *json)
 {
 	struct dr_client_response r = { .id = id, .code = DR_OK };
 	r.json = json_dumps(json, JSON_COMPACT | JSON_PRESERVE_ORDER);
@@ -160,6 +161,11 @@ static void respond_refused_about(struct dr_in *in, uint64_t id, enum dr_reason 
 static void respond_refused(struct dr_in *in, uint64_t id, enum dr_reason why, uint64_t a, uint64_t b)
 {
 	respond_refused_about(in, id, why, a, b, "");
+}
+
+void dr_clients_refused(struct dr_in *in, uint64_t id, enum dr_reason why)
+{
+	respond_refused(in, id, why, 0, 0);
 }
 
 void dr_clients_not_leader(struct dr_in *in, uint64_t id)
@@ -320,7 +326,7 @@ static void node_changed(void *arg, const struct dr_error *e)
 	if (e->code != DR_OK)
 		dr_clients_error(n->client, n->request, e->code, e->msg);
 	else
-		respond_json(n->client, n->request, dr_nodes_json(n->coord));
+		dr_clients_json(n->client, n->request, dr_nodes_json(n->coord));
 }
 
 static bool node_find(struct dr_coord *c, const struct dr_name *name, struct dr_raft_member *out)
@@ -431,7 +437,7 @@ static void node_transfer(struct dr_in *in, const struct dr_client_request *q)
 		return;
 	}
 	if (m.id != 0 && dr_name_eq(&q->name, &in->coord->conf.name)) {
-		respond_json(in, q->id, dr_nodes_json(in->coord)); /* it leads already */
+		dr_clients_json(in, q->id, dr_nodes_json(in->coord)); /* it leads already */
 		return;
 	}
 	if (!begin_change(in, q, DR_CMD_TRANSFER))
@@ -483,7 +489,7 @@ static void explain(struct dr_in *in, const struct dr_client_request *q)
 	if (ix == DR_SERVICE_NONE)
 		respond_refused(in, q->id, DR_REASON_NO_SUCH_SERVICE, 0, 0);
 	else
-		respond_json(in, q->id, dr_explain_json(in->coord, ix));
+		dr_clients_json(in, q->id, dr_explain_json(in->coord, ix));
 }
 
 static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_request *q, const uint8_t *p, size_t n)
@@ -492,6 +498,9 @@ static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_reque
 	case VERB_STATUS: tell_status(in, q->id); break;
 	case VERB_WATCH: dr_stream_begin(in, q->id, q->from); break;
 	case VERB_EXPLAIN: explain(in, q); break;
+	case VERB_READY: dr_ready_asked(in, q); break;
+	case VERB_SIMULATE_FAILOVER: dr_simulate_asked(in, q, DR_REQ_FAILOVER); break;
+	case VERB_SIMULATE_SWITCHOVER: dr_simulate_asked(in, q, DR_REQ_SWITCHOVER); break;
 	case VERB_SPEC: dr_reads_ask(in, q->id); break;
 	case VERB_FAILOVER: ask_core(in, q, DR_REQ_FAILOVER); break;
 	case VERB_SWITCHOVER: ask_core(in, q, DR_REQ_SWITCHOVER); break;
@@ -504,7 +513,7 @@ static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_reque
 	case VERB_UNFENCE: ask_core(in, q, DR_REQ_UNFENCE); break;
 	case VERB_ADOPT: ask_core(in, q, DR_REQ_ADOPT); break;
 	case VERB_OBSERVE: ask_core(in, q, DR_REQ_OBSERVE); break;
-	case VERB_NODE_LIST: respond_json(in, q->id, dr_nodes_json(in->coord)); break;
+	case VERB_NODE_LIST: dr_clients_json(in, q->id, dr_nodes_json(in->coord)); break;
 	case VERB_NODE_ADD: node_add(in, q); break;
 	case VERB_NODE_REMOVE: node_remove(in, q); break;
 	case VERB_NODE_TRANSFER: node_transfer(in, q); break;

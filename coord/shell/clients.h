@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "model/event.h"
 
 struct dr_answer;
 struct dr_coord;
@@ -37,6 +38,10 @@ void dr_clients_answered(struct dr_coord *c, const struct dr_answer *answer);
 void dr_clients_proposed(struct dr_coord *c, uint64_t tag, enum dr_err outcome);
 /* A refusal or an error for a request of this id. */
 void dr_clients_error(struct dr_in *in, uint64_t id, enum dr_err code, const char *message);
+/* An answer of one's own; json is taken. */
+void dr_clients_json(struct dr_in *in, uint64_t id, json_t *json);
+/* A refusal for a reason without values. */
+void dr_clients_refused(struct dr_in *in, uint64_t id, enum dr_reason why);
 /* Who leads, to one who asked for what only a leader does. */
 void dr_clients_not_leader(struct dr_in *in, uint64_t id);
 /* Make an answer that many get, from json (taken); give it to one. */

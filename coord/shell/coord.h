@@ -20,6 +20,9 @@
  *   disk.c      whether the data folder has room left
  *   probe_kind.c  what a probe's answers mean, by kind of server
  *   recover.c   a majority is gone for good: one goes on alone
+ *   meter.c      what is counted, and the snapshots that the HTTP server tells
+ *   ready.c      whether each service would move by itself now, and what stands in the way
+ *   simulate.c   what a failover or a switchover would do
  *   yield.c     a leader that cannot store gives up the lead
  *   nodes.c     coordinators' names kept equal to Raft's members; leaving when removed
  *

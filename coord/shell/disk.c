@@ -18,6 +18,7 @@ static const uint64_t FULL_BYTES = UINT64_C(8) << 20;
 
 static struct {
 	uint64_t looked_ms; /* 0: never */
+	uint64_t free_bytes;
 	bool full, unknown; /* as was last said */
 } disk;
 
@@ -46,10 +47,15 @@ void dr_disk_beat(const char *folder, uint64_t now_ms)
 		return;
 	}
 	disk.unknown = false;
-	uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
+	uint64_t left = disk.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	bool full = left < (disk.full ? 2 * FULL_BYTES : FULL_BYTES);
 	if (full == disk.full)
 		return;
 	disk.full = full;
 	say(folder, left);
+}
+
+uint64_t dr_disk_free(void)
+{
+	return disk.free_bytes;
 }

@@ -8,5 +8,7 @@
  * change once: disk.full with the folder and what to do, disk.room.  Loop thread; asks the kernel only for what it
  * knows of the file system, and reads nothing from the disk. */
 void dr_disk_beat(const char *folder, uint64_t now_ms);
+/* What was free at the last look, in bytes. */
+uint64_t dr_disk_free(void);
 
 #endif

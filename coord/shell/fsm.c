@@ -9,6 +9,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "coord/shell/coord.h"
+#include "coord/shell/meter.h"
+#include "coord/shell/ready.h"
 #include "coord/shell/snapshot.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -60,6 +62,8 @@ static void take_new_events(struct dr_coord *c)
 		if (e == NULL)
 			continue;
 		chain(c, e);
+		dr_meter_event(c, e);
+		dr_ready_event(c, e);
 		if (e->wall_ms + SAY_LATE_MS >= c->started_wall_ms) /* not the whole past again at every start */
 			say(c, e);
 	}

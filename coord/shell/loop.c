@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "coord/shell/disk.h"
+#include "coord/shell/ready.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
@@ -184,6 +185,7 @@ static void look_around(struct dr_coord *c, uint32_t slices)
 	uint64_t quiet_ms = slices > 1 ? beats * probe_ms + probe_ms / 2 : beats * probe_ms - probe_ms / 8;
 	dr_probe_slice(c, c->slice, slices);
 	dr_agents_lead_again(c, quiet_ms, slices > 1 ? 1 + DR_AGENTS_MAX / slices : UINT32_MAX);
+	dr_ready_beat(c);
 	c->slice++;
 }
 

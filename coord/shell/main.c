@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "coord/shell/args.h"
 #include "coord/shell/coord.h"
+#include "coord/shell/meter.h"
+#include "coord/shell/ready.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/log.h"
@@ -103,10 +105,12 @@ static void on_signal(uv_signal_t *s, int signum)
 	struct dr_coord *c = s->data;
 	struct dr_error e;
 	if (signum == SIGHUP) {
-		if (reload(c, &e) != DR_OK)
+		if (reload(c, &e) != DR_OK) {
 			dr_log(DR_LOG_ERROR, "tls.reload", "why=\"%s\" kept=old", e.msg);
-		else
-			dr_log(DR_LOG_INFO, "tls.reload", "expires=%lld", (long long)dr_tls_expires(c->tls));
+			return;
+		}
+		dr_log(DR_LOG_INFO, "tls.reload", "expires=%lld", (long long)dr_tls_expires(c->tls));
+		dr_meter_reload(c);
 		return;
 	}
 	if (c->stopping) {
@@ -174,6 +178,7 @@ static enum dr_err open_all(struct dr_coord *c, struct dr_error *e)
 	c->decision = map_zeroed(sizeof(*c->decision));
 	c->watch = map_zeroed(sizeof(*c->watch) * DR_SERVICES_MAX * DR_MEMBERS_MAX);
 	c->route = map_zeroed(sizeof(*c->route) * DR_ROUTE_JOBS_MAX);
+	dr_ready_open(c);
 	dr_core_init(c->core, &c->conf.name, dr_clock_boot_ms());
 	enum dr_err rv = dr_recover_resume(c, e);
 	if (rv != DR_OK)
@@ -185,6 +190,8 @@ static enum dr_err open_all(struct dr_coord *c, struct dr_error *e)
 	rv = dr_raft_open(&c->raft, c->loop, &rc, e);
 	if (rv == DR_OK)
 		rv = dr_coord_listen(c, e);
+	if (rv == DR_OK)
+		rv = dr_meter_open(c, e);
 	if (rv == DR_E_EXISTS) /* who holds the port may be on its way out: to be started again */
 		rv = DR_E_BUSY;
 	if (rv == DR_OK)

@@ -4,14 +4,10 @@
 
 #include "base/buf.h"
 #include "coord/shell/coord.h"
+#include "coord/shell/json.h"
+#include "coord/shell/ready.h"
 #include "proto/squeeze.h"
 #include "sys/clock.h"
-
-/* 64-bit values are written as integers: JSON readers that use doubles lose digits only beyond 2^53. */
-static void put_u64(json_t *o, const char *key, uint64_t v)
-{
-	(void)json_object_set_new(o, key, json_integer((json_int_t)v));
-}
 
 /* Raft ids use all 64 bits, so they are text. */
 static void put_id(json_t *o, const char *key, uint64_t v)
@@ -19,39 +15,6 @@ static void put_id(json_t *o, const char *key, uint64_t v)
 	char text[24];
 	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
 	(void)json_object_set_new(o, key, json_string(text));
-}
-
-static void put_text(json_t *o, const char *key, const char *v)
-{
-	json_t *s = json_string(v);
-	(void)json_object_set_new(o, key, s != NULL ? s : json_string("?"));
-}
-
-static void put_text_or_null(json_t *o, const char *key, const char *v)
-{
-	if (v[0] != '\0')
-		put_text(o, key, v);
-	else
-		(void)json_object_set_new(o, key, json_null());
-}
-
-static void put_bool(json_t *o, const char *key, bool v)
-{
-	(void)json_object_set_new(o, key, json_boolean(v));
-}
-
-static void put_reason(json_t *o, enum dr_reason r, uint64_t a, uint64_t b)
-{
-	char text[DR_ERROR_MSG_MAX];
-	if (r == DR_REASON_NONE)
-		return;
-	put_text(o, "reason", dr_reason_name(r));
-	dr_reason_format(text, sizeof(text), dr_reason_text(r), a, b);
-	put_text(o, "why", text);
-	if (dr_reason_override(r)[0] != '\0') {
-		dr_reason_format(text, sizeof(text), dr_reason_override(r), a, b);
-		put_text(o, "override", text);
-	}
 }
 
 static void put_hex(json_t *o, const char *key, const uint8_t *p, size_t n)
@@ -300,6 +263,7 @@ static json_t *service_json(struct dr_coord *c, uint32_t ix)
 	(void)json_object_set_new(o, "sync_wanted", set_json(s, &s->next));
 	put_bool(o, "sync_settled", !s->sync_joint);
 	put_failsafe(o, c, ix);
+	dr_ready_put(c, ix, o);
 	put_bool(o, "paused", dr_is_paused(s, dr_clock_wall_ms()));
 	if (s->paused) {
 		put_text_or_null(o, "pause_owner", s->pause_actor.s);

@@ -30,6 +30,9 @@ struct dr_watch {
 	struct dr_watch *agent_next; /* of those that this session speaks for */
 	uint64_t order_sent;     /* the order that was sent over that session */
 	uint64_t order_sent_ms;
+	struct {
+		uint64_t id, ns;
+	} asked[2];              /* its newest renewals, and when they came */
 };
 
 #endif

@@ -3,9 +3,11 @@ _drcoordctl()
 {
 	local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" words=""
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="status watch explain failover switchover failback approve abort pause resume fence unfence service apply spec diff validate node pki help version"
+		words="status watch explain ready simulate failover switchover failback approve abort pause resume fence unfence service apply spec diff validate node pki help version"
 	elif [ "$COMP_CWORD" -eq 2 ]; then
 		case "$verb" in
+		simulate) words="$words failover" ;;&
+		simulate) words="$words switchover" ;;&
 		service) words="$words adopt" ;;&
 		service) words="$words observe" ;;&
 		node) words="$words list" ;;&
@@ -26,6 +28,9 @@ _drcoordctl()
 	"status") words="" ;;
 	"watch") words="--from --count" ;;
 	"explain") words="" ;;
+	"ready") words="--site --service" ;;
+	"simulate failover") words="--to --force --site" ;;
+	"simulate switchover") words="--to --force --site" ;;
 	"failover") words="--reason --to --force --accept-loss --assert-fenced --site" ;;
 	"switchover") words="--reason --to --force --site" ;;
 	"failback") words="--reason --force --site" ;;

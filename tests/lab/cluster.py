@@ -81,6 +81,7 @@ class Cluster:
         self.trouble = ""  # why the last status could not be had
         self.env = {}  # more environment of a site's programs
         self.changes = {}  # keys of this service's block that are not as everybody's
+        self.http = 0  # the port of each coordinator's HTTP server; 0: none
 
     def beside(self, name, record, pg):
         """The same programs, seen from one more service; its members are named alike, as they may be."""
@@ -118,6 +119,8 @@ class Cluster:
                 "data_dir": self.lab.make_folder(f"coord-{site}"), "tls": self.tls(name)}
         if self.profile in RAFT_TIMING:
             data["raft"] = RAFT_TIMING[self.profile]
+        if self.http:
+            data["http"] = {"listen": f"127.0.0.1:{self.http}"}
         data["peers"] = self.coordinators()
         return self.write(f"{name}.yaml", {**data, **changes})
 

@@ -34,7 +34,7 @@ expect 2 'given twice' validate x -q -q
 expect 2 'takes no option --force' status --force
 expect 2 'SERVICE is missing' failover
 expect 2 'one argument too many' failover a b
-expect 2 'expected table or json' -o xml version
+expect 2 'expected table, json or yaml' -o xml version
 expect 2 'expected a duration' -t 5 version
 expect 3 'give --endpoints' status
 expect 3 '"code":"invalid"' status -o json

@@ -189,7 +189,7 @@ static void test_status(void **state)
 	(void)state;
 	play(0, leads);
 	RUN(at(0), "status");
-	expect(0, "orders   managed  4      pg-a     any 1 of pg-b  failover 3: promote 6/9, asking", "");
+	expect(0, "orders   managed  4      pg-a     any 1 of pg-b  -      failover 3: promote 6/9, asking", "");
 	expect(0, "c-a          az-a  10.1.0.10:7400  leader  yes", "");
 	expect(0, "orders: the plan asks: a reason", "");
 	/* A standby's own plan, which asks, is no less to be seen than the service's. */

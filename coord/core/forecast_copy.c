@@ -1,0 +1,78 @@
+/* forecast_copy.c -- one service of a leader's core, and all that it rests on, at place 0 of a core of its own. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "coord/core/forecast.h"
+
+const char *dr_forecast_end_name(enum dr_forecast_end e)
+{
+	static const char *const names[] = { "done", "asks", "failed", "refused", "no_end" };
+	return (unsigned)e < sizeof(names) / sizeof(names[0]) ? names[e] : "no_end";
+}
+
+static void copy_repl(const struct dr_repl *from, uint32_t ix, struct dr_repl *to)
+{
+	memcpy(to, from, offsetof(struct dr_repl, services));
+	to->services = 1;
+	to->event_last = 0;
+	to->requests_next = 0;
+	memset(to->request, 0, sizeof(to->request));
+	to->service[0] = from->service[ix];
+	dr_repl_index(to);
+}
+
+static void copy_view(const struct dr_core_view *from, uint32_t ix, struct dr_core_view *to)
+{
+	memset(to, 0, offsetof(struct dr_core_view, service));
+	to->leading = true;
+	to->recovering = from->recovering;
+	to->term = from->term;
+	to->led_since_ms = from->led_since_ms;
+	to->tick_received_ms = from->tick_received_ms;
+	to->base_receipt_ms = from->base_receipt_ms;
+	memcpy(to->heard_ms, from->heard_ms, sizeof(to->heard_ms));
+	to->services = 1;
+	to->now_ms = from->now_ms;
+	to->wall_ms = from->wall_ms;
+	to->service[0] = from->service[ix];
+	struct dr_service_view *v = &to->service[0];
+	v->proposing = 0;
+	v->declaring = v->under_way.asked = v->waits.asked = false;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
+		v->member[m].look_ms = 0;
+}
+
+void dr_forecast_copy(const struct dr_core *live, uint32_t ix, struct dr_core *to)
+{
+	dr_assert(ix < DR_SERVICES_MAX);
+	to->self = live->self;
+	copy_repl(&live->repl, ix, &to->repl);
+	copy_view(&live->view, ix, &to->view);
+	memset(to->looks.marked, 0, sizeof(to->looks.marked[0]));
+	to->looks.due_ms[0] = 0;
+	to->looks.from = to->looks.turn = 0;
+	to->looks.turn_ms = to->looks.turn_rest = 0;
+}
+
+struct dr_request dr_forecast_request(const struct dr_core *live, const struct dr_forecast_ask *q)
+{
+	struct dr_request r = { .kind = q->request, .force = q->force, .id = 1 };
+	r.service = live->repl.service[q->service].spec.name;
+	if (q->to < DR_MEMBERS_MAX)
+		r.member = live->repl.service[q->service].spec.member[q->to].name;
+	return r;
+}
+
+enum dr_reason dr_forecast_answer(const struct dr_core *live, struct dr_forecast_room *room, const struct dr_forecast_ask *q,
+				  uint64_t *a, uint64_t *b)
+{
+	struct dr_request r = dr_forecast_request(live, q);
+	(void)dr_name_set(&r.actor, "forecast");
+	dr_forecast_copy(live, q->service, &room->core);
+	struct dr_core_event ev = { .kind = DR_EV_REQUEST, .request = &r, .now_ms = live->view.now_ms,
+				    .wall_ms = live->view.wall_ms };
+	dr_core_step(&room->core, &ev, &room->decision);
+	*a = room->decision.answer.a;
+	*b = room->decision.answer.b;
+	return room->decision.answer.now ? room->decision.answer.refused : DR_REASON_NONE;
+}

@@ -1,0 +1,327 @@
+/* simulate.c -- what a failover or a switchover would do now, told before anybody orders it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "coord/shell/coord.h"
+#include "coord/shell/json.h"
+#include "coord/shell/ready.h"
+
+enum { SITE_SERVICES_MAX = 64 }; /* in one answer, and one turn of the loop */
+
+static void put_member(json_t *o, const char *key, const struct dr_service *s, dr_member_ix m)
+{
+	put_text_or_null(o, key, m < DR_MEMBERS_MAX ? s->spec.member[m].name.s : "");
+}
+
+/* Who would take over, and for each other one why not. */
+static json_t *members_json(const struct dr_coord *c, uint32_t ix, const struct dr_forecast *f)
+{
+	const struct dr_service *s = &c->core->repl.service[ix];
+	uint64_t primary = c->core->view.service[ix].primary_position;
+	json_t *a = json_array();
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		const struct dr_member_view *v = &c->core->view.service[ix].member[m];
+		if (s->spec.member[m].name.s[0] == '\0')
+			continue;
+		json_t *o = json_object();
+		put_text(o, "member", s->spec.member[m].name.s);
+		put_text(o, "site", s->spec.member[m].site.s);
+		put_bool(o, "chosen", m == f->candidate);
+		put_u64(o, "priority", s->spec.member[m].priority);
+		put_bool(o, "in_sync_set", dr_set_has(s->sync.set, m) && m != s->holder);
+		if (v->report_ms != 0) {
+			put_u64(o, "position", v->report.received);
+			put_u64(o, "lag", primary > v->report.received ? primary - v->report.received : 0);
+		}
+		if (m != f->candidate) {
+			put_reason(o, f->why[m], f->why_a[m], 0);
+			if (f->why[m] == DR_REASON_NONE && f->candidate < DR_MEMBERS_MAX)
+				put_text(o, "why", "it could; the one that is chosen has more, or is preferred");
+		}
+		(void)json_array_append_new(a, o);
+	}
+	return a;
+}
+
+static json_t *steps_json(const struct dr_forecast *f)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; i < f->steps; i++) {
+		const struct dr_forecast_step *s = &f->step[i];
+		const struct dr_step_row *row = dr_step_row(s->step);
+		json_t *o = json_object();
+		put_text(o, "step", dr_step_name(s->step));
+		put_u64(o, "from_ms", s->from_ms);
+		put_u64(o, "to_ms", s->to_ms);
+		bool done = i + 1 < f->steps || f->end == DR_FORECAST_DONE;
+		put_text(o, "outcome", s->skipped ? "skipped" : done ? "done" : dr_forecast_end_name(f->end));
+		bool by_lease = s->step == DR_STEP_FENCE_OLD && f->by_lease;
+		put_text(o, "time_from", by_lease ? "the lease's end" : s->samples > 0 ? "past steps" : "the timing profile");
+		put_u64(o, "samples", by_lease ? 0 : s->samples);
+		put_reason(o, s->reason, 0, 0);
+		put_text(o, "help", row != NULL ? row->help : "");
+		(void)json_array_append_new(a, o);
+	}
+	return a;
+}
+
+/* How many steps' times rest on the past, of those that take any. */
+static uint32_t with_past(const struct dr_forecast *f)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < f->steps; i++)
+		n += f->step[i].samples > 0 && f->step[i].to_ms > f->step[i].from_ms ? 1u : 0u;
+	return n;
+}
+
+static json_t *rto_json(const struct dr_forecast *f)
+{
+	json_t *o = json_object();
+	bool planned = f->plan == DR_PLAN_SWITCHOVER;
+	if (f->writable_ms == 0)
+		return json_null();
+	put_u64(o, "opened_ms", f->opened_ms);
+	put_u64(o, "writable_ms", f->writable_ms);
+	if (planned)
+		put_u64(o, "gap_ms", f->writable_ms - f->stopped_ms);
+	if (f->routed_ms != 0)
+		put_u64(o, "routed_ms", f->routed_ms);
+	put_u64(o, "ended_ms", f->ended_ms);
+	put_text(o, "rests_on", with_past(f) > 0 ? "past steps of this cluster" : "the timing profile: there is no past");
+	return o;
+}
+
+/* What clients may lose.  The rate comes from what this leader saw of the primary in the last minutes. */
+static json_t *rpo_json(const struct dr_coord *c, uint32_t ix, const struct dr_forecast *f)
+{
+	const struct dr_spec_service *s = &c->core->repl.service[ix].spec;
+	json_t *o = json_object();
+	uint64_t rate = 0;
+	if (f->candidate >= DR_MEMBERS_MAX) {
+		json_decref(o);
+		return json_null();
+	}
+	const char *unit = dr_kind_counts_bytes(s->kind) ? "bytes" : "transactions";
+	put_text(o, "durability", dr_durability_name(s->durability));
+	if (f->plan == DR_PLAN_SWITCHOVER || s->durability == DR_DURABILITY_SYNC) {
+		put_u64(o, unit, 0);
+		put_u64(o, "seconds", 0);
+		put_text(o, "why", f->plan == DR_PLAN_SWITCHOVER
+					   ? "the primary is stopped in order, and its last position is waited for"
+					   : "every acknowledged write is with a member of the set");
+		return o;
+	}
+	put_u64(o, "allowed", s->rpo_bytes);
+	if (!f->loss_known) {
+		put_text(o, "why", "this leader has not seen the primary's position");
+		return o;
+	}
+	put_u64(o, unit, f->loss);
+	if (f->loss == 0)
+		put_u64(o, "seconds", 0);
+	else if (dr_ready_rate(c, ix, &rate) && rate > 0)
+		(void)json_object_set_new(o, "seconds", json_real((double)(f->loss * 10 / rate) / 10.0));
+	put_text(o, "why", "what the candidate lacked of the primary when both were last heard, and what is written until "
+		 "the loss");
+	return o;
+}
+
+static void put_service(struct dr_coord *c, uint32_t ix, const struct dr_forecast_ask *q, json_t *o, struct dr_forecast *out)
+{
+	const struct dr_service *s = &c->core->repl.service[ix];
+	struct dr_forecast f;
+	struct dr_forecast_ask first = *q;
+	uint64_t a = 0, b = 0;
+	put_text(o, "service", s->spec.name.s);
+	put_member(o, "primary", s, s->holder);
+	enum dr_reason refused = dr_forecast_answer(c->core, dr_ready_room(), &first, &a, &b);
+	json_t *verb = json_object();
+	put_bool(verb, "accepted", refused == DR_REASON_NONE);
+	put_reason(verb, refused, a, b);
+	(void)json_object_set_new(o, "verb_now", verb);
+	dr_forecast(c->core, dr_ready_room(), q, dr_ready_past(c, s->spec.kind), &f);
+	put_text(o, "outcome", dr_forecast_end_name(f.end));
+	put_reason(o, f.reason, f.a, f.b);
+	if (!q->ordered) {
+		json_t *self = json_object();
+		put_bool(self, "moves", f.not_by_itself == DR_REASON_NONE && f.plan != DR_PLAN_NONE);
+		put_reason(self, f.not_by_itself, f.not_a, 0);
+		(void)json_object_set_new(o, "by_itself", self);
+	}
+	put_member(o, "candidate", s, f.candidate);
+	put_member(o, "fetches_from", s, f.source);
+	(void)json_object_set_new(o, "rto", rto_json(&f));
+	(void)json_object_set_new(o, "rpo", rpo_json(c, ix, &f));
+	(void)json_object_set_new(o, "members", members_json(c, ix, &f));
+	(void)json_object_set_new(o, "steps", steps_json(&f));
+	*out = f;
+}
+
+/* A failover is thought of as what follows a loss, unless the primary has failed already or is to be moved by force. */
+static bool thinks_of_loss(const struct dr_coord *c, uint32_t ix, const struct dr_forecast_ask *q)
+{
+	const struct dr_service *s = &c->core->repl.service[ix];
+	uint64_t silent = 0;
+	if (q->request != DR_REQ_FAILOVER || q->force || s->holder >= DR_MEMBERS_MAX)
+		return false;
+	enum dr_verdict v = dr_core_verdict(c->core, ix, s->holder, &silent);
+	return v != DR_VERDICT_LOST && v != DR_VERDICT_FAILED;
+}
+
+static json_t *one(struct dr_coord *c, uint32_t ix, struct dr_forecast_ask q, struct dr_forecast *f)
+{
+	json_t *o = json_object();
+	const struct dr_service *s = &c->core->repl.service[ix];
+	char text[DR_REASON_MAX];
+	q.service = ix;
+	if (q.site.s[0] == '\0')
+		q.lost = thinks_of_loss(c, ix, &q);
+	if (q.site.s[0] == '\0' && q.lost) {
+		(void)snprintf(text, sizeof(text), "the host of %s is lost", s->spec.member[s->holder].name.s);
+		put_text(o, "assumed", text);
+	}
+	put_service(c, ix, &q, o, f);
+	return o;
+}
+
+static bool is_in(const struct dr_service *s, const struct dr_name *site)
+{
+	return s->used && s->managed && s->holder < DR_MEMBERS_MAX && dr_name_eq(&s->spec.member[s->holder].site, site);
+}
+
+/* The next group of a site's services waits for the one before (docs/sites.md): where each begins, and the whole ends. */
+struct groups {
+	uint32_t n;
+	struct {
+		uint32_t group;
+		uint64_t writable_ms, ended_ms; /* the last of it, as if its turn came at once */
+		uint32_t services, stay;
+	} of[SITE_SERVICES_MAX];
+};
+
+static void note_group(struct groups *g, uint32_t group, const struct dr_forecast *f)
+{
+	uint32_t at = 0;
+	while (at < g->n && g->of[at].group < group)
+		at++;
+	if (at == g->n || g->of[at].group != group) {
+		memmove(&g->of[at + 1], &g->of[at], (g->n - at) * sizeof(g->of[0]));
+		memset(&g->of[at], 0, sizeof(g->of[at]));
+		g->of[at].group = group;
+		g->n++;
+	}
+	g->of[at].services++;
+	g->of[at].stay += f->writable_ms == 0 ? 1u : 0u;
+	g->of[at].writable_ms = f->writable_ms > g->of[at].writable_ms ? f->writable_ms : g->of[at].writable_ms;
+	g->of[at].ended_ms = f->ended_ms > g->of[at].ended_ms ? f->ended_ms : g->of[at].ended_ms;
+}
+
+static json_t *groups_json(const struct groups *g, uint64_t *last_ms)
+{
+	json_t *a = json_array();
+	uint64_t begun = 0;
+	*last_ms = 0;
+	for (uint32_t i = 0; i < g->n; i++) {
+		json_t *o = json_object();
+		put_u64(o, "group", g->of[i].group);
+		put_u64(o, "services", g->of[i].services);
+		put_u64(o, "stay", g->of[i].stay);
+		put_u64(o, "writable_ms", begun + g->of[i].writable_ms);
+		(void)json_array_append_new(a, o);
+		*last_ms = begun + g->of[i].writable_ms;
+		begun += g->of[i].ended_ms;
+	}
+	return a;
+}
+
+static json_t *whole_site(struct dr_coord *c, const struct dr_forecast_ask *q)
+{
+	const struct dr_repl *r = &c->core->repl;
+	json_t *o = json_object(), *services = json_array();
+	uint32_t elsewhere, all, done = 0, left_out = 0;
+	struct groups groups = { 0 };
+	uint64_t last_ms = 0;
+	struct dr_forecast f;
+	char text[DR_REASON_MAX];
+	(void)snprintf(text, sizeof(text), "%s of the site %s", q->lost ? "loss" : "evacuation", q->site.s);
+	put_text(o, "site", q->site.s);
+	put_text(o, "assumed", text);
+	dr_ready_coordinators(r, &q->site, &elsewhere, &all);
+	put_u64(o, "coordinators_left", elsewhere);
+	put_u64(o, "coordinators", all);
+	if (q->lost && 2 * elsewhere <= all)
+		put_reason(o, DR_REASON_FEW_COORDINATORS, elsewhere, all);
+	for (uint32_t i = 0; i < r->services; i++) {
+		if (!is_in(&r->service[i], &q->site))
+			continue;
+		if (done++ >= SITE_SERVICES_MAX) {
+			left_out++;
+			continue;
+		}
+		(void)json_array_append_new(services, one(c, i, *q, &f));
+		note_group(&groups, r->service[i].spec.group, &f);
+	}
+	(void)json_object_set_new(o, "groups", groups_json(&groups, &last_ms));
+	put_u64(o, "last_writable_ms", last_ms);
+	/* Who leads next begins to lead meanwhile; the lease's end is waited for from the same moment on. */
+	put_bool(o, "leader_is_there", dr_name_eq(&q->site, &c->conf.site));
+	if (left_out > 0)
+		put_u64(o, "services_left_out", left_out);
+	(void)json_object_set_new(o, "services", services);
+	return o;
+}
+
+json_t *dr_simulate_json(struct dr_coord *c, uint32_t service, const struct dr_client_request *q, enum dr_request_kind kind)
+{
+	struct dr_forecast_ask ask = { .service = service, .request = kind, .to = DR_MEMBER_NONE, .force = q->force,
+				       .site = q->site };
+	if (service == DR_SERVICE_NONE) {
+		ask.lost = kind == DR_REQ_FAILOVER;
+		ask.ordered = !ask.lost;
+		return whole_site(c, &ask);
+	}
+	if (q->member.s[0] != '\0')
+		ask.to = dr_service_member_find(&c->core->repl.service[service], q->member.s);
+	ask.ordered = kind == DR_REQ_SWITCHOVER || q->force || q->member.s[0] != '\0';
+	memset(&ask.site, 0, sizeof(ask.site));
+	struct dr_forecast ignored;
+	return one(c, service, ask, &ignored);
+}
+
+/* ---- who asks ---- */
+
+/* A service or a site, or neither, as they are named; false: there is none of that name, and that was answered. */
+static bool find_asked(struct dr_in *in, const struct dr_client_request *q, uint32_t *ix)
+{
+	*ix = DR_SERVICE_NONE;
+	if (q->site.s[0] != '\0' && !dr_ready_knows_site(in->coord, &q->site)) {
+		dr_clients_refused(in, q->id, DR_REASON_NO_SUCH_SITE);
+		return false;
+	}
+	if (q->service.s[0] == '\0')
+		return true;
+	*ix = dr_repl_service_find(&in->coord->core->repl, q->service.s);
+	if (*ix == DR_SERVICE_NONE)
+		dr_clients_refused(in, q->id, DR_REASON_NO_SUCH_SERVICE);
+	return *ix != DR_SERVICE_NONE;
+}
+
+void dr_ready_asked(struct dr_in *in, const struct dr_client_request *q)
+{
+	uint32_t ix;
+	if (find_asked(in, q, &ix))
+		dr_clients_json(in, q->id, dr_ready_json(in->coord, ix, &q->site));
+}
+
+void dr_simulate_asked(struct dr_in *in, const struct dr_client_request *q, enum dr_request_kind kind)
+{
+	uint32_t ix;
+	const struct dr_repl *r = &in->coord->core->repl;
+	if ((q->service.s[0] == '\0') == (q->site.s[0] == '\0'))
+		dr_clients_error(in, q->id, DR_E_INVALID, "name either a service or a site (--site)");
+	else if (find_asked(in, q, &ix) && ix != DR_SERVICE_NONE && q->member.s[0] != '\0' &&
+		 dr_service_member_find(&r->service[ix], q->member.s) == DR_MEMBER_NONE)
+		dr_clients_refused(in, q->id, DR_REASON_NO_SUCH_MEMBER);
+	else if (ix != DR_SERVICE_NONE || q->site.s[0] != '\0')
+		dr_clients_json(in, q->id, dr_simulate_json(in->coord, ix, q, kind));
+}

@@ -1,0 +1,455 @@
+/* test_forecast.c -- what would happen, told by the planner on a copy: who takes over and when, what stops it, and that
+ * what it was made of is as before. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "coord/core/ready.h"
+
+enum { MEMBERS = 3, NOW = 5000000, WALL = 90000000, POSITION = 100000 };
+
+static struct dr_core *live;
+static struct dr_forecast_room *room;
+static struct dr_past past;
+
+static void *zeroed(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	return p;
+}
+
+static struct dr_service *service(void)
+{
+	return &live->repl.service[1];
+}
+
+static struct dr_member_view *seen(unsigned m)
+{
+	return &live->view.service[1].member[m];
+}
+
+static void spec(struct dr_spec_service *s, enum dr_durability durability)
+{
+	*s = (struct dr_spec_service){ .kind = DR_KIND_POSTGRES, .auto_failover = true, .durability = durability, .sync_k = 1,
+				       .sync_set_max = 1, .alone_after_ms = 10000, .rpo_bytes = 1000, .cooldown_ms = 30000,
+				       .restart_within_ms = 10000 };
+	assert_true(dr_name_set(&s->name, "orders"));
+	for (unsigned m = 0; m < MEMBERS; m++) {
+		char name[8];
+		(void)snprintf(name, sizeof(name), "pg-%c", 'a' + m);
+		assert_true(dr_name_set(&s->member[m].name, name));
+		(void)snprintf(name, sizeof(name), "az-%c", 'a' + m);
+		assert_true(dr_name_set(&s->member[m].site, name));
+		(void)snprintf(s->member[m].address.host, sizeof(s->member[m].address.host), "10.%u.0.20", m + 1);
+		s->member[m].address.port = 5432;
+		s->member[m].priority = m + 1;
+	}
+	s->route[0] = (struct dr_spec_route){ .kind = DR_ROUTE_DNS_RFC2136, .servers = 2 };
+	assert_true(dr_name_set(&s->route[0].name, "dns"));
+}
+
+/* A member's agent was heard just now, and so was its server, by all three coordinators. */
+static void report(unsigned m, bool primary)
+{
+	struct dr_report *r = &seen(m)->report;
+	*r = (struct dr_report){ .managed = true, .epoch = 4, .guard_alive = true, .timeline = 3, .received = POSITION,
+				 .role = primary ? DR_ROLE_PRIMARY : DR_ROLE_STANDBY,
+				 .server = primary ? DR_SERVER_PRIMARY : DR_SERVER_STANDBY, .receiving = !primary,
+				 .failsafe = primary ? DR_FAILSAFE_READY : DR_FAILSAFE_NONE };
+	if (!primary)
+		r->upstream_at = service()->spec.member[0].address;
+	seen(m)->of = service()->spec.member[m].name;
+	seen(m)->report_ms = NOW;
+	for (unsigned i = 0; i < 3; i++)
+		seen(m)->by[i] = (struct dr_seen_by){ .at_ms = NOW, .o = { .service = 1, .member = (dr_member_ix)m,
+									    .in_recovery = !primary,
+									    .write_age_ms = primary ? 100 : UINT32_MAX } };
+}
+
+static void coordinators(void)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct dr_coordinator *k = &live->repl.coordinator[i];
+		char name[8];
+		(void)snprintf(name, sizeof(name), "c-%c", 'a' + i);
+		assert_true(dr_name_set(&k->name, name));
+		(void)snprintf(name, sizeof(name), "az-%c", 'a' + i);
+		assert_true(dr_name_set(&k->site, name));
+		assert_true(dr_name_set(&live->repl.site[i].name, name));
+		k->id = i + 1;
+	}
+	live->repl.coordinators = live->repl.sites = 3;
+}
+
+/* A healthy service at place 1, its primary in site a; the place before it is somebody else's. */
+static void healthy(enum dr_durability durability)
+{
+	struct dr_name self;
+	assert_true(dr_name_set(&self, "c-b"));
+	memset(live, 0, offsetof(struct dr_core, repl.event));
+	memset(live->repl.service, 0, 2 * sizeof(live->repl.service[0]));
+	memset(&live->view, 0, offsetof(struct dr_core_view, service) + 2 * sizeof(live->view.service[0]));
+	live->repl.event_last = 0;
+	dr_core_init(live, &self, NOW);
+	coordinators();
+	live->repl.timing = *dr_timing_profile("metro");
+	live->repl.ttl_longest_ms = live->repl.timing.ttl_ms;
+	live->repl.services = 2;
+	struct dr_service *s = service();
+	spec(&s->spec, durability);
+	s->used = s->managed = s->was_primary = true;
+	s->epoch = s->primary_epoch = s->list_epoch = 4;
+	s->holder = s->last_holder = 0;
+	s->listed = 6;
+	s->sync = durability == DR_DURABILITY_SYNC ? (struct dr_sync){ .set = 2, .k = 1 } : (struct dr_sync){ .set = 1, .k = 1 };
+	s->next = durability == DR_DURABILITY_SYNC ? s->sync : (struct dr_sync){ 0 };
+	for (unsigned m = 0; m < MEMBERS; m++)
+		s->member[m].joined_epoch = s->member[m].lineage = 4;
+	s->member[0].unproved_epoch = 4;
+	s->route_epoch[0] = 4;
+	s->route_servers[0] = 3;
+	dr_repl_index(&live->repl);
+	live->view.leading = true;
+	live->view.term = 9;
+	live->view.now_ms = NOW;
+	live->view.wall_ms = WALL;
+	live->view.led_since_ms = NOW - 600000;
+	live->view.service[1].of = s->spec.name;
+	live->view.service[1].holder_ms = live->view.service[1].others_ms = NOW - 500000;
+	live->view.service[1].primary_position = POSITION;
+	live->view.service[1].primary_position_ms = NOW;
+	for (unsigned m = 0; m < MEMBERS; m++)
+		report(m, m == 0);
+	seen(0)->renewed_ms = NOW - 100;
+	memset(&past, 0, sizeof(past));
+}
+
+static struct dr_forecast_ask ask(bool lost, enum dr_request_kind request)
+{
+	return (struct dr_forecast_ask){ .service = 1, .lost = lost, .ordered = !lost, .request = request, .to = DR_MEMBER_NONE };
+}
+
+static struct dr_forecast forecast(struct dr_forecast_ask q)
+{
+	struct dr_forecast f;
+	dr_forecast(live, room, &q, &past, &f);
+	return f;
+}
+
+static const struct dr_forecast_step *step(const struct dr_forecast *f, enum dr_step which)
+{
+	for (uint32_t i = 0; i < f->steps; i++) {
+		if (f->step[i].step == which)
+			return &f->step[i];
+	}
+	fail_msg("no step %s", dr_step_name(which));
+	return NULL;
+}
+
+/* The host is lost: seen after detect_after, the lease waited out, then all steps in the plan's order. */
+static void test_host_lost(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	struct dr_forecast f = forecast(ask(true, DR_REQ_FAILOVER));
+	assert_int_equal(f.end, DR_FORECAST_DONE);
+	assert_int_equal(f.not_by_itself, DR_REASON_NONE);
+	assert_int_equal(f.opened, DR_REASON_MEMBER_LOST);
+	assert_int_equal(f.plan, DR_PLAN_FAILOVER);
+	assert_int_equal(f.candidate, 1);
+	assert_true(f.by_lease);
+	assert_in_range(f.opened_ms, 750, 1200);
+	uint64_t hold = dr_lease_hold_ms(1500, live->repl.timing.drift_ppm);
+	assert_in_range(f.writable_ms, hold - 100, hold + 600);
+	assert_true(f.routed_ms >= f.writable_ms);
+	const struct dr_plan_row *row = dr_plan_row(DR_PLAN_FAILOVER);
+	assert_int_equal(f.steps, row->steps);
+	for (uint32_t i = 0; i < f.steps; i++) {
+		assert_int_equal(f.step[i].step, row->step[i]);
+		assert_false(f.step[i].skipped);
+		assert_int_equal(f.step[i].samples, 0);
+	}
+	assert_int_equal(f.why[0], DR_REASON_IS_PRIMARY);
+	assert_int_equal(f.why[2], DR_REASON_NONE);
+}
+
+/* Nothing of it reaches what it was made of. */
+static void test_only_a_copy(void **state)
+{
+	static struct dr_service s;
+	static struct dr_service_view v;
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	s = *service();
+	v = live->view.service[1];
+	uint64_t tag = live->view.tag_last, events = live->repl.event_last, applied = live->repl.applied;
+	(void)forecast(ask(true, DR_REQ_FAILOVER));
+	(void)forecast(ask(false, DR_REQ_SWITCHOVER));
+	assert_memory_equal(&s, service(), sizeof(s));
+	assert_memory_equal(&v, &live->view.service[1], sizeof(v));
+	assert_int_equal(live->view.tag_last, tag);
+	assert_int_equal(live->repl.event_last, events);
+	assert_int_equal(live->repl.applied, applied);
+	assert_int_equal(live->view.now_ms, NOW);
+}
+
+/* The same question twice, whatever was asked in between. */
+static void test_again(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	struct dr_forecast one = forecast(ask(true, DR_REQ_FAILOVER));
+	(void)forecast(ask(false, DR_REQ_SWITCHOVER));
+	struct dr_forecast two = forecast(ask(true, DR_REQ_FAILOVER));
+	assert_memory_equal(&one, &two, sizeof(one));
+}
+
+/* A switch waits for no lease, and its gap is the stop and the promotion. */
+static void test_switchover(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	struct dr_forecast_ask q = ask(false, DR_REQ_SWITCHOVER);
+	q.to = 2;
+	struct dr_forecast f = forecast(q);
+	assert_int_equal(f.end, DR_FORECAST_DONE);
+	assert_int_equal(f.plan, DR_PLAN_SWITCHOVER);
+	assert_int_equal(f.candidate, 2);
+	assert_false(f.by_lease);
+	assert_true(f.writable_ms > f.stopped_ms);
+	assert_in_range(f.writable_ms - f.stopped_ms, 200, 500);
+	assert_int_equal(f.steps, dr_plan_row(DR_PLAN_SWITCHOVER)->steps);
+}
+
+/* Times of the past go before those that are taken for granted. */
+static void test_past(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	struct dr_forecast before = forecast(ask(true, DR_REQ_FAILOVER));
+	past.failover[DR_STEP_PROMOTE] = (struct dr_past_step){ .samples = 3, .median_ms = 5000 };
+	struct dr_forecast after = forecast(ask(true, DR_REQ_FAILOVER));
+	const struct dr_forecast_step *s = step(&after, DR_STEP_PROMOTE);
+	assert_int_equal(s->samples, 3);
+	assert_in_range(s->to_ms - s->from_ms, 5000, 5010);
+	assert_true(after.writable_ms > before.writable_ms + 4000);
+}
+
+static void event(enum dr_event_kind kind, uint64_t plan, enum dr_step which, uint64_t wall_ms)
+{
+	struct dr_event_record *e = &live->repl.event[++live->repl.event_last % DR_EVENTS_KEPT];
+	*e = (struct dr_event_record){ .index = live->repl.event_last, .kind = kind, .plan = plan, .step = (uint32_t)which,
+				       .plan_kind = DR_PLAN_FAILOVER, .wall_ms = wall_ms, .service = service()->spec.name };
+}
+
+/* Medians; what waited for a person, or for a clock that was set back, is no sample. */
+static void test_past_read(void **state)
+{
+	static const uint64_t took[] = { 300, 100, 90000, 200, 150 };
+	struct dr_past p;
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	for (unsigned i = 0; i < 5; i++) {
+		event(DR_EVENT_STEP_STARTED, 10 + i, DR_STEP_PROMOTE, WALL);
+		event(DR_EVENT_STEP_STARTED, 100 + i, DR_STEP_FREEZE, WALL);
+		event(DR_EVENT_STEP_DONE, 10 + i, DR_STEP_PROMOTE, WALL + took[i]);
+		event(DR_EVENT_PLAN_ASKS, 100 + i, DR_STEP_FREEZE, WALL + 10);
+		event(DR_EVENT_STEP_DONE, 100 + i, DR_STEP_FREEZE, WALL + 60000);
+	}
+	event(DR_EVENT_STEP_STARTED, 20, DR_STEP_ROUTE, WALL);
+	event(DR_EVENT_STEP_DONE, 20, DR_STEP_ROUTE, WALL - 1);
+	dr_past_read(&live->repl, DR_KIND_POSTGRES, &p);
+	assert_int_equal(p.failover[DR_STEP_PROMOTE].samples, 5);
+	assert_int_equal(p.failover[DR_STEP_PROMOTE].median_ms, 200);
+	assert_int_equal(p.failover[DR_STEP_FREEZE].samples, 0);
+	assert_int_equal(p.failover[DR_STEP_ROUTE].samples, 0);
+	dr_past_read(&live->repl, DR_KIND_MARIADB, &p);
+	assert_int_equal(p.failover[DR_STEP_PROMOTE].samples, 0);
+}
+
+/* The site goes with its coordinator: two of three still see it. */
+static void test_site_lost(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	struct dr_forecast_ask q = ask(true, DR_REQ_FAILOVER);
+	assert_true(dr_name_set(&q.site, "az-a"));
+	struct dr_forecast f = forecast(q);
+	assert_int_equal(f.end, DR_FORECAST_DONE);
+	assert_int_equal(f.candidate, 1);
+}
+
+/* With the set's only member silent too, acknowledged rows may be lost: a person is asked. */
+static void test_too_few_positions(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	seen(1)->report_ms = NOW - 60000;
+	struct dr_forecast f = forecast(ask(true, DR_REQ_FAILOVER));
+	assert_int_equal(f.end, DR_FORECAST_ASKS);
+	assert_int_equal(f.reason, DR_REASON_TOO_FEW_POSITIONS);
+	assert_int_equal(f.writable_ms, 0);
+	assert_int_equal(f.why[1], DR_REASON_NOT_REACHABLE);
+}
+
+/* Under async what is lost is told, and more than the spec allows asks. */
+static void test_async_loss(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_ASYNC);
+	seen(1)->report.received = seen(2)->report.received = POSITION - 400;
+	struct dr_forecast f = forecast(ask(true, DR_REQ_FAILOVER));
+	assert_int_equal(f.end, DR_FORECAST_DONE);
+	assert_true(f.loss_known);
+	assert_int_equal(f.loss, 400);
+	seen(1)->report.received = seen(2)->report.received = POSITION - 4000;
+	f = forecast(ask(true, DR_REQ_FAILOVER));
+	assert_int_equal(f.end, DR_FORECAST_ASKS);
+	assert_int_equal(f.reason, DR_REASON_MAY_LOSE);
+	assert_int_equal(f.a, 4000);
+}
+
+/* What the spec or a person put in the way is named, and what would come of an order in spite of it. */
+static void test_not_by_itself(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	service()->last_failover_wall_ms = WALL - 1000;
+	struct dr_forecast f = forecast(ask(true, DR_REQ_FAILOVER));
+	assert_int_equal(f.not_by_itself, DR_REASON_COOLDOWN);
+	assert_int_equal(f.end, DR_FORECAST_DONE);
+	healthy(DR_DURABILITY_SYNC);
+	service()->spec.auto_failover = false;
+	f = forecast(ask(true, DR_REQ_FAILOVER));
+	assert_int_equal(f.not_by_itself, DR_REASON_NOT_ASKED);
+	assert_int_equal(f.end, DR_FORECAST_DONE);
+	healthy(DR_DURABILITY_SYNC);
+	service()->paused = true;
+	f = forecast(ask(true, DR_REQ_FAILOVER));
+	assert_int_equal(f.not_by_itself, DR_REASON_PAUSED);
+	assert_int_equal(f.end, DR_FORECAST_REFUSED);
+	assert_int_equal(f.reason, DR_REASON_PAUSED);
+	healthy(DR_DURABILITY_SYNC);
+	service()->managed = false;
+	f = forecast(ask(true, DR_REQ_FAILOVER));
+	assert_int_equal(f.reason, DR_REASON_NOT_MANAGED);
+}
+
+/* What the verb itself would be answered. */
+static void test_answer(void **state)
+{
+	uint64_t a = 0, b = 0;
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	struct dr_forecast_ask q = ask(false, DR_REQ_FAILOVER);
+	assert_int_equal(dr_forecast_answer(live, room, &q, &a, &b), DR_REASON_PRIMARY_HEALTHY);
+	q.force = true;
+	assert_int_equal(dr_forecast_answer(live, room, &q, &a, &b), DR_REASON_NONE);
+	q = ask(false, DR_REQ_SWITCHOVER);
+	q.to = 0;
+	assert_int_equal(dr_forecast_answer(live, room, &q, &a, &b), DR_REASON_IS_PRIMARY);
+}
+
+/* A forced failover stops a living primary, by its agent. */
+static void test_forced(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	struct dr_forecast_ask q = ask(false, DR_REQ_FAILOVER);
+	q.force = true;
+	struct dr_forecast f = forecast(q);
+	assert_int_equal(f.end, DR_FORECAST_DONE);
+	assert_false(f.by_lease);
+	assert_true(f.writable_ms < 1000);
+}
+
+static bool notes(const struct dr_readiness *r, enum dr_reason reason, bool blocks)
+{
+	for (uint32_t i = 0; i < r->notes; i++) {
+		if (r->note[i].reason == reason && r->note[i].blocks == blocks)
+			return true;
+	}
+	return false;
+}
+
+static void test_ready(void **state)
+{
+	struct dr_readiness r;
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	dr_ready_judge(live, room, 1, &past, &r);
+	assert_int_equal(r.notes, 0);
+	assert_int_equal(r.host, DR_READY_YES);
+	assert_int_equal(r.site, DR_READY_YES);
+	assert_true(r.host_ms > 0 && r.site_ms > 0);
+	seen(2)->report_ms = NOW - 60000;
+	service()->route_servers[0] = 1;
+	dr_ready_judge(live, room, 1, &past, &r);
+	assert_int_equal(r.host, DR_READY_LIMITED);
+	assert_true(notes(&r, DR_REASON_NOT_REACHABLE, false));
+	assert_true(notes(&r, DR_REASON_ROUTE_BEHIND, false));
+	seen(1)->report_ms = NOW - 60000;
+	dr_ready_judge(live, room, 1, &past, &r);
+	assert_int_equal(r.host, DR_READY_NO);
+	assert_int_equal(r.site, DR_READY_NO);
+	service()->managed = false;
+	dr_ready_judge(live, room, 1, &past, &r);
+	assert_int_equal(r.host, DR_READY_UNKNOWN);
+}
+
+/* Two of three coordinators in one site: should it be lost, nobody leads. */
+static void test_ready_coordinators(void **state)
+{
+	struct dr_readiness r;
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	assert_true(dr_name_set(&live->repl.coordinator[1].site, "az-a"));
+	dr_ready_judge(live, room, 1, &past, &r);
+	assert_int_equal(r.host, DR_READY_YES);
+	assert_int_equal(r.site, DR_READY_NO);
+	assert_true(notes(&r, DR_REASON_FEW_COORDINATORS, true));
+}
+
+/* A leader judges thousands of services a minute. */
+static void test_takes_little(void **state)
+{
+	enum { TIMES = 500 };
+	struct dr_readiness r;
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	clock_t began = clock();
+	for (unsigned i = 0; i < TIMES; i++)
+		dr_ready_judge(live, room, 1, &past, &r);
+	uint64_t us = (uint64_t)(clock() - began) * 1000000u / CLOCKS_PER_SEC / TIMES;
+	print_message("a service is judged in %llu us\n", (unsigned long long)us);
+	assert_true(us < 20000);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	live = zeroed(sizeof(*live));
+	room = zeroed(sizeof(*room));
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_host_lost),  cmocka_unit_test(test_only_a_copy), cmocka_unit_test(test_again),
+		cmocka_unit_test(test_switchover), cmocka_unit_test(test_past),	       cmocka_unit_test(test_past_read),
+		cmocka_unit_test(test_site_lost),  cmocka_unit_test(test_too_few_positions),
+		cmocka_unit_test(test_async_loss), cmocka_unit_test(test_not_by_itself),
+		cmocka_unit_test(test_answer),	   cmocka_unit_test(test_forced),      cmocka_unit_test(test_ready),
+		cmocka_unit_test(test_ready_coordinators), cmocka_unit_test(test_takes_little),
+	};
+	return cmocka_run_group_tests(tests, begin, NULL);
+}
