@@ -2,8 +2,8 @@
  *
  *   WAITING --its group's turn, its own plan opens--> MOVING --it closed, moved--> DONE
  *      |  ^                                              |
- *      |  +--failed: tried again, PART_TRIES times-------+
- *      +--cannot move--> LEFT <--asks a person, takes too long, failed--+
+ *      |  +--failed: a failover is tried PART_TRIES times+
+ *      +--cannot move--> LEFT <--asks a person, takes too long, failed, ended where it was--+
  *
  * When nobody of a group waits or moves any more, the next group's turn comes; after the last the site plan is closed.
  * All of it follows from committed commands, so a leader that dies in between loses nothing.  One that is LEFT may
@@ -351,7 +351,7 @@ void dr_part_closed(struct dr_repl *r, struct dr_service *s, uint64_t plan, cons
 		settle(r, s, DR_PART_DONE, DR_REASON_NONE, 0, 0, cmd);
 	} else if (t->state == DR_PART_LEFT) {
 		return;
-	} else if (p->open && p->kind == DR_PLAN_FAILOVER && t->tries < PART_TRIES) {
+	} else if (!success && p->open && p->kind == DR_PLAN_FAILOVER && t->tries < PART_TRIES) {
 		t->state = DR_PART_WAITING;
 	} else {
 		bool named = !success && cmd->reason != DR_REASON_NONE;

@@ -35,6 +35,11 @@ expect 2 'takes no option --force' status --force
 expect 2 'SERVICE is missing' failover
 expect 2 'one argument too many' failover a b
 expect 2 'expected table, json or yaml' -o xml version
+expect 2 '--site SITE for all of a site' switchover
+expect 2 'it takes no SERVICE' failover orders --site az-a
+expect 2 'it takes no --to' switchover --site az-a --to pg-b
+expect 2 '--site is missing' failback
+expect 2 'is no name' failback --site Az_A -e 127.0.0.1:1 --ca a --cert b --key c
 expect 2 'expected a duration' -t 5 version
 expect 3 'give --endpoints' status
 expect 3 '"code":"invalid"' status -o json
