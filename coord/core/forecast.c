@@ -1,9 +1,8 @@
 /* forecast.c -- see forecast.h: the planner on a copy of one service, and a world around it in which all who are
  * alive do what they are told.
  *
- * The copy has the service at place 0 and no other.  Each round of the world moves the time on to the next thing that is due
- * (a result, a route, a report, what the core asked to be woken for), puts into the copy's view what would have been
- * seen by then, and gives the core a tick. */
+ * Each round moves the time on to the next thing that is due (a result, a route, a report, what the core asked to be woken
+ * for), puts into the copy's view what would have been seen by then, and gives the core a tick. */
 #include "coord/core/forecast.h"
 
 #include <string.h>
@@ -157,8 +156,7 @@ static uint64_t step_began_ms(const struct world *w)
 static uint64_t order_ms(const struct world *w, const struct dr_order_core *o)
 {
 	const struct dr_plan *p = &service(w)->plan;
-	bool of_plan = p->id != 0 && o->plan == p->id;
-	if (!of_plan)
+	if (p->id == 0 || o->plan != p->id)
 		return w->now_ms + UPKEEP_MS;
 	if (o->kind == DR_ORDER_FOLLOWING) /* from the promotion on, whatever the present step is */
 		return w->now_ms + step_ms(w, DR_STEP_REPOINT);
@@ -547,13 +545,16 @@ static void choose_lost(struct world *w)
 {
 	const struct dr_service *s = service(w);
 	bool by_site = w->q->lost && w->q->site.s[0] != '\0';
+	dr_member_set alive = 0;
 	dr_member_ix primary = s->holder != DR_MEMBER_NONE ? s->holder : s->last_holder;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		uint64_t age = dr_heard_age(w->live, w->q->service, m);
 		bool silent = age > w->live->repl.timing.detect_after_ms;
 		bool lost = w->q->lost && (by_site ? dr_name_eq(&s->spec.member[m].site, &w->q->site) : m == primary);
 		w->gone[m] = !named(w, m) || silent || lost;
+		alive = w->gone[m] ? alive : dr_set_with(alive, m);
 	}
+	dr_forecast_level(&w->room->core, alive);
 	for (uint32_t i = 0; i < w->live->repl.coordinators && i < DR_COORDINATORS_MAX; i++) {
 		const struct dr_coordinator *k = &w->live->repl.coordinator[i];
 		w->blind[i] = by_site && dr_name_eq(&k->site, &w->q->site);

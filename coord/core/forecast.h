@@ -90,6 +90,7 @@ void dr_forecast(const struct dr_core *live, struct dr_forecast_room *room, cons
 		 const struct dr_past *past, struct dr_forecast *out);
 
 /* Inside coord/core/: the copy, and what the ask's person would say. */
+void dr_forecast_level(struct dr_core *copy, dr_member_set alive);
 void dr_forecast_copy(const struct dr_core *live, uint32_t service, struct dr_core *to);
 struct dr_request dr_forecast_request(const struct dr_core *live, const struct dr_forecast_ask *q);
 

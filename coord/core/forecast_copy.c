@@ -63,6 +63,26 @@ struct dr_request dr_forecast_request(const struct dr_core *live, const struct d
 	return r;
 }
 
+/* Their reports are of different moments, and rows were written in between: whoever streams and lacks so little has it. */
+enum { ON_ITS_WAY_BYTES = 65536, ON_ITS_WAY_TRANSACTIONS = 100 };
+
+void dr_forecast_level(struct dr_core *copy, dr_member_set alive)
+{
+	const struct dr_service *s = &copy->repl.service[0];
+	uint64_t most = 0, little = dr_kind_counts_bytes(s->spec.kind) ? ON_ITS_WAY_BYTES : ON_ITS_WAY_TRANSACTIONS;
+	alive = dr_set_without(alive, s->holder);
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		const struct dr_report *r = &copy->view.service[0].member[m].report;
+		if (dr_set_has(alive, m) && r->receiving && r->received > most)
+			most = r->received;
+	}
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		struct dr_report *r = &copy->view.service[0].member[m].report;
+		if (dr_set_has(alive, m) && r->receiving && r->received + little >= most)
+			r->received = r->received < most ? most : r->received;
+	}
+}
+
 enum dr_reason dr_forecast_answer(const struct dr_core *live, struct dr_forecast_room *room, const struct dr_forecast_ask *q,
 				  uint64_t *a, uint64_t *b)
 {

@@ -300,6 +300,17 @@ static void test_too_few_positions(void **state)
 	assert_int_equal(f.why[1], DR_REASON_NOT_REACHABLE);
 }
 
+/* Reports are of different moments: who is only a moment behind by his is preferred as he is by the spec. */
+static void test_level(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	seen(2)->report.received = POSITION + 5000;
+	assert_int_equal(forecast(ask(true, DR_REQ_FAILOVER)).candidate, 1);
+	seen(2)->report.received = POSITION + 5000000;
+	assert_int_equal(forecast(ask(true, DR_REQ_FAILOVER)).candidate, 2);
+}
+
 /* Under async what is lost is told, and more than the spec allows asks. */
 static void test_async_loss(void **state)
 {
@@ -447,7 +458,8 @@ int main(void)
 		cmocka_unit_test(test_host_lost),  cmocka_unit_test(test_only_a_copy), cmocka_unit_test(test_again),
 		cmocka_unit_test(test_switchover), cmocka_unit_test(test_past),	       cmocka_unit_test(test_past_read),
 		cmocka_unit_test(test_site_lost),  cmocka_unit_test(test_too_few_positions),
-		cmocka_unit_test(test_async_loss), cmocka_unit_test(test_not_by_itself),
+		cmocka_unit_test(test_level),	   cmocka_unit_test(test_async_loss),
+		cmocka_unit_test(test_not_by_itself),
 		cmocka_unit_test(test_answer),	   cmocka_unit_test(test_forced),      cmocka_unit_test(test_ready),
 		cmocka_unit_test(test_ready_coordinators), cmocka_unit_test(test_takes_little),
 	};
