@@ -36,7 +36,7 @@ static bool is_primary_role(const struct dr_agent_core *c)
 static bool adopting(const struct dr_agent_core *c)
 {
 	return !c->journal.managed && c->journal.order.core.kind == DR_ORDER_ADOPTED &&
-	       (c->op_wanted || c->op_running || c->unwritten.number != 0);
+	       (c->op_wanted || c->op_running || (c->unwritten.number != 0 && c->unwritten.outcome == DR_OUTCOME_DONE));
 }
 
 static void fence(struct dr_agent_core *c, struct dr_agent_decision *out, enum dr_fence_how how)

@@ -121,6 +121,14 @@ void dr_agent_gate(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 /* The leader does not want it any more; what was accepted stays accepted, so it ends as failed. */
 void dr_agent_gate_cancel(struct dr_agent_core *c, uint64_t number, struct dr_agent_decision *out)
 {
+	bool adopted = c->unwritten.number == number && c->journal.order.core.kind == DR_ORDER_ADOPTED;
+	if (number == c->journal.order_seen && adopted) {
+		/* Whoever took it over and could not write that down has not: nobody wants it any more. */
+		c->unwritten.outcome = DR_OUTCOME_FAILED;
+		c->unwritten.code = DR_E_CANCELLED;
+		dr_agent_not_adopted(c, out);
+		return;
+	}
 	if (number != c->journal.order_seen || (!c->op_running && !c->op_wanted))
 		return;
 	/* A fence is never taken back half done. */

@@ -260,6 +260,41 @@ static void test_death_takes_it_back(void **state)
 	assert_true(did.start_op);
 }
 
+/* A server that is taken over keeps its lease while that cannot be written down; called off, it is let go. */
+static void test_adopted_in_vain(void **state)
+{
+	struct dr_order o = made(DR_ORDER_ADOPTED, 11, 4);
+	struct dr_order_result r = { .number = 11, .epoch = 4, .outcome = DR_OUTCOME_DONE };
+	struct dr_agent_journal j = { 0 };
+	unsigned renewals = 0;
+	(void)state;
+	o.target = core.self;
+	dr_agent_core_init(&core, &o.target, &j, dr_timing_profile("metro"), 7000, 0, 0, now);
+	step((struct dr_agent_event){ .kind = DR_AG_GUARD, .alive = true });
+	step((struct dr_agent_event){ .kind = DR_AG_LEADER, .known = true });
+	step((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_PRIMARY });
+	accepted(&o);
+	assert_true(did.renew);
+	granted(1500);
+	assert_true(did.start_op);
+	assert_true(step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &r }));
+	for (uint64_t end = now + 3000; now < end; now += 50) {
+		(void)step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_TICK });
+		assert_false(core.journal.managed || did.start_op);
+		renewals += did.renew ? 1 : 0;
+		if (did.renew)
+			granted(1500);
+	}
+	assert_true(renewals >= 11);
+	assert_false(step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_CANCEL, .number = 11 }));
+	assert_true(did.disarm);
+	now += DR_JOURNAL_RETRY_MOST_MS;
+	step((struct dr_agent_event){ .kind = DR_AG_TICK });
+	assert_false(core.journal.managed || did.renew);
+	assert_int_equal(did.answer_result.code, DR_E_CANCELLED);
+	assert_int_equal(did.fence, DR_FENCE_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +308,7 @@ int main(void)
 		cmocka_unit_test_setup(test_lease_needs_no_journal, standby),
 		cmocka_unit_test_setup(test_fence_takes_it_back, standby),
 		cmocka_unit_test_setup(test_death_takes_it_back, standby),
+		cmocka_unit_test_setup(test_adopted_in_vain, standby),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* test_core_limits.c -- of all services together no more are moved automatically than the spec's limits allow. */
+/* test_core_limits.c -- of all services together no more are moved automatically than the spec's limits allow; and a spec that
+ * does not fit what there is, which is refused with the condition and the place. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,9 +15,10 @@ enum { SERVICES = 4, WITHIN_MS = 60000 };
 static struct dr_repl *repl;
 static uint64_t wall, log_index;
 
+static struct dr_spec_service services[SERVICES]; /* as they were applied */
+
 static void apply_spec(uint32_t moves)
 {
-	static struct dr_spec_service services[SERVICES];
 	struct dr_spec spec = { .service = services, .services = SERVICES,
 				.limits = { .automatic_moves = moves, .within_ms = WITHIN_MS } };
 	struct dr_cmd cmd = { .kind = DR_CMD_SPEC, .service = DR_SERVICE_NONE, .a = repl->spec_version, .spec = &spec };
@@ -132,11 +134,70 @@ static void test_clock_and_spec(void **state)
 	assert_false(opens(2, DR_REASON_MEMBER_LOST, 0));
 }
 
+/* What a spec of these services comes to, and of which place that is said. */
+static enum dr_reason refused(const struct dr_spec_service *want, uint32_t n, uint32_t *service, dr_member_ix *m)
+{
+	static struct dr_spec_service copy[SERVICES];
+	static uint64_t request;
+	struct dr_spec spec = { .service = copy, .services = n, .timing = *dr_timing_profile("metro") };
+	struct dr_cmd cmd = { .kind = DR_CMD_SPEC, .service = DR_SERVICE_NONE, .a = repl->spec_version, .spec = &spec,
+			      .request = ++request };
+
+	for (uint32_t i = 0; i < n; i++)
+		copy[i] = want[i];
+	dr_repl_apply(repl, ++log_index, &cmd);
+	const struct dr_request_done *done = dr_repl_request_find(repl, request);
+	assert_non_null(done);
+	assert_int_equal(dr_spec_place(done->refused, done->a, service, m), done->refused != DR_REASON_NONE);
+	return done->refused;
+}
+
+static void test_what_does_not_fit(void **state)
+{
+	struct dr_service *s = NULL;
+	uint32_t service = 9;
+	dr_member_ix m = 9;
+
+	(void)state;
+	apply_spec(0);
+	assert_int_equal(refused(services, SERVICES - 1, &service, &m), DR_REASON_SPEC_SERVICE);
+	assert_int_equal(service, SERVICES - 1);
+	assert_int_equal(m, DR_MEMBER_NONE);
+	services[2].kind = DR_KIND_MARIADB;
+	assert_int_equal(refused(services, SERVICES, &service, &m), DR_REASON_SPEC_KIND);
+	assert_int_equal(service, 2);
+	services[2].kind = DR_KIND_POSTGRES;
+	/* pg-a of the second one holds; pg-b is what something rests on, one after the other. */
+	s = &repl->service[1];
+	s->last_holder = 0;
+	assert_true(dr_name_set(&services[1].member[0].agent, "db-x"));
+	assert_int_equal(refused(services, SERVICES, &service, &m), DR_REASON_SPEC_PRIMARY);
+	assert_true(service == 1 && m == 0);
+	services[1].member[0].agent = (struct dr_name){ 0 };
+	services[1].member[1].name = (struct dr_name){ 0 };
+	s->plan = (struct dr_plan){ .id = 7, .candidate = 1, .old = 0, .wanted = DR_MEMBER_NONE, .source = DR_MEMBER_NONE };
+	assert_int_equal(refused(services, SERVICES, &service, &m), DR_REASON_SPEC_PLAN);
+	assert_true(service == 1 && m == 1);
+	s->plan.id = 0;
+	s->member[1].only_expired = true;
+	assert_int_equal(refused(services, SERVICES, &service, &m), DR_REASON_SPEC_UNPROVED);
+	s->member[1].only_expired = false;
+	s->next.set = dr_set_of(1);
+	assert_int_equal(refused(services, SERVICES, &service, &m), DR_REASON_SPEC_SYNC_SET);
+	assert_true(service == 1 && m == 1);
+	s->next.set = 0;
+	assert_int_equal(refused(services, SERVICES, &service, &m), DR_REASON_NONE);
+	/* Of other refusals the value says no place. */
+	assert_false(dr_spec_place(DR_REASON_VERSION_CHANGED, 3, &service, &m));
+	assert_false(dr_spec_place(DR_REASON_SPEC_KIND, UINT64_MAX, &service, &m));
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(test_no_limit), T(test_limit), T(test_what_is_free), T(test_clock_and_spec) };
+	const struct CMUnitTest tests[] = { T(test_no_limit), T(test_limit), T(test_what_is_free), T(test_clock_and_spec),
+		T(test_what_does_not_fit) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
