@@ -104,7 +104,7 @@ struct pg_own {
 	uint32_t handles; /* not closed yet, `again` included */
 	struct pg_link link;
 	struct pg_run run;
-	uint64_t room_ms; /* until this moment of the loop the answer that there is room counts; 0: not asked, or none */
+	uint64_t room_ms; /* that there is room counts for ops that start before this moment; 0: not asked, or there was none */
 	char secret[PG_SECRET_MAX]; /* the two passwords while a run needs them, for redaction too */
 	char replication_secret[PG_SECRET_MAX];
 };

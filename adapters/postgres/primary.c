@@ -140,7 +140,7 @@ static const char ROOM_SQL[] = "SET work_mem = '64kB'; SET temp_tablespaces = ''
 
 static bool wants_room(const struct pg_run *r)
 {
-	return uv_now(r->own->session->loop) >= r->own->room_ms;
+	return r->op->started_ms >= r->own->room_ms;
 }
 
 /* Who may not ask for room has not been told that there is none. */
@@ -151,7 +151,7 @@ static enum pg_next room_step(struct pg_run *r, const PGresult *res, struct dr_e
 	enum dr_err found = pg_server_err(state, PQresultErrorField(res, PG_DIAG_SOURCE_FILE));
 	bool of_disk = found == DR_E_NO_SPACE || found == DR_E_IO || found == DR_E_REFUSED;
 	bool none = PQresultStatus(res) != PGRES_TUPLES_OK && of_disk;
-	r->own->room_ms = none ? 0 : uv_now(r->own->session->loop) + ROOM_MS;
+	r->own->room_ms = none ? 0 : r->op->started_ms + ROOM_MS;
 	return none ? PG_FAILED : PG_NEXT;
 }
 
