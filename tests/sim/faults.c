@@ -26,7 +26,8 @@ enum kind {
 #undef SIM_FAULT
 	FAULT_MAX,
 	FAULT_OWN_DICE = FAULT_DAMAGE_COORD,
-	FAULT_LATER = FAULT_SLOW_SERVER
+	FAULT_LATER = FAULT_SLOW_SERVER,
+	FAULT_SITES = FAULT_SITE_PLAN
 };
 
 static const struct {
@@ -166,7 +167,8 @@ void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms)
 	/* What harms storage and membership: in half of the seeds, seldom enough that who was taken out is back for the
 	 * next.  And in another half what makes servers and agents' disks ill, and people who take it upon themselves. */
 	draw_own(s, sim_dice(s->seed, 6), FAULT_OWN_DICE, FAULT_LATER, from_ms, ms);
-	draw_own(s, sim_dice(s->seed, 8), FAULT_LATER, FAULT_MAX, from_ms, ms);
+	draw_own(s, sim_dice(s->seed, 8), FAULT_LATER, FAULT_SITES, from_ms, ms);
+	draw_own(s, sim_dice(s->seed, 11), FAULT_SITES, FAULT_MAX, from_ms, ms);
 }
 
 void sim_extend(uint64_t *until, uint64_t to)
@@ -366,6 +368,7 @@ static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
 	case FAULT_CLONE: m->divergence = f->b % 2 == 0 ? DR_DIVERGENCE_REWIND : DR_DIVERGENCE_CLONE; break;
 	case FAULT_WALL_STEP: step_wall(s, f); break;
 	case FAULT_REQUEST: sim_request(s, f); break;
+	case FAULT_SITE_PLAN: sim_order_site(s, f); break;
 	case FAULT_SPEC: sim_apply_spec(s, f); break;
 	case FAULT_DAMAGE_AGENT: sim_damage_journal(s, f->a, until, f->b); break;
 	case FAULT_MOVE_MEMBER: sim_move_member(w, &(struct w_timer){ .a = f->a, .b = 1, .u = f->ms }); break;

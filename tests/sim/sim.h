@@ -85,6 +85,8 @@ void sim_accept_loss(struct sim *s, const struct sim_fault *f);
 void sim_vouch(struct sim *s, const struct sim_fault *f);
 bool sim_vouched(struct sim *s, uint32_t m);
 void sim_operator_looks(struct sim *s);
+/* sites.c */
+void sim_order_site(struct sim *s, const struct sim_fault *f);
 /* damage.c */
 void sim_damage_coord(struct sim *s, const struct sim_fault *f);
 void sim_damage_journal(struct sim *s, uint32_t m, uint64_t until, uint32_t by);

@@ -181,6 +181,14 @@ static bool member_well(struct world *w, const struct dr_service *s, uint32_t m,
 	return well;
 }
 
+static bool site_plan_open(const struct dr_repl *r)
+{
+	bool open = false;
+	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++)
+		open = open || r->site_plan[i].open;
+	return open;
+}
+
 bool w_healthy(struct world *w, char *why, size_t cap)
 {
 	const struct dr_service *s = w_repl(w);
@@ -190,6 +198,8 @@ bool w_healthy(struct world *w, char *why, size_t cap)
 	else if (s->plan.id != 0)
 		(void)snprintf(why, cap, "plan %llu is open at %s", (unsigned long long)s->plan.id,
 			       dr_step_name(s->plan.step[s->plan.at]));
+	else if (site_plan_open(&w->c[w->leader].core->repl))
+		(void)snprintf(why, cap, "a site plan is open");
 	else if (s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch)
 		(void)snprintf(why, cap, "epoch %llu has no primary", (unsigned long long)s->epoch);
 	else if (w->m[s->holder].server.state != DR_SERVER_PRIMARY)

@@ -218,4 +218,5 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 	note_choice(w, &r->service[0], cmd);
 	settle_loss(w, &r->service[0]);
 	w_check_listed(w, &r->service[0]);
+	w_check_site(w, r);
 }

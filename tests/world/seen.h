@@ -33,6 +33,7 @@ struct w_seen {
 	uint64_t loss_from;   /* of the newest choice for which a loss was accepted, until a primary is confirmed; 0: none */
 	bool loss_taken;      /* a choice has rested on an accepted loss */
 	uint64_t lossless;    /* plan for which it was accepted only since an older choice rested on one: nothing more is lost */
+	uint64_t part;        /* the newest site plan by which the service was moved */
 	uint64_t words;       /* members that a person vouched for, and whose fence rested on that */
 	uint64_t promised_until[8]; /* by member, on its own clock */
 	uint64_t granted[8]; /* the highest epoch that a lease was ever granted for, by member */

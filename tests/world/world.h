@@ -271,6 +271,9 @@ void w_check_promised(struct world *w, uint32_t m, const struct dr_promise *p);
 void w_check_taken(struct world *w, uint32_t m);
 void w_check_listed(struct world *w, const struct dr_service *s);
 
+/* check_site.c */
+void w_check_site(struct world *w, const struct dr_repl *r);
+
 /* check_rows.c */
 void w_promoted(struct world *w, uint32_t m);
 /* A client reads from m, when it takes writes: every row must be there whose acknowledgement came before. */

@@ -1,0 +1,97 @@
+/* sites.c -- somebody orders a site plan (docs/sites.md) at a bad moment, and the leader is killed at one of its steps. */
+#include "base/assert.h"
+#include "tests/sim/sim.h"
+
+enum { WATCH_MS = 20000, STEPS_MOST = 16 };
+
+static const struct dr_repl *newest(const struct world *w)
+{
+	return w->leader >= 0 ? &w->c[w->leader].core->repl : NULL;
+}
+
+/* The primary's site, or the one that it was moved away from, or any. */
+static void name_site(const struct world *w, const struct dr_service *v, const struct sim_fault *f, struct dr_request *q)
+{
+	uint32_t site = w->m[f->a].site;
+	if (q->kind == DR_REQ_FAILBACK && v->home < w->members)
+		site = w->m[v->home].site;
+	else if (q->kind != DR_REQ_FAILBACK && v->holder < w->members && f->b % 4 != 0)
+		site = w->m[v->holder].site;
+	q->site = w->spec.site[site].name;
+}
+
+/* What is refused leaves all as it was. */
+static void check_refused(struct world *w, const struct dr_request *q)
+{
+	for (uint32_t i = 0; i < w->decision->proposals; i++) {
+		if (w->decision->propose[i].cmd.request == q->id)
+			w_violation(w, "a site plan was refused, and is proposed all the same");
+	}
+}
+
+/* All that changes from one step to the next: of the site plans, of the service's part, of its plan. */
+static uint64_t step_of(const struct dr_repl *r)
+{
+	const struct dr_service *v = &r->service[0];
+	uint64_t open = 0;
+	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++)
+		open += r->site_plan[i].open ? r->site_plan[i].id : 0;
+	return ((open * 31 + (uint64_t)v->part.state) * 31 + v->plan.id) * 31 + v->plan.at;
+}
+
+/* t->a: so many steps are left; t->u: how long the leader is away then; t->until: who watches gives up. */
+static void watch(struct world *w, struct w_timer *t)
+{
+	const struct dr_repl *r = newest(w);
+	uint32_t step = r != NULL ? (uint32_t)step_of(r) : t->b;
+	uint32_t left = t->a;
+	if (r != NULL && step != t->b && left-- == 0) {
+		w_say(w, "the leader dies at this step");
+		sim_kill_coord(sim_of(w), (uint32_t)w->leader, w->now + t->u);
+		return;
+	}
+	if (w->now >= t->until)
+		return;
+	struct w_timer *next = w_after(w, 1, watch);
+	next->a = left;
+	next->b = step;
+	next->u = t->u;
+	next->until = t->until;
+}
+
+static bool abort_open(struct world *w, const struct dr_repl *r)
+{
+	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
+		struct dr_request q = { .kind = DR_REQ_ABORT, .plan = r->site_plan[i].id };
+		if (!r->site_plan[i].open)
+			continue;
+		dr_assert(dr_name_set(&q.actor, "anna"));
+		(void)w_request(w, &q);
+		return true;
+	}
+	return false;
+}
+
+void sim_order_site(struct sim *s, const struct sim_fault *f)
+{
+	static const enum dr_request_kind kinds[] = { DR_REQ_FAILOVER, DR_REQ_SWITCHOVER, DR_REQ_SWITCHOVER, DR_REQ_FAILBACK };
+	struct world *w = s->w;
+	const struct dr_repl *r = newest(w);
+	struct dr_request q = { .kind = kinds[f->b / 4 % 4], .force = f->b / 16 % 2 == 0 };
+	if (r == NULL || r->services == 0 || (f->b / 32 % 8 == 0 && abort_open(w, r)))
+		return;
+	uint32_t step = (uint32_t)step_of(r);
+	dr_assert(dr_name_set(&q.actor, "anna"));
+	name_site(w, &r->service[0], f, &q);
+	if (w_request(w, &q) != DR_REASON_NONE) {
+		check_refused(w, &q);
+		return;
+	}
+	if (f->b / 256 % 4 == 0)
+		return;
+	struct w_timer *t = w_after(w, 0, watch);
+	t->a = f->b / 1024 % STEPS_MOST;
+	t->b = step;
+	t->u = f->ms;
+	t->until = w->now + WATCH_MS;
+}
