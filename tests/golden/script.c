@@ -1,6 +1,6 @@
 /* script.c -- the scenario language: one command a line, its transcript below it.
  *
- *   cluster members=3 coordinators=3 profile=metro durability=sync k=1 set=1 when_alone=continue route=true
+ *   cluster members=3 coordinators=3 profile=metro kind=postgres durability=sync k=1 set=1 when_alone=continue route=true
  *           manual=false rpo=N cooldown=MS restart_within=MS alone_after=MS moves=N within=MS   (makes the world; first)
  *   adopt | mute | unmute | verbose | run MS | until EVENT [MS] | leader C | show
  *   kill server|agent|guard|node|coordinator|site NAME         start agent|guard|node|coordinator|site NAME
@@ -91,6 +91,8 @@ static void do_cluster(struct script *s)
 	o.members = (uint32_t)number_or(s, "members", o.members);
 	if (value(s, "profile") != NULL)
 		o.profile = value(s, "profile");
+	if (value_is(s, "kind", "redis"))
+		o.kind = DR_KIND_REDIS;
 	if (value_is(s, "durability", "async"))
 		o.durability = DR_DURABILITY_ASYNC;
 	o.k = (uint32_t)number_or(s, "k", o.k);

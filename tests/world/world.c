@@ -214,6 +214,7 @@ struct w_options w_defaults(void)
 	return (struct w_options){ .coordinators = 3,
 				   .members = 3,
 				   .profile = "metro",
+				   .kind = DR_KIND_POSTGRES,
 				   .durability = DR_DURABILITY_SYNC,
 				   .k = 1,
 				   .set_max = 1,
@@ -228,7 +229,7 @@ static void make_service(struct world *w, const struct w_options *o)
 {
 	struct dr_spec_service *s = &w->service;
 	dr_assert(dr_name_set(&s->name, "orders"));
-	s->kind = DR_KIND_POSTGRES;
+	s->kind = o->kind;
 	s->auto_failover = !o->manual;
 	s->durability = o->durability;
 	s->sync_k = o->k;

@@ -161,6 +161,7 @@ struct world {
 struct w_options {
 	uint32_t coordinators, members;
 	const char *profile;
+	enum dr_kind kind;
 	enum dr_durability durability;
 	uint32_t k, set_max;
 	enum dr_when_alone when_alone;
