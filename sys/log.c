@@ -36,8 +36,28 @@ void dr_log_init(const char *program, enum dr_log_level least)
 	least_level = least;
 }
 
-/* *lost: so many it says were dropped: whoever drops this one has dropped those, too. */
-static size_t head_line(char *line, enum dr_log_level level, const char *event, unsigned *lost)
+struct line {
+	size_t n;
+	unsigned lost; /* so many it says were dropped: whoever drops this one has dropped those, too */
+	char text[LINE_MAX_BYTES];
+};
+
+/* As far as a line goes. */
+static void put(struct line *l, const char *text, size_t n)
+{
+	size_t room = sizeof(l->text) - 1 - l->n; /* the newline has its place */
+	if (n > room)
+		n = room;
+	memcpy(l->text + l->n, text, n);
+	l->n += n;
+}
+
+static void put_word(struct line *l, const char *word)
+{
+	put(l, word, strlen(word));
+}
+
+static void put_time(struct line *l)
 {
 	/* Thousands of lines a second share their second. */
 	static _Thread_local time_t when_s = -1;
@@ -50,13 +70,26 @@ static size_t head_line(char *line, enum dr_log_level level, const char *event, 
 		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &t);
 		when_s = s;
 	}
-	*lost = atomic_exchange(&dropped, 0);
-	char note[40] = "";
-	if (*lost > 0)
-		(void)snprintf(note, sizeof(note), " log_lines_dropped=%u", *lost);
-	int n = snprintf(line, LINE_MAX_BYTES, "%s%s.%03uZ %s %s event=%s%s ", level_prefixes[level], when,
-			 (unsigned)(ms % 1000), program_name, level_words[level], event, note);
-	return n < 0 ? 0 : (size_t)n;
+	const char fraction[] = { '.', (char)('0' + ms / 100 % 10), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', ' ' };
+	put_word(l, when);
+	put(l, fraction, sizeof(fraction));
+}
+
+static void begin_line(struct line *l, enum dr_log_level level, const char *event)
+{
+	char note[40] = " ";
+	l->n = 0;
+	l->lost = atomic_exchange(&dropped, 0);
+	if (l->lost > 0)
+		(void)snprintf(note, sizeof(note), " log_lines_dropped=%u ", l->lost);
+	put_word(l, level_prefixes[level]);
+	put_time(l);
+	put_word(l, program_name);
+	put(l, " ", 1);
+	put_word(l, level_words[level]);
+	put_word(l, " event=");
+	put_word(l, event);
+	put_word(l, note);
 }
 
 static void write_out(const char *text, size_t n, unsigned lines)
@@ -88,42 +121,58 @@ void dr_log_gather(void)
 	gathered.on = true;
 }
 
-static void put_line(const char *line, size_t n, unsigned lines, bool now)
+static void write_line(const struct line *l, bool now)
 {
 	if (!gathered.on) {
-		write_out(line, n, lines);
+		write_out(l->text, l->n, 1 + l->lost);
 		return;
 	}
-	if (gathered.n + n > sizeof(gathered.text))
+	if (gathered.n + l->n > sizeof(gathered.text))
 		dr_log_flush();
-	memcpy(gathered.text + gathered.n, line, n);
-	gathered.n += n;
-	gathered.lines += lines;
+	memcpy(gathered.text + gathered.n, l->text, l->n);
+	gathered.n += l->n;
+	gathered.lines += 1 + l->lost;
 	if (now)
 		dr_log_flush();
 }
 
-void dr_log(enum dr_log_level level, const char *event, const char *fmt, ...)
+static void no_such_byte(struct line *l, char byte)
 {
+	char *end = l->text + l->n;
+	for (char *at = l->text; (at = memchr(at, byte, (size_t)(end - at))) != NULL;)
+		*at = ' ';
+}
+
+static void end_line(struct line *l, enum dr_log_level level)
+{
+	no_such_byte(l, '\n');
+	no_such_byte(l, '\r');
+	l->text[l->n++] = '\n';
+	write_line(l, level >= DR_LOG_ERROR);
+}
+
+void dr_log_text(enum dr_log_level level, const char *event, const char *text)
+{
+	struct line l;
 	if (level < least_level)
 		return;
-	char line[LINE_MAX_BYTES];
-	unsigned lost = 0;
-	size_t n = head_line(line, level, event, &lost);
-	if (n >= sizeof(line) - 2)
-		n = sizeof(line) - 2;
+	begin_line(&l, level, event);
+	put_word(&l, text);
+	end_line(&l, level);
+}
+
+void dr_log(enum dr_log_level level, const char *event, const char *fmt, ...)
+{
+	struct line l;
+	if (level < least_level)
+		return;
+	begin_line(&l, level, event);
+	size_t room = sizeof(l.text) - l.n;
 	va_list ap;
 	va_start(ap, fmt);
-	int more = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
+	int more = vsnprintf(l.text + l.n, room, fmt, ap);
 	va_end(ap);
 	if (more > 0)
-		n += (size_t)more;
-	if (n > sizeof(line) - 2)
-		n = sizeof(line) - 2;
-	for (size_t i = 0; i < n; i++) {
-		if (line[i] == '\n' || line[i] == '\r')
-			line[i] = ' ';
-	}
-	line[n++] = '\n';
-	put_line(line, n, 1 + lost, level >= DR_LOG_ERROR);
+		l.n += (size_t)more < room ? (size_t)more : room - 1;
+	end_line(&l, level);
 }

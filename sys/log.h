@@ -17,6 +17,8 @@ void dr_log_init(const char *program, enum dr_log_level least);
 
 /* event is a stable word with dots ("plan.step.done"), fmt the rest: `key=value key2="text with space"`. */
 void dr_log(enum dr_log_level level, const char *event, const char *fmt, ...) DR_PRINTF(3, 4);
+/* The same with the rest as it is. */
+void dr_log_text(enum dr_log_level level, const char *event, const char *text);
 
 /* From now on this thread gathers.  It calls dr_log_flush() before it sleeps and before it ends the process: before _exit(2)
  * and in dr_assert_hook_set()'s hook.  A fatal signal takes the lines of its turn with it. */

@@ -51,7 +51,7 @@ static void chain(struct dr_coord *c, const struct dr_event_record *e)
 
 static void say(struct dr_coord *c, const struct dr_event_record *e)
 {
-	dr_log(dr_event_warns(e->kind) ? DR_LOG_WARN : DR_LOG_INFO, dr_event_name(e->kind), "%s", dr_stream_text(c, e));
+	dr_log_text(dr_event_warns(e->kind) ? DR_LOG_WARN : DR_LOG_INFO, dr_event_name(e->kind), dr_stream_text(c, e));
 }
 
 static void take_new_events(struct dr_coord *c)

@@ -102,8 +102,8 @@ static void carry_out(struct dr_coord *c, const struct dr_decision *d)
 	}
 	dr_agents_orders(c, d);
 	dr_routes_carry_out(c, d);
-	uint64_t now = dr_clock_boot_ms();
 	if (d->wake_at_ms != 0 && !c->stopping) {
+		uint64_t now = dr_clock_boot_ms();
 		uint64_t in = d->wake_at_ms > now ? d->wake_at_ms - now : 0;
 		uint64_t due = uv_is_active((uv_handle_t *)&c->wake) ? uv_timer_get_due_in(&c->wake) : UINT64_MAX;
 		if (in < due)

@@ -33,7 +33,6 @@ int bench_disk(const struct bench_args *a)
 	char path[300];
 	void *block = NULL;
 	bool direct;
-	uint64_t until = bench_now_ns() + (uint64_t)a->run_ms * 1000000u;
 
 	(void)snprintf(path, sizeof(path), "%s/raw-write", a->rest[0]);
 	if (a->rests != 1 || posix_memalign(&block, BLOCK, BLOCK) != 0)
@@ -44,6 +43,7 @@ int bench_disk(const struct bench_args *a)
 		if (pwrite(fd, block, BLOCK, i * BLOCK) != BLOCK)
 			bench_fail("%s: %s", path, strerror(errno));
 	}
+	uint64_t until = bench_now_ns() + (uint64_t)a->run_ms * 1000000u;
 	for (off_t i = 0; bench_now_ns() < until; i = (i + 1) % BLOCKS) {
 		uint64_t from = bench_now_ns();
 

@@ -86,11 +86,60 @@ static void test_gathered_lines_are_counted(void **state)
 	assert_non_null(strstr(got, "event=test.written log_lines_dropped=4 a=1\n"));
 }
 
+/* One line, however long it was to be and whatever it holds. */
+static void assert_one_line(const char *tail)
+{
+	size_t n = strlen(got), t = strlen(tail);
+	assert_true(n <= 1024 && n > t);
+	assert_ptr_equal(strchr(got, '\n'), got + n - 1);
+	assert_null(strchr(got, '\r'));
+	assert_int_equal(strncmp(got, "<6>2", 4), 0);
+	assert_string_equal(got + n - t, tail);
+}
+
+static void test_a_line_is_one_line(void **state)
+{
+	(void)state;
+	char text[3000];
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	begin();
+	dr_log_text(DR_LOG_INFO, "test.text", "a=1\nb\r\n");
+	dr_log_flush();
+	drain();
+	assert_one_line("Z test_log info event=test.text a=1 b  \n");
+	dr_log(DR_LOG_INFO, "test.text", "a=%d\n%s", 1, "\rb");
+	dr_log_flush();
+	drain();
+	assert_one_line("Z test_log info event=test.text a=1  b\n");
+	dr_log_text(DR_LOG_INFO, "test.text", text);
+	dr_log_flush();
+	drain();
+	assert_one_line("xxx\n");
+	assert_int_equal(strlen(got), 1024);
+	dr_log(DR_LOG_INFO, "test.text", "%s", text);
+	dr_log_flush();
+	drain();
+	assert_one_line("xxx\n");
+	assert_int_equal(strlen(got), 1024);
+	dr_log_text(DR_LOG_INFO, text, "a=1"); /* no room for more than the event */
+	dr_log(DR_LOG_INFO, text, "a=%d", 1);
+	dr_log_flush();
+	drain();
+	assert_int_equal(strlen(got), 2048);
+	dr_log_text(DR_LOG_DEBUG, "test.text", "below what is written");
+	dr_log_flush();
+	drain();
+	end();
+	assert_int_equal(got[0], '\0');
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dropped_lines_are_counted),
 		cmocka_unit_test(test_gathered_lines_are_counted),
+		cmocka_unit_test(test_a_line_is_one_line),
 	};
 	dr_log_init("test_log", DR_LOG_INFO);
 	return cmocka_run_group_tests(tests, NULL, NULL);
