@@ -169,6 +169,23 @@ static const char *text_of(const json_t *object, const char *key)
 	return text != NULL ? text : "";
 }
 
+/* Why an agent can't see its server, in the server's words. */
+static void say_unseen(const char *name, const json_t *service)
+{
+	static const char mark[] = "not seen: ";
+	size_t k;
+	const json_t *member;
+	json_array_foreach(json_object_get(service, "members"), k, member)
+	{
+		char what[DR_TABLE_CELL_MAX];
+		const char *why = strstr(text_of(member, "contained"), mark);
+		if (why == NULL)
+			continue;
+		(void)snprintf(what, sizeof(what), "%s can't be seen by its agent: ", dr_json_text(member, "name"));
+		say(name, what, why + sizeof(mark) - 1);
+	}
+}
+
 /* How a primary fails while its own agent says that it runs. */
 static void say_failures(const char *name, const json_t *service)
 {
@@ -276,6 +293,7 @@ static void print_notes(const json_t *v, const char *only)
 			    "has no agent_address, or is not reached", "");
 		say_not_ready(name, one);
 		say_failures(name, one);
+		say_unseen(name, one);
 		say_routes(name, one);
 	}
 }

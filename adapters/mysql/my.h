@@ -133,6 +133,11 @@ DR_MUST_USE enum dr_err my_read(struct my_run *r, struct dr_error *e); /* into r
 /* ---- replica.c: it receives no more, all that it has received is applied, and it has no source.  From r->state. */
 DR_MUST_USE enum dr_err my_leave_source(struct my_run *r, struct dr_error *e);
 
+/* ---- grants.c: the account can do what the ops need; DENIED names what it lacks, and for what. */
+DR_MUST_USE enum dr_err my_check_grants(struct my_run *r, struct dr_error *e);
+/* ---- replica.c: it replicates, and can be replicated, in the one way that drcoord manages. */
+DR_MUST_USE enum dr_err my_check_shape(const struct my_run *r, struct dr_error *e);
+
 /* ---- the ops: server.c, replica.c */
 DR_MUST_USE enum dr_err my_op_probe(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_probe_write(struct my_run *r, struct dr_error *e);

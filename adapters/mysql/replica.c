@@ -13,19 +13,27 @@
 
 enum { AGAIN_MS = 10, IDLE_LOOKS = 10, WELL_LOOKS = 10, SECRET_QUOTED = 2 * MY_SECRET_MAX };
 
+enum dr_err my_check_shape(const struct my_run *r, struct dr_error *e)
+{
+	if (r->state.several)
+		return dr_fail(e, DR_E_REFUSED, "it replicates from several sources, or by a named connection: drcoord keeps one,"
+						" without name");
+	if (r->state.configured && !r->state.by_id)
+		return dr_fail(e, DR_E_REFUSED, "it replicates by files and places: make it ask by ids (MASTER_USE_GTID,"
+						" SOURCE_AUTO_POSITION)");
+	if (!r->state.logs)
+		return dr_fail(e, DR_E_REFUSED, "nobody could replicate from it: it has no binary log with ids of its own and its"
+			       " source's. Set log_bin, %s", my_sql(r->dialect, MY_SQL_LOGS));
+	return DR_OK;
+}
+
 /* Refuses to touch a server that takes writes: only its agent's lease says who may. */
 static enum dr_err read_standby(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = my_begin_change(r, e);
 
-	if (rv == DR_OK && r->state.several)
-		rv = dr_fail(e, DR_E_REFUSED, "it replicates from several sources, or by a named connection: drcoord keeps one,"
-						" without name");
-	if (rv == DR_OK && r->state.configured && !r->state.by_id)
-		rv = dr_fail(e, DR_E_REFUSED, "it replicates by files and places: make it ask by ids (MASTER_USE_GTID,"
-						" SOURCE_AUTO_POSITION)");
-	if (rv == DR_OK && !r->state.logs)
-		rv = dr_fail(e, DR_E_REFUSED, "nobody could follow it: log_bin, %s", my_sql(r->dialect, MY_SQL_LOGS));
+	if (rv == DR_OK)
+		rv = my_check_shape(r, e);
 	if (rv == DR_OK && !r->state.read_only)
 		rv = dr_fail(e, DR_E_REFUSED, "it takes writes; a standby has read_only on");
 	if (rv == DR_OK && r->dialect != MY_MARIADB && !r->state.super_read_only)

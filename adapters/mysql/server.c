@@ -119,11 +119,13 @@ enum dr_err my_op_signed(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = my_begin_change(r, e);
 
+	/* What a later op would be refused for is said now, while nothing hangs on it. */
+	if (rv == DR_OK)
+		rv = my_check_shape(r, e);
+	if (rv == DR_OK)
+		rv = my_check_grants(r, e);
 	if (rv != DR_OK || r->state.read_only)
 		return rv;
-	if (!r->state.logs)
-		return dr_fail(e, DR_E_REFUSED, "nobody could replicate from it: it has no binary log with ids of its own and"
-			       " its source's (log_bin, %s)", my_sql(r->dialect, MY_SQL_LOGS));
 	rv = check_epoch(r, e);
 	if (rv == DR_OK && !signed_by_us(r))
 		rv = sign(r, e);
@@ -138,9 +140,8 @@ enum dr_err my_op_writable(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = my_begin_change(r, e);
 
-	if (rv == DR_OK && !r->state.logs)
-		rv = dr_fail(e, DR_E_REFUSED, "nobody could replicate from it: it has no binary log with ids of its own and"
-			     " its source's (log_bin, %s)", my_sql(r->dialect, MY_SQL_LOGS));
+	if (rv == DR_OK)
+		rv = my_check_shape(r, e);
 	if (rv == DR_OK && (r->state.read_only || r->state.configured || !signed_by_us(r)))
 		rv = open_for_writes(r, e);
 	if (rv == DR_OK)

@@ -130,8 +130,10 @@ static struct dr_report make_report(struct dr_member *m)
 	}
 	r.foreign = m->super.seen.foreign.pid != 0;
 	const char *journal = m->journal_said.last != DR_OK ? ", journal cannot be written: takes no orders" : "";
-	(void)snprintf(r.text, sizeof(r.text), "%s%s", dr_cgroup_way_text(m->agent->cgroups.way),
-		       m->journal_damaged ? ", journal damaged: takes no orders" : journal);
+	bool stopped = j->managed && m->super.seen.phase == DR_SUPER_STOPPED;
+	(void)snprintf(r.text, sizeof(r.text), "%s%s%s%.90s", dr_cgroup_way_text(m->agent->cgroups.way),
+		       m->journal_damaged ? ", journal damaged: takes no orders" : journal,
+		       m->unseen[0] != '\0' && !stopped ? ", not seen: " : "", stopped ? "" : m->unseen);
 	return r;
 }
 
@@ -252,11 +254,12 @@ static void adopt_if_there(struct dr_member *m)
 static void probed(struct dr_op *op, const struct dr_error *e)
 {
 	struct dr_member *m = op->ctx;
-	(void)e;
 	m->probing = false;
 	if (m->agent->stopping)
 		return;
 	enum dr_server_state state = silent_state(m);
+	if (e == NULL || e->code != DR_E_CANCELLED)
+		(void)dr_copy_text(m->unseen, sizeof(m->unseen), op->evidence.reached || e == NULL ? "" : e->msg);
 	if (op->evidence.reached) {
 		m->seen = op->evidence;
 		m->probed_ms = dr_clock_boot_ms();

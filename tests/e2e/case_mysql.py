@@ -57,3 +57,66 @@ def mariadb_diverged(scenes):
 def mysql_diverged(scenes):
     """The same of MySQL, which fetches its copy by CLONE."""
     return diverged(scenes, "mysql")
+
+
+# ---- bad input: adopting is refused, with the server's words and the remedy
+
+def refused(scenes, spoil, *words):
+    """Spoil something of the servers, then try to take the service over: whoever looks at the events reads why not."""
+    stand = scenes.stand(durability="async", kind="mariadb")
+    stand.up_servers()
+    spoil(stand)
+    stand.up_drcoord()
+    cluster = stand.cluster
+    cluster.insist("the spec to be accepted", "apply", "-f", cluster.spec_file(), "--reason", "demo")
+    cluster.start_watch()
+    said = []
+
+    def told():
+        said[:] = [text for _, text in [cluster.try_ctl("service", "adopt", cluster.name, "--reason", "demo", seconds=40)]]
+        said.append(cluster.try_ctl("status")[1])
+        said.extend(e.get("text") or "" for e in cluster.events())
+        return any(all(w in text for w in words) for text in said)
+    eventually(stand, f"a refusal that says {words}", told, 40, 1.0)
+    expect(stand.primary_sites() == [A], "the servers to be as they were", stand.primary_sites())
+    text = [t for t in said if all(w in t for w in words)][0]
+    return {"said": text[text.index(words[0]):][:200]}
+
+
+@case("mariadb-wrong-password")
+def mariadb_wrong_password(scenes):
+    """The agents' account has another password than their files: the service is not taken over, and why is said."""
+    return refused(scenes, lambda s: s.pg.sql(A, "ALTER USER drcoord_agent@'%' IDENTIFIED BY 'other'"), "Access denied for user")
+
+
+@case("mariadb-missing-privilege")
+def mariadb_missing_privilege(scenes):
+    """The agents' account lacks a privilege: the service is not taken over, the privilege and its use are named."""
+    return refused(scenes, lambda s: s.pg.sql(A, "REVOKE CONNECTION ADMIN ON *.* FROM drcoord_agent@'%'"),
+                   "lacks CONNECTION ADMIN", "GRANT CONNECTION ADMIN ON *.* TO")
+
+
+@case("mariadb-gtid-off")
+def mariadb_gtid_off(scenes):
+    """The primary keeps no strict ids: the service is not taken over, what to set is named."""
+    return refused(scenes, lambda s: s.pg.sql(A, "SET GLOBAL gtid_strict_mode = 0"), "gtid_strict_mode")
+
+
+@case("mariadb-files-and-places")
+def mariadb_files_and_places(scenes):
+    """A standby replicates by files and places: it is not taken over, the remedy is named."""
+    def spoil(stand):
+        stand.pg.sql("az-c", "STOP SLAVE; CHANGE MASTER TO MASTER_USE_GTID=no; START SLAVE")
+    return refused(scenes, spoil, "files and places", "MASTER_USE_GTID")
+
+
+@case("mariadb-wrong-source")
+def mariadb_wrong_source(scenes):
+    """A standby replicates from the other standby when the service is taken over: it is turned to the primary."""
+    stand = scenes.stand(durability="async", kind="mariadb")
+    stand.up_servers()
+    stand.pg.sql("az-c", f"STOP SLAVE; CHANGE MASTER TO MASTER_HOST='{stand.address('az-b')}'; START SLAVE")
+    stand.up_drcoord()
+    stand.adopt()
+    eventually(stand, "the standby in c to follow the primary", lambda: member_of("az-c") in stand.pg.streaming(A))
+    return {}
