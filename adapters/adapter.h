@@ -36,6 +36,8 @@ struct dr_op_args {
 	struct dr_name self;             /* this member: application_name and slot name come from it */
 	struct dr_name primary;          /* FOLLOWING: the member to follow */
 	struct dr_address primary_at;    /* FOLLOWING, COMPARED, ROUTED: its address */
+	struct dr_name old;              /* ROUTED: who was primary before; empty: not known */
+	struct dr_address old_at;
 	uint32_t peers;                  /* SYNC_SET, SLOTS: how many of: */
 	struct dr_name peer[DR_OP_PEERS_MAX];
 	uint32_t k;                      /* SYNC_SET: ANY k; 0 with no peers: wait for nobody */
@@ -112,7 +114,11 @@ struct dr_target {
 	char replication_password_file[DR_PATH_MAX];
 	/* servers, on the agent: preferred over address when not empty; of MySQL the socket itself */
 	char unix_socket_dir[DR_PATH_MAX];
-	struct dr_spec_route route;    /* routes */
+	/* routes */
+	struct dr_spec_route route;
+	struct dr_name cluster, coordinator;
+	char files_in[DR_PATH_MAX];    /* files may be read and written here only; empty: nowhere */
+	char commands_in[DR_PATH_MAX]; /* commands may be run from here only; empty: none */
 };
 
 struct dr_adapter {

@@ -17,6 +17,7 @@ enum {
 	DR_MEMBERS_MAX = 8,        /* per service: masks are uint8_t */
 	DR_ROUTES_MAX = 4,         /* per service */
 	DR_ROUTE_SERVERS_MAX = 4,  /* per route */
+	DR_ROUTE_TEXTS_MAX = 4,    /* of a route, what its kind alone has */
 	DR_STEPS_MAX = 16,         /* per plan */
 	DR_SITE_PLANS_KEPT = 32,   /* open and closed: at most one is open for each site */
 	DR_MOVES_KEPT = 256,       /* automatic moves that limits.automatic_moves can count */

@@ -134,17 +134,58 @@ static bool is_inside(const char *name, const char *zone)
 	return n == z || name[n - z - 1] == '.';
 }
 
+/* Names of files and programs, words of HAProxy's commands: nothing that leads elsewhere. */
+static void check_word(struct dr_yaml *y, uint32_t i, uint32_t r, const struct dr_spec_service *s, const char *key,
+		       const char *text, const char *expected)
+{
+	size_t n = strcspn(text, " ");
+	bool bad = text[0] == '.' || strcspn(text, "/;\t\"'\\") < n || (strcmp(expected, "one word") == 0 && text[n] != '\0');
+	if (text[0] != '\0' && (n == 0 || bad))
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].routes[%u].%s", i, r, key),
+			    "services.%s.routes.%s.%s: \"%.80s\"; expected %s", s->name.s, s->route[r].name.s, key, text,
+			    strcmp(expected, "one word") == 0 ? "one word without / ; and quotes" : expected);
+}
+
+static void check_words(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t i, uint32_t r)
+{
+	static const char *const word = "one word";
+	static const char *const command = "the name of a program in commands_in and its arguments, all between blanks, no path";
+	const struct dr_spec_route *one = &s->route[r];
+	if (one->kind == DR_ROUTE_FILE) {
+		check_word(y, i, r, s, "file", one->file, word);
+		check_word(y, i, r, s, "template", one->made_from, word);
+		check_word(y, i, r, s, "validate", one->validate, command);
+		check_word(y, i, r, s, "reload", one->reload, command);
+	} else if (one->kind == DR_ROUTE_HAPROXY) {
+		check_word(y, i, r, s, "backend", one->backend, word);
+		check_word(y, i, r, s, "server", one->backend_server, word);
+	} else if (one->kind == DR_ROUTE_PGBOUNCER) {
+		check_word(y, i, r, s, "pool", one->pool, word);
+	} else if (one->kind == DR_ROUTE_EXEC) {
+		check_word(y, i, r, s, "run", one->run, command);
+		check_word(y, i, r, s, "verify", one->verify, command);
+		check_word(y, i, r, s, "undo", one->undo, command);
+	} else if (one->kind == DR_ROUTE_WEBHOOK && strncmp(one->url, "https://", 8) != 0 && one->url[0] != '\0') {
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].routes[%u].url", i, r),
+			    "services.%s.routes.%s.url: \"%.80s\"; expected https://HOST[:PORT]/PATH: whoever reads the request "
+			    "on its way could send it again",
+			    s->name.s, one->name.s, one->url);
+	}
+}
+
 static void check_routes(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t i)
 {
 	for (uint32_t r = 0; r < DR_ROUTES_MAX; r++) {
 		const struct dr_spec_route *one = &s->route[r];
-		if (one->record[0] != '\0' && one->zone[0] != '\0' && !is_inside(one->record, one->zone))
+		if (one->kind == DR_ROUTE_DNS_RFC2136 && one->record[0] != '\0' && one->zone[0] != '\0' &&
+		    !is_inside(one->record, one->zone))
 			dr_yaml_bad(
 			    y, dr_check_at(y, "services[%u].routes[%u].record", i, r),
 			    "services.%s.routes.%s.record: \"%.80s\" is not inside the zone \"%.80s\"; expected a name "
 			    "that ends in it",
 			    s->name.s, one->name.s, one->record, one->zone);
-		for (uint32_t a = 0; a < one->servers; a++) {
+		check_words(y, s, i, r);
+		for (uint32_t a = 0; a < one->servers && !dr_route_is_local(one); a++) {
 			for (uint32_t b = 0; b < a; b++) {
 				if (one->server[a].port != 0 &&
 				    memcmp(&one->server[a], &one->server[b], sizeof(one->server[a])) == 0)
@@ -303,7 +344,7 @@ static void check_claims(struct dr_yaml *y, const struct dr_spec *spec)
 	clashes(&c, y, spec, agent_moves);
 	for (uint32_t i = 0; i < spec->services; i++) {
 		for (uint32_t r = 0; r < DR_ROUTES_MAX; r++) {
-			if (spec->service[i].route[r].record[0] != '\0')
+			if (spec->service[i].route[r].kind == DR_ROUTE_DNS_RFC2136 && spec->service[i].route[r].record[0] != '\0')
 				claim(&c, i, r, "", "%s", spec->service[i].route[r].record);
 		}
 	}

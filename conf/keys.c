@@ -172,6 +172,12 @@ static void *place_route_server(void *holder, uint32_t i, bool make)
 	return may_have(&r->servers, i, make, DR_ROUTE_SERVERS_MAX) ? &r->server[i] : NULL;
 }
 
+static void *place_route_on(void *holder, uint32_t i, bool make)
+{
+	struct dr_spec_route *r = holder;
+	return may_have(&r->servers, i, make, DR_ROUTE_SERVERS_MAX) ? &r->on[i] : NULL;
+}
+
 /* ---- the rows ---- */
 
 /* Only its member types are used: they tell each section's struct. */
@@ -218,6 +224,39 @@ bool dr_key_needed(const struct dr_key *k)
 const char *dr_key_fallback(const struct dr_key *k)
 {
 	return k->fallback == mark_need ? NULL : k->fallback;
+}
+
+/* The keys of one kind of route alone; all others of its section go with every kind. */
+static const struct {
+	uint32_t kinds;
+	enum dr_key_id id;
+} route_keys[] = {
+#define OF(kind) (1u << DR_ROUTE_##kind)
+	{ OF(DNS_RFC2136), DR_KEY_route_record }, { OF(DNS_RFC2136), DR_KEY_route_zone },
+	{ OF(DNS_RFC2136), DR_KEY_route_ttl },    { OF(DNS_RFC2136), DR_KEY_route_tsig },
+	{ OF(FILE), DR_KEY_route_file },          { OF(FILE), DR_KEY_route_template },
+	{ OF(FILE), DR_KEY_route_validate },      { OF(FILE), DR_KEY_route_reload },
+	{ OF(FILE), DR_KEY_route_on },            { OF(HAPROXY), DR_KEY_route_backend },
+	{ OF(HAPROXY), DR_KEY_route_backend_server }, { OF(PGBOUNCER), DR_KEY_route_pool },
+	{ OF(PGBOUNCER), DR_KEY_route_pool_user }, { OF(PGBOUNCER), DR_KEY_route_pool_password },
+	{ OF(EXEC), DR_KEY_route_run },           { OF(EXEC), DR_KEY_route_verify },
+	{ OF(EXEC), DR_KEY_route_undo },          { OF(WEBHOOK), DR_KEY_route_url },
+	{ OF(WEBHOOK), DR_KEY_route_secret },     { OF(WEBHOOK), DR_KEY_route_ca },
+	{ ~OF(DNS_RFC2136), DR_KEY_route_timeout },
+	{ OF(DNS_RFC2136) | OF(HAPROXY) | OF(PGBOUNCER), DR_KEY_route_servers },
+#undef OF
+};
+
+bool dr_key_applies(const struct dr_key *k, const void *holder)
+{
+	const struct dr_spec_route *r = holder;
+	/* A kind that nobody knows was complained about; its keys are read as if it were the oldest one. */
+	enum dr_route_kind kind = k->section != DR_SECTION_route || r->kind == DR_ROUTE_NONE ? DR_ROUTE_DNS_RFC2136 : r->kind;
+	for (size_t i = 0; k->section == DR_SECTION_route && i < sizeof(route_keys) / sizeof(route_keys[0]); i++) {
+		if (&dr_keys[route_keys[i].id] == k)
+			return (route_keys[i].kinds & 1u << kind) != 0;
+	}
+	return true;
 }
 
 static const struct {

@@ -77,6 +77,8 @@ extern const struct dr_key dr_keys[DR_KEY_COUNT];
 /* Whether it must be given; the text that a missing one stands for (NULL: none). */
 bool dr_key_needed(const struct dr_key *k);
 const char *dr_key_fallback(const struct dr_key *k);
+/* Whether the struct, filled up to that key, is of a kind that has it. */
+bool dr_key_applies(const struct dr_key *k, const void *holder);
 
 const char *dr_section_name(enum dr_section_id id);
 const char *dr_section_help(enum dr_section_id id);

@@ -44,6 +44,8 @@ struct dr_conf_coordinator {
 	struct dr_name site;
 	struct dr_address listen;
 	char data_dir[DR_PATH_MAX];
+	char files_in[DR_PATH_MAX];    /* routes write here only; empty: nowhere */
+	char commands_in[DR_PATH_MAX]; /* commands are run from here only; empty: none are */
 	struct dr_conf_tls tls;
 	struct dr_conf_raft raft;
 	struct dr_conf_http http;

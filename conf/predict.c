@@ -172,7 +172,8 @@ void dr_predict(const struct dr_spec *spec, const struct dr_spec_service *s, con
 		if (s->route[i].kind == DR_ROUTE_NONE)
 			continue;
 		route = ROUTE_MS + 2 * l;
-		clients = s->route[i].ttl_s > clients ? s->route[i].ttl_s : clients;
+		if (s->route[i].kind == DR_ROUTE_DNS_RFC2136)
+			clients = s->route[i].ttl_s > clients ? s->route[i].ttl_s : clients;
 	}
 	uint64_t change = 2 * c + FREEZE_MS + 2 * l + PROMOTE_MS + l;
 	out->automatic = s->auto_failover;

@@ -62,6 +62,8 @@ static void note(struct diff *d, enum dr_change_kind kind, const char *key, stru
 static void value_of(const struct dr_key *k, void *holder, struct dr_buf *out)
 {
 	void *one;
+	if (!dr_key_applies(k, holder))
+		return;
 	if (k->type != DR_TYPE_SCALARS) {
 		(void)dr_scalar_print(k, k->type, field_of(k, holder), out);
 		return;
@@ -146,11 +148,14 @@ static void diff_section(struct diff *d, enum dr_section_id section, void *a, vo
 {
 	for (const struct dr_key *k = dr_key_next(section, NULL); k != NULL; k = dr_key_next(section, k)) {
 		size_t at = enter(d, k->word);
+		bool had = dr_key_applies(k, a), has = dr_key_applies(k, b);
 		if (k->type == DR_TYPE_LIST)
 			diff_list(d, k, a, b);
-		else if (k->type == DR_TYPE_PART)
+		else if (k->type == DR_TYPE_PART && had != has)
+			note(d, has ? DR_CHANGE_ADDED : DR_CHANGE_REMOVED, k->word, NULL, NULL);
+		else if (k->type == DR_TYPE_PART && has)
 			diff_section(d, k->of, k->place(a, 0, false), k->place(b, 0, false));
-		else
+		else if (k->type != DR_TYPE_PART)
 			diff_value(d, k, a, b);
 		leave(d, at);
 	}

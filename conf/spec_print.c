@@ -109,6 +109,8 @@ static void print_key(const struct dr_key *k, void *from, unsigned depth, struct
 static bool has_value(const struct dr_key *k, void *from)
 {
 	struct dr_buf scratch;
+	if (!dr_key_applies(k, from))
+		return false;
 	if (k->type == DR_TYPE_LIST || k->type == DR_TYPE_PART || k->type == DR_TYPE_SCALARS)
 		return true;
 	dr_buf_init(&scratch, 2 * DR_PATH_MAX);

@@ -181,8 +181,10 @@ static void set_default(const struct dr_key *k, void *to)
 
 static void set_defaults(enum dr_section_id section, void *to)
 {
-	for (const struct dr_key *k = dr_key_next(section, NULL); k != NULL; k = dr_key_next(section, k))
-		set_default(k, to);
+	for (const struct dr_key *k = dr_key_next(section, NULL); k != NULL; k = dr_key_next(section, k)) {
+		if (dr_key_applies(k, to))
+			set_default(k, to);
+	}
 }
 
 /* A key that is right, but in another mapping of this file. */
@@ -285,6 +287,14 @@ static void walk_section(struct walk *w, enum dr_section_id section, void *to, c
 	check_keys(w, section, n);
 	for (const struct dr_key *k = dr_key_next(section, NULL); k != NULL; k = dr_key_next(section, k)) {
 		const yaml_node_t *value = dr_yaml_value(w->y, n, k->word);
+		if (!dr_key_applies(k, to)) {
+			if (value != NULL)
+				dr_yaml_bad(w->y, value,
+					    "%s: \"%s\" is no key of this kind of route; expected it to be left out, or another "
+					    "kind",
+					    where(w), k->word);
+			continue;
+		}
 		if (value == NULL && dr_key_needed(k))
 			missing_key(w, k, n);
 		/* The default stands also under a value: a profile before its single keys, a bad value. */

@@ -72,7 +72,49 @@ const char *dr_when_alone_name(enum dr_when_alone w)
 
 const char *dr_route_kind_name(enum dr_route_kind k)
 {
-	return k == DR_ROUTE_DNS_RFC2136 ? "dns_rfc2136" : "none";
+	static const char *const names[DR_ROUTE_KIND_COUNT] = { "none", "dns_rfc2136", "file", "haproxy", "pgbouncer", "exec",
+								"webhook" };
+	return names[(unsigned)k < DR_ROUTE_KIND_COUNT ? k : DR_ROUTE_NONE];
+}
+
+/* The two ends of a text, with something between them. */
+static const char *join(char *text, const char *a, const char *between, const char *b)
+{
+	const char *part[] = { a, between, b };
+	size_t n = 0;
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t k = 0; part[i][k] != '\0' && n + 1 < DR_URL_MAX; k++)
+			text[n++] = part[i][k];
+	}
+	text[n] = '\0';
+	return text;
+}
+
+const char *dr_route_what(const struct dr_spec_route *r, char *text)
+{
+	switch (r->kind) {
+	case DR_ROUTE_DNS_RFC2136: return join(text, r->record, "", "");
+	case DR_ROUTE_FILE: return join(text, r->file, "", "");
+	case DR_ROUTE_HAPROXY: return join(text, r->backend, "/", r->backend_server);
+	case DR_ROUTE_PGBOUNCER: return join(text, r->pool, "", "");
+	case DR_ROUTE_EXEC: return join(text, r->run, "", "");
+	case DR_ROUTE_WEBHOOK: return join(text, r->url, "", "");
+	default: return join(text, "", "", "");
+	}
+}
+
+const char *dr_route_where(const struct dr_spec_route *r, uint32_t place, char *text)
+{
+	char port[8];
+	size_t at = sizeof(port) - 1;
+	if (dr_route_is_local(r))
+		return join(text, r->on[place].s, "", "");
+	if (place >= r->servers)
+		return join(text, "the leader", "", "");
+	port[at] = '\0';
+	for (unsigned v = r->server[place].port; v > 0 || at == sizeof(port) - 1; v /= 10)
+		port[--at] = (char)('0' + v % 10);
+	return join(text, r->server[place].host, ":", port + at);
 }
 
 const char *dr_tsig_algorithm_name(enum dr_tsig_algorithm a)

@@ -35,7 +35,10 @@ struct dr_limits {
 enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_MARIADB, DR_KIND_MYSQL, DR_KIND_REDIS, DR_KIND_VALKEY, DR_KIND_COUNT };
 enum dr_durability { DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC };
 enum dr_when_alone { DR_ALONE_CONTINUE, DR_ALONE_BLOCK };
-enum dr_route_kind { DR_ROUTE_NONE, DR_ROUTE_DNS_RFC2136, DR_ROUTE_KIND_COUNT };
+enum dr_route_kind {
+	DR_ROUTE_NONE, DR_ROUTE_DNS_RFC2136, DR_ROUTE_FILE, DR_ROUTE_HAPROXY, DR_ROUTE_PGBOUNCER, DR_ROUTE_EXEC,
+	DR_ROUTE_WEBHOOK, DR_ROUTE_KIND_COUNT
+};
 enum dr_tsig_algorithm { DR_TSIG_HMAC_SHA256, DR_TSIG_HMAC_SHA512 };
 
 struct dr_site {
@@ -58,18 +61,76 @@ struct dr_spec_member {
 	uint32_t priority;         /* lower is preferred as candidate and for the sync set; 0: never promoted */
 };
 
+enum { DR_WORD_MAX = 64, DR_COMMAND_MAX = 256, DR_URL_MAX = 512 };
+
+/* A route has one to four places that are to show the primary: servers, files, or the one command or receiver.  What
+ * stands in the union is of its kind alone. */
 struct dr_spec_route {
 	enum dr_route_kind kind;         /* NONE: this place is free */
 	struct dr_name name;             /* unique in its service */
-	char record[DR_FQDN_MAX];        /* the A or AAAA record, fully qualified, with the final dot */
-	char zone[DR_FQDN_MAX];          /* with the final dot */
-	uint32_t ttl_s;                  /* of the record, seconds */
-	char tsig_key[DR_FQDN_MAX];      /* the key's name */
-	enum dr_tsig_algorithm tsig_algorithm;
-	char tsig_secret_file[DR_PATH_MAX]; /* on each coordinator; base64 inside */
+	uint32_t timeout_ms;             /* but DNS: how long one try may take */
 	uint32_t servers;                /* how many of: */
-	struct dr_address server[DR_ROUTE_SERVERS_MAX]; /* each takes the update and is read back */
+	struct dr_address server[DR_ROUTE_SERVERS_MAX]; /* DNS, haproxy, pgbouncer: each is told and read back */
+	union {
+		struct { /* dns_rfc2136 */
+			char record[DR_FQDN_MAX];   /* the A or AAAA record, fully qualified, with the final dot */
+			char zone[DR_FQDN_MAX];     /* with the final dot */
+			uint32_t ttl_s;             /* of the record, seconds */
+			char tsig_key[DR_FQDN_MAX]; /* the key's name */
+			enum dr_tsig_algorithm tsig_algorithm;
+			char tsig_secret_file[DR_PATH_MAX]; /* on each coordinator; base64 inside */
+		};
+		struct { /* file */
+			char file[DR_WORD_MAX];     /* a name in the coordinator's files_in */
+			char made_from[DR_WORD_MAX]; /* likewise: the template */
+			char validate[DR_COMMAND_MAX];
+			char reload[DR_COMMAND_MAX];
+			struct dr_name on[DR_ROUTE_SERVERS_MAX]; /* the coordinators, `servers` of them */
+		};
+		struct { /* haproxy */
+			char backend[DR_WORD_MAX];
+			char backend_server[DR_WORD_MAX];
+		};
+		struct { /* pgbouncer */
+			char pool[DR_WORD_MAX];     /* its name in pgbouncer's [databases] */
+			char pool_user[DR_WORD_MAX]; /* of admin_users */
+			char pool_password_file[DR_PATH_MAX];
+		};
+		struct { /* exec */
+			char run[DR_COMMAND_MAX];   /* words, the first a name in the coordinator's commands_in */
+			char verify[DR_COMMAND_MAX]; /* "": run's exit code alone counts */
+			char undo[DR_COMMAND_MAX];  /* after a run that failed; "": nothing */
+		};
+		struct { /* webhook */
+			char url[DR_URL_MAX];
+			char hmac_secret_file[DR_PATH_MAX];
+			char ca_file[DR_PATH_MAX];  /* "": those of the system */
+		};
+	};
 };
+
+/* So many places has it, and so all of them as a mask look. */
+static inline uint32_t dr_route_places(const struct dr_spec_route *r)
+{
+	return r->kind == DR_ROUTE_EXEC || r->kind == DR_ROUTE_WEBHOOK ? 1 : r->servers;
+}
+static inline uint32_t dr_route_all(const struct dr_spec_route *r)
+{
+	return (1u << dr_route_places(r)) - 1u;
+}
+/* Each of the coordinators that it names carries it out by itself; the leader alone carries out the others. */
+static inline bool dr_route_is_local(const struct dr_spec_route *r)
+{
+	return r->kind == DR_ROUTE_FILE;
+}
+/* It can hold the clients while the primary is switched. */
+static inline bool dr_route_holds(const struct dr_spec_route *r)
+{
+	return r->kind == DR_ROUTE_PGBOUNCER;
+}
+/* What of it points to the primary, and where one of its places is, for people.  text: DR_URL_MAX bytes. */
+const char *dr_route_what(const struct dr_spec_route *r, char *text);
+const char *dr_route_where(const struct dr_spec_route *r, uint32_t place, char *text);
 
 struct dr_spec_service {
 	struct dr_name name; /* unique; empty: this place is free */

@@ -46,6 +46,64 @@ static void put_members(struct dr_pb_service *t, const struct dr_spec_service *s
 	}
 }
 
+struct text_of_route {
+	char *s;
+	size_t cap;
+};
+
+/* The texts of a route's kind, in the order in which they are sent. */
+static size_t texts_of(struct dr_spec_route *x, struct text_of_route out[DR_ROUTE_TEXTS_MAX])
+{
+	size_t n = 0;
+#define TEXT(field) out[n++] = (struct text_of_route){ x->field, sizeof(x->field) }
+	switch (x->kind) {
+	case DR_ROUTE_FILE:
+		TEXT(file), TEXT(made_from), TEXT(validate), TEXT(reload);
+		break;
+	case DR_ROUTE_HAPROXY:
+		TEXT(backend), TEXT(backend_server);
+		break;
+	case DR_ROUTE_PGBOUNCER:
+		TEXT(pool), TEXT(pool_user), TEXT(pool_password_file);
+		break;
+	case DR_ROUTE_EXEC:
+		TEXT(run), TEXT(verify), TEXT(undo);
+		break;
+	case DR_ROUTE_WEBHOOK:
+		TEXT(url), TEXT(hmac_secret_file), TEXT(ca_file);
+		break;
+	default:
+		break;
+	}
+#undef TEXT
+	return n;
+}
+
+static void put_route_texts(struct dr_pb_service *t, size_t n, const struct dr_spec_route *x)
+{
+	struct text_of_route text[DR_ROUTE_TEXTS_MAX];
+	Drcoord__Pb__Route *m = &t->route[n];
+	m->text = t->route_text[n];
+	m->on = t->route_on[n];
+	m->n_text = texts_of((struct dr_spec_route *)(uintptr_t)x, text); /* only read */
+	for (size_t i = 0; i < m->n_text; i++)
+		m->text[i] = text[i].s;
+	for (uint32_t k = 0; dr_route_is_local(x) && k < x->servers && k < DR_ROUTE_SERVERS_MAX; k++)
+		m->on[m->n_on++] = dr_pb_str(x->on[k].s);
+}
+
+static void put_route_dns(Drcoord__Pb__Route *m, const struct dr_spec_route *x)
+{
+	if (x->kind != DR_ROUTE_DNS_RFC2136)
+		return;
+	m->record = dr_pb_str(x->record);
+	m->zone = dr_pb_str(x->zone);
+	m->ttl_s = x->ttl_s;
+	m->tsig_key = dr_pb_str(x->tsig_key);
+	m->tsig_algorithm = (uint32_t)x->tsig_algorithm;
+	m->tsig_secret_file = dr_pb_str(x->tsig_secret_file);
+}
+
 static void put_routes(struct dr_pb_service *t, const struct dr_spec_service *s)
 {
 	t->m.route = t->route_ptr;
@@ -58,15 +116,12 @@ static void put_routes(struct dr_pb_service *t, const struct dr_spec_service *s)
 		drcoord__pb__route__init(m);
 		m->kind = (uint32_t)x->kind;
 		m->name = dr_pb_str(x->name.s);
-		m->record = dr_pb_str(x->record);
-		m->zone = dr_pb_str(x->zone);
-		m->ttl_s = x->ttl_s;
-		m->tsig_key = dr_pb_str(x->tsig_key);
-		m->tsig_algorithm = (uint32_t)x->tsig_algorithm;
-		m->tsig_secret_file = dr_pb_str(x->tsig_secret_file);
+		m->timeout_ms = x->timeout_ms;
 		m->place = i + 1;
+		put_route_dns(m, x);
+		put_route_texts(t, n, x);
 		m->server = t->server_ptr[n];
-		for (uint32_t k = 0; k < x->servers && k < DR_ROUTE_SERVERS_MAX; k++) {
+		for (uint32_t k = 0; !dr_route_is_local(x) && k < x->servers && k < DR_ROUTE_SERVERS_MAX; k++) {
 			dr_pb_address_put(&t->server[n][k], &x->server[k]);
 			t->server_ptr[n][k] = &t->server[n][k];
 			m->n_server++;
@@ -118,23 +173,45 @@ static enum dr_err take_member(struct dr_spec_service *s, const Drcoord__Pb__Mem
 	return rv;
 }
 
-static enum dr_err take_route(struct dr_spec_service *s, const Drcoord__Pb__Route *m, uint32_t at, struct dr_error *e)
+static void take_route_dns(struct dr_spec_route *x, const Drcoord__Pb__Route *m)
 {
-	uint32_t place = m->place != 0 ? m->place - 1 : at;
-	if (place >= DR_ROUTES_MAX || m->kind == DR_ROUTE_NONE || m->kind >= DR_ROUTE_KIND_COUNT ||
-	    m->n_server > DR_ROUTE_SERVERS_MAX || m->n_server == 0 || s->route[place].kind != DR_ROUTE_NONE)
-		return dr_fail(e, DR_E_PROTOCOL, "a route that cannot be");
-	struct dr_spec_route *x = &s->route[place];
-	x->kind = (enum dr_route_kind)m->kind;
 	x->ttl_s = m->ttl_s;
 	x->tsig_algorithm = m->tsig_algorithm == DR_TSIG_HMAC_SHA512 ? DR_TSIG_HMAC_SHA512 : DR_TSIG_HMAC_SHA256;
 	dr_pb_text(x->record, sizeof(x->record), m->record);
 	dr_pb_text(x->zone, sizeof(x->zone), m->zone);
 	dr_pb_text(x->tsig_key, sizeof(x->tsig_key), m->tsig_key);
 	dr_pb_text(x->tsig_secret_file, sizeof(x->tsig_secret_file), m->tsig_secret_file);
-	for (size_t k = 0; k < m->n_server; k++)
+}
+
+static void take_route_texts(struct dr_spec_route *x, const Drcoord__Pb__Route *m)
+{
+	struct text_of_route text[DR_ROUTE_TEXTS_MAX];
+	size_t n = texts_of(x, text);
+	for (size_t i = 0; i < n && i < m->n_text; i++)
+		dr_pb_text(text[i].s, text[i].cap, m->text[i]);
+}
+
+static enum dr_err take_route(struct dr_spec_service *s, const Drcoord__Pb__Route *m, uint32_t at, struct dr_error *e)
+{
+	uint32_t place = m->place != 0 ? m->place - 1 : at;
+	if (place >= DR_ROUTES_MAX || m->kind == DR_ROUTE_NONE || m->kind >= DR_ROUTE_KIND_COUNT ||
+	    m->n_server > DR_ROUTE_SERVERS_MAX || m->n_on > DR_ROUTE_SERVERS_MAX || s->route[place].kind != DR_ROUTE_NONE)
+		return dr_fail(e, DR_E_PROTOCOL, "a route that cannot be");
+	struct dr_spec_route *x = &s->route[place];
+	enum dr_err rv = DR_OK;
+	x->kind = (enum dr_route_kind)m->kind;
+	x->timeout_ms = m->timeout_ms;
+	if (x->kind == DR_ROUTE_DNS_RFC2136)
+		take_route_dns(x, m);
+	else
+		take_route_texts(x, m);
+	for (size_t k = 0; dr_route_is_local(x) && rv == DR_OK && k < m->n_on; k++)
+		rv = dr_pb_name(&x->on[x->servers++], m->on[k], "route.on", e);
+	for (size_t k = 0; !dr_route_is_local(x) && k < m->n_server; k++)
 		dr_pb_address_take(&x->server[x->servers++], m->server[k]);
-	return dr_pb_name(&x->name, m->name, "route.name", e);
+	if (rv == DR_OK && dr_route_places(x) == 0)
+		rv = dr_fail(e, DR_E_PROTOCOL, "a route to nowhere");
+	return rv == DR_OK ? dr_pb_name(&x->name, m->name, "route.name", e) : rv;
 }
 
 enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drcoord__Pb__Service *m, struct dr_error *e)

@@ -63,6 +63,8 @@ struct dr_pb_service {
 	Drcoord__Pb__Route *route_ptr[DR_ROUTES_MAX];
 	Drcoord__Pb__Address server[DR_ROUTES_MAX][DR_ROUTE_SERVERS_MAX];
 	Drcoord__Pb__Address *server_ptr[DR_ROUTES_MAX][DR_ROUTE_SERVERS_MAX];
+	char *route_on[DR_ROUTES_MAX][DR_ROUTE_SERVERS_MAX];
+	char *route_text[DR_ROUTES_MAX][DR_ROUTE_TEXTS_MAX];
 };
 void dr_pb_service_put(struct dr_pb_service *t, const struct dr_spec_service *s);
 DR_MUST_USE enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drcoord__Pb__Service *m,

@@ -42,9 +42,10 @@ ONLY = {
     r"openssl/.*": ["base", "net", "raft", "adapters", "coord/shell", "agent/shell", "cli", "tests"],
     r"protobuf-c/.*|.*\.pb-c\.h": ["proto", "tests"],
     r"yaml\.h": ["conf", "tests"],
-    r"jansson\.h": ["coord/shell", "cli", "tests"],
     r"microhttpd\.h": ["coord/http"],
     r"uv\.h": ["net", "raft", "adapters", "coord/shell", "agent/shell", "cli", "tests"],
+    r"jansson\.h": ["adapters", "coord/shell", "cli", "tests"],
+    r"curl/.*": ["adapters"],
     r"cmocka\.h": ["tests"],
 }
 

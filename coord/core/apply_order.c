@@ -268,12 +268,14 @@ void dr_apply_routed(struct dr_repl *r, struct dr_service *s, const struct dr_cm
 	const struct dr_spec_route *route = &s->spec.route[cmd->route];
 	if (route->kind == DR_ROUTE_NONE)
 		return;
+	uint32_t known = s->route_epoch[cmd->route] == cmd->epoch ? s->route_servers[cmd->route] : 0;
+	uint32_t all = dr_route_all(route);
 	s->route_epoch[cmd->route] = cmd->epoch;
-	s->route_servers[cmd->route] = cmd->servers;
-	uint32_t all = (1u << route->servers) - 1u;
-	bool whole = (cmd->servers & all) == all;
+	/* Each coordinator answers for itself, and two of them may have at once. */
+	s->route_servers[cmd->route] = dr_route_is_local(route) ? known | cmd->servers : cmd->servers;
+	bool whole = (s->route_servers[cmd->route] & all) == all;
 	struct dr_event_record *e = dr_emit(r, whole ? DR_EVENT_ROUTE_DONE : DR_EVENT_ROUTE_PARTLY, cmd, s);
 	e->plan = s->plan.id;
-	e->a = cmd->servers;
+	e->a = s->route_servers[cmd->route];
 	e->b = all;
 }

@@ -56,6 +56,15 @@ static void start_step(struct dr_repl *r, struct dr_service *s, struct dr_plan *
 	(void)dr_emit_plan(r, DR_EVENT_STEP_STARTED, &plain, s, p);
 }
 
+/* From here on their clients may be held: however the plan ends, they are to be let go. */
+static void forget_holding_routes(struct dr_service *s)
+{
+	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
+		if (s->spec.route[i].kind != DR_ROUTE_NONE && dr_route_holds(&s->spec.route[i]))
+			s->route_epoch[i] = s->route_servers[i] = 0;
+	}
+}
+
 /* Past the last step the plan is over. */
 static void advance(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd,
 		    bool done)
@@ -65,6 +74,8 @@ static void advance(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, 
 	p->tries = 0;
 	p->state = DR_PLAN_RUNNING; /* a question that answered itself is not asked of the next step */
 	p->ask = DR_REASON_NONE;
+	if (p->at < p->steps && p->step[p->at] == DR_STEP_DRAIN)
+		forget_holding_routes(s);
 	if (p->at < p->steps) {
 		start_step(r, s, p, cmd);
 	} else {
@@ -73,15 +84,44 @@ static void advance(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, 
 	}
 }
 
+static bool has_clients_to_hold(const struct dr_service *s)
+{
+	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
+		if (s->spec.route[i].kind != DR_ROUTE_NONE && dr_route_holds(&s->spec.route[i]))
+			return true;
+	}
+	return false;
+}
+
+/* A service without a place that holds clients has no step for it. */
+static void copy_steps(const struct dr_service *s, struct dr_plan *p, const struct dr_plan_row *row)
+{
+	p->steps = 0;
+	p->bar = row->bar;
+	for (uint32_t i = 0; i < row->steps; i++) {
+		if (row->step[i] != DR_STEP_DRAIN || has_clients_to_hold(s))
+			p->step[p->steps++] = row->step[i];
+		else if (i < row->bar)
+			p->bar--;
+	}
+}
+
+bool dr_plan_holds_clients(const struct dr_plan *p)
+{
+	for (uint32_t i = 0; p->id != 0 && i <= p->at && i < p->steps; i++) {
+		if (p->step[i] == DR_STEP_DRAIN)
+			return p->at <= p->bar;
+	}
+	return false;
+}
+
 static void fill_plan(struct dr_repl *r, const struct dr_service *s, struct dr_plan *p, const struct dr_cmd *cmd,
 		      const struct dr_plan_row *row)
 {
 	memset(p, 0, sizeof(*p));
 	p->id = ++r->plan_last;
 	p->kind = (enum dr_plan_kind)cmd->plan_kind;
-	p->steps = row->steps;
-	p->bar = row->bar;
-	memcpy(p->step, row->step, sizeof(p->step));
+	copy_steps(s, p, row);
 	p->wanted = cmd->member;
 	p->member = cmd->member;
 	p->old = s->holder != DR_MEMBER_NONE ? s->holder : s->last_holder;

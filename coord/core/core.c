@@ -9,7 +9,8 @@
 
 enum {
 	PROPOSAL_LOST_MS = 5000, /* a proposal whose end never came back is forgotten after this */
-	AGAIN_MS = 50            /* one that failed is made again after this */
+	AGAIN_MS = 50,           /* one that failed is made again after this */
+	ROUTE_AGAIN_MS = 10000   /* a route that may hold clients is looked at again after this */
 };
 
 void dr_core_init(struct dr_core *c, const struct dr_name *self, uint64_t now_ms)
@@ -215,19 +216,46 @@ static void want_orders(const struct dr_think *t)
 	}
 }
 
+/* Those of its places that this coordinator is to bring there. */
+static uint32_t dr_route_mine(const struct dr_core *c, const struct dr_spec_route *r)
+{
+	uint32_t mine = 0;
+	if (!dr_route_is_local(r))
+		return c->view.leading ? dr_route_all(r) : 0;
+	for (uint32_t i = 0; i < dr_route_places(r); i++)
+		mine |= dr_name_eq(&r->on[i], &c->self) ? 1u << i : 0;
+	return mine;
+}
+
+/* What holds clients is looked at now and then: a packet of a deposed leader may hold them after the newer one let go. */
+static bool look_again(const struct dr_think *t, uint32_t route)
+{
+	uint64_t at = t->v->route_seen_ms[route];
+	if (!t->c->view.leading)
+		return false;
+	if (at >= t->c->view.led_since_ms && t->c->view.now_ms < at + ROUTE_AGAIN_MS) {
+		dr_wake_at(t->out, at + ROUTE_AGAIN_MS);
+		return false;
+	}
+	return true;
+}
+
 static void want_routes(const struct dr_think *t)
 {
 	const struct dr_service *s = t->s;
 	for (uint32_t i = 0; i < DR_ROUTES_MAX && t->out->routes < DR_ROUTES_WANTED_MAX; i++) {
 		if (s->spec.route[i].kind == DR_ROUTE_NONE)
 			continue;
-		uint32_t all = (1u << s->spec.route[i].servers) - 1u;
-		bool there = s->route_epoch[i] == s->epoch && (s->route_servers[i] & all) == all;
-		bool ready = t->c->view.leading && !t->c->view.recovering && s->managed &&
-			     s->holder != DR_MEMBER_NONE && s->primary_epoch == s->epoch;
+		uint32_t left = dr_route_mine(t->c, &s->spec.route[i]);
+		bool held = dr_route_holds(&s->spec.route[i]) && t->c->view.leading && dr_plan_holds_clients(&s->plan);
+		if (s->route_epoch[i] == s->epoch)
+			left &= ~s->route_servers[i];
+		bool ready = !t->c->view.recovering && s->managed && s->holder != DR_MEMBER_NONE &&
+			     s->primary_epoch == s->epoch;
+		bool again = dr_route_holds(&s->spec.route[i]) && look_again(t, i);
 		t->out->route[t->out->routes++] = (struct dr_route_wanted){
-			.service = t->ix, .route = i, .wanted = ready && !there, .epoch = s->epoch,
-			.holder = s->holder };
+			.service = t->ix, .route = i, .wanted = held || (ready && (left != 0 || again)), .hold = held,
+			.epoch = s->epoch, .holder = s->holder };
 	}
 }
 
@@ -452,15 +480,25 @@ static void routed(struct dr_core *c, const struct dr_core_event *ev, struct dr_
 	    c->view.recovering)
 		return;
 	const struct dr_service *s = &c->repl.service[ix];
-	if (ev->epoch != s->epoch ||
-	    (s->route_epoch[ev->route] == ev->epoch && s->route_servers[ev->route] == ev->servers))
+	const struct dr_spec_route *r = &s->spec.route[ev->route];
+	bool held = dr_route_holds(r) && dr_plan_holds_clients(&s->plan);
+	uint32_t known = s->route_epoch[ev->route] == ev->epoch ? s->route_servers[ev->route] : 0;
+	uint32_t servers = dr_route_is_local(r) ? known | ev->servers : ev->servers;
+	if (ev->epoch != s->epoch || ev->hold != held)
 		return;
-	if (out->proposals >= DR_PROPOSE_MAX)
+	c->view.service[ix].route_seen_ms[ev->route] = ev->now_ms;
+	if (held) {
+		c->view.service[ix].route_held[ev->route] = ev->servers;
+		c->view.service[ix].route_held_plan[ev->route] = s->plan.id;
+	}
+	dr_look_at(c, ix);
+	if (held || out->proposals >= DR_PROPOSE_MAX ||
+	    (s->route_epoch[ev->route] == ev->epoch && s->route_servers[ev->route] == servers))
 		return;
 	struct dr_proposal *p = &out->propose[out->proposals++];
 	*p = (struct dr_proposal){ .tag = ++c->view.tag_last };
 	p->cmd = (struct dr_cmd){ .kind = DR_CMD_ROUTED, .service = ix, .epoch = ev->epoch, .route = ev->route,
-				  .servers = ev->servers, .wall_ms = ev->wall_ms, .member = DR_MEMBER_NONE,
+				  .servers = servers, .wall_ms = ev->wall_ms, .member = DR_MEMBER_NONE,
 				  .target = DR_MEMBER_NONE };
 	for (size_t i = 0; ev->text != NULL && ev->text[i] != '\0' && i + 1 < sizeof(p->cmd.text); i++)
 		p->cmd.text[i] = ev->text[i];

@@ -41,7 +41,7 @@ void dr_core_init(struct dr_core *c, const struct dr_name *self, uint64_t now_ms
  *
  * ev->now_ms never goes back.  out->order and out->route name, for every service that this event touched, what
  * ought to be in flight now, not a change to it: a new leader gets the same again and re-sends it.  A
- * coordinator that does not lead wants no order and no route. */
+ * coordinator that does not lead wants no order, and no route but its own files. */
 void dr_core_step(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out);
 
 /* The verdict on a member, for `status` and `explain`. */

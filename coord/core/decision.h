@@ -33,10 +33,11 @@ struct dr_grant {
 	uint32_t ttl_ms;
 };
 
-/* A route that ought to be brought to (epoch, holder); wanted == false: nothing to do, cancel. */
+/* A route that ought to be brought to (epoch, holder), or (hold) to make its clients wait; wanted == false: nothing
+ * to do, cancel.  Routes of coordinators' own files are wanted of those that do not lead, too. */
 struct dr_route_wanted {
 	uint32_t service, route;
-	bool wanted;
+	bool wanted, hold;
 	uint64_t epoch;
 	dr_member_ix holder;
 };

@@ -57,6 +57,7 @@ struct dr_core_event {
 	uint32_t observations;
 	const struct dr_observation *observation;
 	uint32_t route, servers;   /* ROUTE */
+	bool hold;                 /* ROUTE: the servers hold their clients */
 	const char *text;          /* ROUTE: why the others do not show it, for the record; borrowed, NULL: nothing */
 	const struct dr_request *request;
 };

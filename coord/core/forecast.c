@@ -38,7 +38,7 @@ struct world {
 	bool blind[DR_COORDINATORS_MAX];      /* that coordinator is not heard any more */
 	struct doing doing[DR_MEMBERS_MAX];
 	uint64_t route_ms[DR_ROUTES_MAX];     /* when it shows the holder; 0: not wanted */
-	uint64_t route_epoch[DR_ROUTES_MAX];
+	struct dr_route_wanted route[DR_ROUTES_MAX];
 	uint32_t commands;
 };
 
@@ -178,9 +178,9 @@ static void note_orders(struct world *w)
 	}
 	for (uint32_t i = 0; i < d->routes; i++) {
 		const struct dr_route_wanted *r = &d->route[i];
-		if (!r->wanted || w->route_epoch[r->route] == r->epoch)
+		if (!r->wanted || (w->route[r->route].epoch == r->epoch && w->route[r->route].hold == r->hold))
 			continue;
-		w->route_epoch[r->route] = r->epoch;
+		w->route[r->route] = *r;
 		w->route_ms[r->route] = w->now_ms + step_ms(w, DR_STEP_ROUTE);
 	}
 }
@@ -321,9 +321,9 @@ static void end_routes(struct world *w)
 		if (w->route_ms[i] == 0 || w->route_ms[i] > w->now_ms)
 			continue;
 		w->route_ms[i] = 0;
-		uint32_t all = (1u << service(w)->spec.route[i].servers) - 1u;
+		uint32_t all = dr_route_all(&service(w)->spec.route[i]);
 		feed(w, (struct dr_core_event){ .kind = DR_EV_ROUTE, .service = service(w)->spec.name, .route = i,
-						.epoch = w->route_epoch[i], .servers = all });
+						.epoch = w->route[i].epoch, .hold = w->route[i].hold, .servers = all });
 		commit_all(w);
 	}
 }

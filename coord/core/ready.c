@@ -108,12 +108,12 @@ static void note_routes(const struct dr_service *s, struct dr_readiness *r)
 {
 	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
 		const struct dr_spec_route *route = &s->spec.route[i];
-		uint32_t all = (1u << route->servers) - 1u;
+		uint32_t all = dr_route_all(route);
 		if (route->kind == DR_ROUTE_NONE)
 			continue;
 		uint32_t there = s->route_epoch[i] == s->epoch ? s->route_servers[i] & all : 0;
 		if (there != all)
-			note(r, DR_REASON_ROUTE_BEHIND, dr_set_count((dr_member_set)there), route->servers, DR_MEMBER_NONE);
+			note(r, DR_REASON_ROUTE_BEHIND, dr_set_count((dr_member_set)there), dr_route_places(route), DR_MEMBER_NONE);
 	}
 }
 

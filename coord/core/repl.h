@@ -203,6 +203,8 @@ uint64_t dr_moves_wait_ms(const struct dr_repl *r, uint64_t wall_ms);
 /* Whether a person may give the plan up: left of the bar, or while nobody can be promoted by it (the next plan
  * then fences its candidate first). */
 bool dr_plan_may_end(const struct dr_plan *p);
+/* Whether the plan is between holding the clients back and the new primary's first write. */
+bool dr_plan_holds_clients(const struct dr_plan *p);
 /* How many positions of the sync set must be known so that no acknowledged write is missed: |set| - k + 1. */
 uint32_t dr_sync_positions_needed(const struct dr_sync *s);
 

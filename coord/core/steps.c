@@ -67,6 +67,21 @@ static struct dr_step_outcome step_PREPARE(struct dr_think *t, const struct dr_p
 	return dr_order_want(t, p, m, o);
 }
 
+/* Their clients have no statement under way, and the next ones wait: a switch costs them time, and no error. */
+static struct dr_step_outcome step_DRAIN(struct dr_think *t, const struct dr_plan *p)
+{
+	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
+		const struct dr_spec_route *r = &t->s->spec.route[i];
+		bool tried = t->v->route_held_plan[i] == p->id;
+		uint32_t held = tried ? t->v->route_held[i] : 0;
+		if (r->kind == DR_ROUTE_NONE || !dr_route_holds(r) || (held & dr_route_all(r)) == dr_route_all(r))
+			continue;
+		/* Once more would hold the others once more. */
+		return (struct dr_step_outcome){ tried ? DR_STEP_STUCK : DR_STEP_WAITS, DR_REASON_NOT_HELD, i, 0 };
+	}
+	return holds;
+}
+
 static struct dr_step_outcome step_DECLARE(struct dr_think *t, const struct dr_plan *p)
 {
 	if (p->kind == DR_PLAN_FAILOVER && dr_is_well_again(t, p))
@@ -381,7 +396,7 @@ static struct dr_step_outcome step_ROUTE(struct dr_think *t, const struct dr_pla
 		const struct dr_spec_route *r = &t->s->spec.route[i];
 		if (r->kind == DR_ROUTE_NONE)
 			continue;
-		uint32_t all = (1u << r->servers) - 1u;
+		uint32_t all = dr_route_all(r);
 		if (t->s->route_epoch[i] != t->s->epoch || (t->s->route_servers[i] & all) != all)
 			return waits;
 	}

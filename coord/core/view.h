@@ -63,6 +63,9 @@ struct dr_service_view {
 	uint64_t part_plan;      /* which site plan, group, state and try part_since_ms speaks of */
 	uint32_t part_group, part_state, part_tries;
 	uint64_t part_since_ms;
+	uint64_t route_seen_ms[DR_ROUTES_MAX];   /* when what a route shows was last heard of */
+	uint32_t route_held[DR_ROUTES_MAX];      /* these places of it hold their clients ... */
+	uint64_t route_held_plan[DR_ROUTES_MAX]; /* ... for this plan, as the last try went */
 	struct dr_renewal under_way; /* the lease tick in flight answers it */
 	struct dr_renewal waits;     /* the newest since: for the next one */
 };

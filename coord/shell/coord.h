@@ -87,13 +87,15 @@ struct dr_out {
 	uv_timer_t retry;
 };
 
-enum { DR_ROUTE_JOBS_MAX = 64, DR_REFUSALS_MAX = 2 * DR_PROPOSE_MAX };
+enum { DR_ROUTE_JOBS_MAX = 64, DR_ROUTES_TOLD = 16, DR_REFUSALS_MAX = 2 * DR_PROPOSE_MAX };
 
 struct dr_route_job {
 	struct dr_coord *coord;
 	bool used, running, closing, wanted;
+	bool hold, settled;    /* its clients are to wait, rather than be led to `to`; the last try found or made it so */
 	uint32_t service, route;
 	uint64_t epoch;
+	struct dr_name primary;
 	struct dr_address to;
 	struct dr_session session;
 	struct dr_op op;
@@ -102,6 +104,13 @@ struct dr_route_job {
 	uint32_t fails;
 	/* The newest error of each server, as the spec counts them; empty: none, or not tried yet for this epoch. */
 	char why[DR_ROUTE_SERVERS_MAX][DR_SERVER_WHY_MAX];
+};
+
+/* What another coordinator said of its own file. */
+struct dr_route_told {
+	uint32_t service, route, place;
+	uint64_t epoch; /* 0: this place is free */
+	char why[DR_SERVER_WHY_MAX];
 };
 
 /* A client that waits for its entry to be applied. */
@@ -169,6 +178,8 @@ struct dr_coord {
 	uint32_t restless, restless_before; /* those of this beat, and of the last, that are not calm */
 	bool recounted;               /* amid this beat: watched is new already */
 	struct dr_route_job *route;   /* DR_ROUTE_JOBS_MAX */
+	struct dr_route_told route_told[DR_ROUTES_TOLD];
+	uint32_t route_told_next;
 	struct dr_in *told_first, *told_last; /* agents' sessions, those told longest ago first */
 	struct dr_waiter waiter[DR_CLIENTS_MAX]; /* of operators and above: what others ask never takes one */
 	uint32_t waiters;             /* behind so many of them none is used */
@@ -272,6 +283,8 @@ struct dr_watch *dr_watch_of(struct dr_coord *c, uint32_t service, dr_member_ix 
 
 /* routes.c */
 void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d);
+/* DR_FRAME_ROUTED of another coordinator. */
+void dr_routes_told(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n);
 /* Why a server of a route could not be brought to the newest epoch by this node; "" when nothing is known. */
 const char *dr_routes_why(const struct dr_coord *c, uint32_t service, uint32_t route, uint32_t server);
 

@@ -224,7 +224,7 @@ static void fill_service(const struct dr_coord *c, uint32_t ix, struct dr_metric
 	m->plan = s->plan.id != 0 ? s->plan.kind : DR_PLAN_NONE;
 	m->asks = s->plan.state == DR_PLAN_ASKING;
 	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
-		uint32_t all = (1u << s->spec.route[i].servers) - 1u;
+		uint32_t all = dr_route_all(&s->spec.route[i]);
 		if (s->spec.route[i].kind == DR_ROUTE_NONE)
 			continue;
 		m->routes++;

@@ -261,6 +261,8 @@ void dr_peers_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
 {
 	if (type == DR_FRAME_BEAT)
 		dr_raft_carried(in->coord->raft, &in->conn.peer.name, p, n);
+	else if (type == DR_FRAME_ROUTED)
+		dr_routes_told(in->coord, &in->conn.peer.name, p, n);
 	else if (type == DR_FRAME_LEDGER)
 		take_ledger(in->coord, &in->conn.peer.name, p, n);
 }

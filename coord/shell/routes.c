@@ -1,15 +1,22 @@
-/* routes.c -- routes that ought to show (epoch, holder) are brought there by their adapter, again and again with
- * longer pauses until they do or are not wanted any more. */
+/* routes.c -- routes that ought to show (epoch, holder), or to hold their clients, are brought there by their adapter,
+ * again and again with longer pauses until they do or are not wanted any more.
+ *
+ * The leader carries out most of them.  A file is carried out by each coordinator that the route names, from what its own
+ * log says, and the leader is told what became of it (DR_FRAME_ROUTED). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/parse.h"
 #include "coord/shell/coord.h"
+#include "proto/frames.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { DEADLINE_MS = 3000, RETRY_FIRST_MS = 200, RETRY_MOST_MS = 5000 };
+enum {
+	DEADLINE_MS = 3000, TIMEOUT_MARGIN_MS = 500, RETRY_FIRST_MS = 200, RETRY_MOST_MS = 5000, SETTLED_MS = 1000,
+	MESSAGE_MAX = 512
+};
 
 static void start(struct dr_route_job *j);
 
@@ -42,6 +49,7 @@ static struct dr_route_job *find(struct dr_coord *c, uint32_t service, uint32_t 
 	empty->service = service;
 	empty->route = route;
 	empty->fails = 0;
+	empty->wanted = empty->hold = empty->settled = false;
 	same_for_all(empty, "");
 	return empty;
 }
@@ -62,48 +70,125 @@ static void on_session_closed(struct dr_session *s)
 	uint64_t ms = RETRY_FIRST_MS;
 	for (uint32_t i = 0; i < j->fails && ms < RETRY_MOST_MS; i++)
 		ms *= 2;
-	ms = j->fails == 0 ? 0 : ms / 2 + (uint64_t)random() % ms;
+	ms = j->fails > 0 ? ms / 2 + (uint64_t)random() % ms : j->settled ? SETTLED_MS : 0;
 	(void)uv_timer_start(&j->retry, on_retry, ms, 0);
 }
 
-/* Which servers show what was wanted: all but those that the evidence names. */
-static uint32_t servers_of(const struct dr_spec_route *r, const struct dr_evidence *ev)
+/* The places that this coordinator answers for. */
+static uint32_t places_of(const struct dr_coord *c, const struct dr_spec_route *r)
 {
-	uint32_t mask = (1u << r->servers) - 1u;
-	uint32_t failed = ev->servers_all > ev->servers_ok ? ev->servers_all - ev->servers_ok : 0;
-	if (ev->servers_all == 0)
-		return 0;
-	for (uint32_t i = 0; i < failed && i < DR_ROUTE_SERVERS_MAX; i++) {
-		for (uint32_t k = 0; k < r->servers; k++) {
-			if (r->server[k].port == ev->server_failed[i].port &&
-			    strcmp(r->server[k].host, ev->server_failed[i].host) == 0)
-				mask &= ~(1u << k);
-		}
-	}
-	return mask;
+	uint32_t mine = 0;
+	for (uint32_t k = 0; k < dr_route_places(r); k++)
+		mine |= !dr_route_is_local(r) || dr_name_eq(&r->on[k], &c->conf.name) ? 1u << k : 0;
+	return mine;
 }
 
-/* Remember each server's error; the first one, with its server, is for the record. */
+/* Which of the evidence's failed servers that place is; DR_ROUTE_SERVERS_MAX: it is none of them. */
+static uint32_t failed_place(const struct dr_spec_route *r, const struct dr_evidence *ev, uint32_t k)
+{
+	uint32_t failed = ev->servers_all > ev->servers_ok ? ev->servers_all - ev->servers_ok : 0;
+	for (uint32_t i = 0; k < r->servers && i < failed && i < DR_ROUTE_SERVERS_MAX; i++) {
+		if (r->server[k].port == ev->server_failed[i].port &&
+		    strcmp(r->server[k].host, ev->server_failed[i].host) == 0)
+			return i;
+	}
+	return DR_ROUTE_SERVERS_MAX;
+}
+
+static bool has_servers(const struct dr_spec_route *r)
+{
+	return !dr_route_is_local(r) && r->servers > 0;
+}
+
+/* Which places show what was wanted: all but those that the evidence names. */
+static uint32_t servers_of(const struct dr_spec_route *r, const struct dr_evidence *ev, uint32_t mine, const struct dr_error *e)
+{
+	if (!has_servers(r))
+		return e == NULL ? mine : 0;
+	for (uint32_t k = 0; k < r->servers; k++) {
+		if (ev->servers_all == 0 || failed_place(r, ev, k) < DR_ROUTE_SERVERS_MAX)
+			mine &= ~(1u << k);
+	}
+	return mine;
+}
+
+/* Remember each place's error; the first one, with its place, is for the record. */
 static void note_errors(struct dr_route_job *j, const struct dr_spec_route *r, const struct dr_evidence *ev, uint32_t ok,
 			const struct dr_error *e, char record[DR_REASON_MAX])
 {
+	uint32_t mine = places_of(j->coord, r);
 	record[0] = '\0';
 	same_for_all(j, "");
-	for (uint32_t k = 0; k < r->servers && e != NULL; k++) {
-		const struct dr_address *at = &r->server[k];
-		const char *why = e->msg;
-		if ((ok & 1u << k) != 0)
+	for (uint32_t k = 0; k < dr_route_places(r) && e != NULL; k++) {
+		char at[DR_URL_MAX], line[DR_URL_MAX + DR_SERVER_WHY_MAX];
+		uint32_t i = failed_place(r, ev, k);
+		if ((ok & 1u << k) != 0 || (mine & 1u << k) == 0)
 			continue;
-		for (uint32_t i = 0; i < DR_ROUTE_SERVERS_MAX; i++) {
-			if (ev->server_failed[i].port == at->port && strcmp(ev->server_failed[i].host, at->host) == 0)
-				why = ev->server_why[i];
-		}
-		(void)dr_copy_text(j->why[k], sizeof(j->why[k]), why);
-		char line[DR_HOST_MAX + 8 + DR_SERVER_WHY_MAX];
-		(void)snprintf(line, sizeof(line), "%s:%u %s", at->host, at->port, j->why[k]);
+		(void)dr_copy_text(j->why[k], sizeof(j->why[k]), i < DR_ROUTE_SERVERS_MAX ? ev->server_why[i] : e->msg);
+		(void)snprintf(line, sizeof(line), "%s %s", dr_route_where(r, k, at), j->why[k]);
 		if (record[0] == '\0')
 			(void)dr_copy_text(record, DR_REASON_MAX, line);
 	}
+}
+
+/* ---- what became of a coordinator's own file, to the leader ---- */
+
+static void tell(struct dr_coord *c, const struct dr_route_job *j, bool ok, const char *why)
+{
+	struct dr_buf b;
+	dr_buf_init(&b, MESSAGE_MAX);
+	dr_buf_put_u64be(&b, c->core->repl.spec_version);
+	dr_buf_put_u32be(&b, j->service);
+	dr_buf_put_u32be(&b, j->route);
+	dr_buf_put_u64be(&b, j->epoch);
+	dr_buf_put_u8(&b, ok);
+	dr_buf_put(&b, why, strlen(why));
+	dr_peers_send_all(c, DR_FRAME_ROUTED, &b);
+	dr_buf_close(&b);
+}
+
+static void note_told(struct dr_coord *c, uint32_t service, uint32_t route, uint32_t place, uint64_t epoch, const char *why)
+{
+	struct dr_route_told *t = &c->route_told[c->route_told_next % DR_ROUTES_TOLD];
+	for (uint32_t i = 0; i < DR_ROUTES_TOLD; i++) {
+		struct dr_route_told *o = &c->route_told[i];
+		if (o->epoch != 0 && o->service == service && o->route == route && o->place == place)
+			t = o;
+	}
+	if (t == &c->route_told[c->route_told_next % DR_ROUTES_TOLD])
+		c->route_told_next++;
+	*t = (struct dr_route_told){ .service = service, .route = route, .place = place, .epoch = epoch };
+	(void)dr_copy_text(t->why, sizeof(t->why), why);
+}
+
+void dr_routes_told(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n)
+{
+	struct dr_view v = dr_view_of(p, n);
+	uint64_t version = dr_view_u64be(&v);
+	uint32_t service = dr_view_u32be(&v), route = dr_view_u32be(&v), place = 0;
+	uint64_t epoch = dr_view_u64be(&v);
+	bool ok = dr_view_u8(&v) != 0;
+	size_t len = dr_view_left(&v);
+	if (v.bad || version != c->core->repl.spec_version || service >= c->core->repl.services || route >= DR_ROUTES_MAX ||
+	    !dr_coord_leads(c))
+		return;
+	const struct dr_service *s = &c->core->repl.service[service];
+	const struct dr_spec_route *r = &s->spec.route[route];
+	if (!s->used || r->kind == DR_ROUTE_NONE || !dr_route_is_local(r) || epoch != s->epoch)
+		return;
+	while (place < dr_route_places(r) && !dr_name_eq(&r->on[place], by))
+		place++;
+	if (place == dr_route_places(r))
+		return;
+	char why[DR_SERVER_WHY_MAX] = "", line[DR_REASON_MAX];
+	const uint8_t *text = dr_view_bytes(&v, len);
+	for (size_t i = 0; text != NULL && i < len && i + 1 < sizeof(why); i++)
+		why[i] = text[i] >= 0x20 && text[i] < 0x7f ? (char)text[i] : ' ';
+	note_told(c, service, route, place, epoch, ok ? "" : why);
+	(void)snprintf(line, sizeof(line), "%.47s %.100s", by->s, why);
+	struct dr_core_event ev = { .kind = DR_EV_ROUTE, .service = s->spec.name, .route = route, .epoch = epoch,
+				    .servers = ok ? 1u << place : 0, .text = ok ? "" : line };
+	dr_coord_event(c, &ev);
 }
 
 static void routed(struct dr_op *op, const struct dr_error *e)
@@ -111,24 +196,58 @@ static void routed(struct dr_op *op, const struct dr_error *e)
 	struct dr_route_job *j = op->ctx;
 	struct dr_coord *c = j->coord;
 	const struct dr_service *s = &c->core->repl.service[j->service];
+	const struct dr_spec_route *r = &s->spec.route[j->route];
+	uint32_t mine = places_of(c, r);
 	struct dr_core_event ev = { .kind = DR_EV_ROUTE, .service = s->spec.name, .route = j->route, .epoch = j->epoch,
-				    .servers = servers_of(&s->spec.route[j->route], &op->evidence) };
+				    .hold = op->kind == DR_OP_HELD, .servers = servers_of(r, &op->evidence, mine, e) };
 	char record[DR_REASON_MAX];
-	note_errors(j, &s->spec.route[j->route], &op->evidence, ev.servers, e, record);
+	bool given_up = e != NULL && e->code == DR_E_CANCELLED; /* for another one, which is not to wait */
+	note_errors(j, r, &op->evidence, ev.servers, given_up ? NULL : e, record);
 	ev.text = record;
 	j->running = false;
-	j->fails = e == NULL ? 0 : j->fails + 1;
+	j->settled = e == NULL;
+	j->fails = e == NULL || given_up ? 0 : j->fails + 1;
 	/* What was seen of a route that the spec has changed since says nothing about the new one. */
-	if (memcmp(&j->session.target.route, &s->spec.route[j->route], sizeof(s->spec.route[0])) != 0)
-		ev.servers = 0;
-	if (e != NULL)
+	bool changed = memcmp(&j->session.target.route, r, sizeof(*r)) != 0;
+	if (e != NULL && !given_up)
 		dr_log(DR_LOG_WARN, "route.failed", "service=%s route=%s epoch=%llu servers=%u/%u why=\"%s\"",
-		       s->spec.name.s, s->spec.route[j->route].name.s, (unsigned long long)j->epoch,
+		       s->spec.name.s, r->name.s, (unsigned long long)j->epoch,
 		       op->evidence.servers_ok, op->evidence.servers_all, e->msg);
 	j->closing = true;
 	dr_session_close(&j->session, on_session_closed);
-	if (ev.servers != 0 && dr_coord_leads(c))
+	if (changed || given_up)
+		return;
+	if (!dr_coord_leads(c))
+		tell(c, j, e == NULL, e == NULL ? "" : e->msg);
+	else if (ev.servers != 0 || ev.hold || dr_route_is_local(r))
 		dr_coord_event(c, &ev);
+}
+
+/* ---- what is to be done ---- */
+
+static void fill_target(const struct dr_coord *c, const struct dr_service *s, uint32_t route, struct dr_target *t)
+{
+	memset(t, 0, sizeof(*t));
+	t->service = s->spec.name;
+	t->cluster = c->conf.cluster;
+	t->coordinator = c->conf.name;
+	(void)dr_copy_text(t->files_in, sizeof(t->files_in), c->conf.files_in);
+	(void)dr_copy_text(t->commands_in, sizeof(t->commands_in), c->conf.commands_in);
+	t->route = s->spec.route[route];
+}
+
+static void fill_args(const struct dr_service *s, const struct dr_route_job *j, struct dr_op_args *a)
+{
+	dr_member_ix old = s->plan.id != 0 ? s->plan.old : DR_MEMBER_NONE;
+	a->epoch = j->epoch;
+	a->primary = j->primary;
+	a->primary_at = j->to;
+	a->plan = s->plan.id;
+	a->step = s->plan.id != 0 && s->plan.at < s->plan.steps ? (uint32_t)s->plan.step[s->plan.at] : 0;
+	if (old < DR_MEMBERS_MAX) {
+		a->old = s->spec.member[old].name;
+		a->old_at = s->spec.member[old].address;
+	}
 }
 
 static void start(struct dr_route_job *j)
@@ -144,9 +263,7 @@ static void start(struct dr_route_job *j)
 		j->wanted = j->used = false; /* the spec has no such route any more */
 		return;
 	}
-	memset(&t, 0, sizeof(t));
-	t.service = s->spec.name;
-	t.route = s->spec.route[j->route];
+	fill_target(c, s, j->route, &t);
 	if (a == NULL || dr_session_open(&j->session, c->loop, a, &t, &e) != DR_OK) {
 		dr_log(DR_LOG_ERROR, "route.not_opened", "service=%s route=%s why=\"%s\"", s->spec.name.s, t.route.name.s,
 		       a == NULL ? "no adapter" : e.msg);
@@ -155,10 +272,10 @@ static void start(struct dr_route_job *j)
 		(void)uv_timer_start(&j->retry, on_retry, RETRY_MOST_MS, 0);
 		return;
 	}
-	j->op = (struct dr_op){ .kind = DR_OP_ROUTED, .deadline_ms = DEADLINE_MS, .done = routed, .ctx = j };
-	j->op.args.epoch = j->epoch;
-	j->op.args.primary_at = j->to;
-	j->op.args.plan = s->plan.id;
+	j->op = (struct dr_op){ .kind = j->hold ? DR_OP_HELD : DR_OP_ROUTED, .deadline_ms = DEADLINE_MS, .done = routed, .ctx = j };
+	if (t.route.kind != DR_ROUTE_DNS_RFC2136)
+		j->op.deadline_ms = (t.route.timeout_ms != 0 ? t.route.timeout_ms : DEADLINE_MS) + TIMEOUT_MARGIN_MS;
+	fill_args(s, j, &j->op.args);
 	j->running = true;
 	if (dr_session_start(&j->session, &j->op, &e) != DR_OK) {
 		j->running = false;
@@ -173,8 +290,14 @@ const char *dr_routes_why(const struct dr_coord *c, uint32_t service, uint32_t r
 {
 	for (uint32_t i = 0; i < DR_ROUTE_JOBS_MAX && server < DR_ROUTE_SERVERS_MAX; i++) {
 		const struct dr_route_job *j = &c->route[i];
-		if (j->used && j->wanted && j->service == service && j->route == route)
+		if (j->used && j->wanted && j->service == service && j->route == route && j->why[server][0] != '\0')
 			return j->why[server];
+	}
+	for (uint32_t i = 0; i < DR_ROUTES_TOLD; i++) {
+		const struct dr_route_told *t = &c->route_told[i];
+		if (t->service == service && t->route == route && t->place == server &&
+		    t->epoch == c->core->repl.service[service].epoch)
+			return t->why;
 	}
 	return "";
 }
@@ -186,8 +309,10 @@ void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d)
 		struct dr_route_job *j = find(c, w->service, w->route, w->wanted);
 		if (j == NULL)
 			continue;
-		bool changed = w->wanted && (j->epoch != w->epoch || !j->wanted);
+		/* While the epoch changes, who is held goes on being held. */
+		bool changed = w->wanted && (!j->wanted || j->hold != w->hold || (!w->hold && j->epoch != w->epoch));
 		j->wanted = w->wanted;
+		j->hold = w->wanted && w->hold;
 		if (!w->wanted) {
 			(void)uv_timer_stop(&j->retry);
 			if (!j->running && !j->closing)
@@ -195,7 +320,11 @@ void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d)
 			continue;
 		}
 		j->epoch = w->epoch;
-		j->to = c->core->repl.service[w->service].spec.member[w->holder].address;
+		if (w->holder < DR_MEMBERS_MAX) {
+			const struct dr_spec_member *m = &c->core->repl.service[w->service].spec.member[w->holder];
+			j->to = m->address;
+			j->primary = m->name;
+		}
 		if (changed) {
 			j->fails = 0;
 			same_for_all(j, "");

@@ -202,12 +202,11 @@ static json_t *route_servers_json(struct dr_coord *c, uint32_t ix, uint32_t rout
 	const struct dr_service *s = &c->core->repl.service[ix];
 	const struct dr_spec_route *r = &s->spec.route[route];
 	json_t *a = json_array();
-	for (uint32_t k = 0; k < r->servers && k < DR_ROUTE_SERVERS_MAX; k++) {
+	for (uint32_t k = 0; k < dr_route_places(r) && k < DR_ROUTE_SERVERS_MAX; k++) {
 		json_t *o = json_object();
-		char at[DR_HOST_MAX + 8];
+		char at[DR_URL_MAX];
 		bool current = s->route_epoch[route] == s->epoch && (s->route_servers[route] & 1u << k) != 0;
-		(void)snprintf(at, sizeof(at), "%s:%u", r->server[k].host, r->server[k].port);
-		put_text(o, "address", at);
+		put_text(o, "address", dr_route_where(r, k, at));
 		put_bool(o, "current", current);
 		put_text_or_null(o, "why", current ? "" : dr_routes_why(c, ix, route, k));
 		(void)json_array_append_new(a, o);
@@ -224,10 +223,11 @@ static json_t *routes_json(struct dr_coord *c, uint32_t ix)
 		if (r->kind == DR_ROUTE_NONE)
 			continue;
 		json_t *o = json_object();
-		uint32_t all = (1u << r->servers) - 1u;
+		uint32_t all = dr_route_all(r);
+		char what[DR_URL_MAX];
 		put_text(o, "name", r->name.s);
 		put_text(o, "kind", dr_route_kind_name(r->kind));
-		put_text(o, "record", r->record);
+		put_text(o, "record", dr_route_what(r, what));
 		put_u64(o, "epoch", s->route_epoch[i]);
 		put_bool(o, "current", s->route_epoch[i] == s->epoch && (s->route_servers[i] & all) == all);
 		(void)json_object_set_new(o, "servers", route_servers_json(c, ix, i));

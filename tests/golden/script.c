@@ -1,14 +1,15 @@
 /* script.c -- the scenario language: one command a line, its transcript below it.
  *
  *   cluster members=3 coordinators=3 profile=metro kind=postgres durability=sync k=1 set=1 when_alone=continue route=true
- *           manual=false rpo=N cooldown=MS restart_within=MS alone_after=MS moves=N within=MS   (makes the world; first)
+ *           pooler=false manual=false rpo=N
+ *           cooldown=MS restart_within=MS alone_after=MS moves=N within=MS (makes the world; first)
  *   adopt | mute | unmute | verbose | run MS | until EVENT [MS] | leader C | show
  *   kill server|agent|guard|node|coordinator|site NAME         start agent|guard|node|coordinator|site NAME
  *   cut SITE | heal SITE | cut-way FROM TO | heal-way FROM TO
  *   request VERB [site=SITE] [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
  *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off [KIND] | diverge M rewind|clone
- *   routes on|off | jump M | elections on|off | commit MS (from append to commit, from now on)
+ *   routes on|off | holds on|off | jump M | elections on|off | commit MS (from append to commit, from now on)
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
  *   expect healthy | expect KEY=VALUE...                       (see expect_one)
  *   allow-loss */
@@ -101,6 +102,7 @@ static void do_cluster(struct script *s)
 		o.when_alone = DR_ALONE_BLOCK;
 	o.manual = value_is(s, "manual", "true");
 	o.route = !value_is(s, "route", "false");
+	o.pooler = value_is(s, "pooler", "true");
 	o.rpo = number_or(s, "rpo", o.rpo);
 	o.automatic_moves = (uint32_t)number_or(s, "moves", o.automatic_moves);
 	o.moves_within_ms = (uint32_t)number_or(s, "within", o.moves_within_ms);
@@ -529,6 +531,8 @@ static void execute(struct script *s)
 		w->loss_allowed = true;
 	else if (strcmp(verb, "routes") == 0)
 		w->routes_stuck = !on(s, 1);
+	else if (strcmp(verb, "holds") == 0)
+		w->holds_stuck = !on(s, 1);
 	else if (strcmp(verb, "commit") == 0)
 		w->commit_ms = (uint32_t)number(word(s, 1));
 	else if (strcmp(verb, "elections") == 0)

@@ -175,12 +175,18 @@ static void carry_grants(struct world *w, uint32_t ci, const struct dr_decision 
 static void route_done(struct world *w, struct w_timer *t)
 {
 	struct w_coordinator *c = &w->c[t->a];
-	if (c->core == NULL || c->life != t->b || w->routes_stuck)
+	struct w_route_job *j = t->data;
+	if (c->core == NULL || c->life != t->b || w->routes_stuck || (j->hold && w->holds_stuck))
 		return;
-	struct dr_core_event ev = {
-		.kind = DR_EV_ROUTE, .epoch = t->u, .route = 0, .servers = 3, .service = w->service.name
-	};
+	struct dr_core_event ev = { .kind = DR_EV_ROUTE, .epoch = t->u, .route = j->route, .hold = j->hold,
+				    .servers = dr_route_all(&w->service.route[j->route]), .service = w->service.name };
 	w_coord_event(w, t->a, &ev);
+}
+
+/* A route job of that kind is there already. */
+static bool is_known(const struct w_coordinator *c, const struct dr_route_wanted *r)
+{
+	return c->route_epoch[r->route] == r->epoch && c->route_held[r->route] == r->hold;
 }
 
 static void carry_routes(struct world *w, uint32_t ci, const struct dr_decision *d)
@@ -188,12 +194,20 @@ static void carry_routes(struct world *w, uint32_t ci, const struct dr_decision 
 	struct w_coordinator *c = &w->c[ci];
 	for (uint32_t i = 0; i < d->routes; i++) {
 		const struct dr_route_wanted *r = &d->route[i];
-		if (!r->wanted || c->route_epoch[r->route] == r->epoch)
+		if (!r->wanted || is_known(c, r))
 			continue;
-		w_say(w, "%s wants route %u to %s epoch=%llu", c->name, r->route, w_member_name(w, r->holder),
-		      (unsigned long long)r->epoch);
+		if (r->hold)
+			w_say(w, "%s wants route %u to hold its clients", c->name, r->route);
+		else
+			w_say(w, "%s wants route %u to %s epoch=%llu", c->name, r->route, w_member_name(w, r->holder),
+			      (unsigned long long)r->epoch);
 		c->route_epoch[r->route] = r->epoch;
+		c->route_held[r->route] = r->hold;
 		struct w_timer *t = w_after(w, 5, route_done);
+		struct w_route_job *j = dr_xcalloc(sizeof(*j));
+		*j = (struct w_route_job){ .route = r->route, .hold = r->hold };
+		t->data = j;
+		t->size = sizeof(*j);
 		t->proc = w_proc(W_COORD, ci);
 		t->a = ci;
 		t->b = c->life;
@@ -327,6 +341,7 @@ void w_coord_start(struct world *w, uint32_t ci)
 	memset(&c->timing_told, 0, sizeof(c->timing_told));
 	memset(c->granted_epoch, 0, sizeof(c->granted_epoch));
 	memset(c->route_epoch, 0, sizeof(c->route_epoch));
+	memset(c->route_held, 0, sizeof(c->route_held));
 	memset(c->agent_ms, 0, sizeof(c->agent_ms));
 	memset(c->server_ms, 0, sizeof(c->server_ms));
 	memset(c->write_ms, 0, sizeof(c->write_ms));

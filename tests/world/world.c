@@ -255,6 +255,11 @@ static void make_service(struct world *w, const struct w_options *o)
 		dr_assert(dr_name_set(&s->route[0].name, "dns"));
 		s->route[0].servers = 2;
 	}
+	if (o->pooler) {
+		s->route[1].kind = DR_ROUTE_PGBOUNCER;
+		dr_assert(dr_name_set(&s->route[1].name, "pool"));
+		s->route[1].servers = 1;
+	}
 }
 
 struct world *w_new(const struct w_options *o, FILE *out)

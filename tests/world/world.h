@@ -45,6 +45,12 @@ enum w_moment {
 	W_CARRIED_OUT /* ... and its decision was carried out */
 };
 
+/* One try at a route. */
+struct w_route_job {
+	uint32_t route;
+	bool hold;
+};
+
 struct w_coordinator {
 	char name[8];
 	uint32_t site;
@@ -71,6 +77,7 @@ struct w_coordinator {
 	struct dr_timing timing_told;
 	uint64_t granted_epoch[W_MEMBERS_MAX];
 	uint64_t route_epoch[DR_ROUTES_MAX];
+	bool route_held[DR_ROUTES_MAX];
 	uint64_t events_seen, nth_of; /* by check_log.c: nth command of that entry */
 	uint32_t nth;
 };
@@ -131,7 +138,7 @@ struct world {
 	int prefer; /* who is elected next if it can be; -1: the lowest */
 	uint64_t term;
 	uint32_t elect_ms, step_down_ms, commit_ms;
-	bool routes_stuck, no_election;
+	bool routes_stuck, holds_stuck, no_election;
 	uint32_t next_write;
 	uint8_t *acked; /* W_WAL_MAX: by whom + 1 */
 	uint32_t acked_total;
@@ -165,7 +172,7 @@ struct w_options {
 	enum dr_durability durability;
 	uint32_t k, set_max;
 	enum dr_when_alone when_alone;
-	bool manual, route;
+	bool manual, route, pooler;
 	uint64_t rpo;
 	uint32_t cooldown_ms, restart_within_ms, alone_after_ms, automatic_moves, moves_within_ms;
 };

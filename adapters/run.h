@@ -1,0 +1,39 @@
+/* run.h -- a command of the operator's, carried out by a thread that may block, with an end in any case.
+ *
+ * No shell: the command is words between blanks, without quoting.  The first word names a program in one folder that the
+ * node file allows; a word with a blank, or a pipe, wants a script there.  stdin is empty, the environment is what the
+ * caller gives and a PATH, the program runs in a session of its own, and when its time is over the whole session's
+ * group is killed.  Nothing here keeps state; any thread. */
+#ifndef DR_ADAPTERS_RUN_H
+#define DR_ADAPTERS_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum { DR_RUN_WORDS_MAX = 24, DR_RUN_ENV_MAX = 24, DR_RUN_ENV_TEXT = 320, DR_RUN_SAID_MAX = 160 };
+
+/* The environment of a command: names and values, bounded.  All zero is empty. */
+struct dr_run_env {
+	unsigned n;
+	char text[DR_RUN_ENV_MAX][DR_RUN_ENV_TEXT];
+};
+/* Past the bounds a variable is left out. */
+void dr_run_env_put(struct dr_run_env *env, const char *name, const char *fmt, ...) DR_PRINTF(3, 4);
+
+struct dr_run {
+	const char *folder;  /* programs may be run from here only; "": none may */
+	const char *command;
+	const struct dr_run_env *env;
+	uint64_t until_ms;   /* CLOCK_BOOTTIME: killed then */
+	bool (*goes_on)(void *ctx); /* asked every 20 ms; false: killed now.  NULL: always */
+	void *ctx;
+};
+
+/* OK: it ended with exit code 0.  FAILED: with another one, or by a signal; the message has the first line that it
+ * said.  REFUSED, NOT_FOUND, INVALID: it was not begun.  TIMEOUT, CANCELLED: it was killed.  said (DR_RUN_SAID_MAX bytes, may
+ * be NULL): the first line. */
+DR_MUST_USE enum dr_err dr_run_command(const struct dr_run *r, char *said, struct dr_error *e);
+
+#endif
