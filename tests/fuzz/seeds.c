@@ -434,20 +434,20 @@ static void gtid(void)
 
 static void binlog(void)
 {
-	struct dr_buf b;
-	dr_buf_init(&b, 1024);
-	put_le(&b, 0x6e6962fe, 4);
+	struct dr_buf made;
+	dr_buf_init(&made, 1024);
+	put_le(&made, 0x6e6962fe, 4);
 	for (unsigned i = 0; i < 2; i++) { /* one of MariaDB's, one of MySQL's, each without rows */
-		put_le(&b, 0, 4);
-		put_le(&b, i == 0 ? 162 : 33, 1);
-		put_le(&b, 1, 4);
-		put_le(&b, 19 + 32, 4);
-		put_le(&b, 0, 6);
+		put_le(&made, 0, 4);
+		put_le(&made, i == 0 ? 162 : 33, 1);
+		put_le(&made, 1, 4);
+		put_le(&made, 19 + 32, 4);
+		put_le(&made, 0, 6);
 		for (unsigned k = 0; k < 4; k++)
-			put_le(&b, 314, 8);
+			put_le(&made, 314, 8);
 	}
-	seed_buf("binlog", "two", 0, &b);
-	dr_buf_close(&b);
+	seed_buf("binlog", "two", NO_FIRST, &made);
+	dr_buf_close(&made);
 }
 
 /* ---- PostgreSQL ---- */
