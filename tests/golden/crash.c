@@ -156,6 +156,7 @@ static uint32_t play(const struct story *s, struct crash *x, FILE *out)
 {
 	char why[256] = "";
 	struct w_options o = w_defaults();
+	o.pooler = true; /* so that every step of every plan is there */
 	o.cooldown_ms = 0;
 	o.restart_within_ms = 0;
 	struct world *w = w_new(&o, NULL);
