@@ -71,6 +71,11 @@ static bool stands_in(const struct dr_service *s, dr_member_ix m, const struct d
 	return m < DR_MEMBERS_MAX && dr_set_has(dr_service_members_in(s, site), m);
 }
 
+bool dr_service_is_in(const struct dr_service *s, const struct dr_name *site)
+{
+	return stands_in(s, owner(s), site);
+}
+
 bool dr_site_plan_takes(const struct dr_repl *r, const struct dr_service *s, enum dr_plan_kind kind,
 			const struct dr_name *site)
 {
@@ -79,7 +84,7 @@ bool dr_site_plan_takes(const struct dr_repl *r, const struct dr_service *s, enu
 		return false;
 	if (kind == DR_PLAN_FAILBACK)
 		return s->home != s->holder && stands_in(s, s->home, site);
-	return stands_in(s, owner(s), site);
+	return dr_service_is_in(s, site);
 }
 
 static struct dr_event_record *emit(struct dr_repl *r, enum dr_event_kind kind, const struct dr_cmd *cmd,
@@ -340,6 +345,12 @@ static bool has_moved(const struct dr_service *s, const struct dr_site_plan *p)
 	return p->kind == DR_PLAN_FAILBACK ? s->holder == s->home : !stands_in(s, s->holder, &p->site);
 }
 
+/* Whoever it was moved to, and who died then, stands elsewhere: what a person said of the site says nothing about it. */
+static bool may_try_again(const struct dr_service *s, const struct dr_site_plan *p)
+{
+	return p->open && p->kind == DR_PLAN_FAILOVER && s->part.tries < PART_TRIES && dr_service_is_in(s, &p->site);
+}
+
 void dr_part_closed(struct dr_repl *r, struct dr_service *s, uint64_t plan, const struct dr_cmd *cmd, bool success)
 {
 	struct dr_part *t = &s->part;
@@ -351,7 +362,7 @@ void dr_part_closed(struct dr_repl *r, struct dr_service *s, uint64_t plan, cons
 		settle(r, s, DR_PART_DONE, DR_REASON_NONE, 0, 0, cmd);
 	} else if (t->state == DR_PART_LEFT) {
 		return;
-	} else if (!success && p->open && p->kind == DR_PLAN_FAILOVER && t->tries < PART_TRIES) {
+	} else if (!success && cmd->request == 0 && may_try_again(s, p)) {
 		t->state = DR_PART_WAITING;
 	} else {
 		bool named = !success && cmd->reason != DR_REASON_NONE;

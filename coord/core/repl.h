@@ -189,6 +189,8 @@ const struct dr_site_plan *dr_repl_site_plan_of(const struct dr_repl *r, const s
 /* Whether a site plan of this kind, opened now, would have the service in its list. */
 bool dr_site_plan_takes(const struct dr_repl *r, const struct dr_service *s, enum dr_plan_kind kind,
 			const struct dr_name *site);
+/* Whether its primary, or the one that it is being moved away from, stands in a site. */
+bool dr_service_is_in(const struct dr_service *s, const struct dr_name *site);
 /* The members that stand in a site. */
 dr_member_set dr_service_members_in(const struct dr_service *s, const struct dr_name *site);
 /* Where a spec that was refused for this reason does not fit, out of the refusal's value: a service's place and a member's,

@@ -82,8 +82,12 @@ struct dr_refusal dr_ask_part(struct dr_think *t, const struct dr_site_plan *p, 
 		return because(DR_REASON_PLAN_IS_OPEN, t->s->plan.id, 0);
 	if (p->actor.s[0] == '\0')
 		return by_incident(t, cmd);
-	struct dr_request q = { .site = p->site, .actor = p->actor, .force = p->force, .accept_loss = p->accept_loss,
-				.assert_fenced = p->assert_fenced };
+	if (p->kind != DR_PLAN_FAILBACK && !dr_service_is_in(t->s, &p->site))
+		return because(DR_REASON_NOTHING_IN_SITE, 0, 0);
+	/* What a person took upon himself was said once, of what stood there then. */
+	bool first = t->s->part.tries == 0;
+	struct dr_request q = { .site = p->site, .actor = p->actor, .force = p->force,
+				.accept_loss = first && p->accept_loss, .assert_fenced = first && p->assert_fenced };
 	struct dr_refusal no = ask_one(t, p->kind, &q, cmd);
 	cmd->actor = p->actor;
 	memcpy(cmd->text, p->text, sizeof(cmd->text));

@@ -159,7 +159,7 @@ static void leave(struct dr_think *t, const struct dr_site_plan *p, enum dr_reas
 static bool is_final(enum dr_reason why)
 {
 	return why == DR_REASON_NOT_MANAGED || why == DR_REASON_PAUSED || why == DR_REASON_NOT_PROMOTABLE ||
-	       why == DR_REASON_NO_SUCH_MEMBER || dr_reason_stays(why);
+	       why == DR_REASON_NO_SUCH_MEMBER || why == DR_REASON_NOTHING_IN_SITE || dr_reason_stays(why);
 }
 
 /* A new leader has to hear everybody first, and a verdict takes its time. */

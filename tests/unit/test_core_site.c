@@ -260,6 +260,29 @@ static void test_tries(void **state)
 	assert_int_equal(repl->service[3].part.left, DR_REASON_NOT_MOVED);
 }
 
+/* What was moved already and died elsewhere is no failure of the site; what a person gives up stays given up. */
+static void test_not_again(void **state)
+{
+	struct dr_service *s = &repl->service[0];
+	struct dr_cmd cmd;
+	(void)state;
+	assert_true(opens(0, "az-a", 0, DR_PLAN_FAILOVER));
+	uint64_t id = open_now();
+	leave(1, DR_REASON_PAUSED);
+	leave(2, DR_REASON_PAUSED);
+	s->holder = s->last_holder = B;
+	s->epoch++;
+	close_plan(0, false, DR_REASON_STEP_TIMED_OUT);
+	assert_int_equal(part(0), DR_PART_LEFT);
+	assert_true(opens(3, NULL, id, DR_PLAN_FAILOVER));
+	cmd = command(DR_CMD_PLAN_CLOSE, 3);
+	cmd.plan = repl->service[3].plan.id;
+	cmd.request = 78;
+	apply(cmd);
+	assert_int_equal(repl->service[3].plan.id, 0);
+	assert_int_equal(part(3), DR_PART_LEFT);
+}
+
 /* Until the end of a group that asks, fails or moves: a person's own plan may overtake. */
 static void test_person_overtakes(void **state)
 {
@@ -471,7 +494,7 @@ static void test_snapshot(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(test_lost), T(test_later_group_first), T(test_left), T(test_tries),
+	const struct CMUnitTest tests[] = { T(test_lost), T(test_later_group_first), T(test_left), T(test_tries), T(test_not_again),
 					    T(test_person_overtakes), T(test_taken_in), T(test_refused), T(test_given_up),
 					    T(test_planned_gives_way), T(test_back), T(test_service_gone), T(test_kept),
 					    T(test_snapshot) };
