@@ -413,7 +413,10 @@ byte seen[3] = 1;               /* ghost: highest epoch ever acted on */
 byte epoch = 1;
 byte to[4];                     /* to[e]: promote order of epoch e, member + 1 */
 byte ol[4];                     /* the list that it carries */
-byte PM;                        /* replicated: promotable */
+byte PM;                        /* replicated: promotable on the mere end of a lease */
+bit  up[3];                     /* replicated: was chosen, and not proved to have stopped since */
+bit  oe[3];                     /* replicated: proved by the end of its lease alone */
+bit  dn = 1;                    /* replicated: the epoch's promotion was reported as done */
 byte akm, ake;                  /* an acknowledgement on its way: member + 1, epoch */
 bit  lower;                     /* an agent acted on a lower epoch */
 
@@ -518,7 +521,7 @@ inline age(a, slow)
 	:: d_step { ask[a] > 0 && (am[a] & BIT(m)) && !(an[a] & BIT(m)) && MAYPROMISE(m, a) -> \
 		pr[m] = PROMISE; an[a] = an[a] | BIT(m) }
 #define ACKS(a, m) \
-	:: d_step { akm == 0 && prim[a] && je[a] == epoch && !(PM & BIT(m)) && MAYACK(a, m) -> \
+	:: d_step { akm == 0 && dn && prim[a] && je[a] == epoch && !(PM & BIT(m)) && MAYACK(a, m) -> \
 		list[a] = list[a] | BIT(m); akm = m + 1; ake = je[a]; \
 		ACKDROPS(a) }
 #ifdef HOLE_ACK_IN_EXTENSION
@@ -531,16 +534,31 @@ inline age(a, slow)
 #else
 #define ADD(m)
 #endif
+/* Whoever was chosen is proved to have stopped before the next one is: by the end of its lease, or by its agent's own word.
+ * Where an end alone is known, only those may follow whom that agent had to ask.  One that was chosen stays among them
+ * until its promotion is done; the list that it is given leaves it out. */
+#define PROVE(x) \
+	:: d_step { epoch > 1 && to[epoch] == 0 && up[x] && gl[x] == 0 -> up[x] = 0; oe[x] = 1 } \
+	:: d_step { je[x] == epoch && !prim[x] && to[epoch] != x + 1 && (up[x] || oe[x]) -> up[x] = 0; oe[x] = 0 }
+#ifdef HOLE_EXPIRED_FORGOTTEN
+#define FORGETS oe[0] = 0; oe[1] = 0; oe[2] = 0
+#else
+#define FORGETS skip
+#endif
+#define DONE(m) \
+	:: d_step { to[epoch] == m + 1 && je[m] == epoch && prim[m] && !dn -> dn = 1; PM = ol[epoch]; \
+		oe[0] = 0; oe[1] = 0; oe[2] = 0 }
 #define PROMOTE(m, e) \
-	:: d_step { epoch == e && to[e] == 0 && (PM & BIT(m)) && gl[OTHER1(m)] == 0 && gl[OTHER2(m)] == 0 -> \
-		PM = PM & ~BIT(m); to[e] = m + 1; ol[e] = PM } \
+	:: d_step { epoch == e && to[e] == 0 && !up[0] && !up[1] && !up[2] && \
+		((PM & BIT(m)) || (!oe[OTHER1(m)] && !oe[OTHER2(m)])) -> \
+		to[e] = m + 1; ol[e] = PM & ~BIT(m); up[m] = 1; FORGETS } \
 	:: d_step { to[e] == m + 1 && je[m] <= e && !(prim[m] && je[m] == e) && FREE(m) -> \
 		if :: e < seen[m] -> lower = 1 :: else -> seen[m] = e fi; \
 		je[m] = e; prim[m] = 1; TAKELIST(m, e) drop_lease(m) }
 
 active proctype world()
 {
-	d_step { prim[0] = 1; list[0] = BIT(1); PM = BIT(1) };
+	d_step { prim[0] = 1; list[0] = BIT(1); PM = BIT(1); up[0] = 1 };
 	do
 	AGENT(0)
 	AGENT(1)
@@ -557,12 +575,19 @@ active proctype world()
 	ACKS(2, 0)
 	ACKS(2, 1)
 	ADD(2)
+	PROVE(0)
+	PROVE(1)
+	PROVE(2)
+	DONE(0)
+	DONE(1)
+	DONE(2)
+	PROMOTE(0, 2)
 	PROMOTE(1, 2)
 	PROMOTE(2, 2)
 	PROMOTE(0, 3)
 	PROMOTE(1, 3)
 	PROMOTE(2, 3)
-	:: d_step { epoch < EMAX -> epoch++ }
+	:: d_step { epoch < EMAX -> epoch++; dn = 0 }
 	:: d_step { akm != 0 -> if :: ACKCOUNTS && to[epoch] != akm -> PM = PM | BIT(akm - 1) :: else fi; akm = 0; ake = 0 }
 	:: d_step { age(0, 0); age(1, 0); age(2, 0) }
 	:: d_step { CANSLOW(0) -> age(0, 1); age(1, 0); age(2, 0) }
@@ -570,8 +595,12 @@ active proctype world()
 	:: d_step { CANSLOW(2) -> age(0, 0); age(1, 0); age(2, 1) }
 	od
 }
-#ifdef SANITY                   /* after an extension of P, S takes over */
+#ifdef SANITY
+#ifdef OWN_WORD                 /* a member on no list takes over by its predecessor's own word */
+#define BAD (W(2) && je[2] == 2 && !(list[0] & BIT(2)))
+#else                           /* after an extension of P, S takes over */
 #define BAD (W(1) && je[0] == 1 && pr[2] > 0 && je[1] == 2)
+#endif
 #else
 #define BAD ((W(0) && W(1)) || (W(0) && W(2)) || (W(1) && W(2)) || lower)
 #endif
