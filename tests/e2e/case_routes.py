@@ -7,13 +7,13 @@ import subprocess
 from cluster import letter, member_of
 from faults import A
 from net import CLIENT, SITES, host_name
+from pooler import CLIENT_ID, acknowledged, errors, rows_of, start_client
 from scene import all_joined, case, eventually, events_of, expect, kill_primary, verdict
 
 B, C = "az-b", "az-c"
 HERE = os.path.dirname(os.path.realpath(__file__))
 LAB = os.path.join(os.path.dirname(HERE), "lab")
-POOLED = 7  # the id of the client behind a pooler
-HAPROXY_PORT, STATS_PORT, POOL_PORT, HOOK_PORT = 6500, 6501, 6432, 6443
+HAPROXY_PORT, STATS_PORT, HOOK_PORT = 6500, 6501, 6443
 
 HAPROXY = """
 global
@@ -28,19 +28,6 @@ frontend orders
   default_backend orders
 backend orders
   server primary {primary}:5432
-"""
-
-PGBOUNCER = """
-[databases]
-%include {files}/orders.ini
-[pgbouncer]
-listen_addr = {address}
-listen_port = {port}
-unix_socket_dir =
-auth_type = trust
-auth_file = {folder}/users
-admin_users = drcoord
-pool_mode = transaction
 """
 
 
@@ -172,36 +159,17 @@ def start_haproxy(stand, site, primary):
     return f"{address}:{STATS_PORT}"
 
 
-def start_pooled(stand, at, writer=POOLED):
-    """A client at a proxy or pooler; the path of its log."""
-    path = stand.lab.path("log", f"pooled-{writer}.rows")
-    stand.lab.spawn(CLIENT, CLIENT, f"pooled-{writer}",
-                    ["/usr/bin/python3", os.path.join(LAB, "pooled.py"), "--at", at, "--log", path, "--id", str(writer)])
-    eventually(stand, "the client behind the proxy to be acknowledged", lambda: any(not r["error"] for r in pooled(path)), 10)
-    return path
-
-
-def pooled(path):
-    """What that client saw."""
-    try:
-        with open(path) as f:
-            return [json.loads(line) for line in f if line.endswith("}\n")]
-    except FileNotFoundError:
-        return []
-
-
 def new_rows(stand, path, seconds=20):
-    """Wait for a row acknowledged to that client from now on."""
-    seen = len(pooled(path))
-    eventually(stand, "the client to be acknowledged again", lambda: any(not r["error"] for r in pooled(path)[seen:]), seconds)
+    """Wait for a row acknowledged to the client behind a proxy from now on."""
+    seen = len(acknowledged(path))
+    eventually(stand, "the client to be acknowledged again", lambda: len(acknowledged(path)) > seen, seconds)
 
 
-def expect_kept(stand, path):
+def expect_kept(stand, program, path):
     """Stop that client; no row acknowledged to it may be gone."""
-    program = next(p for n, p in stand.lab.programs.items() if n.startswith("pooled-"))
     program.kill()
     program.wait(5)
-    acked = {(POOLED, r["n"]) for r in pooled(path) if not r["error"]}
+    acked = {(CLIENT_ID, r["n"]) for r in acknowledged(path)}
     lost = acked - stand.final_rows()
     expect(not lost, "no row acknowledged through the proxy to be lost", sorted(lost)[:5])
     return len(acked)
@@ -220,77 +188,39 @@ def route_haproxy(scenes):
                  "timeout": "2s"}]
     stand = up(scenes, routes, before)
     current(stand, "proxy")
-    path = start_pooled(stand, f"{stand.lab.address(B, 'coord')}:{HAPROXY_PORT}")
+    program, path = start_client(stand.lab, f"{stand.lab.address(B, 'coord')}:{HAPROXY_PORT}")
     down = stand.lab.programs[f"haproxy-{C}"]
     down.kill()
     down.wait(5)
     kill_primary(stand)
     _, new = stand.first_new_ack(20)
     new_rows(stand, path)
-    gap = max(r["waited"] for r in pooled(path))
+    gap = max(r["waited"] for r in rows_of(path))
     eventually(stand, "status to name the one that is down",
                lambda: [s for s in route(stand, "proxy")["servers"] if s["why"] and s["address"] == at[C]])
     start_haproxy(stand, C, A)
     current(stand, "proxy", 30)
     all_joined(stand)
-    kept = expect_kept(stand, path)
+    kept = expect_kept(stand, program, path)
     return {**verdict(stand, [A, new]), "through_haproxy": kept, "longest_wait_s": gap}
 
 
-def start_pgbouncer(stand, site):
-    """pgbouncer beside a site's coordinator, as its own user; its console's address."""
-    address, folder = stand.lab.address(site, "coord"), stand.lab.make_folder(f"pgbouncer-{site}", "postgres")
-    files = files_of(stand, site)
-    with open(os.path.join(files, "orders.ini"), "w") as f:
-        f.write("")
-    os.unlink(os.path.join(files, "orders.ini"))
-    with open(folder + "/users", "w") as f:
-        f.write('"drcoord" ""\n"writer" ""\n')
-    with open(folder + "/conf", "w") as f:
-        f.write(PGBOUNCER.format(files=files, address=address, port=POOL_PORT, folder=folder))
-    subprocess.run(["chown", "-R", "postgres", folder], check=True)
-    return folder + "/conf", f"{address}:{POOL_PORT}"
-
-
 def with_pgbouncer(scenes):
-    """A stand with pgbouncer in site b, and what its console is."""
-    at = {}
-
-    def routes(stand):
-        at["conf"], at["console"] = start_pgbouncer(stand, B)
-        template(stand, "orders = host={{primary.host}} port={{primary.port}} dbname=postgres\n", "orders.ini.tmpl", (B,))
-        return [{"name": "pool-file", "kind": "file", "file": "orders.ini", "template": "orders.ini.tmpl", "on": coordinators(B)},
-                {"name": "pool", "kind": "pgbouncer", "pool": "orders", "user": "drcoord", "servers": [at["console"]],
-                 "timeout": "3s"}]
-    stand = up(scenes, routes)
-    current(stand, "pool-file")
-    stand.lab.spawn(B, host_name(B, "coord"), f"pgbouncer-{B}", ["/usr/sbin/pgbouncer", at["conf"]], user="postgres")
-    current(stand, "pool", 30)
-    return stand, start_pooled_in(stand, at["console"])
-
-
-def start_pooled_in(stand, at):
-    """The client of the pool, whose database is called orders there."""
-    path = stand.lab.path("log", f"pooled-{POOLED}.rows")
-    stand.lab.spawn(CLIENT, CLIENT, f"pooled-{POOLED}",
-                    ["/usr/bin/python3", os.path.join(LAB, "pooled.py"), "--at", at, "--log", path, "--id", str(POOLED),
-                     "--database", "orders"])
-    eventually(stand, "the client behind pgbouncer to be acknowledged", lambda: any(not r["error"] for r in pooled(path)), 10)
-    return path
-
-
-def errors(path):
-    """The rows that ended in an error."""
-    return [r for r in pooled(path) if r["error"]]
+    """A stand with pgbouncer in site b, and its pooler with a client."""
+    stand = scenes.stand(pooled=True)
+    stand.up()
+    stand.start_writers()
+    return stand, stand.pooler
 
 
 @case("route-pgbouncer")
 def route_pgbouncer(scenes):
     """Clients of pgbouncer live through a planned switch without an error, and through one whose leader dies."""
-    stand, path = with_pgbouncer(scenes)
+    stand, pool = with_pgbouncer(scenes)
+    path = pool.path
     closed = switch(stand, B)
     new_rows(stand, path)
-    longest = max(r["waited"] for r in pooled(path))
+    longest = max(r["waited"] for r in rows_of(path))
     expect(closed.get("outcome") == "done", "the switchover to be done", closed)
     expect(not errors(path), "no error in a planned switch", errors(path)[:3])
     expect(longest <= 1.0, "the longest wait to be short", longest)
@@ -305,7 +235,7 @@ def route_pgbouncer(scenes):
     current(stand, "pool", 40)
     stand.cluster.start_coordinator(C)
     after = len(errors(path))
-    kept = expect_kept(stand, path)
+    kept = expect_kept(stand, pool.program, path)
     return {"through_pgbouncer": kept, "longest_wait_s": longest, "errors_when_the_leader_died": after,
             "lost_acked": 0}
 
@@ -313,9 +243,9 @@ def route_pgbouncer(scenes):
 @case("route-pgbouncer-held-up")
 def route_pgbouncer_held_up(scenes):
     """A transaction that does not end: the switch is given up before anything is fenced, and the clients go on."""
-    stand, path = with_pgbouncer(scenes)
-    console = stand.lab.address(B, "coord")
-    stand.lab.spawn(CLIENT, CLIENT, "long", [f"{stand.pg.bin}/psql", "-h", console, "-p", str(POOL_PORT), "-U", "writer", "-d", "orders",
+    stand, pool = with_pgbouncer(scenes)
+    path, (console, port) = pool.path, pool.at.split(":")
+    stand.lab.spawn(CLIENT, CLIENT, "long", [f"{stand.pg.bin}/psql", "-h", console, "-p", port, "-U", "writer", "-d", "orders",
                                              "-c", "BEGIN; SELECT pg_sleep(60); COMMIT"])
     eventually(stand, "the long transaction", lambda: "pg_sleep" in stand.pg.sql(
         A, "SELECT string_agg(query, ';') FROM pg_stat_activity WHERE usename = 'writer'"))
@@ -325,7 +255,7 @@ def route_pgbouncer_held_up(scenes):
     expect(stand.primary_sites() == [A], "the primary to be where it was", stand.primary_sites())
     current(stand, "pool")
     expect(not errors(path), "no error", errors(path)[:3])
-    longest = max(r["waited"] for r in pooled(path))
+    longest = max(r["waited"] for r in rows_of(path))
     return {**verdict(stand, [A]), "longest_wait_s": longest}
 
 

@@ -81,6 +81,7 @@ class Cluster:
         self.trouble = ""  # why the last status could not be had
         self.env = {}  # more environment of a site's programs
         self.changes = {}  # keys of this service's block that are not as everybody's
+        self.node_changes = {}  # keys of a site's coordinator's file that are not as everybody's
         self.http = 0  # the port of each coordinator's HTTP server; 0: none
 
     def beside(self, name, record, pg):
@@ -122,7 +123,7 @@ class Cluster:
         if self.http:
             data["http"] = {"listen": f"127.0.0.1:{self.http}"}
         data["peers"] = self.coordinators()
-        return self.write(f"{name}.yaml", {**data, **changes})
+        return self.write(f"{name}.yaml", {**data, **self.node_changes.get(site, {}), **changes})
 
     def data_address(self, site):
         """Where a site's member serves its clients."""

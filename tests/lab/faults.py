@@ -43,15 +43,20 @@ def kill_all(pids, signum=signal.SIGKILL):
             pass
 
 
+def servers(stand):
+    """Every process of the servers in site a, of each service that a fault strikes."""
+    return [p for one in stand.struck() for p in one.pg.processes(A)]
+
+
 def kill_server(stand, first=()):
     """Kill other processes first, then every process of site a's server; then what it had just forked."""
-    victims = [stand.cluster.pids()[name] for name in first] + stand.pg.processes(A)
+    victims = [stand.cluster.pids()[name] for name in first] + servers(stand)
     ticks = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
     stand.fault_at()
     # Agent and guard bring each other back within a millisecond: stopped first, neither sees the other die.
     kill_all(victims[:len(first)], signal.SIGSTOP)
     kill_all(victims)
-    kill_all([p for p in stand.pg.processes(A) if (reaper.start_time(p) or ticks + 9) <= ticks + 1])
+    kill_all([p for p in servers(stand) if (reaper.start_time(p) or ticks + 9) <= ticks + 1])
 
 
 def db_kill(stand):
@@ -95,8 +100,9 @@ def leader_only(stand):
 
 def wait_failsafe(stand):
     """Until the primary would go on without coordinators: its agent has its list, and reaches all on it."""
-    wait_for("failsafe to be ready", lambda: stand.cluster.service().get("failsafe") == "ready", 15, 0.1,
-             stand.cluster.logs())
+    for one in stand.struck():
+        wait_for(f"{one.tag}failsafe to be ready", lambda one=one: one.cluster.service().get("failsafe") == "ready", 15, 0.1,
+                 stand.cluster.logs())
 
 
 def coordinators_down(stand):
@@ -132,11 +138,14 @@ def kill_named(stand, name):
 
 
 def switchover(stand):
-    """A planned move to site b; one that it has promised to wait with (a leader was missed just before) is asked again."""
+    """A planned move to site b; one that it has promised to wait with (a leader was missed just before) is asked again.
+
+    Of several services: their whole site is evacuated."""
+    words = ["--site", A] if stand.together else [SERVICE, "--to", member_of("az-b")]
+
     def moved():
         stand.fault_at()
-        worked, text = stand.cluster.try_ctl("switchover", SERVICE, "--to", member_of("az-b"), "--reason", "quickstart",
-                                             seconds=60)
+        worked, text = stand.cluster.try_ctl("switchover", *words, "--reason", "quickstart", seconds=60)
         if not worked and "(promised)" not in text:
             raise LabError(text)
         return worked
@@ -189,5 +198,5 @@ FAULTS = {f.name: f for f in (
     Fault("guard-kill", guard_kill, None, 0, moves=False, heal_after=STEADY_FOR,
           help="only the guard; writes must not pause"),
     Fault("switchover", switchover, None, 0.3, measure="gap_s", heal_after=0,
-          help="a planned move to site b"),
+          help="a planned move to site b (--kind all: site a is evacuated)"),
 )}

@@ -50,6 +50,7 @@ class Mariadb:
     kind, members, durabilities, rebuilds = "mariadb", "my", ("async",), True
     member_word = "mariadbd"
     rpo = "1000"  # transactions
+    targets = {"db-kill": 0.8}
 
     def __init__(self, lab, _version=None, name="my", port=3306):
         self.lab, self.name, self.port = lab, name, port

@@ -120,6 +120,25 @@ def steady(writers, primary, fault, end):
     }
 
 
+def together(figures):
+    """The figures of several services as one, [(service, its figures)]: of times the last, of rows the sum."""
+    if len(figures) == 1:
+        return figures[0][1]
+    every = [own for _, own in figures]
+    out = {}
+    for field in every[0]:
+        known = [own[field] for own in every if own[field] is not None]
+        if field == "lost_acked":
+            out[field] = sum(known)
+        elif field == "lost_by_writer":
+            out[field] = {f"{name}/{who}": n for name, own in figures for who, n in own[field].items()}
+        elif field == "fence_proof":
+            out[field] = "+".join(sorted(set(known))) or None
+        else:
+            out[field] = max(known, default=None)
+    return out
+
+
 def memory_mb(pid):
     """Resident and proportional size of a process in MiB; (None, None) when it is gone."""
     try:

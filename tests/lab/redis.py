@@ -29,6 +29,7 @@ class Redis:
 
     kind, members, durabilities, rebuilds = "redis", "rd", ("async",), True
     rpo = "1MiB"
+    targets = {"db-kill": 0.4, "node-kill": 1.9, "site": 1.9, "partition": 1.9, "switchover": 0.1}
     program, client = "redis-server", "redis-cli"
 
     def __init__(self, lab, _version=None, name="rd", port=6379):

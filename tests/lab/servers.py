@@ -129,6 +129,7 @@ class Postgres:
 
     kind, members, durabilities, rebuilds = "postgres", "pg", ("sync", "async"), True
     rpo = "16MiB"
+    targets = {}  # of medians, where they are not the faults' own
 
     def __init__(self, lab, version=None, name="pg", port=5432):
         self.lab, self.name, self.port = lab, name, port
@@ -184,7 +185,7 @@ class Postgres:
     def create_standby(self, site):
         """Copy the primary to a site and start it as a streaming standby."""
         self.folders(site)
-        member = f"pg-{site[-1]}"
+        member = f"{self.members}-{site[-1]}"
         source = (f"host={self.lab.address(PRIMARY_SITE, 'db')} port={self.port} user=replicator "
                   f"application_name={member}")
         self.lab.run(host_name(site, "db"),

@@ -1,6 +1,7 @@
 """stand.py -- everything standing: lab, servers, drcoord, writers; and one run of a fault on it."""
 
 import copy
+import os
 import time
 
 import measure
@@ -9,33 +10,66 @@ from lab import Lab, LabError, wait_for
 from net import SITES
 from mariadb import Mariadb
 from mysql import Mysql
+from outcome import TTL, Outcome
+from pooler import Pooler
 from redis import Redis, Valkey
 from servers import PRIMARY_SITE, ZONE, Dns, Postgres
-from writers import BY_NAME, NAMES, Writers, find_binary
+from writers import NAMES, Writers, find_binary
 
 FENCED = "fence.proved"
 KINDS = {kind.kind: kind for kind in (Postgres, Mariadb, Mysql, Redis, Valkey)}
-TTL = {"metro": 1.5, "default": 5.0, "geo": 15.0}  # of the profiles, in seconds
+ALL = "all"  # three services of three kinds, with their primaries in one site
+ALL_NAMES = ("orders", "stock", "carts")
+ALL_TARGETS = {"node-kill": 3.5, "site": 3.5, "partition": 3.5}  # until the last of them writes
 
 
 def quiet(_text):
     """No progress lines."""
 
 
+def kinds_of(kind):
+    """The kinds of the services that stand for a kind, or for all of them."""
+    if kind != ALL:
+        return [kind]
+    return ["postgres", "mysql" if os.environ.get("DRCOORD_MYSQL_ROOT") else "mariadb", "redis"]
+
+
+def target_of(kind, fault):
+    """What a median of this fault is to reach with this kind, in seconds; None: nothing is said of it."""
+    if kind == ALL:
+        return ALL_TARGETS.get(fault.name)
+    return float(KINDS[kind].targets.get(fault.name, fault.target))
+
+
+def durability_of(kind, wanted):
+    """A durability that a kind has: the one that is wanted, else the strictest."""
+    has = KINDS[kind].durabilities
+    return wanted if wanted in has else has[0]
+
+
 class Stand:
     """A whole cluster with its clients.  say(text) is told of each stage."""
 
     def __init__(self, build, profile="metro", durability="sync", loopback=False, say=quiet, version=None,
-                 kind="postgres"):
-        self.say, self.fault = say, None
+                 kind="postgres", pooled=False):
+        kinds = kinds_of(kind)
+        self.say, self.fault, self.tag = say, None, ""
         self.on_event, self.events_shown = None, 0
-        self.leader_site = self.leader_name = None
+        self.leader_site = self.leader_name = self.pooler = None
         self.all = [self]  # one for each service, the same list in each
-        self.version, self.lab, self.servers = version, Lab(loopback), KINDS[kind]
+        self.kind, self.together = kind, len(kinds) > 1
+        self.version, self.lab, self.servers = version, Lab(loopback), KINDS[kinds[0]]
         try:
             self.pg, self.dns = self.servers(self.lab, version), Dns(self.lab)
+            if self.together:
+                self.pg.members, self.tag = "db", f"{ALL_NAMES[0]}: "
+                durability = durability_of(kinds[0], durability)
             self.cluster = Cluster(self.lab, self.pg, self.dns, build, profile, durability)
-            self.writers = Writers(self.lab, self.dns, find_binary(build, "dr_lab_writer"), self.pg.port, kind=kind)
+            self.writers = Writers(self.lab, self.dns, find_binary(build, "dr_lab_writer"), self.pg.port, kind=kinds[0])
+            for name, other in zip(ALL_NAMES[1:], kinds[1:]):
+                self.beside(name, kind=other)
+            if pooled:
+                self.pooler = Pooler(self)
         except BaseException:
             self.lab.close()
             raise
@@ -46,17 +80,29 @@ class Stand:
     def __exit__(self, *_exc):
         self.lab.close()
 
-    def beside(self, name="stock", port=5433):
+    def beside(self, name="stock", port=None, kind=None):
         """One more service on the same hosts, under the same agents, to be asked for before anything is up.
 
         What this returns is a stand in the same lab and cluster, with servers and clients of its own."""
-        other = copy.copy(self)
+        other, kind = copy.copy(self), kind or self.pg.kind
         record = f"{name}.{ZONE}"
-        other.pg = self.servers(self.lab, self.version, name, port)
+        where = {"port": port or self.pg.port + 1} if kind == self.pg.kind else {}
+        other.tag, other.servers = f"{name}: ", KINDS[kind]
+        other.pg = other.servers(self.lab, self.version, name, **where)
+        other.pg.members = self.pg.members
         other.cluster = self.cluster.beside(name, record, other.pg)
-        other.writers = Writers(self.lab, self.dns, self.writers.binary, port, record, f"{name}-", self.pg.kind)
+        other.cluster.durability = durability_of(kind, self.cluster.durability)
+        other.writers = Writers(self.lab, self.dns, self.writers.binary, other.pg.port, record, f"{name}-", kind)
         self.all.append(other)
         return other
+
+    def struck(self):
+        """Those whose servers a fault strikes: all of them where they are one stand's, else this one."""
+        return self.all if self.together else [self]
+
+    def durability(self):
+        """Of all that a fault strikes: one word, or those of several."""
+        return "+".join(sorted({one.cluster.durability for one in self.struck()}, reverse=True))
 
     def up(self, adopt=True):
         """Bring everything up but the writers, as an operator would; returns self."""
@@ -64,15 +110,17 @@ class Stand:
         self.up_drcoord()
         if adopt:
             self.adopt()
+        if adopt and self.pooler:
+            self.pooler.start()
         return self
 
     def up_servers(self):
-        """PostgreSQL and DNS, by hand."""
+        """The servers of each service and DNS, by hand."""
         for one in self.all:
             one.pg.create_primary()
             for site in SITES[1:]:
                 one.pg.create_standby(site)
-        self.say(f"{self.servers.__name__}: primary in a, standbys in b and c")
+            self.say(f"{one.servers.__name__}: primary in a, standbys in b and c")
         self.dns.create()
         self.say("DNS: BIND in b, Knot in c, each primary of its own copy of the zone")
 
@@ -97,7 +145,8 @@ class Stand:
             one.insist("the service to be taken over", "service", "adopt", one.name, "--reason", "demo")
         for one in self.cluster.all:
             one.settle()
-        self.say(f"drcoord: the service is adopted, durability {self.cluster.durability}")
+        for one in self.all:
+            self.say(f"drcoord: {one.cluster.name} ({one.pg.kind}) is adopted, durability {one.cluster.durability}")
 
     def start_writers(self):
         """Start the clients and wait until each that can is acknowledged."""
@@ -106,7 +155,9 @@ class Stand:
             wait_for(f"the first row of writer {NAMES[writer]}",
                      lambda w=writer: self.writers.read().logs[w].acks, 10,
                      logs=[self.lab.path("log", f"{self.writers.prefix}writer-{writer}.log")])
-        self.say("writers: five clients, a numbered row every 10 ms")
+        if self.pooler:
+            self.pooler.start_client()
+        self.say(f"{self.tag}five writers, a numbered row every 10 ms")
 
     def address(self, site):
         """The data address of a site's member."""
@@ -114,7 +165,9 @@ class Stand:
 
     def fault_at(self):
         """Take the time of the fault."""
-        self.fault = measure.now()
+        now = measure.now()
+        for one in self.struck():
+            one.fault = now
 
     def primary_sites(self):
         """The sites whose server takes writes, as the servers say."""
@@ -122,15 +175,20 @@ class Stand:
 
     def skip_events(self):
         """What happened so far is not shown."""
-        self.events_shown = len(self.cluster.events())
+        self.all[0].events_shown = len(self.cluster.events())
 
     def show_events(self):
-        """Hand the events that are new to whoever wants to show them."""
-        if self.on_event:
+        """Hand the events that are new, of whatever service, to whoever wants to show them."""
+        head = self.all[0]
+        if head.on_event:
             events = self.cluster.events()
-            for event in events[self.events_shown:]:
-                self.on_event(event)
-            self.events_shown = len(events)
+            for event in events[head.events_shown:]:
+                head.on_event(event)
+            head.events_shown = len(events)
+
+    def own_events(self):
+        """The events of this service so far."""
+        return [e for e in self.cluster.events() if e.get("service") == self.cluster.name]
 
     def first_new_ack(self, seconds, old=PRIMARY_SITE, in_place=False):
         """Wait for the first row acknowledged elsewhere than by the old primary; (its time, its site).
@@ -155,20 +213,20 @@ class Stand:
 
     def stays_out(self, old):
         """Whether the old primary was found to have what the new one never had, of a kind that is not rebuilt yet."""
-        return not self.pg.rebuilds and any("must be built anew" in e.get("text", "") for e in self.cluster.events()
+        return not self.pg.rebuilds and any("must be built anew" in e.get("text", "") for e in self.own_events()
                                             if e.get("member") == member_of(old) and e.get("outcome") == "failed")
 
     def wait_rejoined(self, old, new, seconds=90):
         """Wait for that; the seconds since the fault, None where it rightly stays out."""
         logs = self.cluster.logs() + [self.lab.path("log", f"{self.pg.name}-{old}.log")]
-        what = f"{member_of(old)} to rejoin as a standby"
+        what = f"{self.tag}{member_of(old)} to rejoin as a standby"
         wait_for(what, lambda: self.rejoined(old, new) or self.stays_out(old), seconds, 0.1, logs)
         return None if self.stays_out(old) else measure.now() - self.fault
 
     def proof(self):
         """How the old primary was proved fenced after the fault."""
         since = measure.wall_of(self.fault) * 1000
-        found = [e.get("proof") for e in self.cluster.events()
+        found = [e.get("proof") for e in self.own_events()
                  if e.get("event") == FENCED and e.get("wall_ms", 0) >= since]
         return found[0] if found else None
 
@@ -186,12 +244,18 @@ class Run:
 
     def __init__(self, stand, fault, number=1):
         self.stand, self.fault, self.number = stand, fault, number
-        self.figures, self.end = {}, None
-        self.new_site = None
-        self.first_ack = None
-        self.unprovoked = 0
-        self.moved = False
-        self.lost = []  # acknowledgements of rows that are gone
+        self.outcomes = [Outcome(one, fault) for one in stand.struck()]
+        self.figures, self.unprovoked = {}, 0
+
+    @property
+    def new_site(self):
+        """Where the first service's primary went."""
+        return self.outcomes[0].new_site
+
+    @property
+    def moved(self):
+        """Whether a primary moved."""
+        return any(one.moved for one in self.outcomes)
 
     def place_leader(self):
         """Put the leader where this run wants it: in site a and outside it in turn."""
@@ -205,7 +269,8 @@ class Run:
         stand = self.stand
         self.place_leader()
         usage = measure.Usage(stand.cluster.pids())
-        stand.start_writers()
+        for one in self.outcomes:
+            one.stand.start_writers()
         time.sleep(1.0)
         stand.skip_events()
         self.unprovoked = sum(e.get("event") == "plan.opened" and e.get("plan_kind") == "failover"
@@ -214,41 +279,36 @@ class Run:
             stand.say("a failover before the fault: nothing called for it")
         stand.say(f"fault: {self.fault.name} (leader in {stand.leader_site})")
         self.fault.inject(stand)
-        rejoined = self._move() if self.fault.moves else self._steady(stand.fault)
+        if self.fault.moves:
+            self._move()
+        else:
+            self._steady(stand.fault)
         sizes = usage.figures(stand.cluster.pids())
-        self.end = measure.now()
-        stand.writers.stop()
-        stand.writers.read()
-        stand.show_events()
-        self._figures(rejoined, sizes)
+        self._end()
+        self.figures = {**measure.together([(one.name, one.figures) for one in self.outcomes]), **sizes}
+        if stand.pooler:
+            self.figures.update(stand.pooler.figures(stand.fault))
         return self.record()
 
     def _move(self):
-        stand = self.stand
-        in_place = self.fault.crash and stand.cluster.durability == "async"
-        self.first_ack, self.new_site = stand.first_new_ack(30, in_place=in_place)
-        after = self.first_ack - stand.fault
-        stand.say(f"first row acknowledged by {member_of(self.new_site)} after {after:.3f} s")
-        if self.new_site == PRIMARY_SITE:
-            return self._steady(self.first_ack)
+        for one in self.outcomes:
+            one.wait_first()
+        last = max(one.first_ack for one in self.outcomes)
+        if not self.moved:
+            self._steady(last)
+            return
         if self.fault.heal:
-            self._heal_at(self.first_ack)
-        rejoined = stand.wait_rejoined(PRIMARY_SITE, self.new_site)
-        stand.say(f"{member_of(PRIMARY_SITE)} " +
-                  ("has rejoined as a standby" if rejoined else "has what the new primary never had, and stays out"))
-        self._wait_named(measure.now() + 10)
-        return rejoined
-
-    def _wait_named(self, until):
-        """After a short run the client that goes by the name may not have moved yet."""
-        new = self.stand.address(self.new_site)
-        named = self.stand.writers.logs[BY_NAME]
-        while measure.now() < until and measure.first_from(named.read().acks, new, self.stand.fault) is None:
-            time.sleep(0.05)
+            self._heal_at(last)
+        for one in self.outcomes:
+            one.wait_whole()
+        until = measure.now() + 10
+        for one in self.outcomes:
+            one.wait_named(until)
 
     def _steady(self, since):
         self._heal_at(since)
-        self.stand.cluster.settle()
+        for one in self.outcomes:
+            one.stand.cluster.settle()
         self._wait_until(measure.now() + 1.0)
 
     def _heal_at(self, since):
@@ -264,49 +324,35 @@ class Run:
             self.stand.show_events()
             time.sleep(min(0.1, max(0.0, when - measure.now())))
 
-    def _figures(self, rejoined, sizes):
-        stand = self.stand
-        old = stand.address(PRIMARY_SITE)
-        moved = self.moved = self.new_site not in (None, PRIMARY_SITE)
-        if moved:
-            servers = stand.dns.hosts()
-            got = measure.moved(stand.writers, servers, old, stand.address(self.new_site), stand.fault)
-        else:
-            got = measure.steady(stand.writers, old, stand.fault, self.end)
-        rows = stand.final_rows()
-        lost, by_writer = measure.lost_rows(stand.writers, rows)
-        self.lost = measure.lost_acks(stand.writers, rows)
-        self.figures = {**got, "lost_acked": lost, "lost_by_writer": by_writer,
-                        "fence_proof": stand.proof() if moved else None,
-                        "old_rejoined_s": measure.rounded(rejoined), **sizes}
+    def _end(self):
+        """The clients' end, and what each service came to."""
+        end = measure.now()
+        for one in self.outcomes:
+            one.end()
+        if self.stand.pooler:
+            self.stand.pooler.stop_client()
+        self.stand.show_events()
+        for one in self.outcomes:
+            one.judge(end)
 
     def record(self):
-        """The run's JSON line: every field, in order."""
-        cluster = self.stand.cluster
-        head = {"fault": self.fault.name, "kind": cluster.pg.kind, "profile": cluster.profile, "durability": cluster.durability,
-                "run": self.number, "leader_site": self.stand.leader_site}
-        return {field: {**head, **self.figures}.get(field) for field in measure.FIELDS}
+        """The run's JSON line: every field, in order; of several services also a row for each."""
+        head = {"fault": self.fault.name, "kind": self.stand.kind, "profile": self.stand.cluster.profile,
+                "durability": self.stand.durability(), "run": self.number, "leader_site": self.stand.leader_site}
+        line = {field: {**head, **self.figures}.get(field) for field in measure.FIELDS}
+        if self.stand.together:
+            line["services"] = [one.record() for one in self.outcomes]
+        if self.stand.pooler:
+            line.update({field: self.figures[field] for field in self.stand.pooler.FIELDS})
+        return line
 
     def complaints(self):
         """What must never happen, whatever the fault."""
-        bad = self._loss()
-        if self.figures["split_brain_s"]:
-            bad.append(f"two servers acknowledged for {self.figures['split_brain_s']} s")
+        bad = [b for one in self.outcomes for b in one.complaints()]
+        if self.stand.pooler:
+            bad += self.stand.pooler.complaints(self.fault)
         try:
             self.stand.cluster.check_watch()
         except LabError as e:
             bad.append(str(e))
         return bad
-
-    def _loss(self):
-        """Under sync no acknowledged row is lost; else only what the old primary acknowledged under its lease."""
-        cluster, count = self.stand.cluster, len(self.lost)
-        if cluster.durability == "sync" or not self.moved:
-            return [f"{count} acknowledged rows were lost: {self.figures['lost_by_writer']}"] if count else []
-        until = self.stand.fault + TTL[cluster.profile]
-        beyond = measure.lost_beyond(self.lost, self.stand.address(PRIMARY_SITE), until)
-        if not beyond:
-            return []
-        worst = max(beyond, key=lambda a: a.done)
-        return [f"{len(beyond)} of {count} lost rows were not acknowledged by the old primary under its lease: row "
-                f"{worst.n} by {worst.server}, {worst.done - self.stand.fault:.3f} s after the fault"]
