@@ -27,7 +27,7 @@ class Attempt:
         self.stage = self.nemesis = self.register = self.found = None
         self.operations, self.restless = [], None
         self.errors, self.traces, self.code = [], [], None
-        self.line = {"workload": args.workload, "nemesis": args.nemesis, "time": args.time, "seed": args.seed,
+        self.line = {"workload": args.workload, "kind": args.kind, "nemesis": args.nemesis, "time": args.time, "seed": args.seed,
                      "durability": args.durability, "profile": args.profile, "ok": False}
 
     def go(self):
@@ -65,11 +65,11 @@ class Attempt:
     def _run(self):
         """Up; clients at work while harm is done; then rest, and the last reads."""
         args = self.args
-        chosen = nemeses.names(args.nemesis)
+        chosen = nemeses.names(args.nemesis, args.kind)
         if args.workload == "register":
             chosen = [n for n in chosen if "applies" not in n.needs]  # the register is a number in the spec
         needs = {need for n in chosen for need in n.needs}
-        self.stage = self.make_stage(self.say, args.durability, args.profile, needs)
+        self.stage = self.make_stage(self.say, args.durability, args.profile, needs, args.kind)
         self.stage.up()
         if args.workload == "register":
             self.register = Register(self.stage, args.seed, args.rate)
@@ -139,11 +139,12 @@ class Attempt:
 
 def folder_of(args):
     """Where a run leaves what is kept of it."""
-    name = f"{args.workload}-{args.nemesis.replace(',', '+')}-{args.seed}"[:100]
+    kind = "" if args.kind == "postgres" else f"{args.kind}-"
+    name = f"{kind}{args.workload}-{args.nemesis.replace(',', '+')}-{args.seed}"[:100]
     return os.path.join(ROOT, "build", "jepsen", name)
 
 
 def again(args):
     """The command that does a run again."""
-    return (f"tests/jepsen/run --workload {args.workload} --nemesis {args.nemesis} --time {args.time:g}"
+    return (f"tests/jepsen/run --kind {args.kind} --workload {args.workload} --nemesis {args.nemesis} --time {args.time:g}"
             f" --seed {args.seed} --rate {args.rate:g} --durability {args.durability} --profile {args.profile}")

@@ -13,6 +13,9 @@ named to the client within the same transaction, where it was asked (client.py).
 servers (clocks=False) the logs' times say nothing: a log's lines count in the order they were written, and the timeline
 alone says which tenure it was.  A client's clock is its own machine's, and nothing moves it.
 
+A server of a kind whose log does not tell this names an epoch with each operation instead, reads among them: the newest
+promotion that its own data descends from.  Its tenures are then what it acknowledged (told_by).
+
 Logs must be written with log_line_prefix '%m [%p] %u ' and in UTC.  Lines with a user name are of clients, not of the
 server, and are not believed."""
 
@@ -178,11 +181,24 @@ def stretches_of(server, *texts, clocks=True):
     return reader.stretches()
 
 
+def told_by(acks):
+    """The tenures that acknowledgements themselves tell: of a server on a timeline, from its first to its last."""
+    found = {}
+    for ack in (a for a in acks if a.timeline is not None):
+        own = found.setdefault((ack.server, ack.timeline), Stretch(ack.server, "primary", ack.timeline, ack.sent, ack.done))
+        own.start, own.end = min(own.start, ack.sent), max(own.end, ack.done)
+        own.latest = own.end
+    return list(found.values())
+
+
 def acks_of(history, functions=("add", "txn", "write", "cas"), name_of=lambda server: server):
-    """The acknowledged writes of a history whose operations have a "server"; name_of: its name in the logs."""
+    """The acknowledged writes of a history whose operations have a "server", and the reads with which it named its timeline;
+    name_of: its name in the logs."""
     found = []
     for invoke, done in history.pairs():
-        if done is None or done["type"] != "ok" or invoke["f"] not in functions or not done.get("server"):
+        if done is None or done["type"] != "ok" or not done.get("server"):
+            continue
+        if invoke["f"] not in functions and not (invoke["f"] == "read" and "timeline" in done):
             continue
         if invoke["f"] == "txn" and not any(part[0] == "append" for part in done["value"]):
             continue

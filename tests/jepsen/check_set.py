@@ -113,6 +113,29 @@ def fates(adds, reads):
     return lost, stale, unread
 
 
+def place(add):
+    """(the timeline, how far along its primary's log) of an acknowledged add; None where the server did not say."""
+    done = add.done if add.acknowledged() else None
+    return (done["timeline"], done["position"]) if done and "timeline" in done and "position" in done else None
+
+
+def holes(adds, lost):
+    """What is lost though the same primary's log goes on behind it: a standby has the beginning of a log, never a part of
+    it, so that this is no loss of what was not sent yet."""
+    gone, furthest = set(map(id, lost)), {}
+    for add in adds.values():
+        at = place(add)
+        if at and id(add) not in gone and (at[0] not in furthest or place(furthest[at[0]])[1] < at[1]):
+            furthest[at[0]] = add
+    for add in lost:
+        at = place(add)
+        other = furthest.get(at[0]) if at else None
+        if other and place(other)[1] > at[1]:
+            text = (f"{add.element} is lost, at {at[1]} in the log of timeline {at[0]}, but {other.element} is there, at "
+                    f"{place(other)[1]} behind it")
+            yield problem("hole", text, add.ops() + other.ops())
+
+
 def loss(add, reads):
     """A lost element in words."""
     what = "acknowledged" if add.acknowledged() else "read before"
@@ -135,7 +158,7 @@ def check(history, may_lose=None, linearizable=False):
     if reads and unread:
         unknown.append(f"{len(unread)} acknowledged elements were never read: no read began after them")
     allowed = [a for a in lost if may_lose and may_lose(a)]
-    bad = [loss(a, reads) for a in lost if a not in allowed] + unexpected(adds, reads) + duplicates(reads)
+    bad = [loss(a, reads) for a in lost if a not in allowed] + list(holes(adds, allowed)) + unexpected(adds, reads) + duplicates(reads)
     if linearizable:
         bad += [problem("stale", f"{a.element} was there, then missing from a read, then there again", a.ops())
                 for a in stale]

@@ -340,14 +340,20 @@ def operator(stage, rng):
     return " ".join(words) + told, undo, 5
 
 
-def names(text):
+def fits(name, kind):
+    """Whether a nemesis knows what to do with servers of a kind: some speak SQL of PostgreSQL's, or read its log's times."""
+    return kind == "postgres" or not NEMESES[name].needs.keys() & {"server_disks", "clocks"}
+
+
+def names(text, kind="postgres"):
     """The nemeses of a comma-separated list; "all" are all within what is promised, "none" is none."""
     if text in ("", "none"):
         return []
-    wanted = [n for n in NEMESES if "wild" not in NEMESES[n].needs] if text == "all" else text.split(",")
-    unknown = [n for n in wanted if n not in NEMESES]
+    every = [n for n in NEMESES if fits(n, kind)]
+    wanted = [n for n in every if "wild" not in NEMESES[n].needs] if text == "all" else text.split(",")
+    unknown = [n for n in wanted if n not in every]
     if unknown:
-        raise LabError(f"no nemesis {', '.join(unknown)}; there are {', '.join(NEMESES)}")
+        raise LabError(f"no nemesis {', '.join(unknown)} for {kind}; there are {', '.join(every)}")
     return [NEMESES[n] for n in wanted]
 
 

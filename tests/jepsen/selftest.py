@@ -10,6 +10,7 @@ import sys
 import unittest
 
 import check_append
+import check_cells
 import check_epochs
 import check_linear
 import check_set
@@ -360,6 +361,95 @@ class AppendTest(Caught):
             self.assertIs(check_append.check(history)["valid"], expected, rows)
             seen[expected] += 1
         self.assertGreater(min(seen.values()), 30, seen)
+
+
+def cell(process, f, value, timeline, answer=None, server="a"):
+    """An operation on cell 1 that overlaps no other, as a server on a timeline carries it out: two rows."""
+    more = {"key": 1, "server": server}
+    answer = value if answer is None else answer
+    return [(process, "invoke", f, value, more), (process, "ok", f, answer, {**more, "timeline": timeline})]
+
+
+class CellsTest(Caught):
+    """Single values in the database."""
+
+    WRITTEN = [*cell(0, "write", 1, 1), *cell(0, "write", 2, 1)]
+
+    def check(self, *rows, cuts=()):
+        """The verdict on rows."""
+        return check_cells.check(made(*rows), cuts)
+
+    def test_good(self):
+        self.passes(self.check(*self.WRITTEN, *cell(1, "read", None, 1, 2), *cell(1, "cas", [2, 3], 2, server="b"),
+                               *cell(0, "read", None, 2, 3, "b")))
+
+    def test_what_a_failover_may_take_back(self):
+        """An older value is one after a failover under async, and none otherwise, nor later on."""
+        rows = [*self.WRITTEN, *cell(1, "read", None, 2, 1, "b")]
+        self.passes(self.check(*rows, cuts=[2]))
+        for cuts in ((), (3,)):
+            self.caught(self.check(*rows, cuts=cuts), "nonlinearizable")
+        self.caught(self.check(*rows, *cell(1, "read", None, 2, 2, "b"), cuts=[2]), "nonlinearizable")
+
+    def test_invented(self):
+        self.caught(self.check(*self.WRITTEN, *cell(1, "read", None, 2, 7, "b"), cuts=[2]), "unexpected")
+
+    def test_unsure(self):
+        """It may have happened before or after a failover."""
+        unsure = [(5, "invoke", "write", 4, {"key": 1, "server": "a"}), (5, "info", "write", 4, {"key": 1, "server": "a"})]
+        for timeline in (1, 2):
+            rows = [*self.WRITTEN, *unsure, *cell(1, "read", None, timeline, 4)]
+            self.passes(self.check(*rows, cuts=[2]))
+            self.caught(self.check(*rows, *cell(1, "read", None, timeline, 2), *cell(1, "read", None, timeline, 4), cuts=[2]),
+                        "nonlinearizable")
+
+    def test_cuts(self):
+        """Failovers cut, planned switches do not."""
+        events = []
+        for epoch, kind in ((2, "switchover"), (3, "failover"), (4, "rejoin"), (5, "failover")):
+            events.append({"event": "plan.opened", "plan_kind": kind})
+            if kind != "rejoin":
+                events.append({"event": "primary.confirmed", "epoch": epoch})
+        self.assertEqual(check_cells.cuts_of({"durability": "async", "kind": "redis"}, events), [3, 5])
+        self.assertEqual(check_cells.cuts_of({"durability": "sync", "kind": "mariadb"}, events), [])
+
+    def test_an_older_primary_that_still_reads(self):
+        """Judged by what the servers name with each operation, reads too."""
+        rows = [*self.WRITTEN, *cell(1, "write", 3, 2, server="b")]
+        late = cell(0, "read", None, 1, 2)
+        for some, kind in ((rows, None), (rows + late, "split-brain")):
+            acks = check_epochs.acks_of(made(*some))
+            result = check_epochs.check(check_epochs.told_by(acks), acks)
+            if kind:
+                self.caught(result, kind)
+            else:
+                self.passes(result)
+        acks = check_epochs.acks_of(made(*rows, *cell(2, "write", 4, 2, server="c")))
+        self.caught(check_epochs.check(check_epochs.told_by(acks), acks), "two-primaries")
+
+
+class HolesTest(Caught):
+    """What async durability may lose is the end of a log."""
+
+    def verdict(self, *read, may_lose=lambda add: True, timelines=(1, 1, 1)):
+        """Three adds one behind the other, and what was read at the end."""
+        rows = []
+        for n, timeline in enumerate(timelines):
+            rows += [(0, "invoke", "add", n), (0, "ok", "add", n, {"timeline": timeline, "position": 100 + n})]
+        return check_set.check(made(*rows, *done(1, "read", None, list(read))), may_lose)
+
+    def test_good(self):
+        result = self.verdict(0, 1)
+        self.passes(result)
+        self.assertEqual(result["lost_allowed"], [2])
+        self.passes(self.verdict(0, 2, timelines=(1, 1, 2)))
+
+    def test_hole(self):
+        self.caught(self.verdict(0, 2), "hole")
+        self.caught(self.verdict(1, 2), "hole")
+
+    def test_loss_that_is_not_allowed(self):
+        self.caught(self.verdict(0, 1, may_lose=None), "lost")
 
 
 LOG_A = """\

@@ -35,7 +35,7 @@ LOG = """\
 """
 ENDS = (LabError("in vain"), ValueError("a bug"), subprocess.CalledProcessError(1, ["iptables"]),
         subprocess.TimeoutExpired(["iptables"], 5), SystemExit(143), KeyboardInterrupt())
-ARGS = {"workload": "set", "nemesis": "none", "time": 0.01, "seed": 7, "rate": 20, "durability": "sync",
+ARGS = {"workload": "set", "kind": "postgres", "nemesis": "none", "time": 0.01, "seed": 7, "rate": 20, "durability": "sync",
         "profile": "metro", "keep": False}
 
 
@@ -179,7 +179,7 @@ class RunsTest(unittest.TestCase):
                     contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 self.assertEqual(program.main(), code)
             self.assertIs(json.loads(out.getvalue())["ok"], False)
-            self.assertIn("again: tests/jepsen/run --workload set --nemesis none --time 0.01 --seed 7", err.getvalue())
+            self.assertIn("again: tests/jepsen/run --kind postgres --workload set --nemesis none --time 0.01 --seed 7", err.getvalue())
 
 
 class HarmsTest(unittest.TestCase):

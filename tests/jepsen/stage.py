@@ -2,6 +2,7 @@
 what they did."""
 
 import glob
+import importlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 
+from client import SESSIONS
 from cluster import busy, letter, member_of, site_of
 from disks import can_throttle, keep_elsewhere, mount_image, mount_small, throttle, wipe
 from lab import BUILD, LabError, wait_for
@@ -21,11 +23,6 @@ from writers import find_binary
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUEUE = 7
-TABLES = """
-CREATE TABLE jepsen_set (n bigint NOT NULL);
-CREATE TABLE jepsen_list (k bigint PRIMARY KEY, v bigint[] NOT NULL);
-GRANT SELECT, INSERT, UPDATE ON jepsen_set, jepsen_list TO writer;
-"""
 OUTSIDE, INSIDE = 5, 2  # processes at the outside client, and inside site a
 DISKS = {"coord": "48m", "agent": "16m"}
 SERVER_DISK = "2G"
@@ -42,9 +39,9 @@ def faketime():
 class Stage:
     """A stand and what the nemeses know of it."""
 
-    def __init__(self, say, durability="sync", profile="metro", needs=()):
-        self.say, self.needs = say, set(needs)
-        self.stand = Stand(BUILD, profile=profile, durability=durability, say=say)
+    def __init__(self, say, durability="sync", profile="metro", needs=(), kind="postgres"):
+        self.say, self.needs, self.kind = say, set(needs), kind
+        self.stand = Stand(BUILD, profile=profile, durability=durability, say=say, kind=kind)
         self.lab, self.cluster, self.network = self.stand.lab, self.stand.cluster, self.stand.lab.network
         self.away = set()  # sites whose coordinator is out of the cluster
         self.complaints, self.clients, self.delayer = [], [], None
@@ -61,7 +58,9 @@ class Stage:
         """Servers, drcoord, the tables."""
         self._prepare()
         self.stand.up()
-        self.stand.pg.sql(SITES[0], TABLES)
+        tables = importlib.import_module(SESSIONS[self.kind][0]).TABLES
+        if tables:
+            self.stand.pg.sql(SITES[0], tables)
         self.leases.start()
 
     def _prepare(self):
@@ -96,8 +95,8 @@ class Stage:
         addresses = [self.cluster.data_address(s) for s in SITES]
         places = [(CLIENT, 0, OUTSIDE, addresses), (host_name(SITES[0], "app"), OUTSIDE, INSIDE, addresses)]
         for number, (host, first, count, where) in enumerate(places):
-            argv = [sys.executable, os.path.join(HERE, "client.py"), workload, "--first", str(first), "--count",
-                    str(count), "--seed", str(seed), "--rate", str(rate), *where]
+            argv = [sys.executable, os.path.join(HERE, "client.py"), workload, "--kind", self.kind, "--first", str(first),
+                    "--count", str(count), "--seed", str(seed), "--rate", str(rate), *where]
             self.clients.append(self.lab.spawn(CLIENT, host, f"client-{number}", argv))
 
     def operations(self):

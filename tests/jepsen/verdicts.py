@@ -6,6 +6,7 @@ import os
 import shutil
 
 import check_append
+import check_cells
 import check_epochs
 import check_linear
 import check_set
@@ -38,8 +39,9 @@ class Found:
         self.folder = stage.lab.make_folder("found")
         operations = by_time(operations)
         start = operations[0]["time"] if operations else None
-        self.history = History(os.path.join(self.folder, HISTORY), start, workload=args.workload, seed=args.seed,
-                               nemesis=args.nemesis, durability=args.durability, clocks="clocks" not in stage.needs)
+        self.history = History(os.path.join(self.folder, HISTORY), start, workload=args.workload, kind=args.kind,
+                               seed=args.seed, nemesis=args.nemesis, durability=args.durability,
+                               clocks="clocks" not in stage.needs)
         self.broken = self._take(operations, start)
         self.history.close()
         guard("writing EDN", lambda: self.history.to_edn(os.path.join(self.folder, EDN)))
@@ -81,6 +83,7 @@ class Found:
         return {"ok": not self.problems and len(valid) == 2 and all(v is True for v in valid.values()),
                 "operations": len(pairs), "acked": ends.count("ok"), "failed": ends.count("fail"),
                 "nobody_knows": ends.count("info") + ends.count("open"), "valid": valid,
+                "lost_allowed": sum(len(r.get("lost_allowed", ())) for r in self.results),
                 "kinds": sorted({k for r in self.results for k in kinds(r)}),
                 "moves": sum(e.get("event") == "primary.confirmed" for e in self.events)}
 
@@ -97,6 +100,8 @@ class Found:
             return check_set.check(self.history, self._may_lose())
         if self.args.workload == "append":
             return check_append.check(self.history, realtime=not self._wild())
+        if self.args.workload == "cells":
+            return check_cells.check(self.history, check_cells.cuts_of(self.history.about, self.events))
         return check_linear.check(self.history, VALUES[0])
 
     def _wild(self):
@@ -107,7 +112,7 @@ class Found:
         """Under async durability: what a primary that was replaced acknowledged within its last lease."""
         if self.args.durability == "sync":
             return None
-        moves = [e["wall_ms"] for e in self.events if e.get("event") == "primary.confirmed"]
+        moves = [e["wall_ms"] for e in check_cells.taken_over(self.events)]
         reach = 1000 * TTL[self.args.profile] + 5000  # the lease, its fence, and a standby that was slow
 
         def may(add):
@@ -118,8 +123,11 @@ class Found:
     def _of_servers(self):
         clocks = "clocks" not in self.stage.needs
         acks = [] if self._wild() else check_epochs.acks_of(self.history, name_of=self._member_at)
-        self.stretches = [s for site in SITES
-                          for s in check_epochs.stretches_of(member_of(site), *self._logs_of(site), clocks=clocks)]
+        if self.args.kind == "postgres":
+            self.stretches = [s for site in SITES
+                              for s in check_epochs.stretches_of(member_of(site), *self._logs_of(site), clocks=clocks)]
+        else:
+            self.stretches = check_epochs.told_by(acks)
         return check_epochs.check(self.stretches, acks, self.events, clocks=clocks)
 
     def _member_at(self, server):
