@@ -18,8 +18,8 @@
 #include "sys/cgroup.h"
 
 enum {
-	DR_GUARD_SLOTS_MAX = 16,
-	DR_GUARD_MEM_VERSION = 1,
+	DR_GUARD_SLOTS_MAX = 2 * DR_AGENT_SERVICES_MAX, /* so that those of a configuration before are no hindrance */
+	DR_GUARD_MEM_VERSION = 2,
 	DR_GUARD_BEAT_MS = 100,  /* each side's heartbeat is never older than this while it is well */
 	DR_GUARD_STALE_MS = 400, /* from here on the other side counts as not there */
 	DR_GUARD_EXIT_CONFIG =

@@ -30,6 +30,7 @@ struct dr_guard_link {
 	bool watching, closing, found, inherited;
 	uint32_t handles_open;
 	uint64_t seen_beat_ns, unchanged_ticks, next_try_ns, respawns;
+	bool claimed[DR_GUARD_SLOTS_MAX]; /* by us; others are an earlier agent's */
 	bool was_alive;
 	void (*on_change)(struct dr_guard_link *l, bool alive);
 	void (*closed)(struct dr_guard_link *l);
@@ -60,12 +61,11 @@ struct dr_guard_seen {
 };
 
 /* The slot of a server ("service/member"): the one that the agent before us used, with its deadline as it
- * stands, when name and data folder agree; else a fresh, unarmed one.  mark: see shm.h, NULL for none. */
+ * stands, when name and data folder agree; else a fresh, unarmed one, or one that nobody claimed since we began and that is
+ * not armed.  mark: see shm.h, NULL for none. */
 DR_MUST_USE enum dr_err dr_guard_slot_claim(struct dr_guard_link *l, const char *name,
 					    const struct dr_cgroup *group, const char *mark, uint32_t *slot,
 					    struct dr_error *e);
-/* Give it back; it must not be armed. */
-void dr_guard_slot_release(struct dr_guard_link *l, uint32_t slot);
 /* The server's main process, for the proc way; pid 0 for none. */
 void dr_guard_slot_root(struct dr_guard_link *l, uint32_t slot, const struct dr_proc_id *root);
 

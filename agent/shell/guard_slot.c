@@ -26,42 +26,55 @@ static bool fill(struct dr_guard_slot *s, const char *name, const struct dr_cgro
 	       dr_copy_text(s->mark, sizeof(s->mark), mark != NULL ? mark : "");
 }
 
+/* One of nobody, else one that an earlier agent used, whose configuration had other servers. */
+static uint32_t find_free(const struct dr_guard_link *l)
+{
+	for (uint32_t i = 0; i < DR_GUARD_SLOTS_MAX; i++) {
+		if (atomic_load(&slot_at(l, i)->used) != 1)
+			return i;
+	}
+	for (uint32_t i = 0; i < DR_GUARD_SLOTS_MAX; i++) {
+		if (!l->claimed[i] && atomic_load(&slot_at(l, i)->kill_at_ns) == 0)
+			return i;
+	}
+	return DR_GUARD_SLOTS_MAX;
+}
+
+static uint32_t find_named(const struct dr_guard_link *l, const char *name)
+{
+	for (uint32_t i = 0; i < DR_GUARD_SLOTS_MAX; i++) {
+		const struct dr_guard_slot *s = slot_at(l, i);
+		if (atomic_load(&s->used) == 1 && strcmp(s->name, name) == 0)
+			return i;
+	}
+	return DR_GUARD_SLOTS_MAX;
+}
+
 enum dr_err dr_guard_slot_claim(struct dr_guard_link *l, const char *name, const struct dr_cgroup *group,
 				const char *mark, uint32_t *slot, struct dr_error *e)
 {
-	uint32_t at = DR_GUARD_SLOTS_MAX;
-	for (uint32_t i = 0; i < DR_GUARD_SLOTS_MAX; i++) {
-		struct dr_guard_slot *s = slot_at(l, i);
-		bool used = atomic_load(&s->used) == 1;
-		if (!used && at == DR_GUARD_SLOTS_MAX)
-			at = i;
-		if (!used || strcmp(s->name, name) != 0)
-			continue;
+	uint32_t at = find_named(l, name);
+	if (at < DR_GUARD_SLOTS_MAX) {
+		const struct dr_guard_slot *s = slot_at(l, at);
 		if (strcmp(s->data_dir, group->data_dir) == 0 && strcmp(s->group, group->path) == 0) {
-			*slot = i;
+			l->claimed[at] = true;
+			*slot = at;
 			return DR_OK;
 		}
 		if (atomic_load(&s->kill_at_ns) != 0)
-			return dr_fail(e, DR_E_CONFLICT, "the guard still watches %s in %s", name,
-				       s->data_dir);
-		atomic_store(&s->used, 0);
-		at = i;
-		break;
+			return dr_fail(e, DR_E_CONFLICT, "the guard still watches %s in %s", name, s->data_dir);
+	} else {
+		at = find_free(l);
 	}
 	if (at == DR_GUARD_SLOTS_MAX)
 		return dr_fail(e, DR_E_FULL, "one guard watches at most %d servers", DR_GUARD_SLOTS_MAX);
+	atomic_store(&slot_at(l, at)->used, 0);
 	if (!fill(slot_at(l, at), name, group, mark))
 		return dr_fail(e, DR_E_RANGE, "name or path of %s is too long", name);
 	atomic_store(&slot_at(l, at)->used, 1);
+	l->claimed[at] = true;
 	*slot = at;
 	return DR_OK;
-}
-
-void dr_guard_slot_release(struct dr_guard_link *l, uint32_t slot)
-{
-	struct dr_guard_slot *s = slot_at(l, slot);
-	dr_assert(atomic_load(&s->kill_at_ns) == 0);
-	atomic_store(&s->used, 0);
 }
 
 void dr_guard_slot_root(struct dr_guard_link *l, uint32_t slot, const struct dr_proc_id *root)
