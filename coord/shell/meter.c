@@ -21,6 +21,9 @@ enum {
 static struct {
 	struct dr_coord *coord;
 	struct dr_http *http;        /* NULL: no server */
+	struct dr_http *ending;      /* the one before, while it ends in a thread of libuv's */
+	uv_work_t end;
+	bool is_ending;
 	struct dr_metrics_counts counts;
 	uv_async_t asked;
 	uv_idle_t go_on;
@@ -315,19 +318,36 @@ enum dr_err dr_meter_open(struct dr_coord *c, struct dr_error *e)
 	return rv;
 }
 
-void dr_meter_reload(struct dr_coord *c)
+/* Its thread has no priority, and may be in the middle of much text: not the loop, which grants leases, waits for it. */
+static void end_old(uv_work_t *w)
+{
+	(void)w;
+	if (meter.ending != NULL)
+		dr_http_close(meter.ending);
+}
+
+static void serve_anew(uv_work_t *w, int status)
 {
 	struct dr_error e;
-	if (!c->conf.http.tls || c->conf.http.listen.port == 0)
-		return;
+	(void)status;
+	meter.ending = NULL;
+	meter.is_ending = false;
+	if (serve(w->data, &e) != DR_OK)
+		dr_log(DR_LOG_ERROR, "http.not_served", "why=\"%s\" next=\"mend that and send SIGHUP again, or restart\"", e.msg);
+}
+
+void dr_meter_reload(struct dr_coord *c)
+{
+	if (!c->conf.http.tls || c->conf.http.listen.port == 0 || meter.is_ending)
+		return; /* the files are read when the old one has ended */
+	meter.is_ending = true;
 	if (meter.making != NULL) {
 		(void)uv_idle_stop(&meter.go_on);
 		dr_metrics_free(meter.making);
 		meter.making = NULL;
 	}
-	if (meter.http != NULL)
-		dr_http_close(meter.http);
+	meter.ending = meter.http;
 	meter.http = NULL;
-	if (serve(c, &e) != DR_OK)
-		dr_log(DR_LOG_ERROR, "http.not_served", "why=\"%s\" next=\"mend that and send SIGHUP again, or restart\"", e.msg);
+	meter.end.data = c;
+	(void)uv_queue_work(c->loop, &meter.end, end_old, serve_anew);
 }
