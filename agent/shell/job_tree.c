@@ -63,6 +63,12 @@ enum dr_err job_give_to_owner(const struct dr_job *job, const char *path, struct
 		   : dr_fail_errno(e, errno, "cannot give %s to %s", path, job->local.os_user);
 }
 
+/* What says that the folder may go is there until nothing else is. */
+static int mark_last(const FTSENT **a, const FTSENT **b)
+{
+	return (strcmp((*a)->fts_name, JOB_MARK) == 0) - (strcmp((*b)->fts_name, JOB_MARK) == 0);
+}
+
 /* Never follows a link, so a tablespace's target outside stays; absent is fine. */
 enum dr_err job_tree_remove(struct dr_job *job, const char *path, struct dr_error *e)
 {
@@ -73,7 +79,7 @@ enum dr_err job_tree_remove(struct dr_job *job, const char *path, struct dr_erro
 		return DR_OK;
 	if (!dr_copy_text(copy, sizeof(copy), path))
 		return dr_fail(e, DR_E_RANGE, "path too long: %s", path);
-	FTS *f = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	FTS *f = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, mark_last);
 	if (f == NULL)
 		return dr_fail_errno(e, errno, "cannot remove %s", path);
 	for (FTSENT *it = fts_read(f); it != NULL && rv == DR_OK; it = fts_read(f)) {
@@ -85,7 +91,7 @@ enum dr_err job_tree_remove(struct dr_job *job, const char *path, struct dr_erro
 	return rv;
 }
 
-static void to_hex(const unsigned char *in, unsigned n, char *out)
+void job_hex(const unsigned char *in, unsigned n, char *out)
 {
 	for (unsigned i = 0; i < n; i++)
 		(void)snprintf(out + (size_t)2 * i, 3, "%02x", in[i]);
@@ -150,7 +156,7 @@ enum dr_err job_file_copy(struct dr_job *job, const char *from, const char *to, 
 		rv = dr_fail_errno(e, errno, "cannot sync %s", to);
 	if (rv == DR_OK && md != NULL) {
 		(void)EVP_DigestFinal_ex(md, sum, &sum_len);
-		to_hex(sum, sum_len < 32 ? sum_len : 32, sha256_hex);
+		job_hex(sum, sum_len < 32 ? sum_len : 32, sha256_hex);
 	}
 out:
 	EVP_MD_CTX_free(md);

@@ -38,6 +38,8 @@ void job_beside(const struct dr_job *job, const char *suffix, char dst[JOB_PATH]
 DR_MUST_USE enum dr_err job_sync_parent(const char *path, struct dr_error *e);
 /* "20261121T045600Z" */
 void job_stamp(char dst[20]);
+/* Two digits a byte, and a 0. */
+void job_hex(const unsigned char *in, unsigned n, char *out);
 DR_MUST_USE enum dr_err job_give_to_owner(const struct dr_job *job, const char *path, struct dr_error *e);
 
 /* job_salvage.c: files that only this server has, copied to a safe place with a manifest that says what they are. */
@@ -61,7 +63,9 @@ DR_MUST_USE enum dr_err job_salvage_run(struct job_salvage *s, struct dr_error *
  *
  *   DATA.clone/data       the copy while it is made
  *   DATA.clone/finished   it is whole; from here on `data` may be the old data, swapped: never removed unseen
- *   DATA.old-TIME         the old data, until the member follows (job_copy_discard) */
+ *   DATA.old-TIME         the old data, until the member follows (job_copy_discard)
+ * A folder that is to be removed has JOB_MARK in it; what has not is somebody else's, whatever it is called. */
+#define JOB_MARK "drcoord-removes-this"
 struct job_copy {
 	char clone[JOB_PATH], data[JOB_PATH + 8], finished[JOB_PATH + 16];
 };
@@ -72,7 +76,10 @@ DR_MUST_USE enum dr_err job_copy_begin(struct dr_job *job, struct job_copy *c, s
 DR_MUST_USE enum dr_err job_copy_swap(struct dr_job *job, const struct job_copy *c, struct dr_error *e);
 /* The old data gets a name of its own, what is left of the try goes. */
 DR_MUST_USE enum dr_err job_copy_end(struct dr_job *job, const struct job_copy *c, struct dr_error *e);
-/* Everything beside the data folder that is called DATA.old-*, and what broken tries left. */
+/* After a failure: what was made so far gives its room back, as long as it was not swapped in; as well as that can be done.
+ * Returns why. */
+enum dr_err job_copy_failed(struct dr_job *job, const struct job_copy *c, enum dr_err why);
+/* The old data beside the data folder, and what broken tries left. */
 DR_MUST_USE enum dr_err job_copy_discard(struct dr_job *job, struct dr_error *e);
 
 /* my_jobs.c, my_salvage.c */

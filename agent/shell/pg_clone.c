@@ -54,7 +54,7 @@ enum dr_err pg_job_clone(struct dr_job *job, struct dr_error *e)
 	if (rv == DR_OK)
 		rv = job_copy_swap(job, &p, e);
 	if (rv != DR_OK)
-		return rv;
+		return job_copy_failed(job, &p, rv);
 	if (unlink(broken) != 0 && errno != ENOENT)
 		return dr_fail_errno(e, errno, "cannot remove %s", broken);
 	rv = job_copy_end(job, &p, e);

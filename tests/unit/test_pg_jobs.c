@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "agent/shell/pg_files.h"
-#include "agent/shell/jobs.h"
+#include "agent/shell/jobs_own.h"
 #include "base/parse.h"
 #include "pg_world.h"
 #include "sys/file.h"
@@ -339,8 +339,32 @@ static void test_clone_broke_off_after_swap(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	(void)snprintf(path, sizeof(path), "%s/finished", clone);
 	assert_int_equal(dr_file_replace(path, "", 0, 0600, NULL), DR_OK);
+	(void)snprintf(path, sizeof(path), "%s/%s", clone, JOB_MARK);
+	assert_int_equal(dr_file_replace(path, "", 0, 0600, NULL), DR_OK);
 	must(w, DR_JOB_CLONE, A, B);
 	assert_int_equal(count_beside(w, "pg-a.old-"), 2);
+}
+
+/* Folders of others may be called as ours are. */
+static void test_of_others(void **state)
+{
+	struct pg_world *w = *state;
+	static const char *const names[] = { "clone", "old-before-upgrade", "old-20260101T000000Z" };
+	char path[DR_PATH_MAX + 64], file[DR_PATH_MAX + 80];
+	split(w);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s.%s", w->server[A].data, names[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+		(void)snprintf(file, sizeof(file), "%s/theirs", path);
+		assert_int_equal(dr_file_replace(file, "", 0, 0600, NULL), DR_OK);
+	}
+	assert_int_equal(run(w, DR_JOB_CLONE, A, B), DR_E_EXISTS);
+	assert_non_null(strstr(last_error, "give it another name"));
+	must(w, DR_JOB_DISCARD, A, B);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void)snprintf(file, sizeof(file), "%s.%s/theirs", w->server[A].data, names[i]);
+		assert_int_equal(access(file, F_OK), 0);
+	}
 }
 
 static void test_broken_rewind(void **state)
@@ -463,6 +487,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_salvage_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_clone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_clone_broke_off_after_swap, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_of_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_broken_rewind, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rewind_without_wal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_away_too_long, set_up, tear_down),
