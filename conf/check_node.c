@@ -172,11 +172,30 @@ static void check_folders(struct dr_yaml *y, const struct dr_conf_agent *a, uint
 	}
 }
 
+/* What is salvaged of SERVICE's MEMBER is called SERVICE-MEMBER-TIME. */
+static void check_salvage_names(struct dr_yaml *y, const struct dr_conf_agent *a, uint32_t i)
+{
+	char own[2 * DR_NAME_MAX + 2], other[2 * DR_NAME_MAX + 2];
+	const struct dr_conf_agent_service *s = &a->service[i];
+	(void)snprintf(own, sizeof(own), "%s-%s", s->service.s, s->member.s);
+	for (uint32_t j = 0; j < i; j++) {
+		const struct dr_conf_agent_service *t = &a->service[j];
+		(void)snprintf(other, sizeof(other), "%s-%s", t->service.s, t->member.s);
+		if (!dr_name_eq(&s->service, &t->service) && strcmp(own, other) == 0 &&
+		    strcmp(dr_conf_server(s)->salvage_dir, dr_conf_server(t)->salvage_dir) == 0)
+			dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.salvage_dir", i, dr_kind_name(s->kind)),
+				    "services.%s.%s.salvage_dir: what is saved there of %s and of %s would have one name, %s-TIME; "
+				    "expected a folder of its own",
+				    s->service.s, dr_kind_name(s->kind), s->service.s, t->service.s, own);
+	}
+}
+
 void dr_check_agent(struct dr_yaml *y, const struct dr_conf_agent *a)
 {
 	check_peers(y, "coordinators", a->coordinator, a->coordinators);
 	for (uint32_t i = 0; i < a->services; i++) {
 		check_section(y, a, i);
 		check_folders(y, a, i);
+		check_salvage_names(y, a, i);
 	}
 }

@@ -1,6 +1,7 @@
 /* file.c -- see file.h. */
 #include "sys/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,6 +86,22 @@ static bool parent_of(const char *path, char parent[PATH_BYTES])
 		return dr_copy_text(parent, PATH_BYTES, ".");
 	slash[slash == parent ? 1 : 0] = '\0';
 	return true;
+}
+
+bool dr_dir_is_empty(const char *path)
+{
+	bool empty = true;
+	DIR *d = opendir(path);
+	if (d == NULL)
+		return errno == ENOENT;
+	errno = 0;
+	for (const struct dirent *one = readdir(d); one != NULL; one = readdir(d)) {
+		const char *name = one->d_name;
+		empty = empty && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lost+found") == 0);
+	}
+	empty = empty && errno == 0;
+	(void)closedir(d);
+	return empty;
 }
 
 enum dr_err dr_dir_sync(const char *path, struct dr_error *e)

@@ -19,6 +19,10 @@ DR_MUST_USE enum dr_err dr_file_replace(const char *path, const void *data, size
 /* Make the folder and its parents (0700 each); one that exists is fine. */
 DR_MUST_USE enum dr_err dr_dir_make(const char *path, struct dr_error *e);
 
+/* Nothing is in it, or it is not there; what a file system keeps for itself (lost+found) is nothing.  One that can't be read is
+ * not empty. */
+bool dr_dir_is_empty(const char *path);
+
 /* fsync(2) of a folder, so that names made or removed in it last. */
 DR_MUST_USE enum dr_err dr_dir_sync(const char *path, struct dr_error *e);
 

@@ -115,6 +115,34 @@ static enum dr_err open_for_writes(struct my_run *r, struct dr_error *e)
 }
 
 /* A primary that was there before us has signed nothing; without its row nobody could tell what began there. */
+static bool is_in_data(const char *path, const char *data)
+{
+	size_t n = strlen(path), m = strlen(data);
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	while (m > 1 && data[m - 1] == '/')
+		m--;
+	return path[0] == '\0' || (n == 1 && path[0] == '.') || (n == m && memcmp(path, data, n) == 0);
+}
+
+/* A copy is swapped in as one folder, and whether there is data is seen in that folder. */
+static enum dr_err check_places(struct my_run *r, struct dr_error *e)
+{
+	static const char *const names[] = { "innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory" };
+	struct my_row row;
+	enum dr_err rv = my_query(r, "SELECT COALESCE(@@global.innodb_data_home_dir, ''), COALESCE(@@global.innodb_log_group_home_dir,"
+				  " ''), COALESCE(@@global.innodb_undo_directory, ''), @@global.datadir", &row, e);
+	if (rv != DR_OK)
+		return rv;
+	for (unsigned i = 0; rv == DR_OK && row.cells == 4 && i < 3; i++) {
+		if (!is_in_data(row.cell[i], row.cell[3]))
+			rv = dr_fail(e, DR_E_REFUSED, "%s is %s, not the data folder %s: a copy could not be swapped in; move it"
+				     " there", names[i], row.cell[i], row.cell[3]);
+	}
+	my_row_end(&row);
+	return rv;
+}
+
 enum dr_err my_op_signed(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = my_begin_change(r, e);
@@ -122,6 +150,8 @@ enum dr_err my_op_signed(struct my_run *r, struct dr_error *e)
 	/* What a later op would be refused for is said now, while nothing hangs on it. */
 	if (rv == DR_OK)
 		rv = my_check_shape(r, e);
+	if (rv == DR_OK)
+		rv = check_places(r, e);
 	if (rv == DR_OK)
 		rv = my_check_grants(r, e);
 	if (rv != DR_OK || r->state.read_only)

@@ -14,7 +14,10 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { COPY_WINDOW = 2 << 20, COPY_PART = 64 << 10, SEND_MS = 3600000, CONNECT_MS = 2000, SAID_MAX = 4096 };
+enum {
+	COPY_WINDOW = 2 << 20, COPY_PART = 64 << 10, SEND_MS = 3600000, CONNECT_MS = 2000, SAID_MAX = 4096,
+	STALL_MS = 5000 /* a tool that can't write may hold locks of a healthy primary */
+};
 
 static void put_u64(uint8_t dst[8], uint64_t v)
 {
@@ -37,8 +40,10 @@ struct dr_copy_send {
 	struct dr_asker *to;      /* NULL: gone */
 	struct dr_job job;
 	uv_pipe_t from;           /* what the tool writes */
-	bool job_over, pipe_over, pipe_closed, reading;
+	uv_timer_t stall;         /* runs while the receiver has a window full of what it did not take yet */
+	bool job_over, pipe_over, pipe_closed, stall_closed, reading;
 	struct dr_error why;      /* of the job; code OK: it was whole */
+	struct dr_error cut;      /* why we ended it; code OK: we did not */
 	uint64_t sent, taken;
 	char part[COPY_PART];
 };
@@ -60,7 +65,7 @@ static void say_end(struct dr_asker *k, const struct dr_name *service, const str
 
 static void free_send(struct dr_copy_send *s)
 {
-	if (!s->job_over || !s->pipe_closed)
+	if (!s->job_over || !s->pipe_closed || !s->stall_closed)
 		return;
 	if (s->to != NULL)
 		s->to->sending = NULL;
@@ -75,6 +80,38 @@ static void send_pipe_closed(uv_handle_t *h)
 	free_send(s);
 }
 
+static void send_stall_closed(uv_handle_t *h)
+{
+	struct dr_copy_send *s = h->data;
+	s->stall_closed = true;
+	free_send(s);
+}
+
+static void close_send(struct dr_copy_send *s)
+{
+	if (uv_is_closing((uv_handle_t *)&s->from))
+		return;
+	uv_close((uv_handle_t *)&s->from, send_pipe_closed);
+	uv_close((uv_handle_t *)&s->stall, send_stall_closed);
+}
+
+/* The tool ends, and so does the copy, with these words. */
+static void break_off(struct dr_copy_send *s, const char *why)
+{
+	if (s->job_over || s->cut.code != DR_OK)
+		return;
+	(void)dr_fail(&s->cut, DR_E_CANCELLED, "%s", why);
+	s->pipe_over = true;
+	(void)uv_read_stop((uv_stream_t *)&s->from);
+	(void)uv_timer_stop(&s->stall);
+	dr_job_cancel(&s->job);
+}
+
+static void stalled(uv_timer_t *t)
+{
+	break_off(t->data, "whoever it is for takes nothing more");
+}
+
 /* Both have ended: the tool, and what it had written. */
 static void send_over(struct dr_copy_send *s)
 {
@@ -86,7 +123,7 @@ static void send_over(struct dr_copy_send *s)
 	if (s->to != NULL)
 		say_end(s->to, &s->member->conf->service, &s->member->conf->member, s->why.code,
 			s->why.code == DR_OK ? "" : s->why.msg);
-	uv_close((uv_handle_t *)&s->from, send_pipe_closed);
+	close_send(s);
 }
 
 static void send_alloc(uv_handle_t *h, size_t want, uv_buf_t *b)
@@ -111,6 +148,7 @@ static void send_read(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
 	if (s->sent - s->taken >= COPY_WINDOW) {
 		(void)uv_read_stop(h);
 		s->reading = false;
+		(void)uv_timer_start(&s->stall, stalled, STALL_MS, 0);
 	}
 }
 
@@ -119,7 +157,9 @@ static void send_job_done(struct dr_job *j, const struct dr_error *e)
 	struct dr_copy_send *s = j->ctx;
 	s->job_over = true;
 	dr_error_clear(&s->why);
-	if (e != NULL)
+	if (s->cut.code != DR_OK)
+		s->why = s->cut; /* however the tool ended: not all that it wrote was sent */
+	else if (e != NULL)
 		s->why = *e;
 	if (uv_is_closing((uv_handle_t *)&s->from))
 		free_send(s);
@@ -139,7 +179,9 @@ static enum dr_err start_send(struct dr_asker *k, struct dr_member *m, struct dr
 	s->member = m;
 	s->to = k;
 	s->from.data = s;
+	s->stall.data = s;
 	dr_assert(uv_pipe_init(a->loop, &s->from, 0) == 0);
+	dr_assert(uv_timer_init(a->loop, &s->stall) == 0);
 	dr_member_job_fill(m, &s->job, DR_JOB_MY_SEND);
 	s->job.deadline_ms = SEND_MS;
 	s->job.done = send_job_done;
@@ -151,7 +193,7 @@ static enum dr_err start_send(struct dr_asker *k, struct dr_member *m, struct dr
 	if (rv != DR_OK) {
 		(void)close(ends[1]);
 		s->job_over = true;
-		uv_close((uv_handle_t *)&s->from, send_pipe_closed);
+		close_send(s);
 		return rv;
 	}
 	s->reading = uv_read_start((uv_stream_t *)&s->from, send_alloc, send_read) == 0;
@@ -184,9 +226,19 @@ void dr_copy_taken(struct dr_asker *k, const uint8_t *bytes, size_t n)
 	uint64_t taken = n == 8 ? get_u64(bytes) : 0;
 	if (s == NULL || taken < s->taken || taken > s->sent)
 		return;
+	if (!s->reading && taken > s->taken)
+		(void)uv_timer_start(&s->stall, stalled, STALL_MS, 0);
 	s->taken = taken;
-	if (!s->reading && !s->pipe_over && s->sent - s->taken < COPY_WINDOW / 2)
-		s->reading = uv_read_start((uv_stream_t *)&s->from, send_alloc, send_read) == 0;
+	if (s->reading || s->pipe_over || s->sent - s->taken >= COPY_WINDOW / 2)
+		return;
+	(void)uv_timer_stop(&s->stall);
+	s->reading = uv_read_start((uv_stream_t *)&s->from, send_alloc, send_read) == 0;
+}
+
+void dr_copy_send_end(struct dr_member *m, const char *why)
+{
+	if (m->sending != NULL)
+		break_off(m->sending, why);
 }
 
 /* The tool finds nobody to write to, and ends. */
@@ -199,8 +251,7 @@ void dr_copy_asker_closed(struct dr_asker *k)
 	k->sending = NULL;
 	if (!s->job_over)
 		dr_job_cancel(&s->job);
-	if (!uv_is_closing((uv_handle_t *)&s->from))
-		uv_close((uv_handle_t *)&s->from, send_pipe_closed);
+	close_send(s);
 }
 
 /* ---- the asking side */

@@ -4,7 +4,8 @@
  *   source's agent: mariabackup -> pipe -> frames -> connection -> frames -> pipe -> mbstream : asking agent
  *
  * At most COPY_WINDOW bytes are under way: the asking side says how much it has handed on, so neither side's memory grows and
- * a slow disk is no silent connection.  The jobs (jobs.h) run the tools and keep the deadlines.
+ * a slow disk is no silent connection.  One that takes nothing for five seconds is given up: the tool that waits for it may hold
+ * locks of a healthy primary.  The jobs (jobs.h) run the tools and keep the deadlines.
  *
  * Threads: the loop's.  Ownership: everything hangs on its member. */
 #ifndef DR_AGENT_SHELL_COPIES_H
@@ -27,6 +28,8 @@ struct dr_copy_fetch;
 void dr_copy_asked(struct dr_asker *k, const uint8_t *bytes, size_t n);
 void dr_copy_taken(struct dr_asker *k, const uint8_t *bytes, size_t n);
 void dr_copy_asker_closed(struct dr_asker *k);
+/* Whatever is being sent of the member ends, for this reason; the tool is killed. */
+void dr_copy_send_end(struct dr_member *m, const char *why);
 
 /* Asking side: begin to feed the job, which is about to start, with the copy of that peer.  On DR_OK job->pipe.in is set. */
 DR_MUST_USE enum dr_err dr_copy_fetch(struct dr_member *m, const struct dr_order_peer *from, struct dr_job *job,

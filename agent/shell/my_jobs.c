@@ -189,6 +189,7 @@ static enum dr_err place_sql(const char *at, char *dst, size_t cap, struct dr_er
 static enum dr_err note_place(struct dr_job *job, const struct job_copy *p, struct dr_error *e)
 {
 	char at[AT_MAX], sql[4 * AT_MAX], program[JOB_PATH], defaults[JOB_PATH + 24], data[JOB_PATH + 24];
+	char home[JOB_PATH + 40], redo[JOB_PATH + 40], undo[JOB_PATH + 40];
 	struct job_child c = { .in = -1 };
 	enum dr_err rv = read_place(p, at, e);
 	if (rv == DR_OK)
@@ -200,8 +201,12 @@ static enum dr_err note_place(struct dr_job *job, const struct job_copy *p, stru
 	(void)snprintf(program, sizeof(program), "%s/mariadbd", job->local.bin_dir);
 	(void)snprintf(defaults, sizeof(defaults), "--defaults-file=%s", job->local.config_file);
 	(void)snprintf(data, sizeof(data), "--datadir=%s", p->data);
-	const char *args[] = { program, job->local.config_file[0] != '\0' ? defaults : "--no-defaults", data, "--bootstrap",
-			       "--skip-log-bin", "--log-slave-updates=0", "--gtid-strict-mode=0" };
+	/* Whatever the file says: not into what the server uses that runs on the data so far. */
+	(void)snprintf(home, sizeof(home), "--innodb-data-home-dir=%s", p->data);
+	(void)snprintf(redo, sizeof(redo), "--innodb-log-group-home-dir=%s", p->data);
+	(void)snprintf(undo, sizeof(undo), "--innodb-undo-directory=%s", p->data);
+	const char *args[] = { program, job->local.config_file[0] != '\0' ? defaults : "--no-defaults", data, home, redo, undo,
+			       "--bootstrap", "--skip-log-bin", "--log-slave-updates=0", "--gtid-strict-mode=0" };
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
 		job_child_arg(&c, args[i]);
 	rv = job_child_run(job, &c, e);
@@ -216,15 +221,16 @@ enum dr_err my_job_clone(struct dr_job *job, struct dr_error *e)
 	enum dr_err rv = my_job_salvage(job, e);
 	if (rv == DR_OK)
 		rv = job_copy_begin(job, &p, e);
-	if (rv == DR_OK)
-		rv = unpack(job, &p, e);
+	if (rv != DR_OK)
+		return rv;
+	rv = unpack(job, &p, e);
 	if (rv == DR_OK)
 		rv = make_ready(job, &p, e);
 	if (rv == DR_OK)
 		rv = note_place(job, &p, e);
 	if (rv == DR_OK)
 		rv = job_copy_swap(job, &p, e);
-	return rv == DR_OK ? job_copy_end(job, &p, e) : rv;
+	return rv == DR_OK ? job_copy_end(job, &p, e) : job_copy_failed(job, &p, rv);
 }
 
 enum dr_err my_job_beside(struct dr_job *job, struct dr_error *e)

@@ -4,8 +4,10 @@
  * lacks.  `mariadb-binlog --start-position=BEGIN --stop-position=END LOG` (or mysqlbinlog) shows one of them as SQL. */
 #include <errno.h>
 #include <inttypes.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/shell/jobs_own.h"
@@ -24,24 +26,39 @@ struct logs {
 	char first[MY_ID_TEXT], last[MY_ID_TEXT];
 	const char *log;                   /* that is being read */
 	bool wanted;
+	EVP_MD_CTX *sum;                   /* over what is to be saved, as far as it can be told; NULL: not now */
 	FILE *list;                        /* where each is written to; NULL: they are only counted */
 };
 
 static void take(void *ctx, const struct my_transaction *t)
 {
 	struct logs *l = ctx;
-	char text[MY_ID_TEXT];
+	char text[MY_ID_TEXT], line[MY_ID_TEXT + LOG_NAME_MAX + 64];
 	if (my_history_has(l->job->my.theirs, t))
 		return;
 	(void)my_transaction_text(t, text);
 	l->wanted = true;
+	int n = snprintf(line, sizeof(line), "%s %s %" PRIu64 " %" PRIu64 "\n", text, l->log, t->begin, t->end);
 	if (l->list != NULL) {
-		(void)fprintf(l->list, "%s %s %" PRIu64 " %" PRIu64 "\n", text, l->log, t->begin, t->end);
+		(void)fputs(line, l->list);
 		return;
 	}
+	if (l->sum != NULL)
+		(void)EVP_DigestUpdate(l->sum, line, (size_t)n);
 	if (l->missing++ == 0)
 		(void)dr_copy_text(l->first, sizeof(l->first), text);
 	(void)dr_copy_text(l->last, sizeof(l->last), text);
+}
+
+static void add_file(struct logs *l, int fd)
+{
+	struct stat st;
+	char line[LOG_NAME_MAX + 96];
+	if (l->sum == NULL || fstat(fd, &st) != 0)
+		return;
+	int n = snprintf(line, sizeof(line), "%s %lld %lld.%09ld\n", l->log, (long long)st.st_size,
+			 (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	(void)EVP_DigestUpdate(l->sum, line, (size_t)n);
 }
 
 static enum dr_err read_log(struct logs *l, const char *dir, const char *name, struct dr_error *e)
@@ -53,9 +70,11 @@ static enum dr_err read_log(struct logs *l, const char *dir, const char *name, s
 		return dr_fail_errno(e, errno, "cannot open %s", path);
 	l->log = name;
 	l->wanted = false;
-	/* What can't be told is saved. */
-	if (my_binlog_read(f, take, l) == MY_BINLOG_OPAQUE)
+	/* What can't be told is saved, and is the same only while the file is. */
+	if (my_binlog_read(f, take, l) == MY_BINLOG_OPAQUE) {
 		l->wanted = true;
+		add_file(l, fileno(f));
+	}
 	bool bad = ferror(f) != 0;
 	(void)fclose(f);
 	return bad ? dr_fail(e, DR_E_IO, "cannot read %s", path) : DR_OK;
@@ -135,13 +154,23 @@ static enum dr_err write_list(struct job_salvage *s, const char *partial, struct
 static enum dr_err salvage(struct dr_job *job, struct logs *l, struct dr_error *e)
 {
 	struct job_salvage s = { .job = job, .wanted = is_chosen, .more = write_list, .ctx = l };
+	unsigned char sum[EVP_MAX_MD_SIZE];
+	char hex[2 * 32 + 1];
+	unsigned n = 0;
+	l->sum = EVP_MD_CTX_new();
+	if (l->sum == NULL || EVP_DigestInit_ex(l->sum, EVP_sha256(), NULL) != 1)
+		return dr_fail(e, DR_E_INTERNAL, "no SHA-256");
 	enum dr_err rv = choose_all(&s, l, e);
 	if (rv != DR_OK || l->names == 0)
 		return rv;
+	(void)EVP_DigestFinal_ex(l->sum, sum, &n);
+	job_hex(sum, 32, hex);
+	EVP_MD_CTX_free(l->sum);
+	l->sum = NULL;
 	const char *first = l->missing > 0 ? l->first : "?", *last = l->missing > 0 ? l->last : "?";
 	(void)snprintf(s.head, sizeof(s.head),
-		       "drcoord-salvage 1\nservice %s\nmember %s\ntransactions %" PRIu64 "\nfirst %s\nlast %s\n",
-		       job->local.service.s, job->local.member.s, l->missing, first, last);
+		       "drcoord-salvage 1\nservice %s\nmember %s\ntransactions %" PRIu64 "\nfirst %s\nlast %s\nlisted %s\n",
+		       job->local.service.s, job->local.member.s, l->missing, first, last, hex);
 	return job_salvage_run(&s, e);
 }
 
@@ -155,6 +184,7 @@ enum dr_err my_job_salvage(struct dr_job *job, struct dr_error *e)
 	struct logs *l = dr_xcalloc(sizeof(*l));
 	l->job = job;
 	enum dr_err rv = salvage(job, l, e);
+	EVP_MD_CTX_free(l->sum);
 	dr_free(l);
 	return rv;
 }

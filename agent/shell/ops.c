@@ -12,6 +12,7 @@
 #include "agent/shell/stages.h"
 #include "base/parse.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 #include "sys/log.h"
 
 enum { POLL_MS = 20, STOP_FAST_MS = 10000, STOP_CLOSED_MS = 100, STOP_IMMEDIATE_MS = 2000, START_AGAIN_MS = 2000 };
@@ -221,9 +222,19 @@ static void start_filled_job(struct dr_member *m)
 	}
 }
 
-static void start_job(struct dr_member *m, enum dr_job_kind kind)
+/* What is taken away from beside the data is no longer in the way of what is made there. */
+static bool job_must_wait(struct dr_member *m)
 {
 	if (m->op.job_running)
+		return true;
+	if (m->discard_running)
+		look_again(m);
+	return m->discard_running;
+}
+
+static void start_job(struct dr_member *m, enum dr_job_kind kind)
+{
+	if (job_must_wait(m))
 		return;
 	dr_member_job_fill(m, &m->op.job, kind);
 	start_filled_job(m);
@@ -234,7 +245,7 @@ static void stage_FETCHED(struct dr_member *m)
 	const struct dr_order *o = &m->op.order;
 	const struct dr_order_peer *from = NULL;
 	struct dr_error e;
-	if (m->op.job_running)
+	if (job_must_wait(m))
 		return;
 	for (uint32_t i = 0; i < o->peers && i < DR_MEMBERS_MAX; i++) {
 		if (dr_name_eq(&o->peer[i].member, &o->target))
@@ -359,6 +370,14 @@ static void stage_DATA(struct dr_member *m)
 	bool stopped = m->super.seen.phase == DR_SUPER_STOPPED;
 	if (!stopped || kind->has_data(dr_conf_server(m->conf)->data)) {
 		next(m);
+		return;
+	}
+	if (!dr_dir_is_empty(dr_conf_server(m->conf)->data)) {
+		struct dr_error e;
+		(void)dr_fail(&e, DR_E_REFUSED, "%s holds files, but no server's data where it is looked for (ibdata1): what is"
+			      " there is not known, so nothing is done; empty the folder, or put the data into it",
+			      dr_conf_server(m->conf)->data);
+		fail(m, &e);
 		return;
 	}
 	m->op.divergence = DR_DIVERGENCE_CLONE;
@@ -548,6 +567,12 @@ void dr_member_op_start(struct dr_member *m)
 	       (unsigned long long)o->core.plan);
 	if (m->slots_running)
 		dr_session_cancel(&m->work);
+	if (m->discard_running) {
+		m->discard_due = true;
+		dr_job_cancel(&m->discard);
+	}
+	if (o->core.kind == DR_ORDER_FENCED)
+		dr_copy_send_end(m, "it is being fenced");
 	run_stage(m);
 }
 
