@@ -49,12 +49,16 @@ static void plan_cell(struct dr_table *t, const json_t *service)
 		      dr_json_text(plan, "state"));
 }
 
-/* "any 1 of pg-b,pg-c" */
+/* "any 1 of pg-b,pg-c"; of one that names nobody "bounded, 1 near" */
 static void sync_cell(struct dr_table *t, const json_t *service)
 {
 	const json_t *sync = json_object_get(service, "sync"), *set = json_object_get(sync, "set"), *one;
 	char names[DR_TABLE_CELL_MAX] = "";
 	size_t i, at = 0;
+	if (strcmp(dr_json_text(service, "durability"), "bounded") == 0) {
+		dr_table_cell(t, "bounded, %s near", dr_json_text(json_object_get(service, "sync_wanted"), "k"));
+		return;
+	}
 	json_array_foreach(set, i, one)
 	{
 		const char *name = json_string_value(one);

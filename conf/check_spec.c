@@ -94,9 +94,9 @@ static void check_agents(struct dr_yaml *y, const struct dr_spec_service *s, uin
 
 static void check_sync(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t i, uint32_t members)
 {
-	if (s->durability != DR_DURABILITY_SYNC)
-		return;
-	if (s->sync_k > s->sync_set_max)
+	bool too_many = s->durability == DR_DURABILITY_SYNC ? s->sync_k > s->sync_set_max
+							     : s->durability == DR_DURABILITY_BOUNDED && s->sync_k >= members;
+	if (too_many && members > 0)
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].sync.k", i),
 			    "services.%s.sync.k: %" PRIu32 " needs %" PRIu32
 			    " members, one of them the primary, but there are %" PRIu32
@@ -117,7 +117,7 @@ static void advise(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t 
 			     "services.%s.members: %" PRIu32
 			     " with a priority above 0; a failover has nobody to promote",
 			     s->name.s, promotable);
-	if (s->durability == DR_DURABILITY_SYNC && s->when_alone == DR_ALONE_BLOCK &&
+	if (s->durability != DR_DURABILITY_ASYNC && s->when_alone == DR_ALONE_BLOCK &&
 	    members == s->sync_k + 1)
 		dr_yaml_warn(y, dr_check_at(y, "services[%u].when_alone", i),
 			     "services.%s.when_alone: with %" PRIu32 " members and k %" PRIu32
@@ -201,12 +201,42 @@ static void check_routes(struct dr_yaml *y, const struct dr_spec_service *s, uin
 
 enum { RPO_TRANSACTIONS_MAX = 1000000 };
 
+static bool is_redis(enum dr_kind kind)
+{
+	return kind == DR_KIND_REDIS || kind == DR_KIND_VALKEY;
+}
+
+/* It answers before its replicas have a write, and can't be made to wait: whoever writes sync gets what it has, by its name. */
+void dr_check_settle(struct dr_yaml *y, struct dr_spec *spec)
+{
+	for (uint32_t i = 0; i < spec->services; i++) {
+		struct dr_spec_service *s = &spec->service[i];
+		const yaml_node_t *at = dr_check_at(y, "services[%u].durability", i);
+		bool given = dr_yaml_value(y, dr_check_at(y, "services[%u]", i), "durability") != NULL;
+		if (!is_redis(s->kind) || s->durability != DR_DURABILITY_SYNC || !given)
+			continue;
+		s->durability = DR_DURABILITY_BOUNDED;
+		dr_yaml_warn(y, at,
+			     "services.%s.durability: sync of kind %s is taken for bounded: a write may be acknowledged and "
+			     "lost, but none is taken once fewer than %" PRIu32 " replicas were heard of late",
+			     s->name.s, dr_kind_name(s->kind), s->sync_k);
+	}
+}
+
 /* What is not there yet for a kind is refused, never taken for something less. */
 static void check_kind(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t i)
 {
 	bool ids = s->kind != DR_KIND_NONE && !dr_kind_counts_bytes(s->kind);
 	bool is_sync = s->kind == DR_KIND_POSTGRES || s->kind == DR_KIND_NONE;
-	if (!is_sync && s->durability != DR_DURABILITY_ASYNC)
+	if (s->durability == DR_DURABILITY_BOUNDED && !is_redis(s->kind))
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].durability", i),
+			    "services.%s.durability: bounded is of Redis and Valkey; expected async%s", s->name.s,
+			    is_sync ? " or sync" : "");
+	else if (is_redis(s->kind) && s->durability == DR_DURABILITY_SYNC)
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].durability", i),
+			    "services.%s.durability: of kind %s it is to be given; expected bounded (no writes are taken once its "
+			    "replicas are gone: less is lost, not nothing) or async", s->name.s, dr_kind_name(s->kind));
+	else if (!is_sync && s->durability == DR_DURABILITY_SYNC)
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].durability", i),
 			    "services.%s.durability: sync is not offered for kind %s yet; expected async", s->name.s,
 			    dr_kind_name(s->kind));

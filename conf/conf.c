@@ -59,12 +59,14 @@ static enum dr_err parse(enum dr_conf_kind kind, const char *file, const void *t
 		return rv;
 	dr_walk(&y, dr_section_top(kind), top);
 	/* What spans several keys is checked in any case: all that is wrong is said in one run. */
-	if (kind == DR_CONF_COORDINATOR)
+	if (kind == DR_CONF_COORDINATOR) {
 		dr_check_coordinator(&y, top);
-	else if (kind == DR_CONF_AGENT)
+	} else if (kind == DR_CONF_AGENT) {
 		dr_check_agent(&y, top);
-	else
+	} else {
+		dr_check_settle(&y, top);
 		dr_check_spec(&y, top);
+	}
 	dr_yaml_close(&y);
 	dr_problems_sort(problems);
 	return problems->errors > 0 ? DR_E_INVALID : DR_OK;

@@ -15,7 +15,7 @@
 	static const struct dr_words words_##id = { title_, first_, (last_) - (first_) + 1, id##_name }
 
 WORDS(kinds, "kind of service", DR_KIND_NONE + 1, DR_KIND_COUNT - 1, enum dr_kind, dr_kind_name);
-WORDS(durabilities, "durability", DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC, enum dr_durability,
+WORDS(durabilities, "durability", DR_DURABILITY_SYNC, DR_DURABILITY_COUNT - 1, enum dr_durability,
       dr_durability_name);
 WORDS(alones, "way to go on alone", DR_ALONE_CONTINUE, DR_ALONE_BLOCK, enum dr_when_alone,
       dr_when_alone_name);

@@ -178,7 +178,7 @@ void dr_predict(const struct dr_spec *spec, const struct dr_spec_service *s, con
 	uint64_t change = 2 * c + FREEZE_MS + 2 * l + PROMOTE_MS + l;
 	out->automatic = s->auto_failover;
 	out->rto_crash_ms = l + c + STOP_MS + change;
-	if (s->durability == DR_DURABILITY_ASYNC)
+	if (s->durability != DR_DURABILITY_SYNC)
 		out->rto_crash_ms += s->restart_within_ms;
 	out->rto_lost_ms = dr_lease_hold_ms(t->ttl_ms, t->drift_ppm) + c + FREEZE_MS + 2 * l + PROMOTE_MS + l;
 	out->rto_name_ms = route == 0 ? 0 : out->rto_lost_ms + route + clients * 1000;
@@ -212,6 +212,11 @@ void dr_predict_print(const struct dr_spec_service *s, const struct dr_predictio
 			      "%s: RPO is the lag of the standby; above %" PRIu64
 			      " bytes an automatic failover stops and asks\n",
 			      s->name.s, p->rpo_bytes);
+		if (s->durability == DR_DURABILITY_BOUNDED)
+			dr_buf_printf(out,
+				      "%s: RPO is bounded, not 0: a primary takes no more writes one to three seconds after it "
+				      "last heard %" PRIu32 " replicas; what it took until then and they lack is lost\n",
+				      s->name.s, s->sync_k);
 		return;
 	}
 	dr_buf_printf(out,

@@ -62,7 +62,8 @@ bool dr_kind_keeps_place(enum dr_kind k)
 
 const char *dr_durability_name(enum dr_durability d)
 {
-	return d == DR_DURABILITY_ASYNC ? "async" : "sync";
+	static const char *const names[DR_DURABILITY_COUNT] = { "sync", "async", "bounded" };
+	return names[(unsigned)d < DR_DURABILITY_COUNT ? d : DR_DURABILITY_SYNC];
 }
 
 const char *dr_when_alone_name(enum dr_when_alone w)

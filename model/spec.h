@@ -33,7 +33,9 @@ struct dr_limits {
 };
 
 enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_MARIADB, DR_KIND_MYSQL, DR_KIND_REDIS, DR_KIND_VALKEY, DR_KIND_COUNT };
-enum dr_durability { DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC };
+/* BOUNDED promises nothing about a write that was acknowledged: whatever may be lost is judged as under ASYNC.  But a primary
+ * that has not heard sync_k standbys for a moment takes no more writes, so that less is lost. */
+enum dr_durability { DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC, DR_DURABILITY_BOUNDED, DR_DURABILITY_COUNT };
 enum dr_when_alone { DR_ALONE_CONTINUE, DR_ALONE_BLOCK };
 enum dr_route_kind {
 	DR_ROUTE_NONE, DR_ROUTE_DNS_RFC2136, DR_ROUTE_FILE, DR_ROUTE_HAPROXY, DR_ROUTE_PGBOUNCER, DR_ROUTE_EXEC,
@@ -138,11 +140,11 @@ struct dr_spec_service {
 	uint32_t group;              /* a site plan moves lower ones first */
 	bool auto_failover;          /* false: plans of ours wait for an operator's approve */
 	enum dr_durability durability;
-	uint32_t sync_k;             /* ANY k ... */
+	uint32_t sync_k;             /* ANY k ...; bounded: so many standbys */
 	uint32_t sync_set_max;       /* ... of a set of at most this many standbys */
 	enum dr_when_alone when_alone;
 	uint32_t alone_after_ms;
-	uint64_t rpo_bytes;          /* async: an automatic failover that may lose more asks */
+	uint64_t rpo_bytes;          /* not sync: an automatic failover that may lose more asks */
 	uint32_t cooldown_ms;        /* after a failover no automatic one for this long */
 	uint32_t write_stall_ms;     /* a primary that a majority can't write to for so long has failed; 0: 5 s */
 	uint32_t restart_within_ms;  /* a primary whose server is down may come back in place this long */

@@ -222,7 +222,7 @@ enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drcoord__Pb__Ser
 	s->kind = (enum dr_kind)m->kind;
 	s->group = m->group;
 	s->auto_failover = m->auto_failover;
-	s->durability = m->durability == DR_DURABILITY_ASYNC ? DR_DURABILITY_ASYNC : DR_DURABILITY_SYNC;
+	s->durability = m->durability < DR_DURABILITY_COUNT ? (enum dr_durability)m->durability : DR_DURABILITY_SYNC;
 	s->sync_k = m->sync_k;
 	s->sync_set_max = m->sync_set_max;
 	s->when_alone = m->when_alone == DR_ALONE_BLOCK ? DR_ALONE_BLOCK : DR_ALONE_CONTINUE;

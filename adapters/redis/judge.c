@@ -6,7 +6,8 @@
 
 #include "adapters/redis/red.h"
 
-enum { AGAIN_MS = 10, SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIES = 6, VERSION_LEAST = 70000 };
+enum { AGAIN_MS = 10, SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIES = 6, VERSION_LEAST = 70000, NEAR_S = 1 };
+#define NEAR_S_TEXT "1" /* the least there is: replicas say once a second how far they are */
 
 /* The promotion's mark, the first write of the new primary: before any client's, since it stands in one transaction with what
  * makes the server a primary.  A script, as a replica refuses to queue a write, and as it must name the new stream. */
@@ -247,6 +248,9 @@ void red_judge_writable(const struct red_sight *s, struct red_todo *t)
 
 /* ---- CLOSED */
 
+/* Refused where too few replicas are near, which is no reason not to close it. */
+static const char drain_script[] = "redis.pcall('HSET', KEYS[1], ARGV[1], ARGV[2]) return 1";
+
 /* A write that the replicas are waited for, or a moment: what follows at once finds little that they have not.  No CLIENT PAUSE:
  * while it lasts replicas are not asked how far they are. */
 static void say_drain(const struct red_state *m, struct red_todo *t)
@@ -255,7 +259,7 @@ static void say_drain(const struct red_state *m, struct red_todo *t)
 
 	put_number(replicas, m->replicas);
 	put_number(at, m->offset);
-	SAY(t, "HSET", RED_LINEAGE, is_signed(m) ? "at" : "beat", at);
+	SAY(t, "EVAL", drain_script, "1", RED_LINEAGE, is_signed(m) ? "at" : "beat", at);
 	SAY(t, "WAIT", replicas, "100");
 }
 
@@ -280,6 +284,7 @@ void red_judge_closed(const struct red_sight *s, struct red_todo *t)
 		t->verdict = RED_DO;
 		say_drain(m, t);
 		SAY(t, "MULTI");
+		SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0"); /* for our own write, and nobody's between */
 		if (is_signed(m))
 			SAY(t, "EVAL", close_script, "1", RED_LINEAGE);
 		SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
@@ -290,14 +295,22 @@ void red_judge_closed(const struct red_sight *s, struct red_todo *t)
 
 /* ---- SYNC_SET */
 
+/* No commit waits: the server answers before anybody else has the write.  But with fewer than k replicas that it heard within the
+ * last second or two it takes no writes, and so does one that is cut off. */
 void red_judge_sync_set(const struct red_sight *s, struct red_todo *t)
 {
-	if (s->args->k != 0) {
-		refuse(t, DR_E_UNSUPPORTED, "durability: sync is not there for this kind: Redis answers before"
-			" its replicas have a write");
-		return;
+	const struct red_state *m = s->mine;
+	char near[24];
+
+	if (m->replica) {
+		refuse(t, DR_E_REFUSED, "the server takes no writes: it is a replica");
+	} else if (m->near == s->args->k && (m->near == 0 || m->near_s == NEAR_S)) {
+		t->verdict = RED_HOLDS;
+	} else if (s->acted >= TRIES) {
+		refuse(t, DR_E_CONFLICT, "somebody else sets min-replicas-to-write to %u", m->near);
+	} else {
+		t->verdict = RED_DO;
+		put_number(near, s->args->k);
+		SAY(t, "CONFIG", "SET", "min-replicas-max-lag", NEAR_S_TEXT, "min-replicas-to-write", near);
 	}
-	t->verdict = RED_DO;
-	t->ends = true;
-	SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0");
 }

@@ -129,6 +129,18 @@ void red_read_lineage(struct red_state *s, const redisReply *hash)
 	}
 }
 
+void red_read_brake(struct red_state *s, const redisReply *config)
+{
+	for (size_t i = 0; config->type == REDIS_REPLY_ARRAY && i + 1 < config->elements; i += 2) {
+		uint64_t value = u64(text_of(config->element[i + 1]));
+		uint32_t v = value <= UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+		if (strcmp(text_of(config->element[i]), "min-replicas-to-write") == 0)
+			s->near = v;
+		else if (strcmp(text_of(config->element[i]), "min-replicas-max-lag") == 0)
+			s->near_s = v;
+	}
+}
+
 /* Offsets compare only within one stream.  A server that was restarted with an append-only file has its data and has lost its
  * place in the stream: what its data says is how far it is at least. */
 void red_place(struct red_state *s)
@@ -151,6 +163,7 @@ void red_tell(const struct red_state *s, struct dr_evidence *ev)
 	ev->in_recovery = s->replica;
 	ev->timeline = ev->checkpoint_timeline = s->timeline;
 	ev->received = ev->replayed = s->position;
+	ev->sync_k = s->near_s != 0 ? s->near : 0; /* with a lag of 0 it is not looked at */
 	ev->version = s->version;
 	ev->started_ms = dr_clock_wall_ms() - s->uptime_s * 1000;
 	ev->receiving = s->replica && s->linked && !s->syncing;

@@ -55,6 +55,7 @@ struct red_state {
 	uint64_t replicas;         /* that are connected to it */
 	uint64_t uptime_s;
 	bool appends;              /* appendonly */
+	uint32_t near, near_s;     /* it takes no writes with fewer than so many replicas that were heard within so many seconds */
 	char save[RED_SAVE_MAX];   /* FIT: "" is never */
 	uint64_t sentinels;        /* FIT: so many listen */
 	struct red_lineage lineage;
@@ -97,6 +98,7 @@ typedef void red_judge(const struct red_sight *s, struct red_todo *t);
 bool red_info(const char *info, const char *key, char *dst, size_t cap);
 void red_read_info(struct red_state *s, const char *info);
 void red_read_lineage(struct red_state *s, const redisReply *hash);
+void red_read_brake(struct red_state *s, const redisReply *config);
 /* timeline and position, from all else. */
 void red_place(struct red_state *s);
 void red_tell(const struct red_state *s, struct dr_evidence *ev);

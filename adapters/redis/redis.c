@@ -15,8 +15,9 @@
 
 enum red_phase { PHASE_READING, PHASE_DOING };
 
-/* What is asked at each reading, in this order; behind them a FIT asks two more. */
-enum slot { SLOT_AUTH, SLOT_INFO, SLOT_LINEAGE, SLOT_SAVE, SLOT_SENTINELS, SLOTS };
+/* What is asked at each reading, in this order: up to the lineage of everybody, the next of the server's own agent, the rest
+ * by a FIT. */
+enum slot { SLOT_AUTH, SLOT_INFO, SLOT_LINEAGE, SLOT_BRAKE, SLOT_SAVE, SLOT_SENTINELS, SLOTS };
 
 struct red_run {
 	struct dr_op *op; /* NULL: no run */
@@ -123,12 +124,13 @@ static void ask(struct red_own *o)
 	struct red_run *r = &o->run;
 	struct dr_buf b;
 	bool fit = r->op->kind == DR_OP_FIT;
+	bool brake = r->op->kind == DR_OP_POSITIONS || r->op->kind == DR_OP_SYNC_SET || fit;
 
 	dr_buf_init(&b, RED_BYTES_MAX);
 	r->phase = PHASE_READING;
 	r->failed = false;
 	r->slot = SLOT_AUTH;
-	r->answers = SLOT_LINEAGE - SLOT_AUTH + (fit ? 2u : 0u);
+	r->answers = SLOT_LINEAGE - SLOT_AUTH + (brake ? 1u : 0u) + (fit ? 2u : 0u);
 	if (o->secret[0] == '\0') {
 		r->slot = SLOT_INFO;
 	} else {
@@ -140,6 +142,8 @@ static void ask(struct red_own *o)
 	}
 	red_say(&b, "INFO", NULL);
 	red_say(&b, "HGETALL", RED_LINEAGE, NULL);
+	if (brake)
+		red_say(&b, "CONFIG", "GET", "min-replicas-*", NULL);
 	if (fit) {
 		red_say(&b, "CONFIG", "GET", "save", NULL);
 		red_say(&b, "PUBSUB", "NUMSUB", "__sentinel__:hello", NULL);
@@ -186,6 +190,7 @@ static void take(struct red_state *s, enum slot slot, const redisReply *r)
 			red_read_info(s, r->str);
 		break;
 	case SLOT_LINEAGE: red_read_lineage(s, r); break;
+	case SLOT_BRAKE: red_read_brake(s, r); break;
 	case SLOT_SAVE:
 		if (second != NULL && second->type == REDIS_REPLY_STRING)
 			(void)dr_copy_text(s->save, sizeof(s->save), second->str);
@@ -318,6 +323,7 @@ static void note_error(struct red_own *o, const char *text)
 		return;
 	r->failed = true;
 	(void)red_error(text, &r->error);
+	r->op->evidence.too_few = strncmp(text, "NOREPLICAS", 10) == 0;
 	for (size_t i = 0; i < 2; i++) {
 		size_t n = strlen(secrets[i]);
 		for (char *at = n > 0 ? strstr(r->error.msg, secrets[i]) : NULL; at != NULL; at = strstr(at, secrets[i]))

@@ -24,6 +24,7 @@ void dr_agent_core_init(struct dr_agent_core *c, const struct dr_name *self, con
 		c->lease_until_ms = inherited_until_ms;
 	}
 	dr_agent_failsafe_init(c);
+	c->turning = j->managed && j->turning;
 	c->op_wanted = j->order_seen != 0 && j->order.core.number == j->order_seen && j->done.number != j->order_seen;
 }
 
@@ -63,10 +64,15 @@ static bool stopping_in_order(const struct dr_agent_core *c)
 	       c->lease_until_ms > c->now_ms + c->timing.fence_budget_ms;
 }
 
-/* A server out of recovery without right to be so is stopped; one with a lease, in time before it ends. */
+static bool may_write(const struct dr_agent_core *c)
+{
+	return c->server == DR_SERVER_PRIMARY || (c->turning && c->server != DR_SERVER_STOPPED);
+}
+
+/* A server out of recovery, or about to be, without right to be so is stopped; one with a lease, in time before it ends. */
 static void watch_server(struct dr_agent_core *c, struct dr_agent_decision *out)
 {
-	if (!c->journal.managed || c->server != DR_SERVER_PRIMARY)
+	if (!c->journal.managed || !may_write(c))
 		return;
 	if (stopping_in_order(c)) {
 		dr_agent_wake(out, c->lease_until_ms - c->timing.fence_budget_ms);
@@ -206,12 +212,13 @@ static void watch_order(struct dr_agent_core *c, struct dr_agent_decision *out)
 	bool on_primary = kind == DR_ORDER_WRITABLE || kind == DR_ORDER_SYNC_SET || kind == DR_ORDER_PREPARED ||
 			  kind == DR_ORDER_ADOPTED || kind == DR_ORDER_RELEASED || kind == DR_ORDER_FENCED ||
 			  kind == DR_ORDER_LISTED;
-	if (!on_primary && c->server == DR_SERVER_PRIMARY) {
+	if (!on_primary && may_write(c)) {
 		fence(c, out, DR_FENCE_KILL);
 		return;
 	}
 	c->op_wanted = false;
 	c->op_running = true;
+	c->turning = c->turning || kind == DR_ORDER_WRITABLE;
 	out->start_op = true;
 }
 
@@ -237,10 +244,14 @@ static void server_changed(struct dr_agent_core *c, const struct dr_agent_event 
 		out->report = true;
 	c->server = ev->server;
 	c->crashed = crashed;
-	if (ev->server == DR_SERVER_STOPPED)
+	if (ev->server == DR_SERVER_STOPPED) {
 		c->fencing = false;
-	bool no_writer = ev->server == DR_SERVER_STOPPED || ev->server == DR_SERVER_STANDBY;
-	if (no_writer && !is_primary_role(c))
+		/* What it was told ended with it; an op under way goes on with the next one. */
+		c->turning = c->op_running && c->journal.order.core.kind == DR_ORDER_WRITABLE;
+		c->journal.turning = c->journal.order.core.kind == DR_ORDER_WRITABLE;
+	}
+	bool is_no_writer = (ev->server == DR_SERVER_STOPPED || ev->server == DR_SERVER_STANDBY) && !may_write(c);
+	if (is_no_writer && !is_primary_role(c))
 		out->disarm = true;
 	else if (ev->server == DR_SERVER_STOPPED && c->lease_until_ms <= c->now_ms)
 		out->disarm = true;

@@ -22,6 +22,7 @@ struct dr_agent_list {
 /* What survives a crash and a power loss. */
 struct dr_agent_journal {
 	bool managed;                 /* adopted: from then on the gate and the lease rule this server */
+	bool turning;                 /* the server that runs may have been told to become a primary: see below */
 	enum dr_member_role role;
 	uint64_t epoch;               /* highest ever seen */
 	uint64_t order_seen;          /* highest number ever accepted */
@@ -111,6 +112,8 @@ struct dr_agent_core {
 	bool leader_known, guard_alive;
 	enum dr_server_state server;
 	bool crashed;
+	bool turning;                /* it was told to become a primary, and may at any moment, whatever it is seen as, until it
+				      * has ended: what was sent is carried out though nobody waits for it any more */
 	bool fencing;                /* told the shell to stop the server, which still runs */
 	uint64_t fence_since_ms;
 	uint64_t accepted_ms;        /* when the present order was accepted */

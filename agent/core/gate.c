@@ -61,6 +61,7 @@ static void accept(struct dr_agent_core *c, const struct dr_order *o, struct dr_
 	    o->core.kind == DR_ORDER_FOLLOWING) {
 		c->journal.managed = true;
 		c->journal.role = role_at_acceptance(c->journal.role, o->core.kind);
+		c->journal.turning = c->journal.turning || o->core.kind == DR_ORDER_WRITABLE;
 	}
 	if (keeps_lease(o->core.kind))
 		c->renewed_ms = 0; /* ask at once */
@@ -158,7 +159,7 @@ void dr_agent_role_after(struct dr_agent_core *c, struct dr_agent_decision *out)
 		c->journal.managed = true;
 		c->journal.role = dr_name_eq(&o->target, &c->self) ? DR_ROLE_PRIMARY : DR_ROLE_STANDBY;
 	} else if (o->core.kind == DR_ORDER_RELEASED) {
-		c->journal.managed = false;
+		c->journal.managed = c->journal.turning = c->turning = false;
 		c->journal.role = DR_ROLE_NONE;
 		dr_agent_lease_drop(c);
 		out->disarm = true;

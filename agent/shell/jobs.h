@@ -91,6 +91,9 @@ enum dr_job_kind {
 	DR_JOB_MY_CLONE, /* MariaDB: such a stream, which comes from `in`, unpacked beside, made ready, swapped in */
 	DR_JOB_MY_BESIDE, /* MySQL: an empty folder beside, for op COPIED */
 	DR_JOB_MY_SWAP,  /* MySQL: the copy that op COPIED made beside is swapped in */
+	/* Redis, Valkey: all data goes into a folder of its own under salvage_dir, salvage.path ("": there was none), and the data
+	 * folder is empty.  NO_SPACE: salvage_dir would hold more than salvage_max */
+	DR_JOB_RED_ASIDE,
 	DR_JOB_DISCARD /* remove DATA.old-* and what failed clones left: call it once the member follows */
 };
 

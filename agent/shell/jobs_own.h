@@ -89,4 +89,7 @@ DR_MUST_USE enum dr_err my_job_clone(struct dr_job *job, struct dr_error *e);
 DR_MUST_USE enum dr_err my_job_beside(struct dr_job *job, struct dr_error *e);
 DR_MUST_USE enum dr_err my_job_swap(struct dr_job *job, struct dr_error *e);
 
+/* red_jobs.c */
+DR_MUST_USE enum dr_err red_job_aside(struct dr_job *job, struct dr_error *e);
+
 #endif

@@ -5,7 +5,7 @@
 
 #include "proto/codec.h"
 
-enum { JOURNAL_FORMAT = 2 };
+enum { JOURNAL_FORMAT = 2, IS_MANAGED = 1, IS_TURNING = 2 };
 
 static void put_timing(struct dr_buf *out, const struct dr_timing *t)
 {
@@ -91,7 +91,7 @@ static void take_list(struct dr_view *v, struct dr_agent_list *l)
 void dr_agent_journal_encode(struct dr_buf *out, const struct dr_agent_journal *j)
 {
 	dr_buf_put_u8(out, JOURNAL_FORMAT);
-	dr_buf_put_u8(out, j->managed ? 1 : 0);
+	dr_buf_put_u8(out, (uint8_t)((j->managed ? IS_MANAGED : 0) | (j->turning ? IS_TURNING : 0)));
 	dr_buf_put_u8(out, (uint8_t)j->role);
 	dr_buf_put_u64be(out, j->epoch);
 	dr_buf_put_u64be(out, j->order_seen);
@@ -110,7 +110,9 @@ enum dr_err dr_agent_journal_decode(struct dr_agent_journal *j, const uint8_t *p
 	uint8_t format = dr_view_u8(&v);
 	if (format != JOURNAL_FORMAT)
 		return dr_fail(e, DR_E_CORRUPT, "the journal has format %u, this build reads %d", format, JOURNAL_FORMAT);
-	j->managed = dr_view_u8(&v) != 0;
+	uint8_t is = dr_view_u8(&v);
+	j->managed = (is & IS_MANAGED) != 0;
+	j->turning = (is & IS_TURNING) != 0;
 	j->role = (enum dr_member_role)dr_view_u8(&v);
 	j->epoch = dr_view_u64be(&v);
 	j->order_seen = dr_view_u64be(&v);

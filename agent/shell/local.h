@@ -18,8 +18,6 @@ struct dr_local_server {
 	char socket_dir[DR_PATH_MAX]; /* of MySQL the socket itself; "": as its files say */
 	char config_file[DR_PATH_MAX]; /* not PostgreSQL: what it reads beside our own options; "": nothing */
 	uint32_t server_id;            /* MySQL: unique among the members */
-	char salvage_dir[DR_PATH_MAX];
-	uint64_t salvage_max; /* bytes */
 	/* The server's stdout and stderr, appended; moved to .1 beyond 16 MiB at start. */
 	char log_path[DR_PATH_MAX];
 };
@@ -63,9 +61,6 @@ struct dr_local_kind {
 	bool (*has_data)(const char *data_dir);
 	/* Of a stopped server: at its next start it receives from nobody and waits for nobody.  NULL: an op sees to it. */
 	enum dr_err (*alone)(const char *data_dir, struct dr_error *e);
-	/* Of a stopped server: all its data is in a folder of its own under salvage_dir, whose path goes to *where ("": there
-	 * was none), and its data folder is empty.  RANGE: salvage_dir would hold more than salvage_max.  NULL: has another way. */
-	enum dr_err (*aside)(const struct dr_local_server *s, char where[DR_PATH_MAX], struct dr_error *e);
 };
 
 /* NULL: agents run no such servers. */

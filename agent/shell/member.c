@@ -384,8 +384,6 @@ static enum dr_err open_supervisor(struct dr_member *m, struct dr_error *e)
 	(void)dr_copy_text(sc.socket_dir, sizeof(sc.socket_dir), pg->socket_dir);
 	(void)dr_copy_text(sc.config_file, sizeof(sc.config_file), pg->config_file);
 	sc.server_id = pg->server_id;
-	(void)dr_copy_text(sc.salvage_dir, sizeof(sc.salvage_dir), pg->salvage_dir);
-	sc.salvage_max = pg->salvage_max_bytes;
 	return dr_supervisor_init(&m->super, m->agent->loop, &m->agent->cgroups, dr_local_kind(m->conf->kind), &sc, on_super, m, e);
 }
 

@@ -194,6 +194,8 @@ static void job_done(struct dr_job *j, const struct dr_error *e)
 	if (e == NULL) {
 		if (j->kind == DR_JOB_COMPARE)
 			note_verdict(m, &j->compare);
+		if (j->kind == DR_JOB_RED_ASIDE)
+			(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), j->salvage.path);
 		next(m);
 	} else if (j->kind == DR_JOB_REWIND && e->code != DR_E_CANCELLED) {
 		dr_log(DR_LOG_WARN, "rewind.failed", "member=%s why=\"%s\" next=clone", m->conf->member.s, e->msg);
@@ -282,19 +284,6 @@ static void stage_SAVED(struct dr_member *m)
 		next(m);
 	else
 		start_job(m, DR_JOB_SALVAGE);
-}
-
-static void stage_ASIDE(struct dr_member *m)
-{
-	struct dr_error e;
-	char where[DR_PATH_MAX];
-	if (m->super.kind->aside(&m->super.conf, where, &e) != DR_OK) {
-		fail(m, &e);
-		return;
-	}
-	if (where[0] != '\0')
-		(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), where);
-	next(m);
 }
 
 static void stage_REWOUND(struct dr_member *m)
@@ -531,7 +520,7 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_REACHED: stage_REACHED(m); break;
 	case DR_STAGE_COMPARED: stage_COMPARED(m); break;
 	case DR_STAGE_SAVED: stage_SAVED(m); break;
-	case DR_STAGE_ASIDE: stage_ASIDE(m); break;
+	case DR_STAGE_ASIDE: start_job(m, DR_JOB_RED_ASIDE); break;
 	case DR_STAGE_REWOUND: stage_REWOUND(m); break;
 	case DR_STAGE_TAKEN: stage_TAKEN(m); break;
 	case DR_STAGE_NOTED:

@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #include "agent/shell/local.h"
-#include "agent/shell/red_aside.h"
 #include "base/buf.h"
 #include "sys/file.h"
 #include "sys/proc.h"
@@ -200,7 +199,6 @@ const struct dr_local_kind dr_redis_local = {
 	.may_take = may_take,
 	.tidy = tidy,
 	.command = command_redis,
-	.aside = dr_red_aside,
 };
 
 const struct dr_local_kind dr_valkey_local = {
@@ -212,5 +210,4 @@ const struct dr_local_kind dr_valkey_local = {
 	.may_take = may_take,
 	.tidy = tidy,
 	.command = command_valkey,
-	.aside = dr_red_aside,
 };

@@ -226,7 +226,7 @@ static void apply_recover(struct dr_repl *r, struct dr_service *s, const struct 
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_RECOVERED, cmd, s);
 	dr_emit_member(e, s, cmd->member);
 	bool blind = cmd->flag2 || cmd->member == DR_MEMBER_NONE;
-	if (cmd->flag && blind && s->spec.durability == DR_DURABILITY_ASYNC)
+	if (cmd->flag && blind && s->spec.durability != DR_DURABILITY_SYNC)
 		pause_recovered(r, s, cmd);
 }
 

@@ -213,7 +213,8 @@ void dr_apply_sync_change(struct dr_repl *r, struct dr_service *s, const struct 
 {
 	if (cmd->epoch != s->epoch || s->holder == DR_MEMBER_NONE || s->last_holder != s->holder)
 		return;
-	if (cmd->k > dr_set_count(cmd->set) || dr_set_has(cmd->set, s->holder))
+	bool names_nobody = s->spec.durability == DR_DURABILITY_BOUNDED && cmd->set == 0;
+	if ((cmd->k > dr_set_count(cmd->set) && !names_nobody) || dr_set_has(cmd->set, s->holder))
 		return;
 	struct dr_sync want = { .set = cmd->set, .k = cmd->k };
 	struct dr_sync next = dr_sync_effective(&want, s->holder);

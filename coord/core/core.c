@@ -77,7 +77,7 @@ static enum dr_reason automatic_plan(const struct dr_think *t, enum dr_reason wh
 	enum dr_reason blocked = dr_core_blocked(t->c, t->ix, &a);
 	bool restart = why == DR_REASON_SERVER_FAILED && t->s->spec.restart_within_ms > 0;
 	bool stays = dr_reason_stays(blocked);
-	bool whole = t->s->spec.durability == DR_DURABILITY_ASYNC && dr_kind_keeps_place(t->s->spec.kind);
+	bool whole = t->s->spec.durability != DR_DURABILITY_SYNC && dr_kind_keeps_place(t->s->spec.kind);
 	*in_place = restart && (whole || stays || ungranted);
 	if (blocked == DR_REASON_MOVES_LIMITED && !dr_reason_moves(why))
 		return DR_REASON_NONE;
@@ -111,7 +111,7 @@ static bool positions_to_come(const struct dr_think *t)
 {
 	const struct dr_sync *sync = &t->s->sync;
 	uint32_t heard = 0;
-	if (t->s->spec.durability == DR_DURABILITY_ASYNC || sync->set == 0 || can_be_asked(t, t->s->holder))
+	if (t->s->spec.durability != DR_DURABILITY_SYNC || sync->set == 0 || can_be_asked(t, t->s->holder))
 		return true;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
 		heard += dr_set_has(sync->set, m) && can_be_asked(t, m) ? 1u : 0u;
@@ -305,7 +305,7 @@ static void role(struct dr_core *c, const struct dr_core_event *ev)
 		s->proposing = 0;
 		s->declaring = false;
 		/* Since when something holds, or a step goes on, is counted from now: nobody looked in between. */
-		s->step_plan = s->part_plan = 0;
+		s->step_plan = s->part_plan = s->few_ms = 0;
 		memset(s->rejoin_plan, 0, sizeof(s->rejoin_plan));
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
 			s->member[m].sync_bad_ms = s->member[m].away_ms = s->member[m].order_since = 0;

@@ -352,7 +352,7 @@ enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_m
 	}
 	uint64_t primary = c->view.service[service].primary_position;
 	uint64_t lag = primary > mv->report.received ? primary - mv->report.received : 0;
-	if (s->spec.durability == DR_DURABILITY_ASYNC && lag > s->spec.rpo_bytes) {
+	if (s->spec.durability != DR_DURABILITY_SYNC && lag > s->spec.rpo_bytes) {
 		*a = lag;
 		return DR_REASON_LAGS;
 	}

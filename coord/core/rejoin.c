@@ -72,6 +72,22 @@ static void welcome(struct dr_think *t, dr_member_ix m)
 	(void)dr_order_want(t, NULL, m, o);
 }
 
+/* Whether what is seen of the primary may be why nobody follows it.  Either an incident comes of that, and who has left
+ * by then is no candidate, or nothing does: one observer's view holds nobody up for longer than it takes to find out. */
+static bool is_shaken(const struct dr_think *t)
+{
+	const struct dr_repl *r = &t->c->repl;
+	const struct dr_member_view *mv = &t->v->member[t->s->holder];
+	uint64_t most_ms = (uint64_t)dr_spec_write_stall_ms(&t->s->spec) + r->timing.detect_after_ms;
+	bool shaken = !dr_heard(t, t->s->holder);
+	for (uint32_t i = 0; i < r->coordinators && !shaken; i++) {
+		const struct dr_seen_by *by = &mv->by[i];
+		bool fresh = by->at_ms != 0 && t->c->view.now_ms - by->at_ms <= r->timing.detect_after_ms;
+		shaken = fresh && dr_failure_policy(by->o.failure) >= DR_FAILURE_ASK && by->o.failing_ms < most_ms;
+	}
+	return shaken;
+}
+
 /* A member outside any rejoin plan: does it follow, and since when not? */
 static void watch_member(struct dr_think *t, dr_member_ix m)
 {
@@ -172,7 +188,7 @@ void dr_rejoin_think(struct dr_think *t)
 		return;
 	/* Nobody can follow a primary that is down: that says nothing about the standbys. */
 	uint64_t a = 0;
-	bool ill = dr_incident(t, &a) != DR_REASON_NONE;
+	bool ill = dr_incident(t, &a) != DR_REASON_NONE || is_shaken(t);
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && !t->proposed; m++) {
 		if (!named(t, m) || m == s->holder)
 			continue;
@@ -180,5 +196,7 @@ void dr_rejoin_think(struct dr_think *t)
 			carry_on(t, m);
 		else if (s->member[m].unproved_epoch == 0 && !ill)
 			watch_member(t, m);
+		else if (ill)
+			t->v->member[m].away_ms = 0;
 	}
 }

@@ -150,7 +150,7 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 	if (frozen == 0)
 		return false;
 	/* An empty set: no holder ever was, so nothing was ever promised. */
-	if (p->accept_loss || s->spec.durability == DR_DURABILITY_ASYNC || s->sync.set == 0)
+	if (p->accept_loss || s->spec.durability != DR_DURABILITY_SYNC || s->sync.set == 0)
 		return true;
 	*need = dr_sync_positions_needed(&s->sync);
 	if (DR_MUTANT(TOO_FEW_POSITIONS) && *need > 0)
@@ -283,7 +283,7 @@ static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_pl
 	uint64_t known = t->v->primary_position;
 	uint64_t lost = known > position ? known - position : 0;
 	/* Whoever was the last primary itself has all that it acknowledged. */
-	bool may_lose = !planned && s->spec.durability == DR_DURABILITY_ASYNC && choice.candidate != s->last_holder &&
+	bool may_lose = !planned && s->spec.durability != DR_DURABILITY_SYNC && choice.candidate != s->last_holder &&
 			p->reason != DR_REASON_OPERATOR && !p->accept_loss;
 	if (may_lose && s->was_primary && !position_is_known(t, p))
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_LOSS_UNKNOWN, s->spec.rpo_bytes, 0 };

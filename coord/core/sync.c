@@ -61,7 +61,7 @@ static dr_member_ix next_best(const struct dr_think *t, dr_member_set from, dr_m
 struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bool to_come)
 {
 	struct dr_sync want = { 0 };
-	if (t->s->spec.durability == DR_DURABILITY_ASYNC)
+	if (t->s->spec.durability != DR_DURABILITY_SYNC)
 		return want;
 	dr_member_set able = 0;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
@@ -90,12 +90,35 @@ struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bo
 struct dr_sync dr_sync_of_new(const struct dr_think *t, dr_member_ix holder)
 {
 	struct dr_sync want = dr_sync_desired(t, holder, true);
-	if (t->s->spec.durability == DR_DURABILITY_ASYNC || want.k > 0)
+	if (t->s->spec.durability != DR_DURABILITY_SYNC || want.k > 0)
 		return want;
 	want.set = dr_set_without(dr_service_members(t->s), holder);
 	unsigned n = dr_set_count(want.set);
 	want.k = t->s->spec.sync_k < n ? t->s->spec.sync_k : n;
 	return want;
+}
+
+/* What BOUNDED wants: as many standbys to be near as follow, no more than k.  Where fewer do, the server takes no writes for
+ * alone_after, or for as long as it lasts (block).  That names nobody, and no promise rests on it. */
+static struct dr_sync brake(struct dr_think *t)
+{
+	const struct dr_service *s = t->s;
+	uint32_t others = dr_set_count(dr_service_members(s)) - 1, near = 0;
+	uint32_t most = s->spec.sync_k < others ? s->spec.sync_k : others;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
+		near += s->member[m].joined_epoch == s->epoch && dr_follows(t, m) ? 1u : 0u;
+	struct dr_sync want = { .k = near < most && s->spec.when_alone == DR_ALONE_CONTINUE ? near : most };
+	if (want.k >= s->next.k || most < s->next.k) {
+		t->v->few_ms = 0;
+		return want;
+	}
+	if (t->v->few_ms == 0)
+		t->v->few_ms = t->c->view.now_ms;
+	uint64_t due = t->v->few_ms + s->spec.alone_after_ms;
+	if (t->c->view.now_ms >= due)
+		return want;
+	dr_wake_at(t->out, due);
+	return s->next;
 }
 
 /* Members of `next` that have been unfit for long enough to be given up. */
@@ -132,11 +155,13 @@ static dr_member_set unfit(const struct dr_think *t)
 static struct dr_sync target(struct dr_think *t)
 {
 	const struct dr_service *s = t->s;
+	if (s->spec.durability == DR_DURABILITY_BOUNDED)
+		return brake(t);
 	struct dr_sync want = dr_sync_desired(t, s->holder, false);
 	uint32_t enough = s->spec.sync_k;
 	/* A replacement is at hand: a lost one is given up soon; without one only after alone_after. */
 	dr_member_set lost = given_up(t, t->c->repl.timing.detect_after_ms);
-	if (s->spec.durability == DR_DURABILITY_ASYNC)
+	if (s->spec.durability != DR_DURABILITY_SYNC)
 		return want;
 	if (unfit(t) == 0 || (s->next.k == 0 && want.k > 0))
 		return want;

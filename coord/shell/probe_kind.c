@@ -19,6 +19,8 @@ enum dr_failure dr_probe_kind(const struct dr_evidence *seen, const struct dr_er
 {
 	if (seen->wrote)
 		return seen->in_spite ? DR_FAILURE_READ_ONLY_DEFAULT : DR_FAILURE_NONE;
+	if (seen->too_few)
+		return DR_FAILURE_TOO_FEW_STANDBYS;
 	switch (e != NULL ? e->code : DR_E_FAILED) {
 	case DR_E_CANCELLED:
 	case DR_E_UNKNOWN: return DR_FAILURE_NONE;

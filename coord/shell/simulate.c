@@ -121,8 +121,11 @@ static json_t *rpo_json(const struct dr_coord *c, uint32_t ix, const struct dr_f
 		put_u64(o, "seconds", 0);
 	else if (dr_ready_rate(c, ix, &rate) && rate > 0)
 		(void)json_object_set_new(o, "seconds", json_real((double)(f->loss * 10 / rate) / 10.0));
-	put_text(o, "why", "what the candidate lacked of the primary when both were last heard, and what is written until "
-		 "the loss");
+	put_text(o, "why",
+		 s->durability == DR_DURABILITY_BOUNDED
+		     ? "bounded, not zero: what the candidate lacked of the primary when both were last heard, and what is written "
+		       "until the loss, or until a primary that is cut off takes no more"
+		     : "what the candidate lacked of the primary when both were last heard, and what is written until the loss");
 	return o;
 }
 

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import measure
 from cluster import SERVICE, member_of
 from faults import A
 from redis import USER
@@ -41,3 +42,31 @@ def redis_starts_empty(scenes):
     expect(all_joined(stand) == new, "all to follow it")
     expect(before <= stand.pg.rows(A), "it has fetched what it had lost")
     return verdict(stand, [A, new])
+
+
+def cut_off_writes(scenes, durability):
+    """A primary in site a is cut off, with a client beside it, under the profile default: how long it goes on, in seconds."""
+    stand = scenes.up(options={**REDIS, "durability": durability, "profile": "default"})
+    wanted = "1" if durability == "bounded" else "0"
+    eventually(stand, f"min-replicas-to-write to be {wanted}",
+               lambda: stand.pg.ask(A, "CONFIG", "GET", "min-replicas-to-write").split()[1] == wanted, 30)
+    new_acks(stand, A)
+    stand.fault_at()
+    stand.lab.network.isolate(A)
+    at, new = stand.first_new_ack(40)
+    stand.lab.network.heal()
+    expect(all_joined(stand) == new, "all to follow the new primary")
+    stand.writers.stop()
+    acks = [a for a in stand.writers.read().acks() if a.server == stand.address(A)]
+    expect(acks[-1].done < at, "nothing acknowledged by the old primary once there is a new one")
+    lost, by_writer = measure.lost_rows(stand.writers, stand.final_rows())
+    expect(lost <= sum(a.done >= stand.fault - 0.05 for a in acks), "nothing lost but what it took when it was cut off", by_writer)
+    return {"wrote_on_s": round(acks[-1].done - stand.fault, 2), "outage_s": round(at - stand.fault, 2), "lost_acked": lost}
+
+
+@case("redis-sync-partition")
+def redis_sync_partition(scenes):
+    """A primary that is cut off takes writes for one to three seconds, bounded, and under async for as long as its lease lasts."""
+    bounded, lease = cut_off_writes(scenes, "bounded"), cut_off_writes(scenes, "async")
+    expect(bounded["wrote_on_s"] <= 3.2, "its writes to end before its lease does", bounded)
+    return {"bounded": bounded, "async": lease}

@@ -4,7 +4,8 @@
  *           pooler=false manual=false rpo=N
  *           cooldown=MS restart_within=MS alone_after=MS moves=N within=MS (makes the world; first)
  *   adopt | mute | unmute | verbose | run MS | until EVENT [MS] | leader C | show
- *   kill server|agent|guard|node|coordinator|site NAME         start agent|guard|node|coordinator|site NAME
+ *   kill server|agent|guard|node|coordinator|site NAME
+ *   start server|agent|guard|node|coordinator|site NAME        (a server by itself: as a standby)
  *   cut SITE | heal SITE | cut-way FROM TO | heal-way FROM TO
  *   request VERB [site=SITE] [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
@@ -150,6 +151,8 @@ static void do_kill(struct script *s, bool kill)
 		wrong(s, "no such thing");
 	else if (strcmp(what, "server") == 0 && kill)
 		w_server_set(w, m, DR_SERVER_STOPPED, true);
+	else if (strcmp(what, "server") == 0)
+		w_server_start_standby(w, m);
 	else if (strcmp(what, "agent") == 0)
 		(kill ? w_agent_kill : w_agent_start)(w, m);
 	else if (strcmp(what, "guard") == 0)

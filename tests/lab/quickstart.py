@@ -194,7 +194,7 @@ def arguments():
     p.add_argument("--profile", choices=("metro", "default"), default="metro", help="timing (default: metro)")
     p.add_argument("--kind", choices=(*KINDS, ALL), default="postgres",
                    help="of the servers (default: postgres); all: three services, PostgreSQL, MariaDB and Redis, side by side")
-    p.add_argument("--durability", choices=("sync", "async"), help="default: the strictest that the kind has")
+    p.add_argument("--durability", choices=("sync", "async", "bounded"), help="default: sync where the kind has it, else async")
     p.add_argument("--pgbouncer", action="store_true", help="pgbouncer in front of the service, and a client behind it")
     p.add_argument("--json", metavar="FILE", help="write one JSON line a run")
     p.add_argument("--keep", action="store_true", help="leave everything standing at the end, until Ctrl-C")

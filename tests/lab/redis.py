@@ -27,7 +27,7 @@ replicaof 127.0.0.1 0
 class Redis:
     """The Redis servers of one service, one in each site; the name tells them from another service's."""
 
-    kind, members, durabilities, rebuilds = "redis", "rd", ("async",), True
+    kind, members, durabilities, rebuilds = "redis", "rd", ("async", "bounded"), True
     rpo = "1MiB"
     targets = {"db-kill": 0.4, "node-kill": 1.9, "site": 1.9, "partition": 1.9, "switchover": 0.1}
     program, client = "redis-server", "redis-cli"

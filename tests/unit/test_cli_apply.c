@@ -78,7 +78,7 @@ static void test_apply(void **state)
 	assert_true(w.fake[0].had_spec);
 	assert_int_equal(w.fake[0].spec_members, 3);
 	RUN(at(0), "apply", "-f", BAD_SPEC);
-	expect(3, "", "expected sync or async; did you mean \"sync\"?");
+	expect(3, "", "expected sync or async or bounded; did you mean \"sync\"?");
 }
 
 static void test_apply_nothing(void **state)

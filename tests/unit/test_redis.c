@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "adapters/redis/red.h"
+#include "agent/shell/jobs_own.h"
 #include "agent/shell/local.h"
 #include "base/parse.h"
 
@@ -237,6 +238,30 @@ static void closes(void **state)
 	dr_buf_close(&c.todo.commands);
 }
 
+/* The brake: so many replicas near, or no writes; read back, and nothing else is touched. */
+static void brakes(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rd-a", 5);
+	struct red_state s = primary();
+	c.args.k = 1;
+	struct red_todo *t = judged(&c, red_judge_sync_set, &s, NULL);
+	assert_true(t->verdict == RED_DO && !t->ends && says(t, "min-replicas-max-lag\r\n$1\r\n1\r\n"));
+	assert_true(says(t, "min-replicas-to-write\r\n$1\r\n1\r\n"));
+	s.near = 1;
+	s.near_s = 10; /* as somebody had it: ten seconds of writes that nobody gets */
+	assert_int_equal(judged(&c, red_judge_sync_set, &s, NULL)->verdict, RED_DO);
+	s.near_s = 1;
+	assert_int_equal(judged(&c, red_judge_sync_set, &s, NULL)->verdict, RED_HOLDS);
+	c.args.k = 0;
+	assert_true(says(judged(&c, red_judge_sync_set, &s, NULL), "min-replicas-to-write\r\n$1\r\n0\r\n"));
+	c.sight.acted = 2;
+	assert_int_equal(judged(&c, red_judge_sync_set, &s, NULL)->code, DR_E_CONFLICT);
+	s = standby();
+	assert_int_equal(judged(&c, red_judge_sync_set, &s, NULL)->code, DR_E_REFUSED);
+	dr_buf_close(&c.todo.commands);
+}
+
 static void compares(void **state)
 {
 	(void)state;
@@ -353,36 +378,43 @@ static void wants_its_file(void **state)
 static void is_moved_aside(void **state)
 {
 	(void)state;
-	char dir[] = "/tmp/drredis-XXXXXX", path[DR_PATH_MAX], where[DR_PATH_MAX], where0[DR_PATH_MAX];
-	struct dr_local_server s = { .name = "sessions-rd-a", .salvage_max = 1000 };
+	char dir[] = "/tmp/drredis-XXXXXX", path[DR_PATH_MAX], where0[DR_PATH_MAX];
+	static struct dr_job job;
+	struct dr_job_local *s = &job.local;
+	const char *where = job.salvage.path;
 	struct dr_error e;
 	struct stat st;
+	memset(&job, 0, sizeof(job));
+	job.cancel_fd = -1;
+	job.until_ns = UINT64_MAX;
+	s->salvage_max = 1000;
+	assert_true(dr_name_set(&s->service, "sessions") && dr_name_set(&s->member, "rd-a"));
 	assert_non_null(mkdtemp(dir));
-	(void)snprintf(s.data_dir, sizeof(s.data_dir), "%s/data/", dir);
-	(void)snprintf(s.salvage_dir, sizeof(s.salvage_dir), "%s/salvage", dir);
-	assert_int_equal(mkdir(s.data_dir, 0700), 0);
-	assert_int_equal(dr_redis_local.aside(&s, where, &e), DR_OK); /* nothing in it */
+	(void)snprintf(s->data_dir, sizeof(s->data_dir), "%s/data/", dir);
+	(void)snprintf(s->salvage_dir, sizeof(s->salvage_dir), "%s/salvage", dir);
+	assert_int_equal(mkdir(s->data_dir, 0700), 0);
+	assert_int_equal(red_job_aside(&job, &e), DR_OK); /* nothing in it */
 	assert_string_equal(where, "");
-	write_file(s.data_dir, "dump.rdb", "much", path);
-	assert_int_equal(dr_redis_local.aside(&s, where, &e), DR_OK);
+	write_file(s->data_dir, "dump.rdb", "much", path);
+	assert_int_equal(red_job_aside(&job, &e), DR_OK);
 	(void)dr_copy_text(where0, sizeof(where0), where);
 	assert_int_equal(stat(path, &st), -1);
-	assert_int_equal(stat(s.data_dir, &st), 0);
+	assert_int_equal(stat(s->data_dir, &st), 0);
 	(void)snprintf(path, sizeof(path), "%s/dump.rdb", where);
 	assert_int_equal(stat(path, &st), 0);
-	write_file(s.data_dir, "dump.rdb", "more", path);
-	s.salvage_max = 6; /* with what is there already it would be more */
-	assert_int_equal(dr_redis_local.aside(&s, where, &e), DR_E_NO_SPACE);
+	write_file(s->data_dir, "dump.rdb", "more", path);
+	s->salvage_max = 6; /* with what is there already it would be more */
+	assert_int_equal(red_job_aside(&job, &e), DR_E_NO_SPACE);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(s.data_dir), 0); /* a run before ended in between */
-	assert_int_equal(dr_redis_local.aside(&s, where, &e), DR_OK);
-	assert_int_equal(stat(s.data_dir, &st), 0);
+	assert_int_equal(rmdir(s->data_dir), 0); /* a run before ended in between */
+	assert_int_equal(red_job_aside(&job, &e), DR_OK);
+	assert_int_equal(stat(s->data_dir, &st), 0);
 	(void)snprintf(path, sizeof(path), "%s/dump.rdb", where0);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rmdir(where0), 0);
-	assert_int_equal(rmdir(s.salvage_dir), 0);
-	assert_int_equal(rmdir(s.data_dir), 0);
+	assert_int_equal(rmdir(s->salvage_dir), 0);
+	assert_int_equal(rmdir(s->data_dir), 0);
 	assert_int_equal(rmdir(dir), 0);
 }
 
@@ -391,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_info),	  cmocka_unit_test(places),	   cmocka_unit_test(promotes_once),
 		cmocka_unit_test(writes_as_a_probe), cmocka_unit_test(freezes_and_follows), cmocka_unit_test(closes),
+		cmocka_unit_test(brakes),
 		cmocka_unit_test(compares),	  cmocka_unit_test(names_what_is_unfit), cmocka_unit_test(errors_have_codes),
 		cmocka_unit_test(wants_its_file), cmocka_unit_test(is_moved_aside),
 	};

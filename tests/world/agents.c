@@ -351,8 +351,8 @@ void w_agent_kill(struct world *w, uint32_t mi)
 		return;
 	m->alive = false;
 	m->life++;
-	m->op = 0;
-	m->server.change++; /* what it had under way with the server is not carried on */
+	m->server.change++; /* what it had under way with the server is not carried on, but for what was sent to it */
+	w_op_cancel(w, mi);
 	m->server.starting = false;
 	if (!m->guard)
 		return;

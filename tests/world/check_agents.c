@@ -81,6 +81,13 @@ void w_check_leased(struct world *w, uint32_t mi)
 			    w_member_name(w, mi), (unsigned long long)c->lease_epoch);
 }
 
+/* ... though nobody waits for that any more: its guard must still be armed. */
+void w_check_guarded(struct world *w, uint32_t mi)
+{
+	if (w->m[mi].guard && w->m[mi].armed_until == 0)
+		w_violation(w, "%s takes writes, and its guard is not armed", w_member_name(w, mi));
+}
+
 void w_check_promised(struct world *w, uint32_t mi, const struct dr_promise *p)
 {
 	const struct dr_agent_journal *j = &w->m[mi].journal;

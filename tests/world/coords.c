@@ -404,6 +404,8 @@ static void note_write(struct world *w, struct w_coordinator *c, uint32_t m)
 
 static enum dr_failure failure_of(const struct w_server *s)
 {
+	if (s->state == DR_SERVER_STANDBY)
+		return DR_FAILURE_READ_ONLY;
 	if (!s->acks_blocked && !s->probes_fail)
 		return s->slow_ms != 0 ? DR_FAILURE_STORAGE_HUNG : DR_FAILURE_NOT_ACCEPTING;
 	return s->failure != DR_FAILURE_NONE ? s->failure : DR_FAILURE_STORAGE_HUNG;

@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 
-enum { POLL_MS = 10, BATCH = 64 };
+enum { POLL_MS = 10, BATCH = 64, PROMOTE_MS = 30 };
 enum progress { GOES_ON, DONE, FAILED };
 
 struct op {
@@ -80,31 +80,86 @@ static enum progress caught_up(struct op *op)
 	return DONE;
 }
 
+static dr_member_set set_of(const struct world *w, const struct dr_order *o)
+{
+	dr_member_set set = 0;
+	for (uint32_t i = 0; i < o->sync_members; i++) {
+		uint32_t m = w_member_find(w, o->sync_member[i].s);
+		if (m < w->members)
+			set = dr_set_with(set, (dr_member_ix)m);
+	}
+	return set;
+}
+
 static void set_sync(struct op *op)
 {
 	const struct dr_order *o = &op->w->m[op->mi].core.journal.order;
-	op->s->set = 0;
+	op->s->set = set_of(op->w, o);
 	op->s->k = o->core.k;
-	for (uint32_t i = 0; i < o->sync_members; i++) {
-		uint32_t m = w_member_find(op->w, o->sync_member[i].s);
-		if (m < op->w->members)
-			op->s->set = dr_set_with(op->s->set, (dr_member_ix)m);
+}
+
+static void promote(struct world *w, uint32_t mi, uint64_t epoch)
+{
+	struct w_server *s = &w->m[mi].server;
+	s->upstream = DR_MEMBER_NONE;
+	s->connected = false;
+	s->timeline++;
+	s->acked = s->n;
+	s->epoch = epoch;
+	w_server_set(w, mi, DR_SERVER_PRIMARY, false);
+	w_promoted(w, mi);
+}
+
+static void promotion_arrives(struct world *w, struct w_timer *t)
+{
+	struct w_server *s = &w->m[t->a].server;
+	uint64_t stop_at = s->stop_at;
+	if (s->promotion.epoch == 0 || s->promotion.left != t->b || s->state != DR_SERVER_STANDBY)
+		return;
+	if (w->m[t->a].mute[DR_ORDER_WRITABLE]) {
+		struct w_timer *again = w_after(w, POLL_MS, promotion_arrives);
+		again->proc = t->proc;
+		again->a = t->a;
+		again->b = t->b;
+		return;
 	}
+	w_say(w, "%s is promoted, though nobody waits for that any more", w_member_name(w, t->a));
+	w_check_guarded(w, t->a);
+	s->set = s->promotion.set;
+	s->k = s->promotion.k;
+	promote(w, t->a, s->promotion.epoch);
+	s->stop_at = stop_at;
+}
+
+/* Whoever sent it has gone: a server carries out what it was sent all the same, in its time, unless it ends before. */
+static void promotion_left(struct world *w, uint32_t mi)
+{
+	struct w_member *m = &w->m[mi];
+	uint64_t age = w->now - m->op_began;
+	uint64_t takes = m->server.slow_ms > PROMOTE_MS ? m->server.slow_ms : PROMOTE_MS;
+	if (m->server.promotion.epoch == 0)
+		return;
+	struct w_timer *t = w_after(w, takes > age ? takes - age : 1, promotion_arrives);
+	t->proc = w_proc(W_SERVER, mi);
+	t->a = mi;
+	t->b = ++m->server.promotion.left;
+}
+
+static void promotion_sent(struct op *op)
+{
+	const struct dr_order *o = &op->w->m[op->mi].core.journal.order;
+	op->s->promotion.epoch = o->core.epoch;
+	op->s->promotion.set = set_of(op->w, o);
+	op->s->promotion.k = o->core.k;
 }
 
 static enum progress writable(struct op *op)
 {
 	if (op->s->state != DR_SERVER_PRIMARY) {
-		if (!is_standby(op) || op->age < 30)
+		if (!is_standby(op) || op->age < PROMOTE_MS)
 			return GOES_ON;
-		op->s->upstream = DR_MEMBER_NONE;
-		op->s->connected = false;
-		op->s->timeline++;
-		op->s->acked = op->s->n;
-		op->s->epoch = op->o->epoch;
 		set_sync(op);
-		w_server_set(op->w, op->mi, DR_SERVER_PRIMARY, false);
-		w_promoted(op->w, op->mi);
+		promote(op->w, op->mi, op->o->epoch);
 		w_check_leased(op->w, op->mi);
 	}
 	op->s->epoch = op->o->epoch;
@@ -186,6 +241,20 @@ static enum progress look(struct op *op)
 	}
 }
 
+static enum progress carry_on(struct op *op, struct w_member *m)
+{
+	enum dr_order_kind kind = op->o->kind;
+	if (m->fail[kind] > 0) {
+		m->fail[kind]--;
+		return FAILED;
+	}
+	if (kind == DR_ORDER_WRITABLE && op->s->state == DR_SERVER_STANDBY)
+		promotion_sent(op);
+	/* A slow one is stopped slowly, from the first moment on. */
+	bool in_time = op->age >= m->server.slow_ms || kind == DR_ORDER_FENCED;
+	return !m->mute[kind] && in_time ? look(op) : GOES_ON;
+}
+
 static void poll(struct world *w, struct w_timer *t)
 {
 	struct w_member *m = &w->m[t->a];
@@ -202,13 +271,7 @@ static void poll(struct world *w, struct w_timer *t)
 			 .age = w->now - m->op_began };
 	if (o->target < w->members)
 		op.to = &w->m[o->target].server;
-	enum progress p = GOES_ON;
-	if (m->fail[o->kind] > 0) {
-		m->fail[o->kind]--;
-		p = FAILED;
-	} else if (!m->mute[o->kind] && (op.age >= m->server.slow_ms || o->kind == DR_ORDER_FENCED)) {
-		p = look(&op); /* a slow one is stopped slowly, from the first moment on */
-	}
+	enum progress p = carry_on(&op, m);
 	if (p == GOES_ON && op.age >= dr_order_limit_ms(o->kind)) {
 		p = FAILED;
 		r.code = DR_E_TIMEOUT;
@@ -220,7 +283,7 @@ static void poll(struct world *w, struct w_timer *t)
 		again->b = t->b;
 		return;
 	}
-	m->op = 0;
+	w_op_cancel(w, t->a);
 	r.outcome = p == DONE ? DR_OUTCOME_DONE : DR_OUTCOME_FAILED;
 	if (p == FAILED && r.code == DR_OK)
 		r.code = DR_E_FAILED;
@@ -251,5 +314,7 @@ void w_op_start(struct world *w, uint32_t mi)
 
 void w_op_cancel(struct world *w, uint32_t mi)
 {
+	if (w->m[mi].op != 0)
+		promotion_left(w, mi);
 	w->m[mi].op = 0;
 }

@@ -11,6 +11,12 @@ struct w_server {
 	uint64_t stop_at; /* a stop under way ends then; 0: none */
 	uint64_t epoch;   /* that it was promoted or adopted for */
 	uint32_t change;  /* counts changes: a late timer sees that it is late */
+	struct { /* that it was sent and has not carried out yet; epoch 0: none */
+		uint64_t epoch;
+		uint32_t left; /* counts those whom nobody waits for any more */
+		dr_member_set set;
+		uint32_t k;
+	} promotion;
 	uint32_t n;       /* writes that it has ... */
 	uint32_t *wal;    /* ... W_WAL_MAX numbers */
 	uint32_t timeline;

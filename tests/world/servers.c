@@ -49,6 +49,7 @@ void w_server_set(struct world *w, uint32_t mi, enum dr_server_state state, bool
 	s->change++;
 	s->stop_at = 0;
 	s->starting = false;
+	s->promotion.epoch = 0;
 	s->state = state;
 	s->crashed = crashed;
 	if (state == DR_SERVER_STOPPED)
@@ -145,7 +146,7 @@ static bool acknowledged(const struct world *w, uint32_t mi, uint32_t at)
 		if (dr_set_has(s->set, (dr_member_ix)i) && o->connected && o->upstream == mi && o->n > at)
 			have++;
 	}
-	return have >= s->k;
+	return have >= s->k || s->set == 0;
 }
 
 static void acknowledge(struct world *w, uint32_t mi)

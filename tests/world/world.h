@@ -229,8 +229,7 @@ void w_leader_lost(struct world *w);
 void w_catch_up(struct world *w);
 void w_propose(struct world *w, uint32_t c, const struct dr_cmd *cmd, uint64_t tag);
 
-/* agents.c */
-void w_agent_start(struct world *w, uint32_t m);
+void w_agent_start(struct world *w, uint32_t m); /* agents.c */
 void w_agent_kill(struct world *w, uint32_t m);
 void w_agent_event(struct world *w, uint32_t m, struct dr_agent_event *ev);
 void w_agent_probe(struct world *w, uint32_t m);
@@ -273,6 +272,7 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 void w_check_journal(struct world *w, uint32_t m);
 void w_check_armed(struct world *w, uint32_t m);
 void w_check_leased(struct world *w, uint32_t m);
+void w_check_guarded(struct world *w, uint32_t m);
 void w_check_extended(struct world *w, uint32_t m);
 void w_check_promised(struct world *w, uint32_t m, const struct dr_promise *p);
 /* It has taken a new order. */

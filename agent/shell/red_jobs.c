@@ -1,18 +1,17 @@
-/* red_aside.c -- see red_aside.h.  The folder gets another name, which costs nothing however much is in it, and an empty one takes
- * its place: whoever wants what was lost starts a server on the old one.  Each step may be found done by a run before. */
-#include "agent/shell/red_aside.h"
-
+/* red_jobs.c -- before a Redis server fetches everything anew, what it has is moved aside whole (jobs_own.h).
+ *
+ * The folder gets another name, which costs nothing however much is in it, and an empty one takes its place: whoever wants what
+ * was lost starts a server on the old one.  Each step may be found done by a run before. */
 #include <dirent.h>
 #include <errno.h>
 #include <fts.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "agent/shell/jobs_own.h"
 #include "base/parse.h"
-#include "sys/clock.h"
 #include "sys/file.h"
 
 /* A '/' at the end would be part of no name. */
@@ -21,17 +20,6 @@ static void without_slash(char dst[DR_PATH_MAX], const char *path)
 	(void)dr_copy_text(dst, DR_PATH_MAX, path);
 	for (size_t n = strlen(dst); n > 1 && dst[n - 1] == '/'; n--)
 		dst[n - 1] = '\0';
-}
-
-static enum dr_err sync_parent(const char *path, struct dr_error *e)
-{
-	char parent[DR_PATH_MAX];
-	without_slash(parent, path);
-	char *slash = strrchr(parent, '/');
-	if (slash == NULL)
-		return dr_dir_sync(".", e);
-	slash[slash == parent ? 1 : 0] = '\0';
-	return dr_dir_sync(parent, e);
 }
 
 static enum dr_err is_empty(const char *path, bool *empty, struct dr_error *e)
@@ -48,29 +36,33 @@ static enum dr_err is_empty(const char *path, bool *empty, struct dr_error *e)
 	return DR_OK;
 }
 
-static enum dr_err bytes_below(const char *path, uint64_t *bytes, struct dr_error *e)
+static enum dr_err bytes_below(struct dr_job *job, const char *path, uint64_t *bytes, struct dr_error *e)
 {
 	char copy[DR_PATH_MAX];
 	char *const roots[] = { copy, NULL };
+	enum dr_err rv = DR_OK;
 	(void)dr_copy_text(copy, sizeof(copy), path);
 	errno = 0;
 	FTS *f = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
 	if (f == NULL)
 		return dr_fail_errno(e, errno, "cannot read %s", path);
-	for (const FTSENT *it = fts_read(f); it != NULL; it = fts_read(f))
+	for (const FTSENT *it = fts_read(f); it != NULL && rv == DR_OK; it = fts_read(f)) {
 		*bytes += it->fts_info == FTS_F ? (uint64_t)it->fts_statp->st_size : 0;
+		rv = job_check(job, e);
+	}
 	(void)fts_close(f);
-	return DR_OK;
+	return rv;
 }
 
-static enum dr_err make_salvage(const struct dr_local_server *s, struct dr_error *e)
+static enum dr_err make_salvage(struct dr_job *job, struct dr_error *e)
 {
+	const struct dr_job_local *s = &job->local;
 	uint64_t bytes = 0;
 	enum dr_err rv = dr_dir_make(s->salvage_dir, e);
 	if (rv == DR_OK)
-		rv = bytes_below(s->salvage_dir, &bytes, e);
+		rv = bytes_below(job, s->salvage_dir, &bytes, e);
 	if (rv == DR_OK)
-		rv = bytes_below(s->data_dir, &bytes, e);
+		rv = bytes_below(job, s->data_dir, &bytes, e);
 	if (rv == DR_OK && bytes > s->salvage_max)
 		rv = dr_fail(e, DR_E_NO_SPACE, "%s would hold %llu bytes, salvage_max is %llu: remove what is not needed any more",
 			     s->salvage_dir, (unsigned long long)bytes, (unsigned long long)s->salvage_max);
@@ -84,56 +76,53 @@ static enum dr_err make_again(const char *path, const struct stat *like, struct 
 		return dr_fail_errno(e, errno, "cannot make %s", path);
 	if (chown(path, like->st_uid, like->st_gid) != 0)
 		return dr_fail_errno(e, errno, "cannot give %s to its owner", path);
-	return sync_parent(path, e);
+	return job_sync_parent(path, e);
 }
 
 /* A run before moved it and ended there: whose it is the server's account says. */
-static enum dr_err make_missing(const struct dr_local_server *s, const char *path, struct dr_error *e)
+static enum dr_err make_missing(const struct dr_job *job, const char *path, struct dr_error *e)
 {
-	struct dr_os_user user;
 	struct stat like = { .st_mode = 0750, .st_uid = geteuid(), .st_gid = getegid() };
-	if (s->os_user[0] != '\0') {
-		enum dr_err rv = dr_os_user_find(s->os_user, &user, e);
-		if (rv != DR_OK)
-			return rv;
-		like.st_uid = user.uid;
-		like.st_gid = user.gid;
+	if (job->has_user) {
+		like.st_uid = job->user.uid;
+		like.st_gid = job->user.gid;
 	}
 	return make_again(path, &like, e);
 }
 
-static enum dr_err move(const struct dr_local_server *s, const char *path, const struct stat *like, char where[DR_PATH_MAX],
-			struct dr_error *e)
+static enum dr_err move(struct dr_job *job, const char *path, const struct stat *like, struct dr_error *e)
 {
-	char stamp[24];
-	struct tm t;
-	time_t now = (time_t)(dr_clock_wall_ms() / 1000);
-	enum dr_err rv = make_salvage(s, e);
+	const struct dr_job_local *s = &job->local;
+	char *where = job->salvage.path, stamp[20];
+	enum dr_err rv = make_salvage(job, e);
 	if (rv != DR_OK)
 		return rv;
-	(void)gmtime_r(&now, &t);
-	(void)strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &t);
-	int n = snprintf(where, DR_PATH_MAX, "%s/%s-%s", s->salvage_dir, s->name, stamp);
+	job_stamp(stamp);
+	int n = snprintf(where, DR_PATH_MAX, "%s/%s-%s-%s", s->salvage_dir, s->service.s, s->member.s, stamp);
 	if (n < 0 || n >= DR_PATH_MAX)
-		return dr_fail(e, DR_E_RANGE, "the path of salvage_dir %s is too long", s->salvage_dir);
-	if (rename(path, where) != 0)
-		return dr_fail_errno(e, errno, "cannot move %s to %s (one file system, and no mount point?)", path, where);
-	rv = sync_parent(where, e);
+		rv = dr_fail(e, DR_E_RANGE, "the path of salvage_dir %s is too long", s->salvage_dir);
+	else if (rename(path, where) != 0)
+		rv = dr_fail_errno(e, errno, "cannot move %s to %s (one file system, and no mount point?)", path, where);
+	if (rv != DR_OK) {
+		where[0] = '\0';
+		return rv;
+	}
+	rv = job_sync_parent(where, e);
 	return rv == DR_OK ? make_again(path, like, e) : rv;
 }
 
-enum dr_err dr_red_aside(const struct dr_local_server *s, char where[DR_PATH_MAX], struct dr_error *e)
+enum dr_err red_job_aside(struct dr_job *job, struct dr_error *e)
 {
 	char path[DR_PATH_MAX];
 	struct stat st;
 	bool empty = true;
 
-	where[0] = '\0';
-	without_slash(path, s->data_dir);
+	job->salvage.path[0] = '\0';
+	without_slash(path, job->local.data_dir);
 	if (stat(path, &st) != 0)
-		return errno == ENOENT ? make_missing(s, path, e) : dr_fail_errno(e, errno, "cannot look at %s", path);
+		return errno == ENOENT ? make_missing(job, path, e) : dr_fail_errno(e, errno, "cannot look at %s", path);
 	enum dr_err rv = is_empty(path, &empty, e);
 	if (rv != DR_OK)
 		return rv;
-	return empty ? make_missing(s, path, e) : move(s, path, &st, where, e);
+	return empty ? make_missing(job, path, e) : move(job, path, &st, e);
 }
