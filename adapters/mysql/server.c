@@ -131,7 +131,8 @@ static enum dr_err check_places(struct my_run *r, struct dr_error *e)
 	static const char *const names[] = { "innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory" };
 	struct my_row row;
 	enum dr_err rv = my_query(r, "SELECT COALESCE(@@global.innodb_data_home_dir, ''),"
-				  " COALESCE(@@global.innodb_log_group_home_dir, ''), COALESCE(@@global.innodb_undo_directory, ''), @@global.datadir", &row, e);
+				  " COALESCE(@@global.innodb_log_group_home_dir, ''),"
+				  " COALESCE(@@global.innodb_undo_directory, ''), @@global.datadir", &row, e);
 	if (rv != DR_OK)
 		return rv;
 	for (unsigned i = 0; rv == DR_OK && row.cells == 4 && i < 3; i++) {
