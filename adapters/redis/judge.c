@@ -133,6 +133,9 @@ void red_judge_fit(const struct red_sight *s, struct red_todo *t)
 	else if (m->sentinels > 0)
 		refuse(t, DR_E_REFUSED, "Sentinels watch it (%" PRIu64 "), and would undo what drcoord does: SENTINEL REMOVE it on"
 			" each of them", m->sentinels);
+	else if (m->denied[0] != '\0')
+		refuse(t, DR_E_DENIED, "its account may not all that fencing and promoting need: ACL SETUSER %s ~" RED_LINEAGE "%s",
+		       s->target->user[0] != '\0' ? s->target->user : "default", m->denied);
 }
 
 /* ---- on a standby */

@@ -16,7 +16,7 @@
 #include "adapters/adapter.h"
 #include "base/buf.h"
 
-enum { RED_ID_MAX = 48, RED_SECRET_MAX = 256, RED_BYTES_MAX = 8192, RED_SAVE_MAX = 64 };
+enum { RED_ID_MAX = 48, RED_SECRET_MAX = 256, RED_BYTES_MAX = 8192, RED_SAVE_MAX = 64, RED_DENIED_MAX = 128 };
 
 /* Nobody can listen at port 0: whoever replicates from there keeps what it has and takes nothing, from clients or others. */
 #define RED_NOWHERE_HOST "127.0.0.1"
@@ -58,6 +58,7 @@ struct red_state {
 	uint32_t near, near_s;     /* it takes no writes with fewer than so many replicas that were heard within so many seconds */
 	char save[RED_SAVE_MAX];   /* FIT: "" is never */
 	uint64_t sentinels;        /* FIT: so many listen */
+	char denied[RED_DENIED_MAX]; /* FIT: what our ACL user may not, as ACL SETUSER would grant it; "": nothing */
 	struct red_lineage lineage;
 	/* what follows from it */
 	uint32_t timeline;
@@ -108,6 +109,9 @@ enum dr_err red_error(const char *answer, struct dr_error *e);
 /* The first error in an answer, or in what an EXEC answers; NULL. */
 const char *red_refusal(const redisReply *r);
 void red_say(struct dr_buf *b, ...) __attribute__((sentinel));
+
+/* ---- may.c: the question which of the commands that later ops need our ACL user may not use: red_state.denied. */
+void red_say_may(struct dr_buf *b);
 
 /* ---- judge.c, compare.c */
 red_judge red_judge_probe, red_judge_probe_write, red_judge_frozen, red_judge_following, red_judge_writable, red_judge_sync_set,

@@ -17,7 +17,7 @@ enum red_phase { PHASE_READING, PHASE_DOING };
 
 /* What is asked at each reading, in this order: up to the lineage of everybody, the next of the server's own agent, the rest
  * by a FIT. */
-enum slot { SLOT_AUTH, SLOT_INFO, SLOT_LINEAGE, SLOT_BRAKE, SLOT_SAVE, SLOT_SENTINELS, SLOTS };
+enum slot { SLOT_AUTH, SLOT_INFO, SLOT_LINEAGE, SLOT_BRAKE, SLOT_SAVE, SLOT_SENTINELS, SLOT_DENIED, SLOTS };
 
 struct red_run {
 	struct dr_op *op; /* NULL: no run */
@@ -130,7 +130,7 @@ static void ask(struct red_own *o)
 	r->phase = PHASE_READING;
 	r->failed = false;
 	r->slot = SLOT_AUTH;
-	r->answers = SLOT_LINEAGE - SLOT_AUTH + (brake ? 1u : 0u) + (fit ? 2u : 0u);
+	r->answers = SLOT_LINEAGE - SLOT_AUTH + (brake ? 1u : 0u) + (fit ? 3u : 0u);
 	if (o->secret[0] == '\0') {
 		r->slot = SLOT_INFO;
 	} else {
@@ -147,6 +147,7 @@ static void ask(struct red_own *o)
 	if (fit) {
 		red_say(&b, "CONFIG", "GET", "save", NULL);
 		red_say(&b, "PUBSUB", "NUMSUB", "__sentinel__:hello", NULL);
+		red_say_may(&b);
 	}
 	dr_assert(dr_buf_ok(&b));
 	red_link_send(o->link, b.data, b.len);
@@ -198,6 +199,10 @@ static void take(struct red_state *s, enum slot slot, const redisReply *r)
 	case SLOT_SENTINELS:
 		if (second != NULL && second->type == REDIS_REPLY_INTEGER && second->integer > 0)
 			s->sentinels = (uint64_t)second->integer;
+		break;
+	case SLOT_DENIED:
+		if (r->type == REDIS_REPLY_STRING)
+			(void)dr_copy_text(s->denied, sizeof(s->denied), r->str);
 		break;
 	default: break;
 	}

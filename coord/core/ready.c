@@ -117,6 +117,16 @@ static void note_routes(const struct dr_service *s, struct dr_readiness *r)
 	}
 }
 
+/* The primary fails, or is said to by those whose probes it refuses. */
+static void note_failing(const struct dr_core *c, uint32_t ix, struct dr_readiness *r)
+{
+	dr_member_ix holder = c->repl.service[ix].holder;
+	uint64_t ms = 0;
+	enum dr_failure how = dr_core_failing(c, ix, holder, &ms);
+	if (how != DR_FAILURE_NONE)
+		note(r, dr_failure_reason(how), ms, 0, holder);
+}
+
 static void note_failsafe(const struct dr_core *c, uint32_t ix, struct dr_readiness *r)
 {
 	dr_member_ix holder = c->repl.service[ix].holder;
@@ -170,4 +180,5 @@ void dr_ready_judge(const struct dr_core *live, struct dr_forecast_room *room, u
 	note_members(live, service, out);
 	note_routes(s, out);
 	note_failsafe(live, service, out);
+	note_failing(live, service, out);
 }

@@ -61,9 +61,9 @@ def mysql_diverged(scenes):
 
 # ---- bad input: adopting is refused, with the server's words and the remedy
 
-def refused(scenes, spoil, *words):
+def refused(scenes, spoil, *words, kind="mariadb"):
     """Spoil something of the servers, then try to take the service over: whoever looks at the events reads why not."""
-    stand = scenes.stand(durability="async", kind="mariadb")
+    stand = scenes.stand(durability="async", kind=kind)
     stand.up_servers()
     spoil(stand)
     stand.up_drcoord()

@@ -40,11 +40,12 @@ class Redis:
         self.bin = os.path.dirname(where)
         self.folder = {s: lab.path(f"{name}-{s}") for s in SITES}
         self.data = {s: f"{folder}/data" for s, folder in self.folder.items()}
+        self.account = {}  # keys of the agents' node files that say as whom they work; none: as the default user
 
     def node_block(self, site, listen):
         """What an agent's node file says of a site's server."""
         return {"data": self.data[site], "bin": self.bin, "config_file": self._config(site), "listen": listen,
-                "os_user": USER, "salvage_dir": f"{self.folder[site]}/salvage"}
+                "os_user": USER, "salvage_dir": f"{self.folder[site]}/salvage", **self.account}
 
     def _config(self, site):
         return f"{self.folder[site]}/redis.conf"

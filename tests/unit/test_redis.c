@@ -301,6 +301,10 @@ static void names_what_is_unfit(void **state)
 	s.sentinels = 3;
 	assert_non_null(strstr(judged(&c, red_judge_fit, &s, NULL)->text, "SENTINEL REMOVE"));
 	s = primary();
+	(void)dr_copy_text(s.denied, sizeof(s.denied), " +replicaof +config|set");
+	assert_int_equal(judged(&c, red_judge_fit, &s, NULL)->code, DR_E_DENIED);
+	assert_non_null(strstr(judged(&c, red_judge_fit, &s, NULL)->text, "drcoord:lineage +replicaof +config|set"));
+	s = primary();
 	s.version = 60216;
 	assert_int_equal(judged(&c, red_judge_fit, &s, NULL)->code, DR_E_UNSUPPORTED);
 	s.version = 70000;

@@ -1,0 +1,137 @@
+"""case_input.py -- servers and accounts that are not as they must be: refused, or shown, with the remedy in the text."""
+
+import json
+import os
+
+from case_mysql import refused
+from cluster import member_of
+from faults import A, kill_all
+from scene import case, eventually, expect, new_acks, verdict
+
+B, C = "az-b", "az-c"
+SECRET = "a secret of the lab"
+# As adapters/redis/README.md says.
+AGENT_MAY = ("+info +auth +eval +hset +hgetall +del +multi +exec +replicaof +shutdown +pubsub|numsub +config|get +config|set "
+             "+client|kill +wait ~drcoord:lineage").split()
+
+
+def restart_with(stand, site, old, new):
+    """Start a site's MariaDB or MySQL anew by hand, with another line in its options."""
+    path = f"{stand.pg.folder[site]}/my.cnf"
+    with open(path) as f:
+        text = f.read()
+    expect(old in text, f"{old} in {path}")
+    with open(path, "w") as f:
+        f.write(text.replace(old, new))
+    kill_all(stand.pg.processes(site))
+    eventually(stand, f"the server in {site} to be gone", lambda: not stand.pg.processes(site))
+    stand.pg.start(site, read_only=site != A)
+
+
+# ---- MariaDB and MySQL
+
+@case("mariadb-log-off")
+def mariadb_log_off(scenes):
+    """The primary has no binary log: the service is not taken over, what to set is named."""
+    return refused(scenes, lambda s: restart_with(s, A, "log_bin = binlog", "skip-log-bin"), "no binary log", "Set log_bin")
+
+
+@case("mariadb-old-version")
+def mariadb_old_version(scenes):
+    """A server says that it is older than any that is supported: which, and which are, is named."""
+    return refused(scenes, lambda s: restart_with(s, A, "[mariadbd]\n", "[mariadbd]\nversion = 10.5.1-MariaDB\n"),
+                   "server version 10.5.1-MariaDB", "MariaDB from 10.6")
+
+
+@case("mysql-wrong-password")
+def mysql_wrong_password(scenes):
+    """MySQL: the agents' account has another password than their files."""
+    return refused(scenes, lambda s: s.pg.sql(A, "ALTER USER drcoord_agent@'%' IDENTIFIED BY 'other'"), "Access denied for user",
+                   kind="mysql")
+
+
+@case("mysql-missing-privilege")
+def mysql_missing_privilege(scenes):
+    """MySQL: the agents' account lacks a privilege, which is named with its use."""
+    return refused(scenes, lambda s: s.pg.sql(A, "REVOKE CONNECTION_ADMIN ON *.* FROM drcoord_agent@'%'"),
+                   "lacks CONNECTION_ADMIN", "GRANT CONNECTION_ADMIN ON *.* TO", kind="mysql")
+
+
+@case("mysql-gtid-off")
+def mysql_gtid_off(scenes):
+    """MySQL: the primary goes on without ids, which is named."""
+    return refused(scenes, lambda s: s.pg.sql(A, "SET GLOBAL gtid_mode = ON_PERMISSIVE"), "gtid_mode", kind="mysql")
+
+
+@case("mariadb-probes-refused")
+def mariadb_probes_refused(scenes):
+    """The coordinators' account is changed under them: status and ready name it, nothing is moved, clients notice nothing."""
+    stand = scenes.up(options={"kind": "mariadb", "durability": "async"})
+    stand.pg.sql(A, "ALTER USER drcoord@'%' IDENTIFIED BY 'other'")
+    said = eventually(stand, "ready to name it", lambda: [n for n in ready_notes(stand) if n.get("reason") == "probes_refused"], 40, 1.0)
+    new_acks(stand, A)
+    return {**verdict(stand, [A]), "said": said[0].get("why")}
+
+
+def ready_notes(stand):
+    """What `drcoordctl ready` notes of the service."""
+    text = stand.cluster.try_ctl("-o", "json", "ready")[1]
+    try:
+        return [n for s in json.loads(text)["services"] for n in s.get("notes", [])]
+    except (ValueError, KeyError):
+        return []
+
+
+# ---- Redis
+
+def give_account(stand, password=SECRET, without=""):
+    """The agents work as an ACL user that may what the README says, perhaps not all of it."""
+    path = stand.lab.path("redis.secret")
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
+        f.write(password + "\n")
+    stand.pg.account = {"user": "drcoord_agent", "password_file": path}
+    for site in (A, B, C):
+        stand.pg.ask(site, "ACL", "SETUSER", "drcoord_agent", "on", f">{SECRET}", *[w for w in AGENT_MAY if w != without])
+
+
+@case("redis-account")
+def redis_account(scenes):
+    """The agents' ACL user may just what the README says: the service is taken over."""
+    stand = scenes.stand(durability="async", kind="redis")
+    stand.up_servers()
+    give_account(stand)
+    stand.up_drcoord()
+    stand.adopt()
+    return {}
+
+
+@case("redis-wrong-password")
+def redis_wrong_password(scenes):
+    """The agents' ACL user has another password than their files."""
+    return refused(scenes, lambda s: give_account(s, "other"), "WRONGPASS", kind="redis")
+
+
+@case("redis-missing-command")
+def redis_missing_command(scenes):
+    """The agents' ACL user lacks a command that only a promotion needs: it is named now, with what grants it."""
+    return refused(scenes, lambda s: give_account(s, without="+replicaof"), "ACL SETUSER drcoord_agent", "+replicaof",
+                   kind="redis")
+
+
+@case("redis-keeps-nothing")
+def redis_keeps_nothing(scenes):
+    """A server keeps nothing on disk: the service is not taken over, what to set is named."""
+    return refused(scenes, lambda s: s.pg.ask(A, "CONFIG", "SET", "appendonly", "no"), "keeps nothing on disk", "appendonly yes",
+                   kind="redis")
+
+
+@case("redis-wrong-source")
+def redis_wrong_source(scenes):
+    """A standby replicates from the other standby when the service is taken over: it is turned to the primary."""
+    stand = scenes.stand(durability="async", kind="redis")
+    stand.up_servers()
+    stand.pg.ask(C, "REPLICAOF", stand.address(B), str(stand.pg.port))
+    stand.up_drcoord()
+    stand.adopt()
+    eventually(stand, "the standby in c to follow the primary", lambda: member_of(C) in stand.pg.streaming(A))
+    return {}
