@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "model/ids.h"
 #include "model/order.h"
+#include "model/report.h"
 #include "model/spec.h"
 
 enum dr_op_kind {
@@ -35,7 +36,7 @@ struct dr_op_args {
 	uint32_t step;
 	struct dr_name self;             /* this member: application_name and slot name come from it */
 	struct dr_name primary;          /* FOLLOWING: the member to follow */
-	struct dr_address primary_at;    /* FOLLOWING, COMPARED, ROUTED: its address */
+	struct dr_address primary_at;    /* FOLLOWING, COMPARED, ERRANT, ROUTED: its address */
 	struct dr_name old;              /* ROUTED: who was primary before; empty: not known */
 	struct dr_address old_at;
 	uint32_t peers;                  /* SYNC_SET, SLOTS: how many of: */
@@ -77,6 +78,8 @@ struct dr_evidence {
 	/* COMPARED, of kinds whose logs are of transactions with ids: */
 	char theirs[DR_HISTORY_MAX];   /* what the primary has, in the kind's own words */
 	char log_index[DR_PATH_MAX];   /* the file on the target's host that lists its own logs */
+	uint32_t errant;          /* ERRANT: how many at least; 0: none */
+	char errant_ids[DR_ERRANT_MAX]; /* the first of them, in the kind's own words */
 	uint32_t sync_k;          /* primary: as the server has it now */
 	uint32_t peers;
 	struct dr_peer_seen peer[DR_OP_PEERS_MAX];

@@ -205,6 +205,21 @@ static void say_failures(const char *name, const json_t *service)
 	}
 }
 
+/* What a standby has and no primary ever had: it would become everybody's. */
+static void say_errant(const char *name, const json_t *members, const char *key)
+{
+	size_t k;
+	const json_t *member;
+	json_array_foreach(members, k, member)
+	{
+		char what[DR_TABLE_CELL_MAX];
+		if (text_of(member, "errant_ids")[0] == '\0')
+			continue;
+		(void)snprintf(what, sizeof(what), "%s has %s errant: ", dr_json_text(member, key), dr_json_text(member, "errant"));
+		say(name, what, text_of(member, "errant_ids"));
+	}
+}
+
 /* Each server of a route that does not show the primary, with the leader's newest error. */
 static void say_routes(const char *name, const json_t *service)
 {
@@ -297,6 +312,7 @@ static void print_notes(const json_t *v, const char *only)
 			    "has no agent_address, or is not reached", "");
 		say_not_ready(name, one);
 		say_failures(name, one);
+		say_errant(name, json_object_get(one, "members"), "name");
 		say_unseen(name, one);
 		say_routes(name, one);
 	}
@@ -421,6 +437,7 @@ static void print_explain(json_t *v, const char *only)
 		if (text_of(one, "override")[0] != '\0')
 			say(text_of(one, "member"), "what would go on nevertheless: ", text_of(one, "override"));
 	}
+	say_errant(text_of(v, "service"), candidates, "member");
 	say_asking(text_of(v, "service"), "the plan", json_object_get(v, "plan"));
 	say_part(v);
 	say_rejoins(text_of(v, "service"), v);

@@ -19,6 +19,7 @@ WORDS(durabilities, "durability", DR_DURABILITY_SYNC, DR_DURABILITY_COUNT - 1, e
       dr_durability_name);
 WORDS(alones, "way to go on alone", DR_ALONE_CONTINUE, DR_ALONE_BLOCK, enum dr_when_alone,
       dr_when_alone_name);
+WORDS(errants, "policy for errant transactions", DR_ERRANT_BLOCK, DR_ERRANT_ALLOW, enum dr_errant, dr_errant_name);
 WORDS(routes, "kind of route", DR_ROUTE_NONE + 1, DR_ROUTE_KIND_COUNT - 1, enum dr_route_kind,
       dr_route_kind_name);
 WORDS(algorithms, "TSIG algorithm", DR_TSIG_HMAC_SHA256, DR_TSIG_HMAC_SHA512, enum dr_tsig_algorithm,

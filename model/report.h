@@ -40,6 +40,8 @@ enum dr_failsafe {
 };
 const char *dr_failsafe_name(enum dr_failsafe f);
 
+enum { DR_ERRANT_MAX = 96 };
+
 /* From a member's agent, to every coordinator, once a probe interval and at once on any change. */
 struct dr_report {
 	struct dr_name service, member;
@@ -68,6 +70,8 @@ struct dr_report {
 	struct dr_order_result last; /* the newest order's state; number 0: none */
 	enum dr_failsafe failsafe;
 	uint32_t promise_left_ms;    /* so long it takes no promote order; 0: it would */
+	uint32_t errant;             /* standby: so many transactions that its primary never had; 0: none were found ... */
+	char errant_ids[DR_ERRANT_MAX]; /* ... the first of them */
 	char text[DR_REASON_MAX];    /* how the server is contained, or what is wrong */
 };
 

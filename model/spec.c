@@ -71,6 +71,11 @@ const char *dr_when_alone_name(enum dr_when_alone w)
 	return w == DR_ALONE_BLOCK ? "block" : "continue";
 }
 
+const char *dr_errant_name(enum dr_errant x)
+{
+	return x == DR_ERRANT_ALLOW ? "allow" : "block";
+}
+
 const char *dr_route_kind_name(enum dr_route_kind k)
 {
 	static const char *const names[DR_ROUTE_KIND_COUNT] = { "none", "dns_rfc2136", "file", "haproxy", "pgbouncer", "exec",

@@ -37,6 +37,7 @@ enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_MARIADB, DR_KIND_MYSQL, D
  * that has not heard sync_k standbys for a moment takes no more writes, so that less is lost. */
 enum dr_durability { DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC, DR_DURABILITY_BOUNDED, DR_DURABILITY_COUNT };
 enum dr_when_alone { DR_ALONE_CONTINUE, DR_ALONE_BLOCK };
+enum dr_errant { DR_ERRANT_BLOCK, DR_ERRANT_ALLOW };
 enum dr_route_kind {
 	DR_ROUTE_NONE, DR_ROUTE_DNS_RFC2136, DR_ROUTE_FILE, DR_ROUTE_HAPROXY, DR_ROUTE_PGBOUNCER, DR_ROUTE_EXEC,
 	DR_ROUTE_WEBHOOK, DR_ROUTE_KIND_COUNT
@@ -144,6 +145,7 @@ struct dr_spec_service {
 	uint32_t sync_set_max;       /* ... of a set of at most this many standbys */
 	enum dr_when_alone when_alone;
 	uint32_t alone_after_ms;
+	enum dr_errant errant;       /* whether a standby with transactions that no primary had may be promoted */
 	uint64_t rpo_bytes;          /* not sync: an automatic failover that may lose more asks */
 	uint32_t cooldown_ms;        /* after a failover no automatic one for this long */
 	uint32_t write_stall_ms;     /* a primary that a majority can't write to for so long has failed; 0: 5 s */
@@ -184,6 +186,7 @@ bool dr_kind_counts_bytes(enum dr_kind k);
 bool dr_kind_keeps_place(enum dr_kind k);
 const char *dr_durability_name(enum dr_durability d);
 const char *dr_when_alone_name(enum dr_when_alone w);
+const char *dr_errant_name(enum dr_errant x);
 const char *dr_route_kind_name(enum dr_route_kind k);
 const char *dr_tsig_algorithm_name(enum dr_tsig_algorithm a);
 

@@ -46,6 +46,8 @@ void dr_report_encode(struct dr_buf *out, const struct dr_report *r)
 	m.text = dr_pb_str(r->text);
 	m.failsafe = (uint32_t)r->failsafe;
 	m.promise_left_ms = r->promise_left_ms;
+	m.errant = r->errant;
+	m.errant_ids = dr_pb_str(r->errant_ids);
 	dr_pb_pack(out, &m.base);
 }
 
@@ -84,6 +86,8 @@ static enum dr_err take_report(struct dr_report *r, const Drcoord__Pb__Report *m
 	dr_pb_result_take(&r->last, m->last);
 	dr_pb_text(r->text, sizeof(r->text), m->text);
 	r->promise_left_ms = m->promise_left_ms;
+	r->errant = m->errant;
+	dr_pb_text(r->errant_ids, sizeof(r->errant_ids), m->errant_ids);
 	r->failsafe = (enum dr_failsafe)(m->failsafe <= DR_FAILSAFE_RUNNING ? m->failsafe : DR_FAILSAFE_NONE);
 	enum dr_err rv = dr_pb_name(&r->service, m->service, "report.service", e);
 	if (rv == DR_OK)

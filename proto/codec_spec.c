@@ -143,6 +143,7 @@ void dr_pb_service_put(struct dr_pb_service *t, const struct dr_spec_service *s)
 	m->sync_set_max = s->sync_set_max;
 	m->when_alone = (uint32_t)s->when_alone;
 	m->alone_after_ms = s->alone_after_ms;
+	m->errant = (uint32_t)s->errant;
 	m->rpo_bytes = s->rpo_bytes;
 	m->cooldown_ms = s->cooldown_ms;
 	m->restart_within_ms = s->restart_within_ms;
@@ -227,6 +228,7 @@ enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drcoord__Pb__Ser
 	s->sync_set_max = m->sync_set_max;
 	s->when_alone = m->when_alone == DR_ALONE_BLOCK ? DR_ALONE_BLOCK : DR_ALONE_CONTINUE;
 	s->alone_after_ms = m->alone_after_ms;
+	s->errant = m->errant == DR_ERRANT_ALLOW ? DR_ERRANT_ALLOW : DR_ERRANT_BLOCK;
 	s->rpo_bytes = m->rpo_bytes;
 	s->cooldown_ms = m->cooldown_ms;
 	s->restart_within_ms = m->restart_within_ms;

@@ -2,7 +2,9 @@
 #include "adapters/mysql/gtid.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -71,6 +73,40 @@ bool my_gtid_newest(const char *list, uint32_t domain, bool any, uint32_t server
 			break;
 	}
 	return found;
+}
+
+/* The newest of a domain must be known by its server too: what stands before it there was taken over with it, since strict
+ * ids of a domain grow. */
+static bool source_has(const struct my_gtid *g, bool newest, const char *state, const char *at)
+{
+	struct my_gtid theirs;
+
+	if (my_gtid_newest(state, g->domain, false, g->server, &theirs) && theirs.sequence >= g->sequence)
+		return true;
+	return my_gtid_newest(at, g->domain, !newest, g->server, &theirs) && theirs.sequence >= g->sequence;
+}
+
+uint32_t my_gtid_errant(const char *mine, const char *state, const char *at, uint32_t server, char *dst, size_t cap)
+{
+	struct my_gtid g, last;
+	const char *list = mine;
+	uint32_t errant = 0;
+	size_t n = 0;
+
+	dst[0] = '\0';
+	while (my_gtid_next(&list, &g)) {
+		bool newest = my_gtid_newest(mine, g.domain, true, 0, &last) && last.sequence == g.sequence;
+		if (g.server == server || source_has(&g, newest, state, at))
+			continue;
+		int len = snprintf(dst + n, cap - n, "%s%" PRIu32 "-%" PRIu32 "-%" PRIu64, n > 0 ? "," : "", g.domain, g.server,
+				   g.sequence);
+		if (len > 0 && (size_t)len < cap - n)
+			n += (size_t)len;
+		else
+			dst[n] = '\0';
+		errant++;
+	}
+	return errant;
 }
 
 /* ---- MySQL ---- */

@@ -9,6 +9,7 @@
 #define DR_ADAPTERS_MYSQL_GTID_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { MY_UUID_MAX = 37 };
@@ -23,6 +24,11 @@ bool my_gtid_next(const char **list, struct my_gtid *out);
 
 /* The newest of this domain in a position or state of MariaDB; of the server alone when any is false.  false: none. */
 bool my_gtid_newest(const char *list, uint32_t domain, bool any, uint32_t server, struct my_gtid *out);
+
+/* What a standby's state of MariaDB has and its source never had: the source's own state, where it went on from when it was
+ * made a copy or a replica (its gtid_slave_pos), and its server_id.  How many ids were written to dst, those that fit, comma
+ * between. */
+uint32_t my_gtid_errant(const char *mine, const char *state, const char *at, uint32_t server, char *dst, size_t cap);
 
 /* In a set of MySQL: up to which number the transactions of this origin are there without a gap; 0: none. */
 uint64_t my_set_until(const char *set, const char *uuid);

@@ -149,6 +149,7 @@ DR_MUST_USE enum dr_err my_op_frozen(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_following(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_copied(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_compared(struct my_run *r, struct dr_error *e);
+DR_MUST_USE enum dr_err my_op_errant(struct my_run *r, struct dr_error *e); /* errant.c */
 
 extern const struct dr_adapter dr_mysql_adapter;
 

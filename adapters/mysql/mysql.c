@@ -17,7 +17,7 @@ static my_op *const ops[DR_OP_MAX] = {
 	[DR_OP_FOLLOWING] = my_op_following, [DR_OP_WRITABLE] = my_op_writable,
 	[DR_OP_COMPARED] = my_op_compared,   [DR_OP_CLOSED] = my_op_closed,
 	[DR_OP_SYNC_SET] = my_op_sync_set,   [DR_OP_SIGNED] = my_op_signed,
-	[DR_OP_COPIED] = my_op_copied,
+	[DR_OP_COPIED] = my_op_copied,       [DR_OP_ERRANT] = my_op_errant,
 };
 
 static bool is_literal(const char *host)
@@ -155,5 +155,6 @@ const struct dr_adapter dr_mysql_adapter = {
 		[DR_OP_CLOSED] = true,
 		[DR_OP_SIGNED] = true,
 		[DR_OP_COPIED] = true,
+		[DR_OP_ERRANT] = true,
 	},
 };

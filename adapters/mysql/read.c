@@ -144,8 +144,9 @@ static void tell(struct my_run *r, const struct my_state *s)
 	ev->replayed = s->position;
 	ev->version = s->version;
 	ev->started_ms = dr_clock_wall_ms() - s->uptime_s * 1000;
-	ev->receiving = s->receiving;
-	if (s->receiving)
+	/* What is not applied follows nobody. */
+	ev->receiving = s->receiving && s->applying;
+	if (ev->receiving)
 		ev->upstream_at = s->source;
 	(void)pthread_mutex_lock(&r->lock);
 	r->seen = *ev;

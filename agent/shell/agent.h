@@ -73,6 +73,9 @@ struct dr_member {
 	struct dr_op probe_op, work_op, slots_op;
 	bool probing, slots_running, slots_due;
 	uint64_t slots_next_ms;
+	uint64_t errant_next_ms; /* no comparison with the primary before */
+	uint32_t errant;         /* what the newest one found, as long as this is a standby; 0: nothing */
+	char errant_ids[DR_ERRANT_MAX];
 	bool discard_due;        /* old copies may stand beside the data: to be removed once the member follows */
 	struct dr_job discard;
 	bool discard_running;

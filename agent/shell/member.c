@@ -128,6 +128,10 @@ static struct dr_report make_report(struct dr_member *m)
 		r.sync_k = s->sync_k;
 		fill_peers(&r, s);
 	}
+	if (up && m->seen.in_recovery) {
+		r.errant = m->errant;
+		memcpy(r.errant_ids, m->errant_ids, sizeof(r.errant_ids));
+	}
 	r.foreign = m->super.seen.foreign.pid != 0;
 	const char *journal = m->journal_said.last != DR_OK ? ", journal cannot be written: takes no orders" : "";
 	bool stopped = j->managed && m->super.seen.phase == DR_SUPER_STOPPED;

@@ -6,9 +6,19 @@
 #include "sys/log.h"
 
 enum {
-	SLOTS_EVERY_MS = 10000, OP_MS = 60000, DISCARD_MS = 600000,
+	SLOTS_EVERY_MS = 10000, ERRANT_EVERY_MS = 5000, OP_MS = 60000, DISCARD_MS = 600000,
 	CHECKPOINT_AGAIN_MS = 10000, CHECKPOINT_CUT_OFF_MS = 1000 /* by an order: it goes on in the server */
 };
+
+/* Said when it changes. */
+static void note_errant(struct dr_member *m, const struct dr_evidence *ev)
+{
+	if (ev->errant != m->errant)
+		dr_log(ev->errant > 0 ? DR_LOG_WARN : DR_LOG_INFO, "member.errant", "member=%s transactions=%u ids=%s",
+		       m->conf->member.s, ev->errant, ev->errant_ids);
+	m->errant = ev->errant;
+	memcpy(m->errant_ids, ev->errant_ids, sizeof(m->errant_ids));
+}
 
 static void op_done(struct dr_op *op, const struct dr_error *e)
 {
@@ -18,6 +28,8 @@ static void op_done(struct dr_op *op, const struct dr_error *e)
 		bool cut_off = e != NULL && e->code == DR_E_CANCELLED;
 		m->checkpoint_next_ms = dr_clock_boot_ms() + (cut_off ? CHECKPOINT_CUT_OFF_MS : CHECKPOINT_AGAIN_MS);
 	}
+	if (op->kind == DR_OP_ERRANT && e == NULL)
+		note_errant(m, &op->evidence);
 	if (e != NULL && e->code != DR_E_CANCELLED)
 		dr_log(DR_LOG_WARN, "upkeep.failed", "member=%s op=%s why=\"%s\"", m->conf->member.s,
 		       dr_op_name(op->kind), e->msg);
@@ -29,6 +41,7 @@ static bool start_op(struct dr_member *m, enum dr_op_kind kind)
 	struct dr_error e;
 	m->slots_op = (struct dr_op){ .kind = kind, .deadline_ms = OP_MS, .done = op_done, .ctx = m };
 	m->slots_op.args.self = m->conf->member;
+	m->slots_op.args.primary_at = m->seen.upstream_at;
 	m->slots_op.args.peers = m->peers;
 	for (uint32_t i = 0; i < m->peers; i++)
 		m->slots_op.args.peer[i] = m->peer[i].member;
@@ -81,6 +94,12 @@ void dr_member_upkeep(struct dr_member *m)
 		(void)start_op(m, DR_OP_CHECKPOINTED);
 		return;
 	}
+	if (follows && now >= m->errant_next_ms && m->work.adapter->can[DR_OP_ERRANT] && start_op(m, DR_OP_ERRANT)) {
+		m->errant_next_ms = now + ERRANT_EVERY_MS;
+		return;
+	}
+	if (!follows && m->server == DR_SERVER_PRIMARY)
+		m->errant = 0;
 	if (m->peers == 0 || (!primary && m->server != DR_SERVER_STANDBY))
 		return;
 	if ((m->slots_due || now >= m->slots_next_ms) && start_op(m, DR_OP_SLOTS)) {

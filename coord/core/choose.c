@@ -36,6 +36,12 @@ static int by_position(const struct dr_think *t, dr_member_ix x, dr_member_ix y)
 	return 0;
 }
 
+bool dr_is_kept_out(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m)
+{
+	bool named = p->wanted == m && p->reason == DR_REASON_OPERATOR;
+	return !named && dr_is_errant(t->s, &t->v->member[m]);
+}
+
 static bool better(const struct dr_think *t, dr_member_ix x, dr_member_ix than)
 {
 	if (DR_MUTANT(PRIORITY_FIRST))
@@ -74,7 +80,7 @@ static bool some_elsewhere(const struct dr_think *t, const struct dr_plan *p)
 {
 	for (dr_member_ix m = 0; p->avoid != 0 && m < DR_MEMBERS_MAX; m++) {
 		if (!dr_set_has(p->avoid, m) && in_line(t, m) && t->s->spec.member[m].priority != 0 && dr_heard(t, m) &&
-		    dr_may_be_promoted(t, p, m))
+		    dr_may_be_promoted(t, p, m) && !dr_is_kept_out(t, p, m))
 			return true;
 	}
 	return false;
@@ -92,7 +98,7 @@ enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan
 		if (furthest == DR_MEMBER_NONE || by_position(t, m, furthest) > 0)
 			furthest = m;
 		bool may = t->s->spec.member[m].priority != 0 && dr_heard(t, m) && dr_may_be_promoted(t, p, m) &&
-			   !(elsewhere && dr_set_has(p->avoid, m));
+			   !dr_is_kept_out(t, p, m) && !(elsewhere && dr_set_has(p->avoid, m));
 		if (may && (best == DR_MEMBER_NONE || better(t, m, best)))
 			best = m;
 	}
@@ -101,7 +107,7 @@ enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan
 	/* One that would have to fetch, and can't, loses what the furthest has: a person may want that. */
 	if (wanted && !fetches && furthest != DR_MEMBER_NONE && by_position(t, furthest, p->wanted) > 0)
 		wanted = p->reason == DR_REASON_OPERATOR;
-	if (wanted && dr_heard(t, p->wanted) && dr_may_be_promoted(t, p, p->wanted))
+	if (wanted && dr_heard(t, p->wanted) && dr_may_be_promoted(t, p, p->wanted) && !dr_is_kept_out(t, p, p->wanted))
 		best = p->wanted;
 	if (best == DR_MEMBER_NONE || furthest == DR_MEMBER_NONE)
 		return DR_REASON_NO_CANDIDATE;

@@ -326,6 +326,12 @@ enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64
 	return *a > 0 ? DR_REASON_MOVES_LIMITED : DR_REASON_NONE;
 }
 
+/* By its agent's newest word, which compared it with the primary while there was one. */
+bool dr_is_errant(const struct dr_service *s, const struct dr_member_view *mv)
+{
+	return mv->report.errant > 0 && s->spec.errant == DR_ERRANT_BLOCK;
+}
+
 enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *a)
 {
 	const struct dr_service *s = &c->repl.service[service];
@@ -345,6 +351,10 @@ enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_m
 	if (s->member[m].joined_epoch != s->epoch && s->member[m].frozen_epoch != s->epoch) {
 		*a = s->epoch;
 		return DR_REASON_NOT_JOINED;
+	}
+	if (dr_is_errant(s, mv)) {
+		*a = mv->report.errant;
+		return DR_REASON_ERRANT;
 	}
 	if (age != UINT64_MAX && mv->report.promise_left_ms > age) {
 		*a = mv->report.promise_left_ms - age;

@@ -163,7 +163,7 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 static bool has_candidate(const struct dr_think *t, const struct dr_plan *p)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (named(t, m) && dr_may_be_chosen(t, p, m) && dr_may_be_promoted(t, p, m) &&
+		if (named(t, m) && dr_may_be_chosen(t, p, m) && dr_may_be_promoted(t, p, m) && !dr_is_kept_out(t, p, m) &&
 		    (t->s->spec.member[m].priority != 0 || m == p->wanted))
 			return true;
 	}
@@ -196,6 +196,17 @@ static unsigned forbidden(const struct dr_think *t, const struct dr_plan *p)
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (named(t, m) && dr_may_be_chosen(t, p, m) && dr_may_be_promoted(t, p, m))
 			n += t->s->spec.member[m].priority == 0 ? 1u : 0u;
+	}
+	return n;
+}
+
+/* Frozen ones that could be chosen, but for what they have and nobody else. */
+static unsigned kept_out(const struct dr_think *t, const struct dr_plan *p)
+{
+	unsigned n = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (named(t, m) && dr_may_be_chosen(t, p, m) && dr_may_be_promoted(t, p, m) && t->s->spec.member[m].priority != 0)
+			n += dr_is_kept_out(t, p, m) ? 1u : 0u;
 	}
 	return n;
 }
@@ -249,6 +260,8 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 		return (struct dr_step_outcome){ .verdict = DR_STEP_PATIENT };
 	}
 	enum dr_reason why = !positions && need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE;
+	if (why == DR_REASON_NO_CANDIDATE && kept_out(t, p) > 0)
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_ONLY_ERRANT, kept_out(t, p), 0 };
 	if (why == DR_REASON_NO_CANDIDATE && only_unlisted(t, p))
 		why = DR_REASON_NOT_LISTED;
 	else if (why == DR_REASON_NO_CANDIDATE && t->s->spec.durability == DR_DURABILITY_SYNC && !p->accept_loss &&

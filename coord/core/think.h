@@ -49,6 +49,7 @@ enum dr_fenced_itself dr_fenced_itself(const struct dr_think *t);
 bool dr_heard(const struct dr_think *t, dr_member_ix m);        /* its agent reported here lately */
 uint64_t dr_heard_age(const struct dr_core *c, uint32_t ix, dr_member_ix m);
 unsigned dr_others(const struct dr_think *t, unsigned *heard);  /* members that are not the (last) primary */
+bool dr_is_errant(const struct dr_service *s, const struct dr_member_view *mv); /* ... or that it is kept out for what it has */
 bool dr_follows(const struct dr_think *t, dr_member_ix m);      /* its report says: standby of the holder */
 enum dr_reason dr_incident(const struct dr_think *t, uint64_t *a); /* what is wrong with the holder */
 
@@ -101,6 +102,8 @@ struct dr_choice {
 /* Frozen and, under async, its history known to be the last primary's: two timelines may bear one number, so
  * positions alone do not tell a fork that was given up. */
 bool dr_may_be_chosen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m);
+/* What it has and no primary had would become everybody's, and no person has named it. */
+bool dr_is_kept_out(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m);
 /* NONE: *out is filled; NO_CANDIDATE; NO_STANDBY_LEFT: somebody of unknown history has more than all others. */
 enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
 enum dr_reason dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);

@@ -10,6 +10,7 @@
  *   request VERB [site=SITE] [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
  *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off [KIND] | diverge M rewind|clone
+ *   errant M N (so many transactions of its own)
  *   routes on|off | holds on|off | jump M | elections on|off | commit MS (from append to commit, from now on)
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
  *   expect healthy | expect KEY=VALUE...                       (see expect_one)
@@ -311,6 +312,8 @@ static void do_spec(struct script *s)
 		w->service.member[m].priority = (uint32_t)number(word(s, 3));
 	else if (strcmp(key, "set") == 0)
 		w->service.sync_set_max = (uint32_t)number(word(s, 2));
+	else if (strcmp(key, "errant") == 0)
+		w->service.errant = strcmp(word(s, 2), "allow") == 0 ? DR_ERRANT_ALLOW : DR_ERRANT_BLOCK;
 	else if (strcmp(key, "k") == 0)
 		w->service.sync_k = (uint32_t)number(word(s, 2));
 	else
@@ -341,6 +344,8 @@ static void do_member(struct script *s)
 		w->m[m].fail[order_kind(word(s, 2))] = (uint32_t)number(word(s, 3));
 	else if (strcmp(what, "hang") == 0)
 		w->m[m].mute[order_kind(word(s, 2))] = on(s, 3);
+	else if (strcmp(what, "errant") == 0)
+		w->m[m].server.errant = (uint32_t)number(word(s, 2));
 	else if (strcmp(what, "hold") == 0)
 		w->m[m].server.held = on(s, 2);
 	else if (strcmp(what, "writes") == 0)

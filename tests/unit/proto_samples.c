@@ -141,6 +141,7 @@ struct dr_spec *sample_spec(void)
 		v->sync_set_max = sample_u32();
 		v->when_alone = DR_ALONE_BLOCK;
 		v->alone_after_ms = sample_u32();
+		v->errant = DR_ERRANT_ALLOW;
 		v->rpo_bytes = sample_u64();
 		v->cooldown_ms = sample_u32();
 		v->restart_within_ms = sample_u32();

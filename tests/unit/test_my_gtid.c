@@ -43,6 +43,37 @@ static void mariadb_nonsense(void **state)
 	newest("0-1-5,rubbish", 0, 5); /* what stands before it was said */
 }
 
+static void errant(const char *mine, const char *state, const char *at, const char *want)
+{
+	char ids[64];
+	uint32_t n = my_gtid_errant(mine, state, at, 1, ids, sizeof(ids));
+	assert_string_equal(ids, want);
+	assert_int_equal(n > 0, want[0] != '\0');
+}
+
+static void mariadb_errant(void **state)
+{
+	(void)state;
+	errant("", "0-1-100", "", "");
+	errant("0-1-90", "0-1-100", "", "");
+	errant("0-1-100,0-2-40", "0-1-100,0-2-40", "", "");
+	/* What it wrote for itself: in a domain of its own, or beyond all. */
+	errant("0-1-100,7-2-3", "0-1-100", "", "7-2-3");
+	errant("0-1-100,0-2-101", "0-1-100", "", "0-2-101");
+	errant("0-1-100,0-2-40", "0-1-100", "", "0-2-40");
+	errant("0-1-100,7-2-3,8-3-9", "0-1-100", "", "7-2-3,8-3-9");
+	/* The source was made a copy: what came before stands in no log of its own. */
+	errant("0-3-80,0-2-90,0-1-100", "0-1-100", "0-2-90", "");
+	errant("0-2-90", "", "0-2-90", "");
+	errant("0-3-95", "0-1-100", "0-2-90", "0-3-95");
+	/* A moment ahead of a primary that waits for its standbys. */
+	errant("0-1-101", "0-1-100", "", "");
+	/* Those that do not fit are counted. */
+	char ids[12];
+	assert_int_equal(my_gtid_errant("7-2-3,8-2-4,9-2-5", "", "", 1, ids, sizeof(ids)), 3);
+	assert_string_equal(ids, "7-2-3,8-2-4");
+}
+
 static void mysql_sets(void **state)
 {
 	(void)state;
@@ -75,7 +106,7 @@ static void mysql_nonsense(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(mariadb_positions), cmocka_unit_test(mariadb_nonsense),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(mariadb_positions), cmocka_unit_test(mariadb_nonsense), cmocka_unit_test(mariadb_errant),
 					    cmocka_unit_test(mysql_sets), cmocka_unit_test(mysql_nonsense) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,7 @@ void w_fill_report(struct world *w, uint32_t mi, struct dr_report *r)
 	r->lease_left_ms = (uint32_t)dr_agent_lease_left_ms(&m->core);
 	r->last = j->done;
 	r->promise_left_ms = (uint32_t)dr_agent_promise_left_ms(&m->core);
+	r->errant = m->core.server == DR_SERVER_STANDBY ? m->server.errant : 0;
 }
 
 static void guard_deadline(struct world *w, struct w_timer *t)

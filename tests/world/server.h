@@ -31,6 +31,7 @@ struct w_server {
 	uint64_t slow_ms;  /* whatever it is told to do, and each write, takes so much longer */
 	uint64_t ack_at;   /* not before, since writes take long */
 	bool probes_fail;  /* clients' writes go on, the coordinators' end as `failure` says */
+	uint32_t errant;   /* script: so many transactions of its own, which no primary had */
 	uint32_t ready;    /* writes whose acknowledgement a paused server had already received */
 };
 
