@@ -78,6 +78,7 @@ struct dr_evidence {
 	/* COMPARED, of kinds whose logs are of transactions with ids: */
 	char theirs[DR_HISTORY_MAX];   /* what the primary has, in the kind's own words */
 	char log_index[DR_PATH_MAX];   /* the file on the target's host that lists its own logs */
+	char caution[DR_CAUTION_MAX]; /* TENDED, SIGNED: what somebody has to mend there, and how; "": nothing */
 	uint32_t errant;          /* ERRANT: how many at least; 0: none */
 	char errant_ids[DR_ERRANT_MAX]; /* the first of them, in the kind's own words */
 	uint32_t sync_k;          /* primary: as the server has it now */
@@ -116,6 +117,7 @@ struct dr_target {
 	char password_file[DR_PATH_MAX];
 	char replication_user[DR_NAME_MAX];
 	char replication_password_file[DR_PATH_MAX];
+	char ca_file[DR_PATH_MAX];     /* who may sign servers' certificates; empty: TLS as it comes, unchecked */
 	/* servers, on the agent: preferred over address when not empty; of MySQL the socket itself */
 	char unix_socket_dir[DR_PATH_MAX];
 	/* routes */

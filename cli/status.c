@@ -205,6 +205,19 @@ static void say_failures(const char *name, const json_t *service)
 	}
 }
 
+static void say_cautions(const char *name, const json_t *service)
+{
+	size_t k;
+	const json_t *member;
+	json_array_foreach(json_object_get(service, "members"), k, member)
+	{
+		char what[DR_TABLE_CELL_MAX];
+		(void)snprintf(what, sizeof(what), "%s: ", dr_json_text(member, "name"));
+		if (text_of(member, "caution")[0] != '\0')
+			say(name, what, text_of(member, "caution"));
+	}
+}
+
 /* What a standby has and no primary ever had: it would become everybody's. */
 static void say_errant(const char *name, const json_t *members, const char *key)
 {
@@ -312,6 +325,7 @@ static void print_notes(const json_t *v, const char *only)
 			    "has no agent_address, or is not reached", "");
 		say_not_ready(name, one);
 		say_failures(name, one);
+		say_cautions(name, one);
 		say_errant(name, json_object_get(one, "members"), "name");
 		say_unseen(name, one);
 		say_routes(name, one);

@@ -240,6 +240,11 @@ static void check_kind(struct dr_yaml *y, const struct dr_spec_service *s, uint3
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].durability", i),
 			    "services.%s.durability: sync is not offered for kind %s yet; expected async", s->name.s,
 			    dr_kind_name(s->kind));
+	if (!ids && s->kind != DR_KIND_NONE && s->ca_file[0] != '\0')
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].ca_file", i),
+			    "services.%s.ca_file: is not looked at where the kind is %s; expected none, and a network that nobody "
+			    "else reads",
+			    s->name.s, dr_kind_name(s->kind));
 	if (ids && s->rpo_bytes > RPO_TRANSACTIONS_MAX)
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].rpo", i),
 			    "services.%s.rpo: counts transactions where the kind is %s; expected at most %d, as in rpo: 1000",

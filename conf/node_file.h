@@ -69,6 +69,7 @@ struct dr_conf_server {
 	uint64_t salvage_max_bytes;
 	uint32_t start_within_ms;
 	char config_file[DR_PATH_MAX]; /* not PostgreSQL: its own option file; empty: none */
+	char ca_file[DR_PATH_MAX];     /* MySQL, MariaDB: who may sign servers' certificates; empty: TLS as it comes */
 	uint32_t server_id;            /* MySQL, MariaDB: server_id */
 };
 

@@ -40,7 +40,7 @@ enum dr_failsafe {
 };
 const char *dr_failsafe_name(enum dr_failsafe f);
 
-enum { DR_ERRANT_MAX = 96 };
+enum { DR_ERRANT_MAX = 96, DR_CAUTION_MAX = 160 };
 
 /* From a member's agent, to every coordinator, once a probe interval and at once on any change. */
 struct dr_report {
@@ -72,6 +72,7 @@ struct dr_report {
 	uint32_t promise_left_ms;    /* so long it takes no promote order; 0: it would */
 	uint32_t errant;             /* standby: so many transactions that its primary never had; 0: none were found ... */
 	char errant_ids[DR_ERRANT_MAX]; /* ... the first of them */
+	char caution[DR_CAUTION_MAX]; /* what somebody has to mend on the server, and how; "": nothing */
 	char text[DR_REASON_MAX];    /* how the server is contained, or what is wrong */
 };
 

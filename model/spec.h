@@ -153,6 +153,7 @@ struct dr_spec_service {
 	char database[DR_NAME_MAX];  /* what probes connect to */
 	char user[DR_NAME_MAX];
 	char password_file[DR_PATH_MAX]; /* on coordinators and agents; empty: none */
+	char ca_file[DR_PATH_MAX];   /* on coordinators: who may sign the servers' certificates; empty: TLS as it comes */
 	struct dr_spec_member member[DR_MEMBERS_MAX];
 	struct dr_spec_route route[DR_ROUTES_MAX];
 };

@@ -48,6 +48,7 @@ void dr_report_encode(struct dr_buf *out, const struct dr_report *r)
 	m.promise_left_ms = r->promise_left_ms;
 	m.errant = r->errant;
 	m.errant_ids = dr_pb_str(r->errant_ids);
+	m.caution = dr_pb_str(r->caution);
 	dr_pb_pack(out, &m.base);
 }
 
@@ -88,6 +89,7 @@ static enum dr_err take_report(struct dr_report *r, const Drcoord__Pb__Report *m
 	r->promise_left_ms = m->promise_left_ms;
 	r->errant = m->errant;
 	dr_pb_text(r->errant_ids, sizeof(r->errant_ids), m->errant_ids);
+	dr_pb_text(r->caution, sizeof(r->caution), m->caution);
 	r->failsafe = (enum dr_failsafe)(m->failsafe <= DR_FAILSAFE_RUNNING ? m->failsafe : DR_FAILSAFE_NONE);
 	enum dr_err rv = dr_pb_name(&r->service, m->service, "report.service", e);
 	if (rv == DR_OK)

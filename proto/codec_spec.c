@@ -151,6 +151,7 @@ void dr_pb_service_put(struct dr_pb_service *t, const struct dr_spec_service *s)
 	m->database = dr_pb_str(s->database);
 	m->user = dr_pb_str(s->user);
 	m->password_file = dr_pb_str(s->password_file);
+	m->ca_file = dr_pb_str(s->ca_file);
 	put_members(t, s);
 	put_routes(t, s);
 }
@@ -236,6 +237,7 @@ enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drcoord__Pb__Ser
 	dr_pb_text(s->database, sizeof(s->database), m->database);
 	dr_pb_text(s->user, sizeof(s->user), m->user);
 	dr_pb_text(s->password_file, sizeof(s->password_file), m->password_file);
+	dr_pb_text(s->ca_file, sizeof(s->ca_file), m->ca_file);
 	enum dr_err rv = dr_pb_name(&s->name, m->name, "service.name", e);
 	if (rv == DR_OK && s->name.s[0] == '\0')
 		rv = dr_fail(e, DR_E_PROTOCOL, "a service without a name");

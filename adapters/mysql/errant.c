@@ -11,8 +11,7 @@
 /* One line, and where it is cut it says so. */
 static void put_ids(char dst[DR_ERRANT_MAX], const char *ids)
 {
-	static const char more[] = "...";
-	size_t n = 0, most = DR_ERRANT_MAX - sizeof(more);
+	size_t n = 0, most = DR_ERRANT_MAX - sizeof("...");
 
 	for (; *ids != '\0' && n < most; ids++) {
 		if (*ids != '\n' && *ids != '\r' && *ids != ' ')
@@ -20,7 +19,7 @@ static void put_ids(char dst[DR_ERRANT_MAX], const char *ids)
 	}
 	dst[n] = '\0';
 	if (*ids != '\0')
-		(void)strcpy(dst + n, more);
+		(void)dr_copy_text(dst + n, DR_ERRANT_MAX - n, "...");
 }
 
 static enum dr_err copy_cell(const struct my_row *row, unsigned i, char dst[MY_SET_MAX], struct dr_error *e)
@@ -59,7 +58,8 @@ static enum dr_err compare_states(struct my_run *r, const char *mine, struct dr_
 	rv = copy_cell(&row, 0, state, e);
 	if (rv == DR_OK)
 		rv = copy_cell(&row, 1, at, e);
-	(void)dr_parse_u64(row.cell[2], 0, UINT32_MAX, &server);
+	if (rv == DR_OK)
+		rv = dr_parse_u64(row.cell[2], 0, UINT32_MAX, &server);
 	my_row_end(&row);
 	if (rv != DR_OK)
 		return rv;

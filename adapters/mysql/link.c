@@ -146,19 +146,24 @@ void my_disconnect(struct my_run *r)
 }
 
 /* The library counts in seconds; what is shorter is kept by the host, whose cancel shuts the connection down. */
-static void set_limits(struct my_run *r)
+static void set_limits(struct my_run *r, bool local)
 {
 	uint64_t now = dr_clock_boot_ms();
 	unsigned left_s = r->until_ms > now ? (unsigned)((r->until_ms - now) / 1000) + 1 : 1;
-	char no = 0;
+	bool checked = r->target.ca_file[0] != '\0' && !local; /* a socket leads nowhere else */
+	char yes = 1, no = 0;
 	unsigned connect_s = 1, never = 0; /* files of ours are nothing for a server to ask for */
 
 	(void)mysql_options(r->conn, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
 	(void)mysql_options(r->conn, MYSQL_OPT_READ_TIMEOUT, &left_s);
 	(void)mysql_options(r->conn, MYSQL_OPT_WRITE_TIMEOUT, &left_s);
 	(void)mysql_options(r->conn, MYSQL_OPT_LOCAL_INFILE, &never);
-	/* TLS where the server has it, as libpq's "prefer": newer libraries would refuse the certificate that it made itself. */
-	(void)mysql_options(r->conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no);
+	if (checked) {
+		(void)mysql_options(r->conn, MYSQL_OPT_SSL_CA, r->target.ca_file);
+		(void)mysql_options(r->conn, MYSQL_OPT_SSL_ENFORCE, &yes);
+	}
+	/* Else TLS where the server has it, as libpq's "prefer": newer libraries would refuse a certificate that it made itself. */
+	(void)mysql_options(r->conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, checked ? &yes : &no);
 }
 
 static enum dr_err connected(struct my_run *r, struct dr_error *e)
@@ -167,6 +172,7 @@ static enum dr_err connected(struct my_run *r, struct dr_error *e)
 	unsigned long version = mysql_get_server_version(r->conn);
 
 	(void)pthread_mutex_lock(&r->lock);
+	r->met = true;
 	r->fd = fcntl((int)mysql_get_socket(r->conn), F_DUPFD_CLOEXEC, 0);
 	(void)pthread_mutex_unlock(&r->lock);
 	r->dialect = mariadb ? MY_MARIADB : version < 80026 ? MY_MYSQL_OLD : MY_MYSQL;
@@ -191,7 +197,7 @@ enum dr_err my_connect_to(struct my_run *r, const struct dr_address *at, struct 
 	r->conn = mysql_init(NULL);
 	if (r->conn == NULL)
 		return dr_fail(e, DR_E_UNKNOWN, "no memory for a connection");
-	set_limits(r);
+	set_limits(r, local);
 	if (mysql_real_connect(r->conn, local ? "localhost" : to->host, t->user, r->secret, NULL, local ? 0 : to->port,
 			       local ? t->unix_socket_dir : NULL, 0) == NULL)
 		return server_error(r, "connecting", e);

@@ -48,6 +48,8 @@ struct my_state {
 	char origin[MY_UUID_MAX];    /* who wrote it: a server's uuid, of MariaDB its server_id */
 	/* as a replica */
 	bool configured, receiving, applying, connecting;
+	bool checks;                 /* it looks at its source's certificate ... */
+	bool checks_as_told;         /* ... with our ca_file */
 	bool by_id;                  /* it asks its source by ids, not by files and places */
 	bool several;                /* MariaDB: it has more sources, or one with a name */
 	bool idle;                   /* the applier waits for more */
@@ -81,13 +83,20 @@ struct my_run {
 	/* both: the connection's descriptor, which the loop may shut down */
 	pthread_mutex_t lock;
 	int fd;           /* a copy, for as long as we may want to shut it down: the library closes its own when it likes */
-	bool dropped;
+	bool dropped, met; /* met: a server was connected to */
 	struct dr_evidence seen; /* the newest reading */
 };
 
+struct my_door;
+
 struct my_own {
 	struct dr_session *session;
-	struct my_run *run; /* NULL: no op */
+	struct my_run *run; /* NULL: no op, or none on a thread yet */
+	bool mute;          /* it let a connection hang, as far as is known: it is asked at the door first */
+	struct my_door *door; /* NULL: none is open */
+	unsigned doors;     /* not gone yet */
+	uint64_t until_ms;  /* of the op */
+	bool closing;
 };
 
 /* ---- link.c.  Errors carry the server's own number and text, without secrets. */
@@ -138,6 +147,11 @@ DR_MUST_USE enum dr_err my_check_grants(struct my_run *r, struct dr_error *e);
 /* ---- replica.c: it replicates, and can be replicated, in the one way that drcoord manages. */
 DR_MUST_USE enum dr_err my_check_shape(const struct my_run *r, struct dr_error *e);
 
+/* ---- tended.c: no scheduled event begins any more. */
+DR_MUST_USE enum dr_err my_events_off(struct my_run *r, struct dr_error *e);
+/* ---- caution.c: into the evidence. */
+DR_MUST_USE enum dr_err my_caution(struct my_run *r, struct dr_error *e);
+
 /* ---- the ops: server.c, replica.c */
 DR_MUST_USE enum dr_err my_op_probe(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_probe_write(struct my_run *r, struct dr_error *e);
@@ -149,6 +163,7 @@ DR_MUST_USE enum dr_err my_op_frozen(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_following(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_copied(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_compared(struct my_run *r, struct dr_error *e);
+DR_MUST_USE enum dr_err my_op_tended(struct my_run *r, struct dr_error *e); /* tended.c */
 DR_MUST_USE enum dr_err my_op_errant(struct my_run *r, struct dr_error *e); /* errant.c */
 
 extern const struct dr_adapter dr_mysql_adapter;

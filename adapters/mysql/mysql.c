@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "adapters/mysql/door.h"
 #include "adapters/mysql/my.h"
 #include "base/assert.h"
 #include "base/mem.h"
@@ -18,6 +19,7 @@ static my_op *const ops[DR_OP_MAX] = {
 	[DR_OP_COMPARED] = my_op_compared,   [DR_OP_CLOSED] = my_op_closed,
 	[DR_OP_SYNC_SET] = my_op_sync_set,   [DR_OP_SIGNED] = my_op_signed,
 	[DR_OP_COPIED] = my_op_copied,       [DR_OP_ERRANT] = my_op_errant,
+	[DR_OP_TENDED] = my_op_tended,
 };
 
 static bool is_literal(const char *host)
@@ -76,6 +78,11 @@ static void on_thread(struct dr_pool_job *j)
 	mysql_thread_end();
 }
 
+static bool is_silence(enum dr_err code)
+{
+	return code == DR_E_UNREACHABLE || code == DR_E_CLOSED || code == DR_E_TIMEOUT;
+}
+
 static void on_done(struct dr_pool_job *j)
 {
 	struct my_run *r = (struct my_run *)(void *)j;
@@ -84,6 +91,7 @@ static void on_done(struct dr_pool_job *j)
 	if (o != NULL) {
 		struct dr_op *op = o->session->op;
 		o->run = NULL;
+		o->mute = r->outcome != DR_OK && !r->met && is_silence(r->outcome);
 		op->evidence = r->evidence;
 		if (r->outcome != DR_OK) {
 			(void)dr_wrap(&r->error, "%s", r->target.member.s);
@@ -94,13 +102,12 @@ static void on_done(struct dr_pool_job *j)
 	free_run(r);
 }
 
-static enum dr_err my_start(struct dr_session *s, struct dr_op *op, struct dr_error *e)
+static enum dr_err start_run(struct my_own *o, struct dr_op *op, uint64_t until_ms, struct dr_error *e)
 {
-	struct my_own *o = s->own;
 	struct my_run *r = dr_xcalloc(sizeof(*r));
 
 	*r = (struct my_run){ .job = { .work = on_thread, .done = on_done }, .own = o, .kind = op->kind, .args = op->args,
-			      .target = s->target, .until_ms = dr_clock_boot_ms() + op->deadline_ms, .fd = -1 };
+			      .target = o->session->target, .until_ms = until_ms, .fd = -1 };
 	(void)pthread_mutex_init(&r->lock, NULL);
 	enum dr_err rv = dr_pool_submit(&r->job, e);
 	if (rv != DR_OK) {
@@ -111,18 +118,67 @@ static enum dr_err my_start(struct dr_session *s, struct dr_op *op, struct dr_er
 	return DR_OK;
 }
 
-/* Whatever it waits for on the wire ends now; on_done frees it. */
+/* ---- the door */
+
+static void leave_door(struct my_own *o)
+{
+	if (o->door != NULL)
+		my_door_close(o->door);
+	o->door = NULL;
+}
+
+static void door_gone(void *ctx)
+{
+	struct my_own *o = ctx;
+	o->doors--;
+	if (o->closing && o->doors == 0)
+		dr_session_closed(o->session);
+}
+
+static void door_answered(void *ctx, const struct dr_error *why)
+{
+	struct my_own *o = ctx;
+	struct dr_op *op = o->session->op;
+	struct dr_error e;
+
+	leave_door(o);
+	if (why != NULL)
+		e = *why;
+	else if (start_run(o, op, o->until_ms, &e) == DR_OK)
+		return;
+	(void)dr_wrap(&e, "%s", o->session->target.member.s);
+	(void)dr_copy_text(op->evidence.text, sizeof(op->evidence.text), e.msg);
+	dr_op_finish(op, &e);
+}
+
+static enum dr_err my_start(struct dr_session *s, struct dr_op *op, struct dr_error *e)
+{
+	const struct dr_target *t = &s->target;
+	const struct my_door_owner owner = { .answered = door_answered, .gone = door_gone, .ctx = s->own };
+	struct my_own *o = s->own;
+
+	o->until_ms = dr_clock_boot_ms() + op->deadline_ms;
+	if (!o->mute || t->unix_socket_dir[0] != '\0')
+		return start_run(o, op, o->until_ms, e);
+	o->doors++;
+	return my_door_open(&o->door, s->loop, &t->address, &owner, e);
+}
+
+/* Whatever it waits for on the wire ends now; on_done frees it.  One that has met nobody yet may go on waiting for a while, on a
+ * thread that others want. */
 static void my_cancel(struct dr_session *s, struct dr_op *op)
 {
 	struct my_own *o = s->own;
 	struct my_run *r = o->run;
 
+	leave_door(o);
 	if (r == NULL)
 		return;
 	o->run = NULL;
 	r->own = NULL;
 	(void)pthread_mutex_lock(&r->lock);
 	r->dropped = true;
+	o->mute = o->mute || !r->met;
 	if (r->fd >= 0)
 		(void)shutdown(r->fd, SHUT_RDWR);
 	op->evidence = r->seen;
@@ -132,8 +188,12 @@ static void my_cancel(struct dr_session *s, struct dr_op *op)
 
 static void my_close(struct dr_session *s)
 {
+	struct my_own *o = s->own;
+
+	o->closing = true;
 	dr_pool_leave();
-	dr_session_closed(s);
+	if (o->doors == 0)
+		dr_session_closed(s);
 }
 
 const struct dr_adapter dr_mysql_adapter = {
@@ -156,5 +216,6 @@ const struct dr_adapter dr_mysql_adapter = {
 		[DR_OP_SIGNED] = true,
 		[DR_OP_COPIED] = true,
 		[DR_OP_ERRANT] = true,
+		[DR_OP_TENDED] = true,
 	},
 };

@@ -78,6 +78,15 @@ static void read_error(struct my_state *s, const struct my_row *row)
 	(void)dr_copy_text(s->error_text, sizeof(s->error_text), text);
 }
 
+static void read_tls(const struct my_run *r, struct my_state *s, const struct my_row *row)
+{
+	const char *ca = my_cell(row, "Master_SSL_CA_File", "Source_SSL_CA_File");
+	bool tls = strcmp(my_cell(row, "Master_SSL_Allowed", "Source_SSL_Allowed"), "Yes") == 0;
+	bool verifies = strcmp(my_cell(row, "Master_SSL_Verify_Server_Cert", "Source_SSL_Verify_Server_Cert"), "Yes") == 0;
+	s->checks = tls && verifies && ca[0] != '\0';
+	s->checks_as_told = s->checks && strcmp(ca, r->target.ca_file) == 0;
+}
+
 static enum dr_err read_replica(struct my_run *r, struct my_state *s, struct dr_error *e)
 {
 	struct my_row row;
@@ -100,6 +109,7 @@ static enum dr_err read_replica(struct my_run *r, struct my_state *s, struct dr_
 	s->source.port = (uint16_t)u64(my_cell(&row, "Master_Port", "Source_Port"));
 	(void)dr_copy_text(s->source_uuid, sizeof(s->source_uuid), my_cell(&row, "Master_UUID", "Source_UUID"));
 	(void)dr_copy_text(s->received_set, sizeof(s->received_set), my_cell(&row, "Gtid_IO_Pos", "Retrieved_Gtid_Set"));
+	read_tls(r, s, &row);
 	read_error(s, &row);
 	my_row_end(&row);
 	return DR_OK;
@@ -144,8 +154,8 @@ static void tell(struct my_run *r, const struct my_state *s)
 	ev->replayed = s->position;
 	ev->version = s->version;
 	ev->started_ms = dr_clock_wall_ms() - s->uptime_s * 1000;
-	/* What is not applied follows nobody. */
-	ev->receiving = s->receiving && s->applying;
+	/* What is not applied follows nobody; nor does who takes any certificate for its source's. */
+	ev->receiving = s->receiving && s->applying && (r->target.ca_file[0] == '\0' || s->checks_as_told);
 	if (ev->receiving)
 		ev->upstream_at = s->source;
 	(void)pthread_mutex_lock(&r->lock);

@@ -114,7 +114,7 @@ static bool follows(const struct my_run *r)
 {
 	const struct my_state *s = &r->state;
 	return s->configured && s->source.port == r->args.primary_at.port &&
-	       strcmp(s->source.host, r->args.primary_at.host) == 0;
+	       strcmp(s->source.host, r->args.primary_at.host) == 0 && (r->target.ca_file[0] == '\0' || s->checks_as_told);
 }
 
 /* What MariaDB asks its source for begins behind what it has itself: in each domain the newer of what it replicated and what it
@@ -124,11 +124,24 @@ static enum dr_err align(struct my_run *r, struct dr_error *e)
 	return r->dialect == MY_MARIADB ? my_do(r, e, "SET GLOBAL gtid_slave_pos = @@global.gtid_current_pos") : DR_OK;
 }
 
+/* What replication takes for its source, stated each time: it is forgotten with the source before. */
+static void put_tls(struct my_run *r, char *dst, size_t cap)
+{
+	const char *word = my_sql(r->dialect, MY_SQL_WORD);
+	char ca[2 * DR_PATH_MAX + 1];
+
+	my_quote(r, ca, sizeof(ca), r->target.ca_file);
+	if (ca[0] == '\0')
+		(void)snprintf(dst, cap, "%s", my_sql(r->dialect, MY_SQL_TLS_ANY));
+	else
+		(void)snprintf(dst, cap, ", %s_SSL=1, %s_SSL_CA='%s', %s_SSL_VERIFY_SERVER_CERT=1", word, word, ca, word);
+}
+
 static enum dr_err point(struct my_run *r, struct dr_error *e)
 {
 	const struct dr_op_args *a = &r->args;
 	const char *word = my_sql(r->dialect, MY_SQL_WORD);
-	char secret[SECRET_QUOTED + 1], user[2 * DR_NAME_MAX + 1], host[2 * DR_HOST_MAX + 1];
+	char secret[SECRET_QUOTED + 1], user[2 * DR_NAME_MAX + 1], host[2 * DR_HOST_MAX + 1], tls[2 * DR_PATH_MAX + 128];
 	enum dr_err rv = my_secret(r->target.replication_password_file, r->replication_secret, e);
 
 	if (rv != DR_OK)
@@ -136,8 +149,9 @@ static enum dr_err point(struct my_run *r, struct dr_error *e)
 	my_quote(r, secret, sizeof(secret), r->replication_secret);
 	my_quote(r, user, sizeof(user), r->target.replication_user);
 	my_quote(r, host, sizeof(host), a->primary_at.host);
-	rv = my_do(r, e, "%s %s_HOST='%s', %s_PORT=%u, %s_USER='%s', %s_PASSWORD='%s', %s", my_sql(r->dialect, MY_SQL_CHANGE),
-		   word, host, word, a->primary_at.port, word, user, word, secret, my_sql(r->dialect, MY_SQL_CHANGE_REST));
+	put_tls(r, tls, sizeof(tls));
+	rv = my_do(r, e, "%s %s_HOST='%s', %s_PORT=%u, %s_USER='%s', %s_PASSWORD='%s', %s%s", my_sql(r->dialect, MY_SQL_CHANGE),
+		   word, host, word, a->primary_at.port, word, user, word, secret, my_sql(r->dialect, MY_SQL_CHANGE_REST), tls);
 	explicit_bzero(secret, sizeof(secret));
 	return rv;
 }
@@ -191,6 +205,8 @@ enum dr_err my_op_following(struct my_run *r, struct dr_error *e)
 		rv = turn_to(r, e);
 	else if (rv == DR_OK && !(r->state.receiving && r->state.applying))
 		rv = my_say(r, MY_SQL_START, e);
+	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_LET_IN, e); /* it may have been closed as a primary, and never stopped */
 	return rv == DR_OK ? wait_receiving(r, e) : rv;
 }
 
@@ -328,8 +344,8 @@ static enum dr_err copy(struct my_run *r, struct dr_error *e)
 	my_quote(r, folder, sizeof(folder), r->args.folder);
 	enum dr_err rv = my_do(r, e, "SET GLOBAL clone_valid_donor_list = '%s:%u'", host, from->port);
 	while (rv == DR_OK) {
-		rv = my_do(r, e, "%s '%s'@'%s':%u IDENTIFIED BY '%s' DATA DIRECTORY = '%s'", my_sql(r->dialect, MY_SQL_COPY), user,
-			   host, from->port, secret, folder);
+		rv = my_do(r, e, "%s '%s'@'%s':%u IDENTIFIED BY '%s' DATA DIRECTORY = '%s'%s", my_sql(r->dialect, MY_SQL_COPY),
+			   user, host, from->port, secret, folder, r->target.ca_file[0] != '\0' ? " REQUIRE SSL" : "");
 		if (rv == DR_OK || !is_busy_copying(r, e))
 			break;
 		my_tell(r, "another copy is being made, or undone");

@@ -151,10 +151,17 @@ enum dr_err my_op_signed(struct my_run *r, struct dr_error *e)
 	/* What a later op would be refused for is said now, while nothing hangs on it. */
 	if (rv == DR_OK)
 		rv = my_check_shape(r, e);
+	if (rv == DR_OK && r->state.checks && r->target.ca_file[0] == '\0')
+		rv = dr_fail(e, DR_E_REFUSED, "it looks at its source's certificate, and would not at the next one's: name ca_file"
+					      " in the node file");
 	if (rv == DR_OK)
 		rv = check_places(r, e);
 	if (rv == DR_OK)
 		rv = my_check_grants(r, e);
+	if (rv == DR_OK)
+		rv = my_caution(r, e);
+	if (rv == DR_OK)
+		my_tell(r, "%s", r->evidence.caution);
 	if (rv != DR_OK || r->state.read_only)
 		return rv;
 	rv = check_epoch(r, e);
@@ -164,6 +171,8 @@ enum dr_err my_op_signed(struct my_run *r, struct dr_error *e)
 		rv = my_op_probe(r, e); /* over a fresh connection */
 	if (rv == DR_OK && !signed_by_us(r))
 		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has signed drcoord.lineage");
+	if (rv == DR_OK)
+		my_tell(r, "%s", r->evidence.caution);
 	return rv;
 }
 
@@ -236,11 +245,15 @@ enum dr_err my_op_closed(struct my_run *r, struct dr_error *e)
 	enum dr_err rv = my_begin_change(r, e);
 
 	if (rv == DR_OK)
+		rv = my_events_off(r, e);
+	if (rv == DR_OK)
 		rv = make_read_only(r, e);
 	if (rv == DR_OK)
 		rv = end_sessions(r, e); /* those that may write all the same */
 	if (rv == DR_OK)
 		rv = send_all(r, e);
+	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_SHUT, e); /* the standbys too, so not before they have all */
 	if (rv == DR_OK)
 		rv = my_op_probe(r, e); /* over a fresh connection */
 	if (rv == DR_OK && !r->state.read_only)

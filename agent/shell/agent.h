@@ -76,6 +76,8 @@ struct dr_member {
 	uint64_t errant_next_ms; /* no comparison with the primary before */
 	uint32_t errant;         /* what the newest one found, as long as this is a standby; 0: nothing */
 	char errant_ids[DR_ERRANT_MAX];
+	uint64_t tend_next_ms;   /* likewise, for what is seen to between orders ... */
+	char caution[DR_CAUTION_MAX]; /* ... and what the newest time told */
 	bool discard_due;        /* old copies may stand beside the data: to be removed once the member follows */
 	struct dr_job discard;
 	bool discard_running;

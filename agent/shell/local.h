@@ -22,7 +22,7 @@ struct dr_local_server {
 	char log_path[DR_PATH_MAX];
 };
 
-enum { DR_COMMAND_ARGS = 20, DR_COMMAND_ENVS = 7, DR_COMMAND_TEXTS = DR_COMMAND_ARGS + DR_COMMAND_ENVS };
+enum { DR_COMMAND_ARGS = 28, DR_COMMAND_ENVS = 7, DR_COMMAND_TEXTS = DR_COMMAND_ARGS + DR_COMMAND_ENVS };
 
 /* A command line with its environment and the texts that both point to. */
 struct dr_local_command {

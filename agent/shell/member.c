@@ -132,6 +132,7 @@ static struct dr_report make_report(struct dr_member *m)
 		r.errant = m->errant;
 		memcpy(r.errant_ids, m->errant_ids, sizeof(r.errant_ids));
 	}
+	memcpy(r.caution, m->caution, sizeof(r.caution));
 	r.foreign = m->super.seen.foreign.pid != 0;
 	const char *journal = m->journal_said.last != DR_OK ? ", journal cannot be written: takes no orders" : "";
 	bool stopped = j->managed && m->super.seen.phase == DR_SUPER_STOPPED;
@@ -368,6 +369,7 @@ static void set_target(const struct dr_member *m, struct dr_target *t)
 	(void)dr_copy_text(t->replication_user, sizeof(t->replication_user), pg->replication_user);
 	(void)dr_copy_text(t->replication_password_file, sizeof(t->replication_password_file),
 			   pg->replication_password_file);
+	(void)dr_copy_text(t->ca_file, sizeof(t->ca_file), pg->ca_file);
 	(void)dr_copy_text(t->unix_socket_dir, sizeof(t->unix_socket_dir), pg->socket_dir);
 }
 

@@ -126,6 +126,10 @@ static void command(const struct dr_local_server *s, const char *program, struct
 	dr_command_arg(c, "--datadir=%s", s->data_dir);
 	dr_command_arg(c, "--server-id=%u", s->server_id);
 	dr_command_arg(c, "--read-only=1");
+	/* Probes of one that hangs end before it has said a word: it is not to shut us out for that. */
+	dr_command_arg(c, "--max-connect-errors=4294967295");
+	/* They run where the primary is: once it is one. */
+	dr_command_arg(c, "--event-scheduler=OFF");
 	if (s->listen_host[0] != '\0') {
 		dr_command_arg(c, "--bind-address=%s", s->listen_host);
 		dr_command_arg(c, "--port=%u", s->listen_port);

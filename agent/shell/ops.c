@@ -29,7 +29,7 @@ static void finish(struct dr_member *m, enum dr_outcome outcome, enum dr_err cod
 	(void)uv_timer_stop(&m->poll);
 	m->op.running = false;
 	m->slots_due = true;
-	m->errant_next_ms = 0;
+	m->errant_next_ms = m->tend_next_ms = 0;
 	m->discard_due = m->discard_due || m->op.order.core.kind == DR_ORDER_REWOUND;
 	r.number = m->op.number;
 	r.epoch = m->op.order.core.epoch;

@@ -6,7 +6,7 @@
 #include "sys/log.h"
 
 enum {
-	SLOTS_EVERY_MS = 10000, ERRANT_EVERY_MS = 5000, OP_MS = 60000, DISCARD_MS = 600000,
+	SLOTS_EVERY_MS = 10000, ERRANT_EVERY_MS = 5000, TEND_EVERY_MS = 5000, OP_MS = 60000, DISCARD_MS = 600000,
 	CHECKPOINT_AGAIN_MS = 10000, CHECKPOINT_CUT_OFF_MS = 1000 /* by an order: it goes on in the server */
 };
 
@@ -20,6 +20,13 @@ static void note_errant(struct dr_member *m, const struct dr_evidence *ev)
 	memcpy(m->errant_ids, ev->errant_ids, sizeof(m->errant_ids));
 }
 
+static void note_caution(struct dr_member *m, const struct dr_evidence *ev)
+{
+	if (strcmp(ev->caution, m->caution) != 0 && ev->caution[0] != '\0')
+		dr_log(DR_LOG_WARN, "member.caution", "member=%s what=\"%s\"", m->conf->member.s, ev->caution);
+	memcpy(m->caution, ev->caution, sizeof(m->caution));
+}
+
 static void op_done(struct dr_op *op, const struct dr_error *e)
 {
 	struct dr_member *m = op->ctx;
@@ -30,6 +37,8 @@ static void op_done(struct dr_op *op, const struct dr_error *e)
 	}
 	if (op->kind == DR_OP_ERRANT && e == NULL)
 		note_errant(m, &op->evidence);
+	if (op->kind == DR_OP_TENDED && e == NULL)
+		note_caution(m, &op->evidence);
 	if (e != NULL && e->code != DR_E_CANCELLED)
 		dr_log(DR_LOG_WARN, "upkeep.failed", "member=%s op=%s why=\"%s\"", m->conf->member.s,
 		       dr_op_name(op->kind), e->msg);
@@ -79,6 +88,22 @@ static bool checkpoint_due(const struct dr_member *m, uint64_t now)
 	       s->checkpoint_timeline != 0 && now >= m->checkpoint_next_ms;
 }
 
+/* What only some kinds have: their adapters say so.  True: one has begun. */
+static bool start_kinds_own(struct dr_member *m, uint64_t now, bool primary, bool follows)
+{
+	const bool *can = m->work.adapter->can;
+	if (follows && can[DR_OP_ERRANT] && now >= m->errant_next_ms && start_op(m, DR_OP_ERRANT)) {
+		m->errant_next_ms = now + ERRANT_EVERY_MS;
+		return true;
+	}
+	m->errant = primary ? 0 : m->errant;
+	if ((primary || follows) && can[DR_OP_TENDED] && now >= m->tend_next_ms && start_op(m, DR_OP_TENDED)) {
+		m->tend_next_ms = now + TEND_EVERY_MS;
+		return true;
+	}
+	return false;
+}
+
 void dr_member_upkeep(struct dr_member *m)
 {
 	uint64_t now = dr_clock_boot_ms();
@@ -94,12 +119,8 @@ void dr_member_upkeep(struct dr_member *m)
 		(void)start_op(m, DR_OP_CHECKPOINTED);
 		return;
 	}
-	if (follows && now >= m->errant_next_ms && m->work.adapter->can[DR_OP_ERRANT] && start_op(m, DR_OP_ERRANT)) {
-		m->errant_next_ms = now + ERRANT_EVERY_MS;
+	if (start_kinds_own(m, now, primary, follows))
 		return;
-	}
-	if (!follows && m->server == DR_SERVER_PRIMARY)
-		m->errant = 0;
 	if (m->peers == 0 || (!primary && m->server != DR_SERVER_STANDBY))
 		return;
 	if ((m->slots_due || now >= m->slots_next_ms) && start_op(m, DR_OP_SLOTS)) {

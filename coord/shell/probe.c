@@ -44,6 +44,7 @@ static void make_target(const struct dr_spec_service *s, dr_member_ix m, struct 
 	memcpy(t->database, s->database, sizeof(t->database));
 	memcpy(t->user, s->user, sizeof(t->user));
 	memcpy(t->password_file, s->password_file, sizeof(t->password_file));
+	memcpy(t->ca_file, s->ca_file, sizeof(t->ca_file));
 }
 
 /* Of what make_target() sets. */
@@ -52,7 +53,7 @@ static bool same_target(const struct dr_target *a, const struct dr_target *b)
 	return dr_name_eq(&a->service, &b->service) && dr_name_eq(&a->member, &b->member) &&
 	       a->address.port == b->address.port && strcmp(a->address.host, b->address.host) == 0 &&
 	       strcmp(a->database, b->database) == 0 && strcmp(a->user, b->user) == 0 &&
-	       strcmp(a->password_file, b->password_file) == 0;
+	       strcmp(a->password_file, b->password_file) == 0 && strcmp(a->ca_file, b->ca_file) == 0;
 }
 
 static void on_session_closed(struct dr_session *s)

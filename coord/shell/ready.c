@@ -241,14 +241,25 @@ enum dr_ready dr_ready_of_site(const struct dr_coord *c, const struct dr_name *s
 
 /* ---- JSON ---- */
 
-static json_t *notes_json(const struct dr_service *s, const struct dr_readiness *r)
+/* What numbers do not say, in its agent's words. */
+static const char *detail_of(const struct dr_report *report, enum dr_reason reason)
 {
+	return reason == DR_REASON_ERRANT ? report->errant_ids : reason == DR_REASON_CAUTION ? report->caution : "";
+}
+
+static json_t *notes_json(const struct dr_coord *c, uint32_t ix, const struct dr_readiness *r)
+{
+	const struct dr_service *s = &c->core->repl.service[ix];
 	json_t *a = json_array();
 	for (uint32_t i = 0; i < r->notes; i++) {
 		const struct dr_ready_note *n = &r->note[i];
 		json_t *o = json_object();
-		if (n->member < DR_MEMBERS_MAX)
+		if (n->member < DR_MEMBERS_MAX) {
+			const char *detail = detail_of(&c->core->view.service[ix].member[n->member].report, n->reason);
 			put_text(o, "member", s->spec.member[n->member].name.s);
+			if (detail[0] != '\0')
+				put_text(o, "detail", detail);
+		}
 		put_bool(o, "blocks", n->blocks);
 		put_reason(o, n->reason, n->a, n->b);
 		(void)json_array_append_new(a, o);
@@ -266,7 +277,7 @@ void dr_ready_put(const struct dr_coord *c, uint32_t service, json_t *o)
 	const struct dr_readiness *r = dr_ready_of(c, service);
 	put_text(o, "ready", dr_ready_name(r != NULL ? worst_of(r) : DR_READY_UNKNOWN));
 	if (r != NULL && r->notes > 0)
-		(void)json_object_set_new(o, "ready_notes", notes_json(&c->core->repl.service[service], r));
+		(void)json_object_set_new(o, "ready_notes", notes_json(c, service, r));
 }
 
 static json_t *service_json(const struct dr_coord *c, uint32_t ix)
@@ -284,7 +295,7 @@ static json_t *service_json(const struct dr_coord *c, uint32_t ix)
 	put_u64(o, "rto_host_ms", r->host_ms);
 	put_u64(o, "rto_site_ms", r->site_ms);
 	put_u64(o, "judged_ms_ago", dr_clock_boot_ms() - ready.at_ms[ix]);
-	(void)json_object_set_new(o, "notes", notes_json(s, r));
+	(void)json_object_set_new(o, "notes", notes_json(c, ix, r));
 	return o;
 }
 

@@ -119,6 +119,8 @@ static void put_member_report(json_t *o, struct dr_coord *c, uint32_t ix, dr_mem
 	put_u64(o, "lease_left_ms", r->lease_left_ms);
 	put_text_or_null(o, "contained", r->text);
 	uint64_t primary = c->core->view.service[ix].primary_position;
+	if (r->caution[0] != '\0')
+		put_text(o, "caution", r->caution);
 	if (r->errant > 0) {
 		put_u64(o, "errant", r->errant);
 		put_text(o, "errant_ids", r->errant_ids);

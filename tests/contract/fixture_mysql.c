@@ -37,13 +37,13 @@ static void run(char *const argv[])
 /* An init-file of MySQL's must not have comments, those of versions included. */
 static void put_statement(FILE *to, char *text)
 {
-	static const char ours[] = "/*!80000 ";
+	static const char ours[] = "/*!80";
 	char *end = strstr(text, "*/");
 	if (root != NULL && strncmp(text, "/*M!", 4) == 0)
 		return;
 	if (root != NULL && strncmp(text, ours, sizeof(ours) - 1) == 0 && end != NULL) {
 		*end = '\0';
-		text += sizeof(ours) - 1;
+		text = strchr(text, ' ');
 		(void)fprintf(to, "%s;\n", text);
 		return;
 	}
@@ -235,9 +235,10 @@ static bool start(struct contract_step *steps, unsigned *n)
 		struct server *on;
 	} life[] = {
 		{ DR_OP_PROBE, &primary },     { DR_OP_PROBE_WRITE, &primary }, { DR_OP_POSITIONS, &primary },
-		{ DR_OP_SIGNED, &primary },    { DR_OP_FOLLOWING, &standby },   { DR_OP_COMPARED, &standby },
-		{ DR_OP_ERRANT, &standby },    { DR_OP_COPIED, &standby },    { DR_OP_FROZEN, &standby },      { DR_OP_WRITABLE, &standby },
-		{ DR_OP_SYNC_SET, &standby },  { DR_OP_CLOSED, &standby },
+		{ DR_OP_SIGNED, &primary },    { DR_OP_TENDED, &primary },      { DR_OP_FOLLOWING, &standby },
+		{ DR_OP_COMPARED, &standby },  { DR_OP_ERRANT, &standby },      { DR_OP_COPIED, &standby },
+		{ DR_OP_FROZEN, &standby },    { DR_OP_WRITABLE, &standby },    { DR_OP_SYNC_SET, &standby },
+		{ DR_OP_CLOSED, &standby },
 	};
 	if (!make_servers())
 		return false;
@@ -246,7 +247,7 @@ static bool start(struct contract_step *steps, unsigned *n)
 		if (root == NULL && lacks(life[i].kind))
 			continue;
 		struct contract_step *st = &steps[(*n)++];
-		bool probes = life[i].on == &primary && life[i].kind != DR_OP_SIGNED;
+		bool probes = life[i].on == &primary && life[i].kind != DR_OP_SIGNED && life[i].kind != DR_OP_TENDED;
 		st->kind = life[i].kind;
 		st->at = life[i].on->at;
 		st->pid = life[i].on->pid;

@@ -58,12 +58,14 @@ class Mariadb:
         self.folder = {s: lab.path(f"{name}-{s}") for s in SITES}
         self.data = {s: f"{folder}/data" for s, folder in self.folder.items()}
         self.sock = {s: f"{folder}/server.sock" for s, folder in self.folder.items()}
+        self.node_more = {}  # more keys of the agents' node files
+        self.options_of = lambda _site: ""  # more options of a site's server
 
     def node_block(self, site, listen):
         """What an agent's node file says of a site's server."""
         return {"data": self.data[site], "bin": self.bin, "config_file": self._config(site), "listen": listen,
                 "server_id": SITES.index(site) + 1, "socket": self.sock[site], "os_user": USER,
-                "replication_user": "replicator", "salvage_dir": f"{self.folder[site]}/salvage"}
+                "replication_user": "replicator", "salvage_dir": f"{self.folder[site]}/salvage", **self.node_more}
 
     def _config(self, site):
         return f"{self.folder[site]}/my.cnf"
@@ -87,7 +89,7 @@ class Mariadb:
         """Make the folders of a site's server, with the options that all members share."""
         self.lab.make_folder(f"{self.name}-{site}", USER)
         with open(self._config(site), "w") as f:
-            f.write(self._options())
+            f.write(self._options() + self.options_of(site))
         subprocess.run(["cp", "-a", "--reflink=auto", self._template(), self.data[site]], check=True)
         os.unlink(self.data[site] + "/ready")
 

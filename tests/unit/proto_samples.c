@@ -148,6 +148,7 @@ struct dr_spec *sample_spec(void)
 		v->write_stall_ms = sample_u32();
 		sample_text(v->database, sizeof(v->database), "postgres");
 		sample_text(v->user, sizeof(v->user), "drcoord");
+		sample_text(v->ca_file, sizeof(v->ca_file), "/etc/drcoord/servers.crt");
 		sample_text(v->password_file, sizeof(v->password_file), "/etc/drcoord/pw");
 		for (uint32_t m = 0; m < DR_MEMBERS_MAX; m++) {
 			if (i == 0 || m == 1 || m == 6) /* places stay places */

@@ -106,7 +106,8 @@ static void mysql_nonsense(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(mariadb_positions), cmocka_unit_test(mariadb_nonsense), cmocka_unit_test(mariadb_errant),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(mariadb_positions), cmocka_unit_test(mariadb_nonsense),
+					    cmocka_unit_test(mariadb_errant),
 					    cmocka_unit_test(mysql_sets), cmocka_unit_test(mysql_nonsense) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
