@@ -90,6 +90,11 @@ dr_member_ix dr_service_member_find(const struct dr_service *s, const char *name
 	return DR_MEMBER_NONE;
 }
 
+bool dr_service_has(const struct dr_service *s, dr_member_ix m)
+{
+	return m < DR_MEMBERS_MAX && s->spec.member[m].name.s[0] != '\0';
+}
+
 dr_member_set dr_service_members(const struct dr_service *s)
 {
 	dr_member_set all = 0;

@@ -46,15 +46,14 @@ static void proved(struct dr_repl *r, struct dr_service *s, const struct dr_cmd 
 
 void dr_apply_prove(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
-	if (cmd->epoch != s->epoch || cmd->member >= DR_MEMBERS_MAX || cmd->member == s->holder)
+	if (cmd->epoch != s->epoch || !dr_service_has(s, cmd->member) || cmd->member == s->holder)
 		return;
 	proved(r, s, cmd, cmd->proof);
 }
 
 void dr_apply_order(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
-	if (cmd->epoch != s->epoch || cmd->member >= DR_MEMBERS_MAX ||
-	    s->spec.member[cmd->member].name.s[0] == '\0')
+	if (cmd->epoch != s->epoch || !dr_service_has(s, cmd->member))
 		return;
 	struct dr_member_repl *m = &s->member[cmd->member];
 	m->order = cmd->order;
@@ -182,7 +181,7 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 
 void dr_apply_order_end(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
-	if (cmd->member >= DR_MEMBERS_MAX)
+	if (!dr_service_has(s, cmd->member))
 		return;
 	struct dr_member_repl *m = &s->member[cmd->member];
 	bool of_it = m->order.number == cmd->result.number && m->order.epoch == cmd->result.epoch;
@@ -214,7 +213,8 @@ void dr_apply_sync_change(struct dr_repl *r, struct dr_service *s, const struct 
 	if (cmd->epoch != s->epoch || s->holder == DR_MEMBER_NONE || s->last_holder != s->holder)
 		return;
 	bool names_nobody = s->spec.durability == DR_DURABILITY_BOUNDED && cmd->set == 0;
-	if ((cmd->k > dr_set_count(cmd->set) && !names_nobody) || dr_set_has(cmd->set, s->holder))
+	if ((cmd->k > dr_set_count(cmd->set) && !names_nobody) || dr_set_has(cmd->set, s->holder) ||
+	    (cmd->set & ~dr_service_members(s)) != 0)
 		return;
 	struct dr_sync want = { .set = cmd->set, .k = cmd->k };
 	struct dr_sync next = dr_sync_effective(&want, s->holder);
@@ -247,7 +247,7 @@ void dr_apply_sync_confirm(struct dr_repl *r, struct dr_service *s, const struct
 
 void dr_apply_member_joined(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
-	if (cmd->epoch != s->epoch || cmd->member >= DR_MEMBERS_MAX || cmd->member == s->holder)
+	if (cmd->epoch != s->epoch || !dr_service_has(s, cmd->member) || cmd->member == s->holder)
 		return;
 	s->member[cmd->member].joined_epoch = s->member[cmd->member].lineage = s->epoch;
 	s->member[cmd->member].frozen_epoch = 0;
@@ -256,7 +256,7 @@ void dr_apply_member_joined(struct dr_repl *r, struct dr_service *s, const struc
 
 void dr_apply_member_left(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
-	if (cmd->epoch != s->epoch || cmd->member >= DR_MEMBERS_MAX || cmd->member == s->holder)
+	if (cmd->epoch != s->epoch || !dr_service_has(s, cmd->member) || cmd->member == s->holder)
 		return;
 	s->member[cmd->member].joined_epoch = 0;
 	dr_emit_member(dr_emit(r, DR_EVENT_LEFT, cmd, s), s, cmd->member);

@@ -194,7 +194,9 @@ static enum dr_reason open_refused(const struct dr_service *s, const struct dr_c
 		return DR_REASON_NOT_MANAGED;
 	if (cmd->plan_kind != DR_PLAN_REJOIN)
 		return cmd->epoch == s->epoch ? DR_REASON_NONE : DR_REASON_SUPERSEDED;
-	if (cmd->member >= DR_MEMBERS_MAX || s->rejoin[cmd->member].id != 0)
+	if (!dr_service_has(s, cmd->member))
+		return DR_REASON_NO_SUCH_MEMBER; /* taken out by a spec that came before */
+	if (s->rejoin[cmd->member].id != 0)
 		return DR_REASON_PLAN_IS_OPEN;
 	return cmd->member == s->holder ? DR_REASON_IS_HOLDER : DR_REASON_NONE;
 }
@@ -280,7 +282,8 @@ static void give_epoch(struct dr_repl *r, struct dr_service *s, const struct dr_
 	if (!DR_MUTANT(PROMOTED_FORGOTTEN))
 		s->member[m].unproved_epoch = s->epoch;
 	s->member[m].frozen_epoch = s->member[m].frozen_epoch == s->epoch ? s->epoch : 0;
-	s->next = (struct dr_sync){ .set = dr_set_without(cmd->set, m), .k = cmd->k };
+	s->next = (struct dr_sync){ .set = dr_set_without((dr_member_set)(cmd->set & dr_service_members(s)), m),
+				   .k = cmd->k };
 	if (s->next.k > dr_set_count(s->next.set))
 		s->next.k = dr_set_count(s->next.set);
 	s->next_version++;
@@ -327,8 +330,7 @@ static void rest_on_holder(struct dr_repl *r, struct dr_service *s, const struct
 void dr_apply_choose(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	struct dr_plan *p = present(s, cmd);
-	if (p == NULL || p->step[p->at] != DR_STEP_CHOOSE || cmd->member >= DR_MEMBERS_MAX ||
-	    s->spec.member[cmd->member].name.s[0] == '\0')
+	if (p == NULL || p->step[p->at] != DR_STEP_CHOOSE || !dr_service_has(s, cmd->member))
 		return;
 	/* One that was to stay where it was, and did not come back in time. */
 	if (p->kind == DR_PLAN_FAILOVER && dr_reason_in_place(p->reason) && cmd->member != p->old)
@@ -344,7 +346,7 @@ void dr_apply_choose(struct dr_repl *r, struct dr_service *s, const struct dr_cm
 void dr_apply_claim(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	struct dr_plan *p = present(s, cmd);
-	if (p == NULL || p->step[p->at] != DR_STEP_CLAIM || cmd->member >= DR_MEMBERS_MAX)
+	if (p == NULL || p->step[p->at] != DR_STEP_CLAIM || !dr_service_has(s, cmd->member))
 		return;
 	/* Agents that served under this name before have seen higher ones: they take no lower. */
 	s->epoch = (s->epoch > cmd->a ? s->epoch : cmd->a) + 1;

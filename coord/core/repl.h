@@ -179,6 +179,9 @@ uint32_t dr_repl_service_find(const struct dr_repl *r, const char *name);
 dr_member_ix dr_service_member_find(const struct dr_service *s, const char *name);
 /* The members that the spec names. */
 dr_member_set dr_service_members(const struct dr_service *s);
+/* Whether a member has this place.  Places without one carry nothing but order_last, and snapshots go by that: a command for
+ * a member that a spec took out before it does nothing. */
+bool dr_service_has(const struct dr_service *s, dr_member_ix m);
 /* The answered request with this id; NULL when it is not (or no longer) known. */
 const struct dr_request_done *dr_repl_request_find(const struct dr_repl *r, uint64_t request);
 /* Event i, or NULL when it is not kept (any more, or yet). */

@@ -321,7 +321,15 @@ static void test_taken_in(void **state)
 
 static void test_refused(void **state)
 {
+	struct dr_service *s = &repl->service[0];
 	(void)state;
+	/* A member that a spec took out before its rejoin was logged: nothing is left at its place. */
+	s->spec.member[B].name.s[0] = '\0';
+	struct dr_cmd rejoin = command(DR_CMD_PLAN_OPEN, 0);
+	rejoin.plan_kind = DR_PLAN_REJOIN;
+	rejoin.member = B;
+	apply(rejoin);
+	assert_int_equal(s->rejoin[B].id, 0);
 	ask(DR_PLAN_FAILBACK, 1);
 	assert_int_equal(dr_repl_request_find(repl, 1)->refused, DR_REASON_NOTHING_TO_BRING_BACK);
 	ask(DR_PLAN_REJOIN, 2);
