@@ -5,7 +5,7 @@ How fast is ./quickstart's to measure, on a machine that does nothing else; here
 from faults import FAULTS
 from net import SITES
 from scene import CASES, Case, expect, timeline_in_control_file
-from stand import Run
+from stand import ALL, Run
 
 PAUSE_MAX = 1.0  # of a fault that must not stop the writers, on a machine that is busy
 
@@ -44,9 +44,8 @@ def fault_case(fault, durability, turns=(1, 2), kind="postgres"):
             judge(run, record)
             stand.lab.close()
         return {"figures": figures}
-    lost = "nothing lost, never two primaries"
-    if durability == "async":
-        lost = "async: never two primaries, nothing lost but what the old one acknowledged under its lease"
+    lost = {"sync": "nothing lost, never two primaries", None: "three services of three kinds, each by its durability",
+            "async": "async: never two primaries, nothing lost but what the old one acknowledged under its lease"}[durability]
     go.__doc__ = f"{fault.help}: {lost}"
     return go
 
@@ -60,3 +59,5 @@ CASES["partition-async"] = Case(fault_case(FAULTS["partition"], "async"))
 for _fault in FAULTS.values():
     for _kind in ("mariadb", "mysql", "redis"):
         CASES[f"{_kind}-{_fault.name}"] = Case(fault_case(_fault, "async", turns=(1,), kind=_kind))
+    if _fault.moves and _fault.name != "partition-long":
+        CASES[f"all-{_fault.name}"] = Case(fault_case(_fault, None, turns=(1,), kind=ALL))

@@ -6,6 +6,7 @@ import time
 
 import measure
 from cluster import Cluster, busy, letter, member_of
+from faults import STEADY_FOR
 from lab import Lab, LabError, wait_for
 from net import SITES
 from mariadb import Mariadb
@@ -63,6 +64,7 @@ class Stand:
             self.pg, self.dns = self.servers(self.lab, version), Dns(self.lab)
             if self.together:
                 self.pg.members, self.tag = "db", f"{ALL_NAMES[0]}: "
+            if self.together or not durability:
                 durability = durability_of(kinds[0], durability)
             self.cluster = Cluster(self.lab, self.pg, self.dns, build, profile, durability)
             self.writers = Writers(self.lab, self.dns, find_binary(build, "dr_lab_writer"), self.pg.port, kind=kinds[0])
@@ -295,7 +297,7 @@ class Run:
             one.wait_first()
         last = max(one.first_ack for one in self.outcomes)
         if not self.moved:
-            self._steady(last)
+            self._steady(last, STEADY_FOR)
             return
         if self.fault.heal:
             self._heal_at(last)
@@ -305,15 +307,15 @@ class Run:
         for one in self.outcomes:
             one.wait_named(until)
 
-    def _steady(self, since):
-        self._heal_at(since)
+    def _steady(self, since, seconds=None):
+        self._heal_at(since, seconds)
         for one in self.outcomes:
             one.stand.cluster.settle()
         self._wait_until(measure.now() + 1.0)
 
-    def _heal_at(self, since):
-        """Let the fault last as long as its rule says, then take it back."""
-        self._wait_until(since + self.fault.heal_after)
+    def _heal_at(self, since, seconds=None):
+        """Let the fault last as long as its rule says, or so long, then take it back."""
+        self._wait_until(since + (seconds or self.fault.heal_after))
         if self.fault.heal:
             self.stand.say("what was cut is joined, what was killed is started again")
             self.fault.heal(self.stand)
