@@ -78,7 +78,7 @@ class Attempt:
             self.stage.start_clients(args.workload, args.rate, args.seed)
         self.nemesis = Nemeses(self.stage, chosen, args.seed, args.nemesis != "all")
         self.nemesis.start()
-        time.sleep(args.time)
+        self.stage.attend(args.time)
         self.nemesis.stop()
         self.say("no more harm")
         self.restless = self.stage.heal()

@@ -23,6 +23,8 @@ from writers import find_binary
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUEUE = 7
+LOSSES = ("may_lose", "loss_unknown", "no_standby_left", "too_few_positions")  # what a plan asks before it loses something
+PERSON_S = 5  # until a person answers, at most
 OUTSIDE, INSIDE = 5, 2  # processes at the outside client, and inside site a
 DISKS = {"coord": "48m", "agent": "16m"}
 SERVER_DISK = "2G"
@@ -45,6 +47,7 @@ class Stage:
         self.lab, self.cluster, self.network = self.stand.lab, self.stand.cluster, self.stand.lab.network
         self.away = set()  # sites whose coordinator is out of the cluster
         self.complaints, self.clients, self.delayer = [], [], None
+        self.accepted_ms = []  # when a loss was accepted, by the wall clock
         self.leases = Leases(self.cluster)
         self.less = False  # whether the spec may lack a member
 
@@ -293,12 +296,24 @@ class Stage:
             time.sleep(0.5)
         return None
 
-    def _answer_questions(self):
-        """What asks is answered as a person would who is present; a spec that a nemesis changed is set back."""
+    def attend(self, seconds):
+        """Pass the time of the harm.  Under async a person is at hand who accepts a loss where a plan asks for that."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(max(0, min(PERSON_S, until - time.monotonic())))
+            if self.cluster.durability == "async":
+                self._answer_questions(losses_only=True)
+
+    def _answer_questions(self, losses_only=False):
+        """What asks is answered as a person would who is present; a loss is accepted under async alone."""
         plan = self.cluster.service().get("plan") or {}
-        if plan.get("state") == "asking":
-            self.say(f"a plan asks: {plan.get('reason')}")
-            self.cluster.try_ctl("approve", str(plan["id"]), "--reason", "heal")
+        loses = self.cluster.durability == "async" and plan.get("reason") in LOSSES
+        if plan.get("state") != "asking" or losses_only and not loses:
+            return
+        self.say(f"a plan asks: {plan.get('reason')}")
+        worked, _ = self.cluster.try_ctl("approve", str(plan["id"]), *["--accept-loss"] * loses, "--reason", "heal")
+        if worked and loses:
+            self.accepted_ms.append(time.time() * 1000)
 
     def end_clients(self):
         """End them as they are, without a last read."""
@@ -312,8 +327,9 @@ class Stage:
         """Have each process read all there is; wait for it."""
         for program in self.clients:
             program.kill(10)  # SIGUSR1
+        until = time.monotonic() + 60
         for program in self.clients:
-            code = program.wait(60)
+            code = program.wait(max(1, until - time.monotonic()))
             if code is None:
                 self.complain(f"a client did not come to its last read: {program.tail(3)}")
                 program.kill()

@@ -109,16 +109,25 @@ class Found:
         return "wild" in self.stage.needs
 
     def _may_lose(self):
-        """Under async durability: what a primary that was replaced acknowledged within its last lease."""
+        """Under async durability: what a primary that was replaced acknowledged within its last lease, and of the last
+        primary before a loss that a person accepted all."""
         if self.args.durability == "sync":
             return None
         moves = [e["wall_ms"] for e in check_cells.taken_over(self.events)]
         reach = 1000 * TTL[self.args.profile] + 5000  # the lease, its fence, and a standby that was slow
 
+        accepted = [(at, self._timeline_at(at)) for at in getattr(self.stage, "accepted_ms", ())]
+
         def may(add):
             at = self.history.wall_ms((add.done or add.invoke)["time"])
-            return any(at <= moved <= at + reach for moved in moves)
+            told = (add.done or {}).get("timeline")
+            return any(at <= moved <= at + reach for moved in moves) or any(at <= when and told == last for when, last in accepted)
         return may
+
+    def _timeline_at(self, wall_ms):
+        """The newest timeline that a server had named by a time; None: none."""
+        named = [op["timeline"] for op in self.history.ops() if "timeline" in op and self.history.wall_ms(op["time"]) <= wall_ms]
+        return max(named, default=None)
 
     def _of_servers(self):
         clocks = "clocks" not in self.stage.needs
