@@ -125,6 +125,11 @@ struct dr_target {
 	struct dr_name cluster, coordinator;
 	char files_in[DR_PATH_MAX];    /* files may be read and written here only; empty: nowhere */
 	char commands_in[DR_PATH_MAX]; /* commands may be run from here only; empty: none */
+	/* exec, webhook: it is no route but a step of a site plan's runbook, named by route.name; empty: it is a route */
+	char step_key[DR_STEP_KEY_MAX]; /* the same for every repetition */
+	struct dr_name site;
+	uint32_t plan_kind;            /* enum dr_plan_kind */
+	bool undo;                     /* what it did is taken back */
 };
 
 struct dr_adapter {

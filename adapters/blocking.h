@@ -63,9 +63,10 @@ DR_MUST_USE enum dr_err dr_call_wait(const struct dr_call *c, int fd, short even
 /* A TCP connection to an address literal, not blocking.  The caller closes *fd.  UNREACHABLE. */
 DR_MUST_USE enum dr_err dr_call_connect(const struct dr_call *c, const struct dr_address *to, int *fd, struct dr_error *e);
 
-/* Environment and commands of a route (run.h): they end with the call. */
+/* Environment and commands of a route (run.h): they end with the call.  The first line that a command says is what the call
+ * shows, which goes no further than this host's log. */
 void dr_run_env_of_call(struct dr_run_env *env, const struct dr_call *c);
-DR_MUST_USE enum dr_err dr_run_of_call(struct dr_call *c, const char *command, const struct dr_run_env *env, char *said,
+DR_MUST_USE enum dr_err dr_run_of_call(struct dr_call *c, const char *command, const struct dr_run_env *env,
 				       struct dr_error *e);
 
 #endif

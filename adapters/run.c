@@ -141,8 +141,7 @@ static enum dr_err carry_out(const struct dr_run *r, const char *const *words, c
 	}
 	(void)close(out[0]);
 	if (rv == DR_OK && status != 0)
-		rv = dr_fail(e, DR_E_FAILED, "\"%s\" ended with %s: %s", r->command,
-			     dr_proc_status_text(status, text, sizeof(text)), said[0] != '\0' ? said : "it said nothing");
+		rv = dr_fail(e, DR_E_FAILED, "\"%s\" ended with %s", r->command, dr_proc_status_text(status, text, sizeof(text)));
 	return rv;
 }
 

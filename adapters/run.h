@@ -31,9 +31,9 @@ struct dr_run {
 	void *ctx;
 };
 
-/* OK: it ended with exit code 0.  FAILED: with another one, or by a signal; the message has the first line that it
- * said.  REFUSED, NOT_FOUND, INVALID: it was not begun.  TIMEOUT, CANCELLED: it was killed.  said (DR_RUN_SAID_MAX bytes, may
- * be NULL): the first line. */
+/* OK: it ended with exit code 0.  FAILED: with another one, or by a signal.  REFUSED, NOT_FOUND, INVALID: it was not begun.
+ * TIMEOUT, CANCELLED: it was killed.  said (DR_RUN_SAID_MAX bytes, may be NULL): the first line of its output.  That is for
+ * the log of this host: a message may go to the record of all coordinators, and what a program prints may be a secret. */
 DR_MUST_USE enum dr_err dr_run_command(const struct dr_run *r, char *said, struct dr_error *e);
 
 #endif

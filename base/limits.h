@@ -19,6 +19,10 @@ enum {
 	DR_ROUTE_SERVERS_MAX = 4,  /* per route */
 	DR_ROUTE_TEXTS_MAX = 4,    /* of a route, what its kind alone has */
 	DR_STEPS_MAX = 16,         /* per plan */
+	DR_GROUP_MAX = 1000,       /* of services, in site plans */
+	DR_RUNBOOK_MS_MAX = 3600000, /* a step's timeout */
+	DR_STEP_KEY_MAX = 3 * 48 + 32, /* bytes of a step's idempotency key with its NUL */
+	DR_RUNBOOK_MAX = 16,       /* steps of people's own, of a cluster */
 	DR_SITE_PLANS_KEPT = 32,   /* open and closed: at most one is open for each site */
 	DR_MOVES_KEPT = 256,       /* automatic moves that limits.automatic_moves can count */
 	DR_EVENTS_KEPT = 8192,     /* in replicated state: watch resumes this far back */

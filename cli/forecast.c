@@ -187,6 +187,21 @@ static void print_groups(const json_t *v)
 	dr_table_end(&t, stdout);
 }
 
+static void print_runbook(const json_t *v)
+{
+	static const char *const heads[] = { "STEP", "WHEN", "GROUP", "BY", "DOES", "TOOK_MS", "AT_MOST_MS", "ON_FAILURE" };
+	static const char *const keys[] = { "step", "when", "group", "by", "does", "took_ms", "at_most_ms", "on_failure" };
+	const json_t *one;
+	struct dr_table t;
+	size_t i;
+	if (json_array_size(json_object_get(v, "runbook")) == 0)
+		return;
+	(void)printf("\n");
+	head(&t, heads, 8);
+	json_array_foreach(json_object_get(v, "runbook"), i, one) cells(&t, one, keys, 8);
+	dr_table_end(&t, stdout);
+}
+
 static void print_simulated(const json_t *v)
 {
 	const json_t *services = json_object_get(v, "services"), *one;
@@ -202,6 +217,7 @@ static void print_simulated(const json_t *v)
 		say("", "no primary is there", "");
 	else
 		print_groups(v);
+	print_runbook(v);
 	json_array_foreach(services, i, one)
 	{
 		(void)printf("\n%s", dr_out_code(DR_BOLD));

@@ -332,6 +332,26 @@ static void print_notes(const json_t *v, const char *only)
 	}
 }
 
+/* Steps of the runbook that have their turn, or failed. */
+static void say_steps(const json_t *plan, const char *which)
+{
+	size_t i;
+	const json_t *step;
+	json_array_foreach(json_object_get(plan, "runbook"), i, step)
+	{
+		char what[DR_TABLE_CELL_MAX + 64];
+		const char *state = text_of(step, "state"), *why = text_of(step, "why");
+		bool runs = strcmp(state, "running") == 0 || strcmp(state, "undoing") == 0;
+		if (!runs && why[0] == '\0')
+			continue;
+		(void)snprintf(what, sizeof(what), "step %s of the runbook: %s%s", text_of(step, "step"), state,
+			       why[0] != '\0' ? ": " : "");
+		say(which, what, why);
+		if (why[0] != '\0' && strcmp(text_of(plan, "state"), "asking") == 0)
+			say(which, "to go on: ", text_of(step, "override"));
+	}
+}
+
 /* "site failover 7: open, group 2, 3 of 5 moved, 1 left", and why those are left. */
 static void say_site_plan(const json_t *plan)
 {
@@ -344,6 +364,7 @@ static void say_site_plan(const json_t *plan)
 		       dr_json_text(plan, "group"), dr_json_text(plan, "done"), dr_json_text(plan, "services"),
 		       dr_json_text(plan, "left"));
 	say(site, which, how);
+	say_steps(plan, which);
 	json_array_foreach(json_object_get(plan, "parts"), i, part)
 	{
 		char what[DR_TABLE_CELL_MAX + 16];
@@ -363,7 +384,7 @@ static void say_site_plans(const json_t *v)
 	const json_t *plan;
 	json_array_foreach(json_object_get(v, "site_plans"), i, plan)
 	{
-		bool open = strcmp(text_of(plan, "state"), "open") == 0;
+		bool open = strcmp(text_of(plan, "state"), "closed") != 0;
 		if (open || json_integer_value(json_object_get(plan, "left")) > 0)
 			say_site_plan(plan);
 	}

@@ -8,6 +8,7 @@
 /* What a key means for this kind of service: changes the spec.  Before dr_check_spec. */
 void dr_check_settle(struct dr_yaml *y, struct dr_spec *spec);
 void dr_check_spec(struct dr_yaml *y, const struct dr_spec *spec);
+void dr_check_runbook(struct dr_yaml *y, const struct dr_spec *spec);
 void dr_check_coordinator(struct dr_yaml *y, const struct dr_conf_coordinator *c);
 void dr_check_agent(struct dr_yaml *y, const struct dr_conf_agent *a);
 

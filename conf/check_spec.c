@@ -356,6 +356,33 @@ static void record_twice(struct dr_yaml *y, const struct dr_spec *spec, const st
 	    a->name.s);
 }
 
+static void place_twice(struct dr_yaml *y, const struct dr_spec *spec, const struct claim *first, const struct claim *again)
+{
+	const struct dr_spec_service *a = &spec->service[first->service], *b = &spec->service[again->service];
+	const struct dr_spec_route *r = &b->route[again->element];
+	if (first->service == again->service && first->element == again->element)
+		return; /* a server that stands twice in one route was complained about there */
+	const char *key = r->kind == DR_ROUTE_FILE ? "file" : r->kind == DR_ROUTE_PGBOUNCER ? "pool" : "server";
+	dr_yaml_bad(y, dr_check_at(y, "services[%u].routes[%u].%s", again->service, again->element, key),
+		    "services.%s.routes.%s.%s: %.160s is led by route %s of %s already; expected one route for each", b->name.s,
+		    r->name.s, key, again->what, a->route[first->element].name.s, a->name.s);
+}
+
+/* Each place of a route that would show two primaries in turn if another one had it, too. */
+static void claim_places(struct claims *c, uint32_t i, uint32_t r, const struct dr_spec_route *one)
+{
+	for (uint32_t k = 0; k < one->servers && k < DR_ROUTE_SERVERS_MAX; k++) {
+		const struct dr_address *at = &one->server[k];
+		if (one->kind == DR_ROUTE_FILE && one->file[0] != '\0')
+			claim(c, i, r, "", "file %s on %s", one->file, one->on[k].s);
+		else if (one->kind == DR_ROUTE_HAPROXY && at->port != 0)
+			claim(c, i, r, "", "server %s/%s of %s:%u", one->backend, one->backend_server, at->host,
+			      (unsigned)at->port);
+		else if (one->kind == DR_ROUTE_PGBOUNCER && at->port != 0)
+			claim(c, i, r, "", "pool %s of %s:%u", one->pool, at->host, (unsigned)at->port);
+	}
+}
+
 static void claim_members(struct claims *c, const struct dr_spec *spec, bool agents)
 {
 	for (uint32_t i = 0; i < spec->services; i++) {
@@ -369,9 +396,12 @@ static void claim_members(struct claims *c, const struct dr_spec *spec, bool age
 	}
 }
 
+enum { CLAIMS_EACH = DR_ROUTES_MAX * DR_ROUTE_SERVERS_MAX };
+_Static_assert((int)CLAIMS_EACH >= (int)DR_MEMBERS_MAX, "a service claims more than there is room for");
+
 static void check_claims(struct dr_yaml *y, const struct dr_spec *spec)
 {
-	size_t most = (size_t)spec->services * DR_MEMBERS_MAX;
+	size_t most = (size_t)spec->services * CLAIMS_EACH;
 	struct claims c = { .claim = dr_xcalloc(most * sizeof(struct claim)), .count = 0 };
 	claim_members(&c, spec, false);
 	clashes(&c, y, spec, address_twice);
@@ -384,6 +414,11 @@ static void check_claims(struct dr_yaml *y, const struct dr_spec *spec)
 		}
 	}
 	clashes(&c, y, spec, record_twice);
+	for (uint32_t i = 0; i < spec->services; i++) {
+		for (uint32_t r = 0; r < DR_ROUTES_MAX; r++)
+			claim_places(&c, i, r, &spec->service[i].route[r]);
+	}
+	clashes(&c, y, spec, place_twice);
 	dr_free(c.claim);
 }
 
@@ -393,6 +428,7 @@ void dr_check_spec(struct dr_yaml *y, const struct dr_spec *spec)
 	for (uint32_t i = 0; i < spec->services; i++)
 		check_service(y, spec, i);
 	check_claims(y, spec);
+	dr_check_runbook(y, spec);
 	if (spec->sites > 0 && spec->sites < 3)
 		dr_yaml_warn(y, dr_check_at(y, "sites"),
 			     "sites: %" PRIu32 "; a majority that outlives the loss of any site needs three",

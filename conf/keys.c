@@ -25,6 +25,11 @@ WORDS(routes, "kind of route", DR_ROUTE_NONE + 1, DR_ROUTE_KIND_COUNT - 1, enum 
 WORDS(algorithms, "TSIG algorithm", DR_TSIG_HMAC_SHA256, DR_TSIG_HMAC_SHA512, enum dr_tsig_algorithm,
       dr_tsig_algorithm_name);
 
+WORDS(plans, "kind of site plan", DR_RUNBOOK_ANY, DR_RUNBOOK_PLANS - 1, enum dr_runbook_plans, dr_runbook_plans_name);
+WORDS(whens, "moment", DR_RUNBOOK_BEFORE, DR_RUNBOOK_WHENS - 1, enum dr_runbook_when, dr_runbook_when_name);
+WORDS(failures, "way to take a failure", DR_RUNBOOK_GO_ON, DR_RUNBOOK_FAILURES - 1, enum dr_runbook_failure,
+      dr_runbook_failure_name);
+
 /* ---- where the elements of parts and lists are ---- */
 
 static bool may_have(uint32_t *count, uint32_t i, bool make, uint32_t max)
@@ -134,6 +139,12 @@ static void *place_spec_site(void *holder, uint32_t i, bool make)
 {
 	struct dr_spec *s = holder;
 	return may_have(&s->sites, i, make, DR_SITES_MAX) ? &s->site[i] : NULL;
+}
+
+static void *place_spec_runbook(void *holder, uint32_t i, bool make)
+{
+	struct dr_spec *s = holder;
+	return i < DR_RUNBOOK_MAX && is_there(&s->runbook[i].name, make) ? &s->runbook[i] : NULL;
 }
 
 static void *place_spec_service(void *holder, uint32_t i, bool make)
@@ -251,6 +262,8 @@ static const struct {
 bool dr_key_applies(const struct dr_key *k, const void *holder)
 {
 	const struct dr_spec_route *r = holder;
+	if (k == &dr_keys[DR_KEY_runbook_group])
+		return ((const struct dr_runbook_step *)holder)->when == DR_RUNBOOK_AFTER_GROUP;
 	/* A kind that nobody knows was complained about; its keys are read as if it were the oldest one. */
 	enum dr_route_kind kind = k->section != DR_SECTION_route || r->kind == DR_ROUTE_NONE ? DR_ROUTE_DNS_RFC2136 : r->kind;
 	for (size_t i = 0; k->section == DR_SECTION_route && i < sizeof(route_keys) / sizeof(route_keys[0]); i++) {

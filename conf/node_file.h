@@ -91,6 +91,7 @@ struct dr_conf_agent {
 	struct dr_name site;
 	struct dr_address listen;   /* for the other agents' questions; port 0: nowhere */
 	char data_dir[DR_PATH_MAX]; /* journal, guard memory */
+	char commands_in[DR_PATH_MAX]; /* a runbook's commands are run from here only; empty: none are */
 	struct dr_conf_tls tls;
 	uint32_t coordinators; /* how many of: */
 	struct dr_conf_peer coordinator[DR_COORDINATORS_MAX];

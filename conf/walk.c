@@ -289,10 +289,9 @@ static void walk_section(struct walk *w, enum dr_section_id section, void *to, c
 		const yaml_node_t *value = dr_yaml_value(w->y, n, k->word);
 		if (!dr_key_applies(k, to)) {
 			if (value != NULL)
-				dr_yaml_bad(w->y, value,
-					    "%s: \"%s\" is no key of this kind of route; expected it to be left out, or another "
-					    "kind",
-					    where(w), k->word);
+				dr_yaml_bad(w->y, value, "%s: \"%s\" is no key of this kind of %s; expected it to be left out, or "
+					    "another %s", where(w), k->word, section == DR_SECTION_runbook ? "step" : "route",
+					    section == DR_SECTION_runbook ? "when" : "kind");
 			continue;
 		}
 		if (value == NULL && dr_key_needed(k))

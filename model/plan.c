@@ -75,6 +75,13 @@ const char *dr_plan_name(enum dr_plan_kind k)
 	return r != NULL ? r->name : "none";
 }
 
+const char *dr_site_step_state_name(enum dr_site_step_state s)
+{
+	static const char *const names[DR_SITE_STEP_STATES] = { "waiting", "running", "done", "failed", "undoing", "undone",
+								"undo_failed" };
+	return (unsigned)s < DR_SITE_STEP_STATES ? names[s] : "waiting";
+}
+
 const char *dr_part_state_name(enum dr_part_state s)
 {
 	static const char *const names[DR_PART_STATES] = { "none", "waiting", "moving", "done", "left" };

@@ -46,4 +46,11 @@ const char *dr_plan_name(enum dr_plan_kind k);
 enum dr_part_state { DR_PART_NONE, DR_PART_WAITING, DR_PART_MOVING, DR_PART_DONE, DR_PART_LEFT, DR_PART_STATES };
 const char *dr_part_state_name(enum dr_part_state s); /* "waiting"; "none" */
 
+/* How a step of the runbook fares in it. */
+enum dr_site_step_state {
+	DR_SITE_STEP_WAITING, DR_SITE_STEP_RUNNING, DR_SITE_STEP_DONE, DR_SITE_STEP_FAILED, DR_SITE_STEP_UNDOING,
+	DR_SITE_STEP_UNDONE, DR_SITE_STEP_UNDO_FAILED, DR_SITE_STEP_STATES
+};
+const char *dr_site_step_state_name(enum dr_site_step_state s);
+
 #endif

@@ -128,6 +128,24 @@ const char *dr_tsig_algorithm_name(enum dr_tsig_algorithm a)
 	return a == DR_TSIG_HMAC_SHA512 ? "hmac-sha512" : "hmac-sha256";
 }
 
+const char *dr_runbook_plans_name(enum dr_runbook_plans p)
+{
+	static const char *const names[DR_RUNBOOK_PLANS] = { "any", "failover", "planned" };
+	return names[(unsigned)p < DR_RUNBOOK_PLANS ? p : DR_RUNBOOK_ANY];
+}
+
+const char *dr_runbook_when_name(enum dr_runbook_when w)
+{
+	static const char *const names[DR_RUNBOOK_WHENS] = { "before", "after_group", "after" };
+	return names[(unsigned)w < DR_RUNBOOK_WHENS ? w : DR_RUNBOOK_BEFORE];
+}
+
+const char *dr_runbook_failure_name(enum dr_runbook_failure f)
+{
+	static const char *const names[DR_RUNBOOK_FAILURES] = { "go_on", "stop" };
+	return names[(unsigned)f < DR_RUNBOOK_FAILURES ? f : DR_RUNBOOK_GO_ON];
+}
+
 uint64_t dr_lease_hold_ms(uint32_t ttl_ms, uint32_t drift_ppm)
 {
 	uint64_t million = 1000000;

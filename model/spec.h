@@ -158,6 +158,34 @@ struct dr_spec_service {
 	struct dr_spec_route route[DR_ROUTES_MAX];
 };
 
+enum dr_runbook_plans { DR_RUNBOOK_ANY, DR_RUNBOOK_FAILOVER, DR_RUNBOOK_PLANNED, DR_RUNBOOK_PLANS };
+enum dr_runbook_when { DR_RUNBOOK_BEFORE, DR_RUNBOOK_AFTER_GROUP, DR_RUNBOOK_AFTER, DR_RUNBOOK_WHENS };
+enum dr_runbook_failure { DR_RUNBOOK_GO_ON, DR_RUNBOOK_STOP, DR_RUNBOOK_FAILURES };
+
+/* Something of people's own that a site plan does besides moving services: a command, or a signed request. */
+struct dr_runbook_step {
+	struct dr_name name;         /* unique; empty: this place is free */
+	struct dr_name site;         /* of plans for this site; empty: for any */
+	enum dr_runbook_plans plans;
+	enum dr_runbook_when when;
+	uint32_t group;              /* AFTER_GROUP: when the services of groups up to it have had their turn */
+	struct dr_name on_site, on_agent; /* where its command is run: by a coordinator there, by that agent; empty: the leader */
+	char run[DR_COMMAND_MAX];    /* words, the first a name in the node's commands_in; "": url is told */
+	char verify[DR_COMMAND_MAX]; /* "": run's exit code alone counts */
+	char undo[DR_COMMAND_MAX];   /* when a planned plan is taken back; "": nothing */
+	char url[DR_URL_MAX];
+	char undo_url[DR_URL_MAX];
+	char hmac_secret_file[DR_PATH_MAX];
+	char ca_file[DR_PATH_MAX];
+	uint32_t timeout_ms;         /* all its tries together */
+	enum dr_runbook_failure on_failure; /* STOP: the plan asks a person whether to go on */
+};
+
+static inline bool dr_runbook_has_undo(const struct dr_runbook_step *s)
+{
+	return s->undo[0] != '\0' || s->undo_url[0] != '\0';
+}
+
 static inline uint32_t dr_spec_write_stall_ms(const struct dr_spec_service *s)
 {
 	return s->write_stall_ms != 0 ? s->write_stall_ms : 5000; /* of a spec from before the key */
@@ -170,6 +198,7 @@ struct dr_spec {
 	uint32_t sites;
 	uint32_t services;
 	struct dr_site site[DR_SITES_MAX];
+	struct dr_runbook_step runbook[DR_RUNBOOK_MAX];
 	struct dr_spec_service *service; /* borrowed: room for DR_SERVICES_MAX, given by whoever holds the spec */
 };
 
@@ -190,6 +219,9 @@ const char *dr_when_alone_name(enum dr_when_alone w);
 const char *dr_errant_name(enum dr_errant x);
 const char *dr_route_kind_name(enum dr_route_kind k);
 const char *dr_tsig_algorithm_name(enum dr_tsig_algorithm a);
+const char *dr_runbook_plans_name(enum dr_runbook_plans p);
+const char *dr_runbook_when_name(enum dr_runbook_when w);
+const char *dr_runbook_failure_name(enum dr_runbook_failure f);
 
 /* How long a lease must be waited out, rounded up: ttl x (1+d)/(1-d) (design.md 4.3). */
 uint64_t dr_lease_hold_ms(uint32_t ttl_ms, uint32_t drift_ppm);

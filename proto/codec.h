@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "model/cmd.h"
 #include "model/event.h"
+#include "model/plan.h"
 #include "model/promise.h"
 #include "model/report.h"
 
@@ -41,6 +42,25 @@ void dr_ask_encode(struct dr_buf *out, const struct dr_ask *a);
 DR_MUST_USE enum dr_err dr_ask_decode(struct dr_ask *a, const uint8_t *p, size_t n, struct dr_error *e);
 void dr_promise_encode(struct dr_buf *out, const struct dr_promise *p);
 DR_MUST_USE enum dr_err dr_promise_decode(struct dr_promise *pr, const uint8_t *p, size_t n, struct dr_error *e);
+
+/* A step of the runbook for another node to carry out, and how that ended. */
+struct dr_step_ask {
+	char key[DR_STEP_KEY_MAX]; /* adapters/steps.h makes it: the same for every repetition, by whichever leader */
+	struct dr_name cluster, site;
+	uint64_t plan;
+	enum dr_plan_kind kind;
+	bool undo;
+	struct dr_runbook_step step;
+};
+void dr_step_ask_encode(struct dr_buf *out, const struct dr_step_ask *a);
+DR_MUST_USE enum dr_err dr_step_ask_decode(struct dr_step_ask *a, const uint8_t *p, size_t n, struct dr_error *e);
+struct dr_step_answer {
+	char key[DR_STEP_KEY_MAX];
+	enum dr_err code;          /* OK: it is done; FAILED: text says why */
+	char text[DR_REASON_MAX];
+};
+void dr_step_answer_encode(struct dr_buf *out, const struct dr_step_answer *a);
+DR_MUST_USE enum dr_err dr_step_answer_decode(struct dr_step_answer *a, const uint8_t *p, size_t n, struct dr_error *e);
 
 struct dr_lead {
 	bool leading;

@@ -266,6 +266,9 @@ struct dr_pb_spec *dr_pb_spec_put(const struct dr_spec *s)
 		t->site[i].region = dr_pb_str(s->site[i].region.s);
 		t->site_ptr[t->m.n_site++] = &t->site[i];
 	}
+	dr_pb_runbook_put(&t->runbook, s->runbook);
+	t->m.runbook = t->runbook.ptr;
+	t->m.n_runbook = t->runbook.n;
 	t->m.service = t->service_ptr;
 	for (uint32_t i = 0; i < s->services; i++) {
 		dr_pb_service_put(&t->service[i], &s->service[i]);
@@ -300,6 +303,8 @@ enum dr_err dr_pb_spec_take(struct dr_spec **out, const Drcoord__Pb__Spec *m, st
 			rv = dr_pb_name(&s->site[s->sites].region, m->site[i]->region, "site.region", e);
 		s->sites++;
 	}
+	if (rv == DR_OK)
+		rv = dr_pb_runbook_take(s->runbook, m->runbook, m->n_runbook, e);
 	for (size_t i = 0; rv == DR_OK && i < m->n_service; i++)
 		rv = dr_pb_service_take(&s->service[s->services++], m->service[i], e);
 	if (rv == DR_OK)

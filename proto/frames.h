@@ -21,6 +21,8 @@ enum dr_frame {
 				     * own raft id, and that of the other; a 0: it takes none (any more) */
 	DR_FRAME_BEAT = 37,         /* raft/beat.h, between coordinators that know each other's ids */
 	DR_FRAME_ROUTED = 38,       /* coord/shell/routes.c: coordinator -> every coordinator, what became of a route of its own */
+	DR_FRAME_STEP_ASK = 39,     /* StepAsk: leader -> agent or coordinator, carry out a step of a site plan's runbook */
+	DR_FRAME_STEP_ANSWER = 42,  /* StepAnswer: from there to every coordinator */
 	DR_FRAME_ASK = 50,          /* Ask: a primary's agent -> the agents of the members on its list */
 	DR_FRAME_PROMISE = 51,      /* Promise: the answer */
 	DR_FRAME_COPY_ASK = 52,     /* Ask: a member's agent -> the agent of another one, "send me a copy of it" */

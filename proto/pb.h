@@ -69,8 +69,20 @@ struct dr_pb_service {
 void dr_pb_service_put(struct dr_pb_service *t, const struct dr_spec_service *s);
 DR_MUST_USE enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drcoord__Pb__Service *m,
 					   struct dr_error *e);
+/* The steps of a runbook; n: how many there are. */
+struct dr_pb_runbook {
+	size_t n;
+	Drcoord__Pb__RunbookStep step[DR_RUNBOOK_MAX];
+	Drcoord__Pb__RunbookStep *ptr[DR_RUNBOOK_MAX];
+};
+void dr_pb_step_put(Drcoord__Pb__RunbookStep *m, const struct dr_runbook_step *s);
+DR_MUST_USE enum dr_err dr_pb_step_take(struct dr_runbook_step *s, const Drcoord__Pb__RunbookStep *m, struct dr_error *e);
+void dr_pb_runbook_put(struct dr_pb_runbook *t, const struct dr_runbook_step all[DR_RUNBOOK_MAX]);
+DR_MUST_USE enum dr_err dr_pb_runbook_take(struct dr_runbook_step all[DR_RUNBOOK_MAX], Drcoord__Pb__RunbookStep *const *m,
+					   size_t n, struct dr_error *e);
 struct dr_pb_spec {
 	Drcoord__Pb__Spec m;
+	struct dr_pb_runbook runbook;
 	Drcoord__Pb__Timing timing;
 	Drcoord__Pb__Limits limits;
 	Drcoord__Pb__Site site[DR_SITES_MAX];

@@ -6,6 +6,9 @@
  *   ROUTED    `verify` ends with exit code 0; where it does not, `run` has, and then `verify`.  Without `verify` only run's
  *             own exit code is known.  After a run that failed, or that verify does not confirm, `undo` is run.
  *
+ * A step of a site plan's runbook is carried out by the same ops (steps.h): its `undo` is then a step of its own, asked for
+ * when the plan is taken back.
+ *
  * The same may be asked again, by another leader, and after a run whose end nobody saw: all three are to be repeatable, and
  * DRCOORD_EPOCH tells a late one from the newest. */
 #include "adapters/blocking.h"
@@ -23,7 +26,7 @@ static enum dr_err run(struct dr_call *c, const char *command, const char *what,
 	struct dr_run_env env = { .n = 0 };
 	dr_run_env_of_call(&env, c);
 	dr_run_env_put(&env, "DRCOORD_WHAT", "%s", what);
-	enum dr_err rv = dr_run_of_call(c, command, &env, c->shows, e);
+	enum dr_err rv = dr_run_of_call(c, command, &env, e);
 	return rv == DR_OK ? DR_OK : dr_wrap(e, "%s", what);
 }
 
@@ -61,7 +64,7 @@ static enum dr_err exec_call(struct dr_call *c, struct dr_error *e)
 		(void)dr_copy_text(c->shows, sizeof(c->shows), "nothing to ask: the route has no verify");
 		return DR_OK;
 	}
-	rv = run(c, r->run, "run", e);
+	rv = run(c, r->run, c->target->undo ? "undo" : "run", e);
 	if (rv == DR_OK && verifies)
 		rv = run(c, r->verify, "verify", e);
 	c->answered = rv == DR_OK || rv == DR_E_FAILED;

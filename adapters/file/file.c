@@ -30,7 +30,7 @@ struct work {
 	struct dr_call *call;
 	const struct dr_spec_route *route;
 	char path[DR_PATH_MAX + DR_WORD_MAX], fresh[DR_PATH_MAX + 2 * DR_WORD_MAX], old[DR_PATH_MAX + 2 * DR_WORD_MAX];
-	struct dr_file_record record;
+	struct dr_file_record record, before; /* what is noted; what was when this began */
 	bool there;             /* the file is; its bytes: */
 	struct dr_buf now, wanted;
 	char now_hash[DR_FILE_HASH], wanted_hash[DR_FILE_HASH];
@@ -95,6 +95,9 @@ static enum dr_err fill_in(struct work *w, struct dr_error *e)
 static enum dr_err check_ours(const struct work *w, struct dr_error *e)
 {
 	const struct dr_file_record *r = &w->record;
+	if (r->service.s[0] != '\0' && !dr_name_eq(&r->service, &w->call->target->service))
+		return dr_fail(e, DR_E_CONFLICT, "%s is written for service %s already: each needs a file of its own", w->path,
+			       r->service.s);
 	if (r->epoch > w->call->args.epoch)
 		return dr_fail(e, DR_E_STALE, "%s is of epoch %" PRIu64 " already, this is %" PRIu64, w->path, r->epoch,
 			       w->call->args.epoch);
@@ -118,7 +121,7 @@ static enum dr_err run(const struct work *w, const char *command, const char *fi
 		return DR_OK;
 	dr_run_env_of_call(&env, w->call);
 	dr_run_env_put(&env, "DRCOORD_FILE", "%s", file);
-	return dr_run_of_call(w->call, command, &env, NULL, e);
+	return dr_run_of_call(w->call, command, &env, e);
 }
 
 /* The same although the call's own time may be over. */
@@ -164,8 +167,8 @@ static enum dr_err put_in_place(const struct work *w, const char *from, struct d
 
 static enum dr_err note(struct work *w, const char *is, const char *was, bool reloaded, struct dr_error *e)
 {
-	w->record = (struct dr_file_record){ .known = true, .epoch = w->call->args.epoch, .plan = w->call->args.plan,
-					     .reloaded = reloaded };
+	w->record = (struct dr_file_record){ .known = true, .service = w->call->target->service, .epoch = w->call->args.epoch,
+					     .plan = w->call->args.plan, .reloaded = reloaded };
 	(void)dr_copy_text(w->record.is, sizeof(w->record.is), is);
 	(void)dr_copy_text(w->record.was, sizeof(w->record.was), was);
 	return dr_file_record_write(w->path, &w->record, e);
@@ -180,7 +183,14 @@ static void undo(struct work *w)
 	if (!w->there || write_durably(w->fresh, &w->now, w->mode, &ignored) != DR_OK ||
 	    put_in_place(w, w->fresh, &ignored) != DR_OK)
 		return;
-	dr_best_effort(note(w, w->now_hash, new_hash, false, &ignored));
+	/* It is of the epoch that it was of, not of the one that could not be loaded. */
+	w->record = w->before;
+	w->record.known = true;
+	w->record.service = w->call->target->service;
+	w->record.reloaded = false;
+	(void)dr_copy_text(w->record.is, sizeof(w->record.is), w->now_hash);
+	(void)dr_copy_text(w->record.was, sizeof(w->record.was), new_hash);
+	dr_best_effort(dr_file_record_write(w->path, &w->record, &ignored));
 	dr_best_effort(run_late(w, w->route->reload, &ignored));
 }
 
@@ -198,11 +208,11 @@ static enum dr_err reload(struct work *w, bool may_undo, struct dr_error *e)
 static enum dr_err replace(struct work *w, struct dr_error *e)
 {
 	enum dr_err rv = write_durably(w->fresh, &w->wanted, w->mode, e);
-	if (rv == DR_OK)
-		rv = run(w, w->route->validate, w->fresh, e);
+	if (rv == DR_OK && run(w, w->route->validate, w->fresh, e) != DR_OK)
+		rv = dr_wrap(e, "validate");
 	if (rv != DR_OK) {
 		(void)unlink(w->fresh);
-		return dr_wrap(e, "validate");
+		return rv;
 	}
 	if (w->there)
 		rv = write_durably(w->old, &w->now, w->mode, e);
@@ -244,6 +254,7 @@ static enum dr_err work_on(struct work *w, struct dr_error *e)
 	(void)snprintf(w->fresh, sizeof(w->fresh), "%s.drcoord-new", w->path);
 	(void)snprintf(w->old, sizeof(w->old), "%s.drcoord-old", w->path);
 	rv = dr_file_record_read(w->path, &w->record, e);
+	w->before = w->record;
 	if (rv == DR_OK)
 		rv = read_now(w, e);
 	if (rv != DR_OK)
@@ -251,10 +262,12 @@ static enum dr_err work_on(struct work *w, struct dr_error *e)
 	c->answered = true;
 	if (c->kind == DR_OP_ROUTED)
 		rv = make_so(w, e);
+	if (rv != DR_OK)
+		return rv; /* what a command said about it stays in c->shows */
 	bool ours = w->record.known && strcmp(w->record.is, w->now_hash) == 0;
 	c->epoch = ours ? w->record.epoch : 0;
 	(void)snprintf(c->shows, sizeof(c->shows), "%.12s e=%" PRIu64 "%s", w->now_hash, w->record.epoch, ours ? "" : ", not ours");
-	return rv;
+	return DR_OK;
 }
 
 static enum dr_err file_call(struct dr_call *c, struct dr_error *e)

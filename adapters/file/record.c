@@ -50,12 +50,21 @@ static bool take_hash(char **text, const char *key, char out[DR_FILE_HASH])
 	return value != NULL && dr_copy_text(out, DR_FILE_HASH, value);
 }
 
+/* Records of older versions have none. */
+static bool take_service(char **text, struct dr_name *out)
+{
+	if (strncmp(*text, "service=", strlen("service=")) != 0)
+		return true;
+	const char *value = take_field(text, "service");
+	return value != NULL && dr_name_set(out, value);
+}
+
 static bool read_fields(char *text, struct dr_file_record *out)
 {
 	uint64_t reloaded = 0;
-	bool whole = take_number(&text, "epoch", &out->epoch) && take_number(&text, "plan", &out->plan) &&
-		     take_hash(&text, "is", out->is) && take_hash(&text, "was", out->was) &&
-		     take_number(&text, "reloaded", &reloaded);
+	bool whole = take_service(&text, &out->service) && take_number(&text, "epoch", &out->epoch) &&
+		     take_number(&text, "plan", &out->plan) && take_hash(&text, "is", out->is) &&
+		     take_hash(&text, "was", out->was) && take_number(&text, "reloaded", &reloaded);
 	out->reloaded = reloaded == 1;
 	return whole && *text == '\0';
 }
@@ -88,7 +97,8 @@ enum dr_err dr_file_record_write(const char *path, const struct dr_file_record *
 {
 	char name[NAME_MAX_], text[RECORD_MAX];
 	name_of(path, name);
-	int n = snprintf(text, sizeof(text), "epoch=%" PRIu64 "\nplan=%" PRIu64 "\nis=%s\nwas=%s\nreloaded=%d\n", r->epoch, r->plan,
-			 r->is, r->was, r->reloaded ? 1 : 0);
+	int n = r->service.s[0] == '\0' ? 0 : snprintf(text, sizeof(text), "service=%s\n", r->service.s);
+	n += snprintf(text + n, sizeof(text) - (size_t)n, "epoch=%" PRIu64 "\nplan=%" PRIu64 "\nis=%s\nwas=%s\nreloaded=%d\n",
+		      r->epoch, r->plan, r->is, r->was, r->reloaded ? 1 : 0);
 	return dr_file_replace(name, text, (size_t)n, 0644, e);
 }

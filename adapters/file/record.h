@@ -10,12 +10,14 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "model/ids.h"
 
 enum { DR_FILE_HASH = 65 }; /* SHA-256 in hex, with the NUL */
 #define DR_FILE_NOTHING "nothing" /* in place of a hash: no file */
 
 struct dr_file_record {
 	bool known;          /* there is one */
+	struct dr_name service; /* whom it is for; empty: not noted, as by older versions */
 	uint64_t epoch, plan;
 	bool reloaded;       /* the reload has succeeded since */
 	char is[DR_FILE_HASH], was[DR_FILE_HASH];

@@ -4,7 +4,8 @@
  * Ops:
  *   OBSERVED  where the pool points and whether it is paused;
  *   HELD      the pool is paused: no client has a transaction under way, and what clients ask waits.  One that cannot be
- *             paused in time is resumed again, so that a failed try holds nobody;
+ *             paused in time is resumed again, so that a failed try holds nobody.  Only one that points to
+ *             args.primary_at is paused;
  *   ROUTED    pgbouncer has read its files again, the pool points to args.primary_at and is not paused.
  *
  * Where the pool points stands in a file on pgbouncer's host, which is not this adapter's to write: a route of kind file, or
@@ -22,7 +23,7 @@
 #include "sys/clock.h"
 #include "sys/file.h"
 
-enum { SECRET_MAX = 256, AGAIN_MS = 10, UNDO_MS = 1000, SQL_MAX = 128 };
+enum { SECRET_MAX = 256, AGAIN_MS = 10, AGAIN_MOST_MS = 500, UNDO_MS = 1000, SQL_MAX = 128 };
 
 /* A connection of its own; every wait ends with the call, or for what has to be undone a little later. */
 struct console {
@@ -205,17 +206,74 @@ static void let_go(struct dr_call *c)
 	close_console(&o);
 }
 
+/* Connections to the server that a client has under way: a pool shows as paused from the moment on that it is to be. */
+static enum dr_err count_busy(const struct console *o, uint64_t *busy, struct dr_error *e)
+{
+	static const char *const columns[] = { "sv_active", "sv_active_cancel", "sv_being_canceled" };
+	PGresult *res = NULL;
+	*busy = 0;
+	enum dr_err rv = ask(o, "SHOW POOLS", &res, e);
+	if (rv == DR_OK && PQresultStatus(res) != PGRES_TUPLES_OK)
+		rv = libpq_fails(o, DR_E_DENIED, e);
+	for (int i = 0; rv == DR_OK && i < PQntuples(res); i++) {
+		if (strcmp(field(res, i, "database"), o->call->target->route.pool) != 0)
+			continue;
+		for (size_t k = 0; k < sizeof(columns) / sizeof(columns[0]); k++) {
+			uint64_t n = 0;
+			*busy += dr_parse_u64(field(res, i, columns[k]), 0, UINT32_MAX, &n) == DR_OK ? n : 0;
+		}
+	}
+	PQclear(res);
+	return rv;
+}
+
+static enum dr_err still_busy(const struct dr_call *c, enum dr_err rv, struct dr_error *e)
+{
+	return dr_fail(e, rv, "a transaction (or, with pool_mode = session, a client) of pool %s did not end in time",
+		       c->target->route.pool);
+}
+
+static uint32_t longer(uint32_t ms)
+{
+	return 2 * ms < AGAIN_MOST_MS ? 2 * ms : AGAIN_MOST_MS;
+}
+
+/* Somebody else paused it, and may still wait for that: nobody is held before the last one has ended. */
+static enum dr_err wait_idle(const struct console *o, struct dr_error *e)
+{
+	uint64_t busy = 0;
+	uint32_t pause = AGAIN_MS;
+	enum dr_err rv = count_busy(o, &busy, e);
+	while (rv == DR_OK && busy > 0) {
+		rv = dr_call_pause(o->call, pause, e);
+		pause = longer(pause);
+		if (rv == DR_OK)
+			rv = count_busy(o, &busy, e);
+	}
+	return rv == DR_E_TIMEOUT && busy > 0 ? still_busy(o->call, rv, e) : rv;
+}
+
+/* Clients of some other server are not ours to hold. */
+static enum dr_err check_there(const struct dr_call *c, const struct pool_seen *seen, struct dr_error *e)
+{
+	if (points_there(c, seen))
+		return DR_OK;
+	return dr_fail(e, DR_E_CONFLICT, "pool %s points to %s:%u, not to the primary at %s:%u: it is not paused",
+		       c->target->route.pool, seen->at.host, seen->at.port, c->args.primary_at.host, c->args.primary_at.port);
+}
+
 static enum dr_err hold(struct console *o, struct dr_error *e)
 {
 	struct dr_call *c = o->call;
 	struct pool_seen seen;
 	enum dr_err rv = look(o, &seen, e);
-	if (rv != DR_OK || seen.paused)
+	if (rv == DR_OK)
+		rv = check_there(c, &seen, e);
+	if (rv != DR_OK)
 		return rv;
-	rv = tell(o, "PAUSE", c->target->route.pool, e);
-	if (rv == DR_E_TIMEOUT)
-		(void)dr_fail(e, rv, "a transaction (or, with pool_mode = session, a client) of pool %s did not end in time",
-			      c->target->route.pool);
+	rv = seen.paused ? wait_idle(o, e) : tell(o, "PAUSE", c->target->route.pool, e);
+	if (rv == DR_E_TIMEOUT && !seen.paused)
+		(void)still_busy(c, rv, e);
 	if (rv == DR_OK)
 		rv = look(o, &seen, e);
 	if (rv == DR_OK && !seen.paused)
@@ -241,13 +299,15 @@ static enum dr_err held(struct dr_call *c, struct dr_error *e)
 static enum dr_err reload_until_there(struct console *o, struct pool_seen *seen, struct dr_error *e)
 {
 	struct dr_error why;
+	uint32_t pause = AGAIN_MS;
 	enum dr_err rv = look(o, seen, e);
 	while (rv == DR_OK && !points_there(o->call, seen)) {
 		rv = tell(o, "RELOAD", NULL, e);
 		if (rv == DR_OK)
 			rv = look(o, seen, e);
 		if (rv == DR_OK && !points_there(o->call, seen))
-			rv = dr_call_pause(o->call, AGAIN_MS, e);
+			rv = dr_call_pause(o->call, pause, e);
+		pause = longer(pause);
 	}
 	if (rv == DR_E_TIMEOUT && dr_call_goes_on(o->call, &why) == DR_E_TIMEOUT && seen->found)
 		(void)dr_fail(e, rv,

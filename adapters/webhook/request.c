@@ -31,13 +31,11 @@ static void put_header(struct dr_webhook_request *q, const char *name, const cha
 	(void)snprintf(q->header[q->headers++], DR_WEBHOOK_HEADER_MAX, "%s: %s", name, value);
 }
 
-void dr_webhook_request_make(struct dr_webhook_request *q, const struct dr_call *c, const char *secret, int64_t now_s)
+static void route_body(struct dr_webhook_request *q, const struct dr_call *c, char *key, size_t cap)
 {
 	const struct dr_op_args *a = &c->args;
 	const struct dr_target *t = c->target;
-	char key[DR_WEBHOOK_HEADER_MAX - 32], stamp[24], signature[80];
-	memset(q, 0, sizeof(*q));
-	(void)snprintf(key, sizeof(key), "%s/%s/%s/%" PRIu64, t->cluster.s, t->service.s, t->route.name.s, a->epoch);
+	(void)snprintf(key, cap, "%s/%s/%s/%" PRIu64, t->cluster.s, t->service.s, t->route.name.s, a->epoch);
 	(void)snprintf(q->body, sizeof(q->body),
 		       "{\"cluster\":\"%s\",\"service\":\"%s\",\"route\":\"%s\",\"epoch\":%" PRIu64 ",\"plan\":%" PRIu64
 		       ",\"step\":\"%s\",\"drill\":false,\"ask\":%s,\"idempotency_key\":\"%s\","
@@ -46,6 +44,28 @@ void dr_webhook_request_make(struct dr_webhook_request *q, const struct dr_call 
 		       t->cluster.s, t->service.s, t->route.name.s, a->epoch, a->plan, dr_step_name((enum dr_step)a->step),
 		       c->kind == DR_OP_OBSERVED ? "true" : "false", key, a->old.s, a->old_at.host, a->old_at.port, a->primary.s,
 		       a->primary_at.host, a->primary_at.port);
+}
+
+static void step_body(struct dr_webhook_request *q, const struct dr_call *c, char *key, size_t cap)
+{
+	const struct dr_target *t = c->target;
+	(void)snprintf(key, cap, "%s", t->step_key);
+	(void)snprintf(q->body, sizeof(q->body),
+		       "{\"cluster\":\"%s\",\"site\":\"%s\",\"plan\":%" PRIu64 ",\"plan_kind\":\"%s\",\"step\":\"%s\","
+		       "\"undo\":%s,\"drill\":false,\"ask\":%s,\"idempotency_key\":\"%s\"}",
+		       t->cluster.s, t->site.s, c->args.plan, dr_plan_name((enum dr_plan_kind)t->plan_kind), t->route.name.s,
+		       t->undo ? "true" : "false", c->kind == DR_OP_OBSERVED ? "true" : "false", key);
+}
+
+void dr_webhook_request_make(struct dr_webhook_request *q, const struct dr_call *c, const char *secret, int64_t now_s)
+{
+	const struct dr_target *t = c->target;
+	char key[DR_WEBHOOK_HEADER_MAX - 32], stamp[24], signature[80];
+	memset(q, 0, sizeof(*q));
+	if (t->step_key[0] != '\0')
+		step_body(q, c, key, sizeof(key));
+	else
+		route_body(q, c, key, sizeof(key));
 	(void)snprintf(stamp, sizeof(stamp), "%" PRId64, now_s);
 	dr_webhook_sign(secret, now_s, q->body, signature);
 	put_header(q, "Content-Type", "application/json");
@@ -54,7 +74,6 @@ void dr_webhook_request_make(struct dr_webhook_request *q, const struct dr_call 
 	put_header(q, "X-Drcoord-Signature", signature);
 	put_header(q, "Expect", "");
 }
-
 static enum dr_err code_of(long status)
 {
 	switch (status) {

@@ -6,6 +6,7 @@
  *   ops.c      orders as sequences of stages; stages.c has the table
  *   upkeep.c   what is done between orders
  *   copies.c   a MariaDB's copy from one agent to another
+ *   runbook.c  commands that a site plan's runbook has run here
  *   promises.c what agents ask one another when no coordinator answers
  *   journal_codec.c  the journal's bytes
  *
@@ -28,6 +29,7 @@
 
 struct dr_agent;
 struct dr_member;
+struct dr_steps;
 
 /* One coordinator as the agent sees it. */
 struct dr_coord_link {
@@ -114,6 +116,7 @@ struct dr_agent {
 	struct dr_timing timing;
 	uint64_t heard_ms;       /* when the leader last said anything; 0: never */
 	struct dr_promises promises;
+	struct dr_steps *steps;  /* of runbooks: runbook.c */
 	struct dr_coord_link coord[DR_COORDINATORS_MAX];
 	struct dr_member member[DR_AGENT_SERVICES_MAX];
 	uint64_t wall_offset_ms; /* wall minus boot clock, for rule 9 */
@@ -131,6 +134,10 @@ uint64_t dr_agent_backoff_ms(uint32_t fails, uint64_t first_ms, uint64_t most_ms
 struct dr_coord_link *dr_agent_leader(struct dr_agent *a);
 void dr_agent_send_leader(struct dr_agent *a, uint16_t frame, const struct dr_buf *payload);
 void dr_agent_send_all(struct dr_agent *a, uint16_t frame, const struct dr_buf *payload);
+
+/* runbook.c */
+void dr_agent_runbook_open(struct dr_agent *a);
+void dr_agent_runbook_asked(struct dr_coord_link *l, const uint8_t *p, size_t n); /* DR_FRAME_STEP_ASK */
 
 /* member.c */
 DR_MUST_USE enum dr_err dr_member_open(struct dr_member *m, struct dr_agent *a,

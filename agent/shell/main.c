@@ -127,6 +127,7 @@ static enum dr_err open_all(struct dr_agent *a, struct dr_error *e)
 	const char *way = getenv("DRCOORD_CGROUP");
 	dr_cgroup_root_open(&a->cgroups, way != NULL && strcmp(way, "proc") == 0);
 	rv = dr_guard_link_open(&a->guard, a->loop, &gc, on_guard, a, e);
+	dr_agent_runbook_open(a);
 	for (uint32_t i = 0; rv == DR_OK && i < a->conf.services; i++)
 		rv = dr_member_open(&a->member[i], a, &a->conf.service[i], e);
 	if (rv == DR_OK)

@@ -162,11 +162,18 @@ static void apply_pause(struct dr_repl *r, struct dr_service *s, const struct dr
 /* Back to mode observe.  Managed again only through an adopt plan. */
 static void apply_mode(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
+	uint32_t route = 0;
 	if (cmd->flag || !s->managed || s->plan.id != 0) {
 		dr_request_remember(r, cmd, s->managed ? DR_REASON_PLAN_IS_OPEN : DR_REASON_NOT_MANAGED,
 				    s->plan.id);
 		return;
 	}
+	/* Nobody would let them go any more. */
+	if (!cmd->force && dr_service_may_hold(s, &route)) {
+		dr_request_remember(r, cmd, DR_REASON_CLIENTS_HELD, route);
+		return;
+	}
+	memset(s->route_held, 0, sizeof(s->route_held));
 	s->managed = false;
 	s->held_fenced = false;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
@@ -280,6 +287,10 @@ void dr_repl_apply(struct dr_repl *r, uint64_t index, const struct dr_cmd *cmd)
 		dr_apply_site_open(r, cmd);
 	else if (cmd->kind == DR_CMD_SITE_CLOSE)
 		dr_apply_site_close(r, cmd);
+	else if (cmd->kind == DR_CMD_SITE_STEP)
+		dr_apply_site_step(r, cmd);
+	else if (cmd->kind == DR_CMD_SITE_APPROVE)
+		dr_apply_site_approve(r, cmd);
 	else if (cmd->service < r->services && r->service[cmd->service].used)
 		apply_to_service(r, &r->service[cmd->service], cmd);
 	else if (cmd->kind != DR_CMD_TICK)

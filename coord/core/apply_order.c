@@ -274,6 +274,7 @@ void dr_apply_routed(struct dr_repl *r, struct dr_service *s, const struct dr_cm
 	s->route_epoch[cmd->route] = cmd->epoch;
 	/* Each coordinator answers for itself, and two of them may have at once. */
 	s->route_servers[cmd->route] = dr_route_is_local(route) ? known | cmd->servers : cmd->servers;
+	s->route_held[cmd->route] &= ~s->route_servers[cmd->route];
 	bool whole = (s->route_servers[cmd->route] & all) == all;
 	struct dr_event_record *e = dr_emit(r, whole ? DR_EVENT_ROUTE_DONE : DR_EVENT_ROUTE_PARTLY, cmd, s);
 	e->plan = s->plan.id;

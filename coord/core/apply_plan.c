@@ -60,9 +60,20 @@ static void start_step(struct dr_repl *r, struct dr_service *s, struct dr_plan *
 static void forget_holding_routes(struct dr_service *s)
 {
 	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
-		if (s->spec.route[i].kind != DR_ROUTE_NONE && dr_route_holds(&s->spec.route[i]))
-			s->route_epoch[i] = s->route_servers[i] = 0;
+		if (s->spec.route[i].kind == DR_ROUTE_NONE || !dr_route_holds(&s->spec.route[i]))
+			continue;
+		s->route_epoch[i] = s->route_servers[i] = 0;
+		s->route_held[i] = dr_route_all(&s->spec.route[i]);
 	}
+}
+
+bool dr_service_may_hold(const struct dr_service *s, uint32_t *route)
+{
+	for (*route = 0; *route < DR_ROUTES_MAX; ++*route) {
+		if (s->route_held[*route] != 0)
+			return true;
+	}
+	return false;
 }
 
 /* Past the last step the plan is over. */

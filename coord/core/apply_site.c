@@ -6,6 +6,7 @@
  *      +--cannot move--> LEFT <--asks a person, takes too long, failed, ended where it was--+
  *
  * When nobody of a group waits or moves any more, the next group's turn comes; after the last the site plan is closed.
+ * In between, before and after, steps of the runbook have theirs (apply_runbook.c).
  * All of it follows from committed commands, so a leader that dies in between loses nothing.  One that is LEFT may
  * still be moved by its own plan, and is DONE then. */
 #include "coord/core/emit.h"
@@ -105,25 +106,46 @@ static size_t put_text(char *dst, size_t cap, size_t at, const char *text)
 	return at;
 }
 
-/* "left: orders (no_candidate), stock (paused)", as far as it goes; status has them all. */
+/* The end of a list: false when nothing more has a place in it. */
+static bool put_one(char *dst, size_t cap, size_t *at, const char *first, const char *name, const char *why)
+{
+	if (*at + strlen(first) + strlen(name) + strlen(why) + sizeof(" () ...") > cap) {
+		(void)put_text(dst, cap, *at, " ...");
+		return false;
+	}
+	*at = put_text(dst, cap, *at, first);
+	*at = put_text(dst, cap, *at, name);
+	*at = put_text(dst, cap, *at, " (");
+	*at = put_text(dst, cap, *at, why);
+	*at = put_text(dst, cap, *at, ")");
+	return true;
+}
+
+static void name_failed(const struct dr_site_plan *p, char *dst, size_t cap, size_t at)
+{
+	const char *first = at == 0 ? "failed: " : "; failed: ";
+	for (uint32_t i = 0; i < p->steps; i++) {
+		const struct dr_site_step *s = &p->step[i];
+		if (s->state != DR_SITE_STEP_FAILED && s->state != DR_SITE_STEP_UNDO_FAILED)
+			continue;
+		if (!put_one(dst, cap, &at, first, s->name.s, dr_reason_name(s->why)))
+			return;
+		first = ", ";
+	}
+}
+
+/* "left: orders (no_candidate), stock (paused); failed: tell (step_failed)", as far as it goes; status has them all. */
 static void name_left(const struct dr_repl *r, const struct dr_site_plan *p, char *dst, size_t cap)
 {
 	size_t at = 0;
 	for (uint32_t i = 0; i < r->services; i++) {
 		const struct dr_service *s = &r->service[i];
-		const char *why = dr_reason_name(s->part.left);
 		if (!s->used || s->part.plan != p->id || s->part.state != DR_PART_LEFT)
 			continue;
-		if (at + strlen(s->spec.name.s) + strlen(why) + sizeof("left: , () ...") > cap) {
-			(void)put_text(dst, cap, at, " ...");
+		if (!put_one(dst, cap, &at, at == 0 ? "left: " : ", ", s->spec.name.s, dr_reason_name(s->part.left)))
 			return;
-		}
-		at = put_text(dst, cap, at, at == 0 ? "left: " : ", ");
-		at = put_text(dst, cap, at, s->spec.name.s);
-		at = put_text(dst, cap, at, " (");
-		at = put_text(dst, cap, at, why);
-		at = put_text(dst, cap, at, ")");
 	}
+	name_failed(p, dst, cap, at);
 }
 
 static void close_site(struct dr_repl *r, struct dr_site_plan *p, const struct dr_cmd *cmd)
@@ -131,15 +153,30 @@ static void close_site(struct dr_repl *r, struct dr_site_plan *p, const struct d
 	p->open = false;
 	p->closed_wall_ms = cmd->wall_ms;
 	struct dr_event_record *e = emit(r, DR_EVENT_SITE_CLOSED, cmd, NULL, p);
-	e->outcome = p->left == 0 && p->done == p->services ? DR_OUTCOME_DONE : DR_OUTCOME_FAILED;
+	bool whole = p->left == 0 && p->done == p->services && dr_runbook_failed(p) == 0;
+	e->outcome = whole ? DR_OUTCOME_DONE : DR_OUTCOME_FAILED;
 	e->a = p->done;
 	e->b = p->left;
 	if (cmd->reason == DR_REASON_NONE)
 		name_left(r, p, e->text, sizeof(e->text));
 }
 
-/* The lowest group in which something is to be done; with none the site plan is over. */
-static void next_group(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_ms)
+/* All stayed where they were, and none is under way: what was prepared for their move is taken back. */
+static bool came_to_nothing(const struct dr_repl *r, const struct dr_site_plan *p)
+{
+	if (p->kind == DR_PLAN_FAILOVER || p->done > 0)
+		return false;
+	for (uint32_t i = 0; i < r->services; i++) {
+		const struct dr_part *t = &r->service[i].part;
+		if (r->service[i].used && t->plan == p->id && t->left == DR_REASON_STILL_MOVING)
+			return false;
+	}
+	return true;
+}
+
+/* A step of the runbook that is due, else the lowest group in which something is to be done; with neither the site plan is
+ * over. */
+static void next_turn(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_ms)
 {
 	struct dr_cmd plain = { .wall_ms = wall_ms };
 	uint32_t group = 0, n = 0;
@@ -150,6 +187,11 @@ static void next_group(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_
 		n = n > 0 && t->group == group ? n + 1 : 1;
 		group = t->group;
 	}
+	p->undoing = p->undoing || (n == 0 && came_to_nothing(r, p));
+	p->pending = 0;
+	n = p->undoing ? 0 : n; /* what moves goes on by itself */
+	if (p->undoing ? dr_runbook_undo(r, p, wall_ms) : dr_runbook_turn(r, p, n > 0, group, wall_ms))
+		return;
 	p->pending = n;
 	p->group = n > 0 ? group : p->group;
 	if (n == 0) {
@@ -185,7 +227,7 @@ static void settle(struct dr_repl *r, struct dr_service *s, enum dr_part_state t
 		return;
 	p->pending--;
 	if (p->pending == 0)
-		next_group(r, p, cmd->wall_ms);
+		next_turn(r, p, cmd->wall_ms);
 }
 
 /* What is taken over from a plan that is open already moves; all others wait for their turn. */
@@ -240,6 +282,7 @@ static struct dr_site_plan *open_site(struct dr_repl *r, enum dr_plan_kind kind,
 		return NULL;
 	*p = (struct dr_site_plan){ .id = ++r->plan_last, .kind = kind, .open = true, .site = cmd->site,
 				    .services = services, .opened_wall_ms = cmd->wall_ms, .actor = cmd->actor };
+	p->steps = dr_runbook_of(r, kind, &p->site, p->step);
 	for (uint32_t i = 0; i < r->services; i++) {
 		if (dr_site_plan_takes(r, &r->service[i], kind, &cmd->site))
 			take_in(&r->service[i], p);
@@ -266,7 +309,7 @@ void dr_apply_site_open(struct dr_repl *r, const struct dr_cmd *cmd)
 	struct dr_event_record *e = emit(r, DR_EVENT_SITE_OPENED, cmd, NULL, p);
 	e->a = p->services;
 	e->b = 0;
-	next_group(r, p, cmd->wall_ms);
+	next_turn(r, p, cmd->wall_ms);
 }
 
 /* The first of a lost site's services brings the site plan with its own. */
@@ -280,7 +323,7 @@ static void open_with_first(struct dr_repl *r, const struct dr_cmd *cmd)
 	p->reason = DR_REASON_SITE_LOST;
 	struct dr_cmd plain = { .wall_ms = cmd->wall_ms, .reason = DR_REASON_SITE_LOST };
 	emit(r, DR_EVENT_SITE_OPENED, &plain, NULL, p)->a = p->services;
-	next_group(r, p, cmd->wall_ms);
+	next_turn(r, p, cmd->wall_ms);
 }
 
 /* Nothing that begins by itself overtakes the groups before it; a person may. */
@@ -290,7 +333,7 @@ bool dr_part_may_open(struct dr_repl *r, struct dr_service *s, const struct dr_c
 		open_with_first(r, cmd);
 	const struct dr_site_plan *p = dr_repl_site_plan(r, s->part.plan);
 	bool waits = p != NULL && p->open && s->part.state == DR_PART_WAITING;
-	bool its_turn = waits && s->part.group == p->group;
+	bool its_turn = waits && p->pending > 0 && s->part.group == p->group;
 	if (cmd->site_plan != 0)
 		return its_turn && p->id == cmd->site_plan;
 	bool holds_back = waits && !its_turn && p->kind == DR_PLAN_FAILOVER && cmd->request == 0;
@@ -384,14 +427,27 @@ void dr_apply_site_left(struct dr_repl *r, struct dr_service *s, const struct dr
 		settle(r, s, DR_PART_LEFT, cmd->reason, cmd->a, cmd->b, cmd);
 }
 
-/* Plans that are open go on: each may be given up by its own number. */
-void dr_apply_site_close(struct dr_repl *r, const struct dr_cmd *cmd)
+void dr_apply_site_step(struct dr_repl *r, const struct dr_cmd *cmd)
 {
 	struct dr_site_plan *p = plan_of(r, cmd->site_plan);
-	if (p == NULL || !p->open) {
-		dr_request_remember(r, cmd, DR_REASON_NO_SUCH_PLAN, 0);
+	if (p != NULL && dr_runbook_ended(r, p, cmd))
+		next_turn(r, p, cmd->wall_ms);
+}
+
+void dr_apply_site_approve(struct dr_repl *r, const struct dr_cmd *cmd)
+{
+	struct dr_site_plan *p = plan_of(r, cmd->site_plan);
+	bool asks = p != NULL && p->open && p->asks;
+	dr_request_remember(r, cmd, asks ? DR_REASON_NONE : DR_REASON_NOTHING_TO_APPROVE, cmd->site_plan);
+	if (!asks)
 		return;
-	}
+	(void)emit(r, DR_EVENT_SITE_APPROVED, cmd, NULL, p);
+	dr_runbook_drop(p);
+	next_turn(r, p, cmd->wall_ms);
+}
+
+static void leave_waiting(struct dr_repl *r, struct dr_site_plan *p)
+{
 	for (uint32_t i = 0; i < r->services; i++) {
 		struct dr_part *t = &r->service[i].part;
 		if (!r->service[i].used || t->plan != p->id || t->state != DR_PART_WAITING)
@@ -401,6 +457,23 @@ void dr_apply_site_close(struct dr_repl *r, const struct dr_cmd *cmd)
 		t->a = p->id;
 		p->left++;
 	}
-	close_site(r, p, cmd);
+}
+
+/* Plans that are open go on: each may be given up by its own number.  What the steps of a planned one did is taken back
+ * first; asked once more, it ends at once. */
+void dr_apply_site_close(struct dr_repl *r, const struct dr_cmd *cmd)
+{
+	struct dr_site_plan *p = plan_of(r, cmd->site_plan);
+	if (p == NULL || !p->open) {
+		dr_request_remember(r, cmd, DR_REASON_NO_SUCH_PLAN, 0);
+		return;
+	}
+	bool again = p->undoing;
+	leave_waiting(r, p);
+	dr_runbook_drop(p);
+	p->pending = 0;
+	p->undoing = p->kind != DR_PLAN_FAILOVER;
+	if (again || !p->undoing || !dr_runbook_undo(r, p, cmd->wall_ms))
+		close_site(r, p, cmd);
 	dr_request_remember(r, cmd, DR_REASON_NONE, p->id);
 }

@@ -56,8 +56,51 @@ static enum dr_reason agent_kept_by(const struct dr_service *s, dr_member_ix m)
 	return not_fenced(s, m) ? DR_REASON_SPEC_UNPROVED : DR_REASON_NONE;
 }
 
+/* Whether that server's clients, in that pool, may be held for the service as it was. */
+static bool is_held(const struct dr_spec_route *old, const uint32_t *held, const struct dr_spec_route *route, uint32_t place)
+{
+	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
+		for (uint32_t k = 0; k < DR_ROUTE_SERVERS_MAX && held[i] != 0; k++) {
+			const struct dr_address *at = &old[i].server[k];
+			if ((held[i] & 1u << k) != 0 && at->port == route->server[place].port &&
+			    strcmp(at->host, route->server[place].host) == 0 && strcmp(old[i].pool, route->pool) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The places of each wanted route whose clients may be held, and how many these are. */
+static uint32_t still_held(const struct dr_spec_route *old, const uint32_t *held, const struct dr_spec_route *want,
+			   uint32_t out[DR_ROUTES_MAX])
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
+		out[i] = 0;
+		for (uint32_t k = 0; k < want[i].servers && dr_route_holds(&want[i]); k++) {
+			bool one = is_held(old, held, &want[i], k);
+			out[i] |= one ? 1u << k : 0;
+			n += one ? 1u : 0;
+		}
+	}
+	return n;
+}
+
+/* A spec without such a place leaves its clients held, for nobody would let them go. */
+static bool leaves_held(const struct dr_service *s, const struct dr_spec_service *want)
+{
+	uint32_t places[DR_ROUTES_MAX], before = 0, route = 0;
+	if (!dr_service_may_hold(s, &route))
+		return false;
+	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
+		for (uint32_t k = 0; k < DR_ROUTE_SERVERS_MAX; k++)
+			before += (s->route_held[i] & 1u << k) != 0 ? 1u : 0;
+	}
+	return still_held(s->spec.route, s->route_held, want->route, places) < before;
+}
+
 /* *m: of which member; NONE: of the service as a whole. */
-static enum dr_reason service_misfit(const struct dr_service *s, const struct dr_spec_service *want, dr_member_ix *m)
+static enum dr_reason service_misfit(const struct dr_service *s, const struct dr_spec_service *want, bool force, dr_member_ix *m)
 {
 	enum dr_reason why = DR_REASON_NONE;
 	*m = DR_MEMBER_NONE;
@@ -67,6 +110,8 @@ static enum dr_reason service_misfit(const struct dr_service *s, const struct dr
 		return DR_REASON_SPEC_SERVICE;
 	if (want->kind != s->spec.kind)
 		return DR_REASON_SPEC_KIND;
+	if (!force && leaves_held(s, want))
+		return DR_REASON_SPEC_HELD;
 	for (dr_member_ix i = 0; i < DR_MEMBERS_MAX && why == DR_REASON_NONE; i++) {
 		if (s->spec.member[i].name.s[0] == '\0')
 			continue;
@@ -92,18 +137,21 @@ bool dr_spec_place(enum dr_reason why, uint64_t a, uint32_t *service, dr_member_
 	if (*m == DR_MEMBERS_MAX)
 		*m = DR_MEMBER_NONE;
 	return (why == DR_REASON_SPEC_SERVICE || why == DR_REASON_SPEC_KIND || why == DR_REASON_SPEC_PLAN ||
-		why == DR_REASON_SPEC_PRIMARY || why == DR_REASON_SPEC_UNPROVED || why == DR_REASON_SPEC_SYNC_SET) &&
+		why == DR_REASON_SPEC_HELD || why == DR_REASON_SPEC_PRIMARY || why == DR_REASON_SPEC_UNPROVED ||
+		why == DR_REASON_SPEC_SYNC_SET) &&
 	       a / (DR_MEMBERS_MAX + 1) < DR_SERVICES_MAX;
 }
 
 /* *a: where (dr_spec_place). */
-static enum dr_reason misfit(const struct dr_repl *r, const struct dr_spec *spec, const struct wanted *w, uint64_t *a)
+static enum dr_reason misfit(const struct dr_repl *r, const struct dr_spec *spec, const struct wanted *w, bool force,
+			     uint64_t *a)
 {
 	for (uint32_t i = 0; i < r->services; i++) {
 		dr_member_ix m = DR_MEMBER_NONE;
 		if (!r->service[i].used)
 			continue;
-		enum dr_reason why = service_misfit(&r->service[i], w->at[i] != 0 ? &spec->service[w->at[i] - 1] : NULL, &m);
+		const struct dr_spec_service *want = w->at[i] != 0 ? &spec->service[w->at[i] - 1] : NULL;
+		enum dr_reason why = service_misfit(&r->service[i], want, force, &m);
 		*a = place(i, m);
 		if (why != DR_REASON_NONE)
 			return why;
@@ -156,6 +204,9 @@ _Static_assert(sizeof(struct dr_spec_member) ==
 /* A route that changed has to be written again. */
 static void reset_routes(struct dr_service *s, const struct dr_spec_service *old)
 {
+	uint32_t held[DR_ROUTES_MAX];
+	(void)still_held(old->route, s->route_held, s->spec.route, held);
+	memcpy(s->route_held, held, sizeof(held));
 	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
 		if (memcmp(&old->route[i], &s->spec.route[i], sizeof(old->route[i])) != 0) {
 			s->route_epoch[i] = 0;
@@ -208,7 +259,7 @@ void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd)
 	struct wanted w;
 	match_places(r, spec, &w);
 	uint64_t at = 0;
-	enum dr_reason why = misfit(r, spec, &w, &at);
+	enum dr_reason why = misfit(r, spec, &w, cmd->force, &at);
 	if (why != DR_REASON_NONE) {
 		dr_request_remember(r, cmd, why, at);
 		return;
@@ -222,6 +273,7 @@ void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd)
 		r->ttl_longest_ms = spec->timing.ttl_ms;
 	r->sites = spec->sites;
 	memcpy(r->site, spec->site, sizeof(r->site));
+	memcpy(r->runbook, spec->runbook, sizeof(r->runbook));
 	for (uint32_t i = 0; i < r->services; i++) {
 		if (!r->service[i].used || w.at[i] != 0)
 			continue;

@@ -255,7 +255,7 @@ static void want_routes(const struct dr_think *t)
 		bool again = dr_route_holds(&s->spec.route[i]) && look_again(t, i);
 		t->out->route[t->out->routes++] = (struct dr_route_wanted){
 			.service = t->ix, .route = i, .wanted = held || (ready && (left != 0 || again)), .hold = held,
-			.epoch = s->epoch, .holder = s->holder };
+			.epoch = s->epoch, .holder = held ? s->plan.old : s->holder };
 	}
 }
 
@@ -300,6 +300,7 @@ static void role(struct dr_core *c, const struct dr_core_event *ev)
 	v->term = ev->term;
 	v->led_since_ms = ev->now_ms;
 	dr_lease_role(c, ev->leading);
+	memset(v->site_step, 0, sizeof(v->site_step));
 	for (uint32_t i = 0; i < c->repl.services; i++) {
 		struct dr_service_view *s = &v->service[i];
 		s->proposing = 0;
@@ -410,6 +411,8 @@ static void take_report(struct dr_core *c, const struct dr_core_event *ev)
 		return;
 	struct dr_service_view *v = &c->view.service[ix];
 	note_others(c, ix, m);
+	bool behind = rep->epoch < s->epoch && v->member[m].report.epoch < s->epoch;
+	v->member[m].behind_ms = behind ? v->member[m].report_ms : 0;
 	v->member[m].report = *rep;
 	v->member[m].report_ms = ev->now_ms;
 	if (rep->last.number != 0 && rep->last.number >= v->member[m].result.number) {
@@ -521,6 +524,7 @@ static void take_in(struct dr_core *c, const struct dr_core_event *ev, struct dr
 	case DR_EV_RENEW: dr_lease_renew(c, ev, out); break;
 	case DR_EV_OBSERVED: observed(c, ev); break;
 	case DR_EV_ROUTE: routed(c, ev, out); break;
+	case DR_EV_SITE_STEP: dr_runbook_told(c, ev, out); break;
 	case DR_EV_REQUEST: dr_request_think(c, ev, out); break;
 	case DR_EV_RESTORED:
 		dr_lease_appended(c); /* the snapshot may stand for a tick received just now */
@@ -541,6 +545,7 @@ void dr_core_step(struct dr_core *c, const struct dr_core_event *ev, struct dr_d
 	out->now_ms = ev->now_ms;
 	take_in(c, ev, out);
 	dr_look_do(c, ev, out, look);
+	dr_runbook_think(c, out);
 	if (ev->kind == DR_EV_TICK)
 		dr_look_wake(c, out);
 }

@@ -63,6 +63,18 @@ uint64_t dr_pause_left_ms(const struct dr_service *s, uint64_t wall_ms); /* 0: n
 /* Why an automatic failover would not start now (NONE: it would). */
 enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64_t *a);
 
+/* The step of a site plan's runbook that ought to be under way now, by this coordinator's word; false: none is.  i: below
+ * DR_SITE_PLANS_KEPT.  Whoever carries it out may find it done already: by an earlier try, or for a leader before. */
+struct dr_site_step_wanted {
+	uint64_t plan;
+	enum dr_plan_kind kind;
+	struct dr_name site;
+	uint32_t step;
+	bool undo;
+	const struct dr_runbook_step *does; /* borrowed from repl */
+};
+bool dr_core_site_step(const struct dr_core *c, uint32_t i, struct dr_site_step_wanted *out);
+
 /* After `node recover`, while view.recovering (the caller sets and clears it) keeps the core from acting: whether
  * the agent of every member of every managed service was heard since the start, and none says
  * that its lease still runs ... */

@@ -33,7 +33,7 @@ struct dr_grant {
 	uint32_t ttl_ms;
 };
 
-/* A route that ought to be brought to (epoch, holder), or (hold) to make its clients wait; wanted == false: nothing
+/* A route that ought to be brought to (epoch, holder), or (hold) to make the holder's clients wait; wanted == false: nothing
  * to do, cancel.  Routes of coordinators' own files are wanted of those that do not lead, too. */
 struct dr_route_wanted {
 	uint32_t service, route;

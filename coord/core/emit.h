@@ -36,6 +36,8 @@ void dr_apply_routed(struct dr_repl *r, struct dr_service *s, const struct dr_cm
 void dr_apply_spec(struct dr_repl *r, const struct dr_cmd *cmd);
 void dr_apply_site_open(struct dr_repl *r, const struct dr_cmd *cmd);
 void dr_apply_site_close(struct dr_repl *r, const struct dr_cmd *cmd);
+void dr_apply_site_step(struct dr_repl *r, const struct dr_cmd *cmd);
+void dr_apply_site_approve(struct dr_repl *r, const struct dr_cmd *cmd);
 void dr_apply_site_left(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
 
 /* apply_site.c: what a service's plans mean for the site plan that it is a part of. */
@@ -45,6 +47,17 @@ void dr_part_opened(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 void dr_part_asks(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
 void dr_part_closed(struct dr_repl *r, struct dr_service *s, uint64_t plan, const struct dr_cmd *cmd, bool success);
 void dr_part_gone(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd);
+
+/* apply_runbook.c: steps of people's own in a site plan. */
+/* Start the step that is due before the services of a group (any: there are some left); false: none is. */
+bool dr_runbook_turn(struct dr_repl *r, struct dr_site_plan *p, bool any, uint32_t group, uint64_t wall_ms);
+/* Start to undo the newest one that was begun; false: nothing is left to undo. */
+bool dr_runbook_undo(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_ms);
+/* Whatever has its turn has it no more. */
+void dr_runbook_drop(struct dr_site_plan *p);
+/* A step ended: true when the plan goes on. */
+bool dr_runbook_ended(struct dr_repl *r, struct dr_site_plan *p, const struct dr_cmd *cmd);
+uint32_t dr_runbook_failed(const struct dr_site_plan *p);
 
 /* sync.c: the set and k that count for a (set, k) of this service: an empty one is ({holder}, 1). */
 struct dr_sync dr_sync_effective(const struct dr_sync *s, dr_member_ix holder);

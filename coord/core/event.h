@@ -16,6 +16,7 @@ enum dr_core_event_kind {
 	DR_EV_RENEW,       /* an agent asks for its lease */
 	DR_EV_OBSERVED,    /* observations of one coordinator (self included) */
 	DR_EV_ROUTE,       /* a route's servers were seen at an epoch */
+	DR_EV_SITE_STEP,   /* a step of a site plan's runbook ended */
 	DR_EV_REQUEST,     /* an operator's */
 	DR_EV_RESTORED     /* a snapshot replaced replicated state */
 };
@@ -58,7 +59,11 @@ struct dr_core_event {
 	const struct dr_observation *observation;
 	uint32_t route, servers;   /* ROUTE */
 	bool hold;                 /* ROUTE: the servers hold their clients */
-	const char *text;          /* ROUTE: why the others do not show it, for the record; borrowed, NULL: nothing */
+	const char *text;          /* ROUTE: why the others do not show it, SITE_STEP: why it failed, for the record; borrowed,
+				    * NULL: nothing */
+	uint64_t site_plan;        /* SITE_STEP */
+	uint32_t step;             /* SITE_STEP: of its runbook */
+	bool undo, done;           /* SITE_STEP: of its undo; it is done (else it failed) */
 	const struct dr_request *request;
 };
 

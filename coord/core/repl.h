@@ -76,6 +76,14 @@ struct dr_part {
 	dr_member_ix was;              /* who held it when the site plan opened */
 };
 
+/* One step of the runbook in a site plan.  What it does stands in the spec under its name. */
+struct dr_site_step {
+	struct dr_name name;
+	uint32_t due;                  /* before the services of this group and higher ones; UINT32_MAX: after all */
+	enum dr_site_step_state state;
+	enum dr_reason why;            /* FAILED, UNDO_FAILED */
+};
+
 /* A plan of plans: those of a site's services, group after group.  Which services, each one's part says. */
 struct dr_site_plan {
 	uint64_t id;                   /* one of the plans' numbers; 0: this place is free */
@@ -90,6 +98,11 @@ struct dr_site_plan {
 	struct dr_name actor;          /* empty: the site was lost */
 	char text[DR_REASON_MAX];
 	uint64_t opened_wall_ms, closed_wall_ms;
+	uint32_t steps;                /* of the runbook, in their order: */
+	struct dr_site_step step[DR_RUNBOOK_MAX];
+	uint32_t running;              /* 1 + which of them has its turn; 0: none, services have theirs */
+	bool asks;                     /* that one failed, and a person says whether to go on */
+	bool undoing;                  /* taken back: what was done is undone, the newest first */
 };
 
 struct dr_service {
@@ -121,6 +134,7 @@ struct dr_service {
 	uint64_t last_restart_wall_ms; /* the primary came back in place, after a crash */
 	uint64_t route_epoch[DR_ROUTES_MAX];
 	uint32_t route_servers[DR_ROUTES_MAX]; /* bit i: server i shows route_epoch */
+	uint32_t route_held[DR_ROUTES_MAX];    /* bit i: server i was told to hold its clients, and not seen to lead them since */
 	struct dr_member_repl member[DR_MEMBERS_MAX];
 	struct dr_spec_service spec;
 };
@@ -153,6 +167,7 @@ struct dr_repl {
 	uint32_t ttl_longest_ms;       /* the largest that may still run: expiry counts with it */
 	uint32_t sites;
 	struct dr_site site[DR_SITES_MAX];
+	struct dr_runbook_step runbook[DR_RUNBOOK_MAX];
 	uint32_t coordinators;         /* highest used place + 1 */
 	struct dr_coordinator coordinator[DR_COORDINATORS_MAX];
 	uint64_t plan_last;            /* highest plan id */
@@ -189,6 +204,11 @@ const struct dr_event_record *dr_repl_event(const struct dr_repl *r, uint64_t in
 /* The site plan, open or closed, that is kept under this number; the open one of a site.  NULL. */
 const struct dr_site_plan *dr_repl_site_plan(const struct dr_repl *r, uint64_t id);
 const struct dr_site_plan *dr_repl_site_plan_of(const struct dr_repl *r, const struct dr_name *site);
+/* The steps of people's own that a site plan of this kind would have, opened now, in their order; how many. */
+uint32_t dr_runbook_of(const struct dr_repl *r, enum dr_plan_kind kind, const struct dr_name *site,
+		       struct dr_site_step out[DR_RUNBOOK_MAX]);
+/* What a step does; NULL: the spec has none of that name any more. */
+const struct dr_runbook_step *dr_runbook_step(const struct dr_repl *r, const struct dr_name *name);
 /* Whether a site plan of this kind, opened now, would have the service in its list. */
 bool dr_site_plan_takes(const struct dr_repl *r, const struct dr_service *s, enum dr_plan_kind kind,
 			const struct dr_name *site);
@@ -208,6 +228,8 @@ uint64_t dr_moves_wait_ms(const struct dr_repl *r, uint64_t wall_ms);
 /* Whether a person may give the plan up: left of the bar, or while nobody can be promoted by it (the next plan
  * then fences its candidate first). */
 bool dr_plan_may_end(const struct dr_plan *p);
+/* Whether some server of its routes may still hold its clients; *route: of which. */
+bool dr_service_may_hold(const struct dr_service *s, uint32_t *route);
 /* Whether the plan is between holding the clients back and the new primary's first write. */
 bool dr_plan_holds_clients(const struct dr_plan *p);
 /* How many positions of the sync set must be known so that no acknowledged write is missed: |set| - k + 1. */

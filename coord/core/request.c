@@ -148,7 +148,7 @@ static struct dr_refusal ask_adopt(struct dr_think *t, const struct dr_request *
 	return fine;
 }
 
-static struct dr_refusal ask_observe(struct dr_think *t, struct dr_cmd *cmd)
+static struct dr_refusal ask_observe(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
 	if (!t->s->managed)
 		return because(DR_REASON_NOT_MANAGED, 0, 0);
@@ -156,7 +156,9 @@ static struct dr_refusal ask_observe(struct dr_think *t, struct dr_cmd *cmd)
 		return because(DR_REASON_PLAN_IS_OPEN, t->s->plan.id, 0);
 	*cmd = dr_cmd_for(t, DR_CMD_MODE);
 	cmd->flag = false;
-	return fine;
+	cmd->force = q->force;
+	uint32_t route = 0;
+	return !q->force && dr_service_may_hold(t->s, &route) ? because(DR_REASON_CLIENTS_HELD, route, 0) : fine;
 }
 
 static struct dr_refusal ask_pause(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
@@ -175,17 +177,17 @@ static struct dr_refusal about_service(struct dr_think *t, const struct dr_reque
 	case DR_REQ_FENCE: return ask_fence(t, q, cmd);
 	case DR_REQ_UNFENCE: return ask_unfence(t, q, cmd);
 	case DR_REQ_ADOPT: return ask_adopt(t, q, cmd);
-	case DR_REQ_OBSERVE: return ask_observe(t, cmd);
+	case DR_REQ_OBSERVE: return ask_observe(t, q, cmd);
 	default: return ask_pause(t, q, cmd);
 	}
 }
 
-/* One that asks is a service's own. */
+/* Of itself it asks about steps of the runbook only; else it is a service's own plan that does. */
 static struct dr_refusal about_site_plan(const struct dr_request *q, const struct dr_site_plan *p, struct dr_cmd *cmd)
 {
-	if (q->kind == DR_REQ_APPROVE)
+	if (q->kind == DR_REQ_APPROVE && !p->asks)
 		return because(DR_REASON_NOTHING_TO_APPROVE, p->id, 0);
-	cmd->kind = DR_CMD_SITE_CLOSE;
+	cmd->kind = q->kind == DR_REQ_APPROVE ? DR_CMD_SITE_APPROVE : DR_CMD_SITE_CLOSE;
 	cmd->site_plan = p->id;
 	cmd->reason = DR_REASON_OPERATOR;
 	return fine;
@@ -241,6 +243,7 @@ static struct dr_refusal judge(struct dr_core *c, const struct dr_request *q, st
 		cmd->kind = DR_CMD_SPEC;
 		cmd->a = q->version;
 		cmd->spec = q->spec;
+		cmd->force = q->force;
 		return fine;
 	}
 	if (q->kind == DR_REQ_APPROVE || q->kind == DR_REQ_ABORT)

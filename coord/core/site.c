@@ -194,7 +194,7 @@ bool dr_site_think(struct dr_think *t)
 		return false;
 	bool waits = part->state == DR_PART_WAITING;
 	bool holds_back = waits && p->kind == DR_PLAN_FAILOVER;
-	if (part->group != p->group)
+	if (part->group != p->group || p->pending == 0) /* another group's turn, or a step's of the runbook */
 		return holds_back;
 	uint64_t age = part_age(t, p);
 	uint64_t limit = p->kind == DR_PLAN_FAILOVER ? MOVE_MS : SWITCH_MS;

@@ -345,7 +345,8 @@ static bool source_lost(const struct dr_think *t, dr_member_ix source, uint64_t 
 	if (*age > patience_ms)
 		return dr_step_age(t) >= patience_ms;
 	*age = 0;
-	return sv->report_ms > t->v->step_since_ms && sv->report.epoch < t->s->epoch;
+	/* Twice in a row: one may have been on its way since before it was frozen. */
+	return sv->behind_ms > t->v->step_since_ms;
 }
 
 static struct dr_step_outcome step_CATCH_UP(struct dr_think *t, const struct dr_plan *p)

@@ -1,5 +1,5 @@
 /* think.h -- the leader's reasoning, inside coord/core/ only: shared by core.c, detect.c, lease.c, plan.c,
- * steps.c, rejoin.c, sync.c, request.c, site.c and view.c.
+ * steps.c, rejoin.c, sync.c, request.c, site.c, runbook.c and view.c.
  *
  * All of it reads repl and view and may only propose; nothing here changes repl. */
 #ifndef DR_COORD_CORE_THINK_H
@@ -141,6 +141,10 @@ struct dr_refusal dr_ask_site(struct dr_core *c, const struct dr_request *q, str
 			      struct dr_name *about);
 /* What the site plan wants to do with the service, now. */
 struct dr_refusal dr_ask_part(struct dr_think *t, const struct dr_site_plan *p, struct dr_cmd *cmd);
+
+/* runbook.c: steps of site plans that nobody answers for; the end of one that somebody does. */
+void dr_runbook_think(struct dr_core *c, struct dr_decision *out);
+void dr_runbook_told(struct dr_core *c, const struct dr_core_event *ev, struct dr_decision *out);
 
 /* site.c */
 /* The service's part in a site plan: opens its plan when its turn has come, or leaves it.  True: nothing else may open

@@ -28,6 +28,7 @@ struct dr_member_view {
 	uint64_t sync_bad_ms;    /* since when it is unfit for the sync set; 0: fit */
 	uint64_t away_ms;        /* since when it does not follow; 0: it does */
 	uint64_t fenced_ms;      /* since when its agent says that it stopped the server itself; 0: it does not */
+	uint64_t behind_ms;      /* the newest two reports speak of an older epoch: when the first of them came; else 0 */
 	uint64_t forgot_ms;      /* since when its agent knows nothing of being the holder; 0: it does, or is none */
 };
 
@@ -71,6 +72,14 @@ struct dr_service_view {
 	struct dr_renewal waits;     /* the newest since: for the next one */
 };
 
+/* Since when a site plan's step has its turn, as this leader saw it. */
+struct dr_site_step_view {
+	uint64_t plan;
+	uint32_t running;
+	bool undoing;
+	uint64_t since_ms, proposed_ms; /* its end was proposed; 0: it was not */
+};
+
 enum { DR_TAGS_KEPT = 4 * 256 }; /* a few times as many as are on their way */
 
 struct dr_core_view {
@@ -96,6 +105,7 @@ struct dr_core_view {
 	uint64_t site_ms;           /* ... then */
 	bool site_lost;
 	uint64_t gathered_ms;       /* when a site plan was last asked for, for plans that were open */
+	struct dr_site_step_view site_step[DR_SITE_PLANS_KEPT];
 	uint64_t group_version;     /* the spec of which group_low is the lowest group */
 	uint32_t group_low;
 	uint32_t services;          /* the most places that ever were in use */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "coord/shell/coord.h"
+#include "coord/shell/runbook.h"
 #include "coord/shell/meter.h"
 #include "proto/frames.h"
 #include "sys/clock.h"
@@ -89,6 +90,8 @@ void dr_agents_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n
 		take_report(in, p, n);
 	else if (type == DR_FRAME_RENEW || type == DR_FRAME_RESULT)
 		take_member_msg(in, type, p, n);
+	else if (type == DR_FRAME_STEP_ANSWER)
+		dr_runbook_agent(in, p, n);
 }
 
 /* ---- who was told what a leader says, in the order of the time */

@@ -10,6 +10,7 @@
  *   peers.c     connections to the other coordinators: observations, heads of the ledger to all
  *   probe.c     own probes of every server
  *   routes.c    routes that ought to point elsewhere
+ *   runbook.c   steps of people's own in site plans
  *   clients.c   what people ask
  *   turn.c      how much of a turn of the loop they get
  *   reads.c     the spec, as it stands when it is asked for
@@ -102,6 +103,8 @@ struct dr_route_job {
 	uv_timer_t retry;
 	bool timer_ready;
 	uint32_t fails;
+	uint32_t threads;      /* of the pool, while it runs */
+	uint64_t ended_ms;     /* its newest try */
 	/* The newest error of each server, as the spec counts them; empty: none, or not tried yet for this epoch. */
 	char why[DR_ROUTE_SERVERS_MAX][DR_SERVER_WHY_MAX];
 };
@@ -178,8 +181,10 @@ struct dr_coord {
 	uint32_t restless, restless_before; /* those of this beat, and of the last, that are not calm */
 	bool recounted;               /* amid this beat: watched is new already */
 	struct dr_route_job *route;   /* DR_ROUTE_JOBS_MAX */
+	struct dr_runbook *runbook;   /* private to runbook.c */
 	struct dr_route_told route_told[DR_ROUTES_TOLD];
 	uint32_t route_told_next;
+	bool routes_full;             /* more routes were to be brought somewhere than there are jobs, and that was said */
 	struct dr_in *told_first, *told_last; /* agents' sessions, those told longest ago first */
 	struct dr_waiter waiter[DR_CLIENTS_MAX]; /* of operators and above: what others ask never takes one */
 	uint32_t waiters;             /* behind so many of them none is used */
@@ -260,6 +265,7 @@ void dr_agents_lead_again(struct dr_coord *c, uint64_t for_ms, uint32_t most);
 /* peers.c */
 void dr_peers_sync(struct dr_coord *c);
 void dr_peers_send_all(struct dr_coord *c, uint16_t frame, const struct dr_buf *b);
+void dr_peers_send_one(struct dr_coord *c, const struct dr_name *to, uint16_t frame, const struct dr_buf *b);
 /* A frame that a coordinator sent over the connection that it made. */
 void dr_peers_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n);
 /* struct dr_raft_config's carry. */
@@ -280,13 +286,6 @@ void dr_probe_slice(struct dr_coord *c, uint32_t at, uint32_t slices);
 /* More are watched than a beat may look at at once. */
 bool dr_probe_are_many(const struct dr_coord *c);
 struct dr_watch *dr_watch_of(struct dr_coord *c, uint32_t service, dr_member_ix m);
-
-/* routes.c */
-void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d);
-/* DR_FRAME_ROUTED of another coordinator. */
-void dr_routes_told(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n);
-/* Why a server of a route could not be brought to the newest epoch by this node; "" when nothing is known. */
-const char *dr_routes_why(const struct dr_coord *c, uint32_t service, uint32_t route, uint32_t server);
 
 /* status.c: the caller frees what they return with json_decref. */
 json_t *dr_status_json(struct dr_coord *c);

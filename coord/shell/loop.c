@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "coord/shell/coord.h"
+#include "coord/shell/routes.h"
+#include "coord/shell/runbook.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "coord/shell/disk.h"
@@ -102,6 +104,7 @@ static void carry_out(struct dr_coord *c, const struct dr_decision *d)
 	}
 	dr_agents_orders(c, d);
 	dr_routes_carry_out(c, d);
+	dr_runbook_carry_out(c);
 	if (d->wake_at_ms != 0 && !c->stopping) {
 		uint64_t now = dr_clock_boot_ms();
 		uint64_t in = d->wake_at_ms > now ? d->wake_at_ms - now : 0;

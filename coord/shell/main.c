@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "coord/shell/args.h"
 #include "coord/shell/coord.h"
+#include "coord/shell/runbook.h"
 #include "coord/shell/meter.h"
 #include "coord/shell/ready.h"
 #include "sys/clock.h"
@@ -178,6 +179,7 @@ static enum dr_err open_all(struct dr_coord *c, struct dr_error *e)
 	c->decision = map_zeroed(sizeof(*c->decision));
 	c->watch = map_zeroed(sizeof(*c->watch) * DR_SERVICES_MAX * DR_MEMBERS_MAX);
 	c->route = map_zeroed(sizeof(*c->route) * DR_ROUTE_JOBS_MAX);
+	dr_runbook_open(c);
 	dr_ready_open(c);
 	dr_core_init(c->core, &c->conf.name, dr_clock_boot_ms());
 	enum dr_err rv = dr_recover_resume(c, e);

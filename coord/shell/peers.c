@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "coord/shell/coord.h"
+#include "coord/shell/routes.h"
+#include "coord/shell/runbook.h"
 #include "proto/frames.h"
 #include "sys/log.h"
 
@@ -193,6 +195,14 @@ void dr_peers_send_all(struct dr_coord *c, uint16_t frame, const struct dr_buf *
 	}
 }
 
+void dr_peers_send_one(struct dr_coord *c, const struct dr_name *to, uint16_t frame, const struct dr_buf *b)
+{
+	for (uint32_t i = 0; i < DR_COORDINATORS_MAX; i++) {
+		if (c->out[i].open && !c->out[i].stale && dr_name_eq(&c->out[i].name, to))
+			dr_best_effort(dr_conn_send(&c->out[i].conn, frame, b->data, b->len));
+	}
+}
+
 /* ---- the ledger ---- */
 
 /* Its place in c->out; DR_COORDINATORS_MAX when there is none of that name. */
@@ -263,6 +273,10 @@ void dr_peers_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
 		dr_raft_carried(in->coord->raft, &in->conn.peer.name, p, n);
 	else if (type == DR_FRAME_ROUTED)
 		dr_routes_told(in->coord, &in->conn.peer.name, p, n);
+	else if (type == DR_FRAME_STEP_ASK)
+		dr_runbook_asked(in->coord, &in->conn.peer.name, p, n);
+	else if (type == DR_FRAME_STEP_ANSWER)
+		dr_runbook_told_frame(in->coord, p, n);
 	else if (type == DR_FRAME_LEDGER)
 		take_ledger(in->coord, &in->conn.peer.name, p, n);
 }

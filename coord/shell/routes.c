@@ -8,14 +8,17 @@
 #include <string.h>
 
 #include "base/parse.h"
-#include "coord/shell/coord.h"
+#include "coord/shell/routes.h"
 #include "proto/frames.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 
 enum {
 	DEADLINE_MS = 3000, TIMEOUT_MARGIN_MS = 500, RETRY_FIRST_MS = 200, RETRY_MOST_MS = 5000, SETTLED_MS = 1000,
-	MESSAGE_MAX = 512
+	MESSAGE_MAX = 512,
+	TURN_MS = 1000,                    /* one that failed gives its place up no sooner after its try */
+	THREADS_MAX = 32, THREADS_HELD = 16, /* of the pool's, which probes share; so many more where clients wait */
+	THREADS_WAIT_MS = 100
 };
 
 static void start(struct dr_route_job *j);
@@ -27,30 +30,63 @@ static void same_for_all(struct dr_route_job *j, const char *why)
 		(void)dr_copy_text(j->why[k], sizeof(j->why[k]), why);
 }
 
+/* Where so many fail that no place is free, the one that waits longest for its next try gives way: it comes again when its
+ * service is looked at, and so each has its turn. */
+static struct dr_route_job *longest_failing(struct dr_coord *c)
+{
+	struct dr_route_job *oldest = NULL;
+	for (uint32_t i = 0; i < DR_ROUTE_JOBS_MAX; i++) {
+		struct dr_route_job *j = &c->route[i];
+		if (j->running || j->closing || j->fails == 0 || j->hold || dr_clock_boot_ms() - j->ended_ms < TURN_MS)
+			continue;
+		if (oldest == NULL || j->ended_ms < oldest->ended_ms)
+			oldest = j;
+	}
+	if (!c->routes_full)
+		dr_log(DR_LOG_WARN, "routes.full", "jobs=%d next=\"mend the routes that status shows with their errors; "
+		       "they take turns meanwhile\"", DR_ROUTE_JOBS_MAX);
+	c->routes_full = true;
+	if (oldest != NULL)
+		(void)uv_timer_stop(&oldest->retry);
+	return oldest;
+}
+
+static void make_ready(struct dr_coord *c, struct dr_route_job *j, uint32_t service, uint32_t route)
+{
+	if (!j->timer_ready) {
+		(void)uv_timer_init(c->loop, &j->retry);
+		j->timer_ready = true;
+	}
+	j->coord = c;
+	j->retry.data = j;
+	j->used = true;
+	j->service = service;
+	j->route = route;
+	j->fails = 0;
+	j->threads = 0;
+	j->wanted = j->hold = j->settled = false;
+	same_for_all(j, "");
+}
+
 static struct dr_route_job *find(struct dr_coord *c, uint32_t service, uint32_t route, bool make)
 {
 	struct dr_route_job *empty = NULL;
+	uint32_t used = 0;
 	for (uint32_t i = 0; i < DR_ROUTE_JOBS_MAX; i++) {
 		struct dr_route_job *j = &c->route[i];
 		if (j->used && j->service == service && j->route == route)
 			return j;
 		if (!j->used && empty == NULL)
 			empty = j;
+		used += j->used ? 1 : 0;
 	}
-	if (!make || empty == NULL)
+	if (!make)
 		return NULL;
-	if (!empty->timer_ready) {
-		(void)uv_timer_init(c->loop, &empty->retry);
-		empty->timer_ready = true;
-	}
-	empty->coord = c;
-	empty->retry.data = empty;
-	empty->used = true;
-	empty->service = service;
-	empty->route = route;
-	empty->fails = 0;
-	empty->wanted = empty->hold = empty->settled = false;
-	same_for_all(empty, "");
+	c->routes_full = c->routes_full && used > DR_ROUTE_JOBS_MAX / 2;
+	if (empty == NULL)
+		empty = longest_failing(c);
+	if (empty != NULL)
+		make_ready(c, empty, service, route);
 	return empty;
 }
 
@@ -63,6 +99,8 @@ static void on_session_closed(struct dr_session *s)
 {
 	struct dr_route_job *j = (struct dr_route_job *)(void *)((char *)s - offsetof(struct dr_route_job, session));
 	j->closing = false;
+	j->threads = 0;
+	j->ended_ms = dr_clock_boot_ms();
 	if (!j->wanted) {
 		j->used = false;
 		return;
@@ -210,9 +248,9 @@ static void routed(struct dr_op *op, const struct dr_error *e)
 	/* What was seen of a route that the spec has changed since says nothing about the new one. */
 	bool changed = memcmp(&j->session.target.route, r, sizeof(*r)) != 0;
 	if (e != NULL && !given_up)
-		dr_log(DR_LOG_WARN, "route.failed", "service=%s route=%s epoch=%llu servers=%u/%u why=\"%s\"",
+		dr_log(DR_LOG_WARN, "route.failed", "service=%s route=%s epoch=%llu servers=%u/%u why=\"%s\" shows=\"%s\"",
 		       s->spec.name.s, r->name.s, (unsigned long long)j->epoch,
-		       op->evidence.servers_ok, op->evidence.servers_all, e->msg);
+		       op->evidence.servers_ok, op->evidence.servers_all, e->msg, op->evidence.text);
 	j->closing = true;
 	dr_session_close(&j->session, on_session_closed);
 	if (changed || given_up)
@@ -250,6 +288,21 @@ static void fill_args(const struct dr_service *s, const struct dr_route_job *j, 
 	}
 }
 
+/* So many threads of the pool would it take; DNS takes none. */
+static uint32_t threads_of(const struct dr_spec_route *r)
+{
+	return r->kind == DR_ROUTE_DNS_RFC2136 ? 0 : dr_route_is_local(r) ? 1 : dr_route_places(r);
+}
+
+/* Mute servers of routes never take the threads that probes of servers need. */
+static bool has_threads(const struct dr_route_job *j, uint32_t wanted)
+{
+	uint32_t taken = 0;
+	for (uint32_t i = 0; i < DR_ROUTE_JOBS_MAX; i++)
+		taken += j->coord->route[i].threads;
+	return wanted == 0 || taken + wanted <= THREADS_MAX + (j->hold ? THREADS_HELD : 0);
+}
+
 static void start(struct dr_route_job *j)
 {
 	struct dr_coord *c = j->coord;
@@ -263,11 +316,17 @@ static void start(struct dr_route_job *j)
 		j->wanted = j->used = false; /* the spec has no such route any more */
 		return;
 	}
+	uint32_t threads = threads_of(&s->spec.route[j->route]);
+	if (!has_threads(j, threads)) {
+		(void)uv_timer_start(&j->retry, on_retry, THREADS_WAIT_MS / 2 + (uint64_t)random() % THREADS_WAIT_MS, 0);
+		return;
+	}
 	fill_target(c, s, j->route, &t);
 	if (a == NULL || dr_session_open(&j->session, c->loop, a, &t, &e) != DR_OK) {
 		dr_log(DR_LOG_ERROR, "route.not_opened", "service=%s route=%s why=\"%s\"", s->spec.name.s, t.route.name.s,
 		       a == NULL ? "no adapter" : e.msg);
 		j->fails++;
+		j->ended_ms = dr_clock_boot_ms();
 		same_for_all(j, a == NULL ? "no adapter" : e.msg);
 		(void)uv_timer_start(&j->retry, on_retry, RETRY_MOST_MS, 0);
 		return;
@@ -277,6 +336,7 @@ static void start(struct dr_route_job *j)
 		j->op.deadline_ms = (t.route.timeout_ms != 0 ? t.route.timeout_ms : DEADLINE_MS) + TIMEOUT_MARGIN_MS;
 	fill_args(s, j, &j->op.args);
 	j->running = true;
+	j->threads = threads;
 	if (dr_session_start(&j->session, &j->op, &e) != DR_OK) {
 		j->running = false;
 		j->closing = true;
@@ -315,7 +375,9 @@ void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d)
 		j->hold = w->wanted && w->hold;
 		if (!w->wanted) {
 			(void)uv_timer_stop(&j->retry);
-			if (!j->running && !j->closing)
+			if (j->running)
+				dr_session_cancel(&j->session);
+			else if (!j->closing)
 				j->used = false;
 			continue;
 		}
@@ -327,6 +389,7 @@ void dr_routes_carry_out(struct dr_coord *c, const struct dr_decision *d)
 		}
 		if (changed) {
 			j->fails = 0;
+			j->settled = false;
 			same_for_all(j, "");
 			if (j->running)
 				dr_session_cancel(&j->session);

@@ -219,13 +219,89 @@ static void note_group(struct groups *g, uint32_t group, const struct dr_forecas
 	g->of[at].ended_ms = f->ended_ms > g->of[at].ended_ms ? f->ended_ms : g->of[at].ended_ms;
 }
 
-static json_t *groups_json(const struct groups *g, uint64_t *last_ms)
+/* How long the step took when it was last done; false: it never was, as far as events are kept. */
+static bool took_before(const struct dr_repl *r, const struct dr_name *step, uint64_t *ms)
+{
+	uint64_t done = 0;
+	uint64_t first = r->event_last > DR_EVENTS_KEPT ? r->event_last - DR_EVENTS_KEPT + 1 : 1;
+	for (uint64_t i = r->event_last; i >= first && i > 0; i--) {
+		const struct dr_event_record *e = dr_repl_event(r, i);
+		if (e == NULL || strcmp(e->text, step->s) != 0)
+			continue;
+		if (e->kind == DR_EVENT_SITE_STEP_DONE && done == 0)
+			done = e->wall_ms;
+		else if (e->kind == DR_EVENT_SITE_STEP_STARTED && done != 0) {
+			*ms = done > e->wall_ms ? done - e->wall_ms : 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *who_does(const struct dr_runbook_step *s, char *text, size_t cap)
+{
+	if (s->on_agent.s[0] != '\0')
+		(void)snprintf(text, cap, "agent %s", s->on_agent.s);
+	else if (s->on_site.s[0] != '\0')
+		(void)snprintf(text, cap, "a coordinator of %s", s->on_site.s);
+	else
+		(void)snprintf(text, cap, "the leader");
+	return text;
+}
+
+static json_t *step_json(const struct dr_repl *r, const struct dr_site_step *step)
+{
+	const struct dr_runbook_step *s = dr_runbook_step(r, &step->name);
+	json_t *o = json_object();
+	char text[DR_NAME_MAX + 32];
+	uint64_t took = 0;
+	put_text(o, "step", step->name.s);
+	if (s == NULL)
+		return o;
+	put_text(o, "when", dr_runbook_when_name(s->when));
+	if (s->when == DR_RUNBOOK_AFTER_GROUP)
+		put_u64(o, "group", s->group);
+	put_text(o, "by", who_does(s, text, sizeof(text)));
+	put_text(o, "does", s->run[0] != '\0' ? s->run : s->url);
+	put_u64(o, "at_most_ms", s->timeout_ms);
+	if (took_before(r, &step->name, &took))
+		put_u64(o, "took_ms", took);
+	put_text(o, "on_failure", dr_runbook_failure_name(s->on_failure));
+	put_bool(o, "undo", dr_runbook_has_undo(s));
+	return o;
+}
+
+/* The steps of the runbook, by the planner's own list: what they take before a group's turn goes before its services. */
+struct runbook {
+	const struct dr_repl *repl;
+	uint32_t steps, at;
+	struct dr_site_step step[DR_RUNBOOK_MAX];
+};
+
+static json_t *runbook_json(const struct runbook *b)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; i < b->steps; i++)
+		(void)json_array_append_new(a, step_json(b->repl, &b->step[i]));
+	return a;
+}
+
+static uint64_t steps_before(struct runbook *b, uint32_t group)
+{
+	uint64_t all = 0, one = 0;
+	for (; b->at < b->steps && b->step[b->at].due <= group; b->at++)
+		all += took_before(b->repl, &b->step[b->at].name, &one) ? one : 0;
+	return all;
+}
+
+static json_t *groups_json(const struct groups *g, struct runbook *b, uint64_t *last_ms)
 {
 	json_t *a = json_array();
 	uint64_t begun = 0;
 	*last_ms = 0;
 	for (uint32_t i = 0; i < g->n; i++) {
 		json_t *o = json_object();
+		begun += steps_before(b, g->of[i].group);
 		put_u64(o, "group", g->of[i].group);
 		put_u64(o, "services", g->of[i].services);
 		put_u64(o, "stay", g->of[i].stay);
@@ -264,7 +340,10 @@ static json_t *whole_site(struct dr_coord *c, const struct dr_forecast_ask *q)
 		(void)json_array_append_new(services, one(c, i, *q, &f));
 		note_group(&groups, r->service[i].spec.group, &f);
 	}
-	(void)json_object_set_new(o, "groups", groups_json(&groups, &last_ms));
+	struct runbook b = { .repl = r };
+	b.steps = dr_runbook_of(r, q->lost ? DR_PLAN_FAILOVER : DR_PLAN_SWITCHOVER, &q->site, b.step);
+	(void)json_object_set_new(o, "runbook", runbook_json(&b));
+	(void)json_object_set_new(o, "groups", groups_json(&groups, &b, &last_ms));
 	put_u64(o, "last_writable_ms", last_ms);
 	/* Who leads next begins to lead meanwhile; the lease's end is waited for from the same moment on. */
 	put_bool(o, "leader_is_there", dr_name_eq(&q->site, &c->conf.site));

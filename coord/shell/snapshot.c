@@ -24,7 +24,7 @@ struct service_tree {
 	uint32_t plan_step[DR_STEPS_MAX];
 	Drcoord__Pb__Part part;
 	uint64_t route_epoch[DR_ROUTES_MAX];
-	uint32_t route_servers[DR_ROUTES_MAX];
+	uint32_t route_servers[DR_ROUTES_MAX], route_held[DR_ROUTES_MAX];
 	struct member_tree member[DR_MEMBERS_MAX];
 	Drcoord__Pb__MemberState *member_ptr[DR_MEMBERS_MAX];
 };
@@ -222,12 +222,14 @@ static void put_service(struct service_tree *t, const struct dr_service *s, uint
 	m->list_version = s->list_version;
 	m->list_epoch = s->list_epoch;
 	m->list_taken = s->list_taken;
-	m->n_route_epoch = m->n_route_servers = DR_ROUTES_MAX;
+	m->n_route_epoch = m->n_route_servers = m->n_route_held = DR_ROUTES_MAX;
 	m->route_epoch = t->route_epoch;
 	m->route_servers = t->route_servers;
+	m->route_held = t->route_held;
 	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
 		t->route_epoch[i] = s->route_epoch[i];
 		t->route_servers[i] = s->route_servers[i];
+		t->route_held[i] = s->route_held[i];
 	}
 	m->member = t->member_ptr;
 	for (dr_member_ix i = 0; i < DR_MEMBERS_MAX; i++) {
@@ -268,6 +270,7 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 	for (size_t i = 0; i < DR_ROUTES_MAX && i < m->n_route_epoch && i < m->n_route_servers; i++) {
 		s->route_epoch[i] = m->route_epoch[i];
 		s->route_servers[i] = m->route_servers[i];
+		s->route_held[i] = i < m->n_route_held ? m->route_held[i] : 0;
 	}
 	enum dr_err rv = dr_pb_service_take(&s->spec, m->spec, e);
 	if (rv == DR_OK)
@@ -295,6 +298,8 @@ struct whole {
 	Drcoord__Pb__Address coordinator_at[DR_COORDINATORS_MAX];
 	Drcoord__Pb__RequestDone request[DR_REQUESTS_KEPT], *request_ptr[DR_REQUESTS_KEPT];
 	Drcoord__Pb__SitePlan site_plan[DR_SITE_PLANS_KEPT], *site_plan_ptr[DR_SITE_PLANS_KEPT];
+	Drcoord__Pb__SiteStep step[DR_SITE_PLANS_KEPT][DR_RUNBOOK_MAX], *step_ptr[DR_SITE_PLANS_KEPT][DR_RUNBOOK_MAX];
+	struct dr_pb_runbook runbook;
 	Drcoord__Pb__Event *event, **event_ptr;
 	struct service_tree *service;
 	Drcoord__Pb__ServiceState **service_ptr;
@@ -362,8 +367,29 @@ static void put_services(struct whole *w, const struct dr_repl *r)
 	}
 }
 
+static void put_site_steps(struct whole *w, const struct dr_site_plan *p, uint32_t i)
+{
+	Drcoord__Pb__SitePlan *m = &w->site_plan[i];
+	m->step = w->step_ptr[i];
+	for (uint32_t k = 0; k < p->steps && k < DR_RUNBOOK_MAX; k++) {
+		Drcoord__Pb__SiteStep *s = &w->step[i][k];
+		drcoord__pb__site_step__init(s);
+		s->name = dr_pb_str(p->step[k].name.s);
+		s->due = p->step[k].due;
+		s->state = (uint32_t)p->step[k].state;
+		s->why = (uint32_t)p->step[k].why;
+		w->step_ptr[i][m->n_step++] = s;
+	}
+	m->running = p->running;
+	m->asks = p->asks;
+	m->undoing = p->undoing;
+}
+
 static void put_site_plans(struct whole *w, const struct dr_repl *r)
 {
+	dr_pb_runbook_put(&w->runbook, r->runbook);
+	w->m.runbook = w->runbook.ptr;
+	w->m.n_runbook = w->runbook.n;
 	w->m.site_plan = w->site_plan_ptr;
 	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
 		const struct dr_site_plan *p = &r->site_plan[i];
@@ -389,8 +415,29 @@ static void put_site_plans(struct whole *w, const struct dr_repl *r)
 		m->opened_wall_ms = p->opened_wall_ms;
 		m->closed_wall_ms = p->closed_wall_ms;
 		m->place = i + 1;
+		put_site_steps(w, p, i);
 		w->site_plan_ptr[w->m.n_site_plan++] = m;
 	}
+}
+
+static enum dr_err take_site_steps(struct dr_site_plan *p, const Drcoord__Pb__SitePlan *m, struct dr_error *e)
+{
+	if (m->n_step > DR_RUNBOOK_MAX || m->running > m->n_step)
+		return dr_fail(e, DR_E_CORRUPT, "a site plan with too many steps");
+	for (size_t i = 0; i < m->n_step; i++) {
+		struct dr_site_step *s = &p->step[p->steps++];
+		if (m->step[i]->state >= DR_SITE_STEP_STATES)
+			return dr_fail(e, DR_E_CORRUPT, "a site plan's step in no known state");
+		*s = (struct dr_site_step){ .due = m->step[i]->due, .state = (enum dr_site_step_state)m->step[i]->state,
+					    .why = (enum dr_reason)m->step[i]->why };
+		enum dr_err rv = dr_pb_name(&s->name, m->step[i]->name, "site_plan.step", e);
+		if (rv != DR_OK)
+			return rv;
+	}
+	p->running = m->running;
+	p->asks = m->asks;
+	p->undoing = m->undoing;
+	return DR_OK;
 }
 
 static enum dr_err take_site_plan(struct dr_repl *r, const Drcoord__Pb__SitePlan *m, struct dr_error *e)
@@ -405,6 +452,8 @@ static enum dr_err take_site_plan(struct dr_repl *r, const Drcoord__Pb__SitePlan
 				    .closed_wall_ms = m->closed_wall_ms };
 	dr_pb_text(p->text, sizeof(p->text), m->text);
 	enum dr_err rv = dr_pb_name(&p->site, m->site, "site_plan.site", e);
+	if (rv == DR_OK)
+		rv = take_site_steps(p, m, e);
 	return rv == DR_OK ? dr_pb_name(&p->actor, m->actor, "site_plan.actor", e) : rv;
 }
 
@@ -501,6 +550,8 @@ static enum dr_err take_all(struct dr_repl *r, const Drcoord__Pb__Snapshot *m, s
 	r->event_last = m->event_last;
 	r->requests_next = m->requests_next;
 	enum dr_err rv = take_cluster(r, m, e);
+	if (rv == DR_OK)
+		rv = dr_pb_runbook_take(r->runbook, m->runbook, m->n_runbook, e);
 	for (size_t i = 0; rv == DR_OK && i < m->n_site_plan; i++)
 		rv = take_site_plan(r, m->site_plan[i], e);
 	for (size_t i = 0; rv == DR_OK && i < m->n_event; i++)

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "coord/shell/coord.h"
+#include "coord/shell/routes.h"
 #include "coord/shell/json.h"
 #include "coord/shell/ready.h"
 #include "proto/squeeze.h"
@@ -369,6 +370,7 @@ json_t *dr_spec_json(struct dr_coord *c)
 	spec->limits = r->limits;
 	spec->sites = r->sites;
 	memcpy(spec->site, r->site, sizeof(spec->site));
+	memcpy(spec->runbook, r->runbook, sizeof(spec->runbook));
 	for (uint32_t i = 0; i < r->services; i++) {
 		if (r->service[i].used)
 			spec->service[spec->services++] = r->service[i].spec;

@@ -66,13 +66,32 @@ static json_t *parts_json(const struct dr_repl *r, const struct dr_site_plan *p)
 	return a;
 }
 
+static json_t *steps_json(const struct dr_site_plan *p)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; i < p->steps; i++) {
+		json_t *o = json_object();
+		put_text(o, "step", p->step[i].name.s);
+		put_text(o, "state", dr_site_step_state_name(p->step[i].state));
+		put_why(o, p->step[i].why, 0, 0);
+		(void)json_array_append_new(a, o);
+	}
+	return a;
+}
+
+static const char *state_of(const struct dr_site_plan *p)
+{
+	return !p->open ? "closed" : p->asks ? "asking" : p->undoing ? "undoing" : "open";
+}
+
 static json_t *site_plan_json(const struct dr_repl *r, const struct dr_site_plan *p)
 {
 	json_t *o = json_object();
 	put_u64(o, "id", p->id);
 	put_text(o, "kind", dr_plan_name(p->kind));
 	put_text(o, "site", p->site.s);
-	put_text(o, "state", p->open ? "open" : "closed");
+	put_text(o, "state", state_of(p));
+	(void)json_object_set_new(o, "runbook", steps_json(p));
 	put_u64(o, "group", p->group);
 	put_u64(o, "services", p->services);
 	put_u64(o, "done", p->done);

@@ -41,7 +41,7 @@ _drcoordctl()
 	"fence") words="--reason --force" ;;
 	"unfence") words="--reason --to --force" ;;
 	"service adopt") words="--reason" ;;
-	"service observe") words="--reason" ;;
+	"service observe") words="--reason --force" ;;
 	"apply") words="--reason --force --file --if-version --dry-run" ;;
 	"spec") words="" ;;
 	"diff") words="--offline" ;;

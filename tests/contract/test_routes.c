@@ -25,6 +25,8 @@
 static struct rig rig;
 static struct rig_dir dir;
 static struct dr_error last;
+static uint64_t shown_epoch;
+static char shown[DR_REASON_MAX];
 
 static void program(const char *name, const char *text)
 {
@@ -66,6 +68,8 @@ static enum dr_err do_op(const struct dr_adapter *a, const struct dr_target *t, 
 	rig_session_open(&rig, &s, a, t);
 	enum dr_err rv = rig_op_run(&rig, &o, &s, kind, &args, 3000);
 	last = o.e;
+	shown_epoch = o.op.evidence.route_epoch;
+	(void)dr_copy_text(shown, sizeof(shown), o.op.evidence.text);
 	rig_session_close(&rig, &s, NULL);
 	return rv;
 }
@@ -175,8 +179,60 @@ static void test_file_refused_by_commands(void **state)
 	assert_non_null(strstr(last.msg, "put back"));
 	expect_file("conf", "to=10.0.0.1\n");
 	expect_file("loaded", "to=10.0.0.2\nto=10.0.0.1\n");
+	/* What was put back is of its own epoch. */
+	assert_int_equal(do_op(&dr_file_adapter, &t, DR_OP_OBSERVED, 3, "10.0.0.2"), DR_OK);
+	assert_int_equal(shown_epoch, 2);
 	assert_int_equal(route_file(&t, 4, "10.0.0.3"), DR_OK);
 	expect_file("conf", "to=10.0.0.3\n");
+}
+
+/* Two services that name one file would write it in turn. */
+static void test_file_of_another_service(void **state)
+{
+	struct dr_target t;
+	(void)state;
+	file_target(&t);
+	assert_int_equal(route_file(&t, 2, "10.0.0.1"), DR_OK);
+	assert_true(dr_name_set(&t.service, "stock"));
+	assert_int_equal(route_file(&t, 5, "10.0.0.2"), DR_E_CONFLICT);
+	assert_non_null(strstr(last.msg, "service orders"));
+	expect_file("conf", "to=10.0.0.1\n");
+	/* A record of an older version names nobody. */
+	char hash[DR_FILE_HASH];
+	dr_file_hash("to=10.0.0.1\n", 12, hash);
+	rig_file(&dir, "conf.drcoord", "epoch=2\nplan=0\nis=%s\nwas=nothing\nreloaded=1\n", hash);
+	assert_int_equal(route_file(&t, 5, "10.0.0.2"), DR_OK);
+	expect_file("conf", "to=10.0.0.2\n");
+}
+
+static void test_file_error_names_what_failed(void **state)
+{
+	struct dr_target t;
+	char path[128];
+	(void)state;
+	file_target(&t);
+	(void)snprintf(path, sizeof(path), "%s/conf.drcoord-new", dir.path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(route_file(&t, 2, "10.0.0.1"), DR_E_DENIED);
+	assert_null(strstr(last.msg, "validate"));
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* ---- exec ---- */
+
+/* What a program says may be a secret: it does not go into what is recorded. */
+static void test_exec_says_it_here_only(void **state)
+{
+	struct dr_target t = { .route = { .kind = DR_ROUTE_EXEC } };
+	(void)state;
+	assert_true(dr_name_set(&t.route.name, "script") && dr_name_set(&t.service, "orders"));
+	(void)dr_copy_text(t.commands_in, sizeof(t.commands_in), dir.path);
+	(void)dr_copy_text(t.route.run, sizeof(t.route.run), "no");
+	program("no", "echo password=hunter2; exit 4");
+	assert_int_equal(do_op(&dr_exec_adapter, &t, DR_OP_ROUTED, 2, "10.0.0.1"), DR_E_FAILED);
+	assert_non_null(strstr(last.msg, "exit code 4"));
+	assert_null(strstr(last.msg, "hunter2"));
+	assert_non_null(strstr(shown, "hunter2"));
 }
 
 static void test_file_stays_in_its_folder(void **state)
@@ -405,6 +461,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_file_of_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_file_half_done, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_file_refused_by_commands, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_file_of_another_service, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_file_error_names_what_failed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_exec_says_it_here_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_file_stays_in_its_folder, set_up, tear_down),
 		cmocka_unit_test(test_template),
 		cmocka_unit_test(test_haproxy_text),

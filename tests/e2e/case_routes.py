@@ -283,23 +283,30 @@ def route_exec(scenes):
     return verdict(stand, [A, new])
 
 
+def start_receiver(stand, site, *options):
+    """A receiver of webhooks beside a site's coordinator; its files by name."""
+    folder = stand.lab.make_folder("hook")
+    files = {n: f"{folder}/{n}" for n in ("cert", "key", "secret", "log")}
+    at = stand.lab.address(site, "coord")
+    for name, text in (("secret", "shared by the two\n"), ("log", "")):
+        with open(files[name], "w") as f:
+            f.write(text)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=receiver", "-addext", f"subjectAltName=IP:{at}", "-keyout", files["key"],
+                    "-out", files["cert"]], check=True, capture_output=True)
+    stand.lab.spawn(site, host_name(site, "coord"), "receiver",
+                    ["/usr/bin/python3", os.path.join(LAB, "receiver.py"), "--at", f"{at}:{HOOK_PORT}", "--cert", files["cert"],
+                     "--key", files["key"], "--secret", files["secret"], "--log", files["log"], *options])
+    return files
+
+
 @case("route-webhook")
 def route_webhook(scenes):
     """A receiver that checks signature, shape and idempotency key is told once a change, though it says pending and fails."""
     secret = {}
 
     def before(stand):
-        folder = stand.lab.make_folder("hook")
-        secret.update({n: f"{folder}/{n}" for n in ("cert", "key", "secret", "log")})
-        at = stand.lab.address(B, "coord")
-        with open(secret["secret"], "w") as f:
-            f.write("shared by the two\n")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                        "-subj", "/CN=receiver", "-addext", f"subjectAltName=IP:{at}", "-keyout", secret["key"],
-                        "-out", secret["cert"]], check=True, capture_output=True)
-        stand.lab.spawn(B, host_name(B, "coord"), "receiver",
-                        ["/usr/bin/python3", os.path.join(LAB, "receiver.py"), "--at", f"{at}:{HOOK_PORT}", "--cert", secret["cert"],
-                         "--key", secret["key"], "--secret", secret["secret"], "--log", secret["log"], "--pending", "1", "--fail", "1"])
+        secret.update(start_receiver(stand, B, "--pending", "1", "--fail", "1"))
 
     def routes(stand):
         return [{"name": "hook", "kind": "webhook", "url": f"https://{stand.lab.address(B, 'coord')}:{HOOK_PORT}/moved",

@@ -30,6 +30,8 @@ PLAIN(report)
 PLAIN(lead)
 PLAIN(ask)
 PLAIN(promise)
+PLAIN(step_ask)
+PLAIN(step_answer)
 
 void fuzz_greet(const uint8_t *p, size_t n)
 {
@@ -75,6 +77,14 @@ void fuzz_promise(const uint8_t *p, size_t n)
 		try_ask(p, n);
 	else
 		try_promise(p, n);
+}
+
+void fuzz_step(const uint8_t *p, size_t n)
+{
+	if (fuzz_first(&p, &n) % 2 == 0)
+		try_step_ask(p, n);
+	else
+		try_step_answer(p, n);
 }
 
 /* ---- messages about a member: the frame's type says which ---- */

@@ -79,6 +79,14 @@ static void small_messages(void)
 	seed_buf("promise", "ask", 0, &b);
 	dr_promise_encode(&b, &p);
 	seed_buf("promise", "promise", 1, &b);
+	struct dr_step_ask step = { .key = "demo/site-plan/7/freeze", .cluster = sample_name("demo"), .site = sample_name("az-a"),
+				    .plan = 7, .kind = DR_PLAN_SWITCHOVER, .undo = true };
+	struct dr_step_answer answer = { .key = "demo/site-plan/7/freeze", .code = DR_E_FAILED, .text = "exit code 1" };
+	sample_step(&step.step, "freeze");
+	dr_step_ask_encode(&b, &step);
+	seed_buf("step", "ask", 0, &b);
+	dr_step_answer_encode(&b, &answer);
+	seed_buf("step", "answer", 1, &b);
 	dr_observations_encode(&b, seen, 2);
 	seed_buf("observations", "two", NO_FIRST, &b);
 }

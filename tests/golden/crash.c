@@ -11,7 +11,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "tests/world/world.h"
+#include "tests/world/runbook.h"
 
 enum manner { KILL, CUT, MANNERS };
 static const char *const manner_names[] = { "kill", "cut" };
@@ -160,6 +160,9 @@ static uint32_t play(const struct story *s, struct crash *x, FILE *out)
 	o.cooldown_ms = 0;
 	o.restart_within_ms = 0;
 	struct world *w = w_new(&o, NULL);
+	(void)w_runbook_add(w, "first", DR_RUNBOOK_BEFORE, 0);
+	(void)w_runbook_add(w, "between", DR_RUNBOOK_AFTER_GROUP, 0);
+	(void)w_runbook_add(w, "last", DR_RUNBOOK_AFTER, 0);
 	if (s->never_c)
 		w->service.member[2].priority = 0;
 	x->victim = -1;

@@ -15,7 +15,7 @@
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
  *   expect healthy | expect KEY=VALUE...                       (see expect_one)
  *   allow-loss */
-#include "tests/world/world.h"
+#include "tests/world/runbook.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -316,6 +316,8 @@ static void do_spec(struct script *s)
 		w->service.errant = strcmp(word(s, 2), "allow") == 0 ? DR_ERRANT_ALLOW : DR_ERRANT_BLOCK;
 	else if (strcmp(key, "k") == 0)
 		w->service.sync_k = (uint32_t)number(word(s, 2));
+	else if (strcmp(key, "runbook") == 0)
+		w_runbook_words(w, word(s, 2), word(s, 3), word(s, 4));
 	else
 		wrong(s, "no such key");
 }

@@ -82,6 +82,7 @@ class Cluster:
         self.env = {}  # more environment of a site's programs
         self.changes = {}  # keys of this service's block that are not as everybody's
         self.node_changes = {}  # keys of a site's coordinator's file that are not as everybody's
+        self.runbook = []  # what site plans do besides
         self.http = 0  # the port of each coordinator's HTTP server; 0: none
 
     def beside(self, name, record, pg):
@@ -138,7 +139,7 @@ class Cluster:
         server = self.pg.node_block(site, self.data_address(site))
         return {"service": self.name, "member": member_of(site), "kind": self.pg.kind, self.pg.kind: server}
 
-    def agent_file(self, site):
+    def agent_file(self, site, **changes):
         """Write an agent's node file, with a member of each service."""
         name = f"agent-{letter(site)}"
         peers = [{"name": c["name"], "address": c["address"]} for c in self.coordinators()]
@@ -146,7 +147,7 @@ class Cluster:
             "cluster": "demo", "name": name, "site": site, "listen": self.agent_address(site),
             "data_dir": self.lab.make_folder(f"agent-{site}"),
             "tls": self.tls(name), "coordinators": peers,
-            "services": [one.member_block(site) for one in self.all]})
+            "services": [one.member_block(site) for one in self.all], **changes})
 
     def service_block(self, **changes):
         """What the cluster spec says of the service."""
@@ -169,7 +170,8 @@ class Cluster:
         return self.write("spec.yaml", {
             "cluster": "demo", "timing": {"profile": self.profile}, **({"limits": limits} if limits else {}),
             "sites": [{"name": s, "region": "north"} for s in SITES],
-            "services": [one.service_block(**changes) for one in self.all]})
+            "services": [one.service_block(**changes) for one in self.all],
+            **({"runbook": self.runbook} if self.runbook else {})})
 
     def make_pki(self):
         """One CA; a certificate for each coordinator, agent and role of people."""

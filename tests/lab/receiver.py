@@ -18,6 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SHAPE = {"cluster": str, "service": str, "route": str, "epoch": int, "plan": int, "step": str, "drill": bool, "ask": bool,
          "idempotency_key": str, "old": dict, "new": dict}
+# A step of a site plan's runbook.
+STEP = {"cluster": str, "site": str, "plan": int, "plan_kind": str, "step": str, "undo": bool, "drill": bool, "ask": bool,
+        "idempotency_key": str}
 STAMP_MAX_S = 300
 
 
@@ -46,7 +49,7 @@ class Receiver:
             what = json.loads(body)
         except ValueError:
             return 400, {"error": "no JSON"}
-        wrong = [k for k, kind in SHAPE.items() if not isinstance(what.get(k), kind)]
+        wrong = [k for k, kind in (STEP if "site" in what else SHAPE).items() if not isinstance(what.get(k), kind)]
         key = headers.get("Idempotency-Key", "")
         if wrong or not key or key != what["idempotency_key"] or headers.get("Content-Type") != "application/json":
             return 400, {"error": f"shape: {wrong or 'headers'}"}
@@ -57,9 +60,10 @@ class Receiver:
         if self.failures > 0:
             self.failures -= 1
             return 503, {"error": "not now"}
-        if what["epoch"] < self.epochs.get(what["service"], 0):
+        if "epoch" in what and what["epoch"] < self.epochs.get(what["service"], 0):
             return 409, {"state": "stale"}
-        self.epochs[what["service"]] = what["epoch"]
+        if "epoch" in what:
+            self.epochs[what["service"]] = what["epoch"]
         self.asked[key] = self.asked.get(key, 0) + 1
         done = self.asked[key] > self.options.pending
         first = done and not what["ask"] and key not in self.carried_out

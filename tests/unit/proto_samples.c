@@ -116,9 +116,32 @@ static void fill_route(struct dr_spec_route *r, uint32_t i)
 		r->server[s] = sample_address("10.2.0.53", (uint16_t)(53 + s));
 }
 
+void sample_step(struct dr_runbook_step *s, const char *name)
+{
+	memset(s, 0, sizeof(*s));
+	s->name = sample_name(name);
+	s->site = sample_name("az-a");
+	s->plans = DR_RUNBOOK_PLANNED;
+	s->when = DR_RUNBOOK_AFTER_GROUP;
+	s->group = 7;
+	s->on_site = sample_name("az-b");
+	s->on_agent = sample_name("agent-b");
+	sample_text(s->run, sizeof(s->run), "freeze jobs");
+	sample_text(s->verify, sizeof(s->verify), "frozen");
+	sample_text(s->undo, sizeof(s->undo), "thaw");
+	sample_text(s->url, sizeof(s->url), "https://10.9.0.1/");
+	sample_text(s->undo_url, sizeof(s->undo_url), "https://10.9.0.1/undo");
+	sample_text(s->hmac_secret_file, sizeof(s->hmac_secret_file), "/etc/drcoord/hmac");
+	sample_text(s->ca_file, sizeof(s->ca_file), "/etc/drcoord/hook.crt");
+	s->timeout_ms = 30000;
+	s->on_failure = DR_RUNBOOK_STOP;
+}
+
 struct dr_spec *sample_spec(void)
 {
 	struct dr_spec *s = dr_spec_new(2);
+	sample_step(&s->runbook[0], "freeze");
+	sample_step(&s->runbook[DR_RUNBOOK_MAX - 1], "tell"); /* places stay places */
 	s->cluster = sample_name("demo");
 	sample_timing(&s->timing);
 	s->limits = (struct dr_limits){ .automatic_moves = DR_MOVES_KEPT - 1, .within_ms = sample_u32() };

@@ -16,5 +16,6 @@ void sample_peer(struct dr_order_peer *p, const char *member, bool listed);
 void sample_core(struct dr_order_core *o);
 /* Two services with every field set; dr_spec_free. */
 struct dr_spec *sample_spec(void);
+void sample_step(struct dr_runbook_step *s, const char *name);
 
 #endif

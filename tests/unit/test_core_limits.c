@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 
+#include "base/parse.h"
 #include "coord/core/repl.h"
 
 enum { SERVICES = 4, WITHIN_MS = 60000 };
@@ -192,12 +193,67 @@ static void test_what_does_not_fit(void **state)
 	assert_false(dr_spec_place(DR_REASON_SPEC_KIND, UINT64_MAX, &service, &m));
 }
 
+static struct dr_spec_route pooler(const char *host)
+{
+	struct dr_spec_route r = { .kind = DR_ROUTE_PGBOUNCER, .servers = 2, .server = { { .port = 6432 }, { .port = 6433 } } };
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(dr_copy_text(r.server[i].host, sizeof(r.server[i].host), host));
+	assert_true(dr_name_set(&r.name, "pool") && dr_copy_text(r.pool, sizeof(r.pool), "orders"));
+	return r;
+}
+
+static enum dr_reason to_observe(uint32_t service, bool force)
+{
+	static uint64_t request = 5000;
+	struct dr_cmd cmd = { .kind = DR_CMD_MODE, .service = service, .request = ++request, .force = force };
+	dr_repl_apply(repl, ++log_index, &cmd);
+	return dr_repl_request_find(repl, request)->refused;
+}
+
+static void routed(uint32_t service, uint32_t route, uint32_t servers)
+{
+	struct dr_cmd cmd = { .kind = DR_CMD_ROUTED, .service = service, .epoch = 1, .route = route, .servers = servers };
+	dr_repl_apply(repl, ++log_index, &cmd);
+}
+
+/* Clients that a switch has held are let go by whoever has the route: it stays until they are. */
+static void test_held_clients(void **state)
+{
+	uint32_t service = 9;
+	dr_member_ix m = 9;
+	(void)state;
+	apply_spec(0);
+	struct dr_service *s = &repl->service[1];
+	services[1].route[0] = s->spec.route[0] = pooler("10.0.0.1");
+	s->route_held[0] = 3;
+	services[1].route[0] = (struct dr_spec_route){ .kind = DR_ROUTE_NONE };
+	assert_int_equal(refused(services, SERVICES, &service, &m), DR_REASON_SPEC_HELD);
+	assert_int_equal(service, 1);
+	services[1].route[0] = pooler("10.0.0.2");
+	assert_int_equal(refused(services, SERVICES, &service, &m), DR_REASON_SPEC_HELD);
+	assert_int_equal(to_observe(1, false), DR_REASON_CLIENTS_HELD);
+	/* The same places under another number, and with another timeout. */
+	services[1].route[0] = (struct dr_spec_route){ .kind = DR_ROUTE_NONE };
+	services[1].route[2] = pooler("10.0.0.1");
+	services[1].route[2].timeout_ms = 7;
+	assert_int_equal(refused(services, SERVICES, &service, &m), DR_REASON_NONE);
+	assert_true(s->route_held[0] == 0 && s->route_held[2] == 3);
+	routed(1, 2, 1);
+	assert_int_equal(to_observe(1, false), DR_REASON_CLIENTS_HELD);
+	routed(1, 2, 3);
+	assert_int_equal(to_observe(1, false), DR_REASON_NONE);
+	s->managed = true;
+	s->route_held[2] = 2;
+	assert_int_equal(to_observe(1, true), DR_REASON_NONE);
+	assert_int_equal(s->route_held[2], 0);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_no_limit), T(test_limit), T(test_what_is_free), T(test_clock_and_spec),
-		T(test_what_does_not_fit) };
+		T(test_what_does_not_fit), T(test_held_clients) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -474,6 +474,7 @@ static void test_snapshot(void **state)
 	ask(DR_PLAN_FAILBACK, 2);
 	assert_true(opens(0, NULL, open_now(), DR_PLAN_SWITCHOVER));
 	leave(1, DR_REASON_LAGS);
+	repl->service[3].route_held[1] = 5;
 	struct dr_repl *was = repl;
 	struct dr_repl *now = mmap(NULL, sizeof(*repl), PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -488,6 +489,8 @@ static void test_snapshot(void **state)
 	assert_int_equal(now->service[1].part.left, DR_REASON_LAGS);
 	assert_int_equal(now->service[2].home, A);
 	assert_int_equal(now->service[4].home, DR_MEMBER_NONE);
+	assert_int_equal(now->service[3].route_held[1], 5);
+	assert_memory_equal(now->site_plan, was->site_plan, sizeof(now->site_plan));
 	dr_buf_close(&b);
 	dr_buf_close(&again);
 	repl = now; /* and it goes on from there */

@@ -380,14 +380,14 @@ static void test_observations(void **state)
 	assert_int_equal(b[0].service, 2);
 	dr_buf_close(&x);
 }
-
 static void same_spec(const struct dr_spec *a, const struct dr_spec *b)
 {
 	assert_memory_equal(&a->cluster, &b->cluster, sizeof(a->cluster));
 	assert_memory_equal(&a->timing, &b->timing, sizeof(a->timing));
 	assert_int_equal(a->sites, b->sites);
 	assert_memory_equal(a->site, b->site, sizeof(a->site));
-	assert_int_equal(a->services, b->services);
+	assert_memory_equal(a->runbook, b->runbook, sizeof(a->runbook));
+	assert_true(a->services == b->services);
 	for (uint32_t i = 0; i < a->services; i++)
 		assert_memory_equal(&a->service[i], &b->service[i], sizeof(a->service[i]));
 }

@@ -1,4 +1,5 @@
-/* test_proto_promise.c -- what agents say to one another is what arrives, and nothing hostile is taken for it. */
+/* test_proto_promise.c -- what agents say to one another is what arrives, and nothing hostile is taken for it; and what they are
+ * asked to run. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -88,10 +89,34 @@ static void test_hostile(void **state)
 	assert_int_equal(dr_promise_decode(&y, (const uint8_t *)"\xff\xff\xff", 3, &err), DR_E_PROTOCOL);
 }
 
+static void test_step(void **state)
+{
+	struct dr_step_ask ask = { .plan = sample_u64(), .kind = DR_PLAN_FAILBACK, .undo = true }, got;
+	struct dr_step_answer answer = { .code = DR_E_FAILED }, said;
+	struct dr_error e;
+	struct dr_buf b;
+	(void)state;
+	sample_text(ask.key, sizeof(ask.key), "demo/site-plan/7/freeze/undo");
+	ask.cluster = sample_name("demo");
+	ask.site = sample_name("az-a");
+	sample_step(&ask.step, "freeze");
+	dr_buf_init(&b, 8192);
+	dr_step_ask_encode(&b, &ask);
+	assert_int_equal(dr_step_ask_decode(&got, b.data, b.len, &e), DR_OK);
+	assert_memory_equal(&got, &ask, sizeof(ask));
+	dr_buf_clear(&b);
+	sample_text(answer.key, sizeof(answer.key), ask.key);
+	sample_text(answer.text, sizeof(answer.text), "exit code 4");
+	dr_step_answer_encode(&b, &answer);
+	assert_int_equal(dr_step_answer_decode(&said, b.data, b.len, &e), DR_OK);
+	assert_memory_equal(&said, &answer, sizeof(answer));
+	dr_buf_close(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_unknown_code),
-					    cmocka_unit_test(test_hostile) };
+					    cmocka_unit_test(test_hostile), cmocka_unit_test(test_step) };
 	dr_buf_init(&bytes, 1 << 16);
 	int rv = cmocka_run_group_tests(tests, NULL, NULL);
 	dr_buf_close(&bytes);

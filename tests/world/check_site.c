@@ -1,6 +1,6 @@
 /* check_site.c -- site plans (docs/sites.md), after each command: what counts as moved is where it was to go, and who was not
  * moved stands with a reason. */
-#include "tests/world/world.h"
+#include "tests/world/runbook.h"
 
 static bool in_site(const struct dr_service *s, dr_member_ix m, const struct dr_name *site)
 {
@@ -32,6 +32,7 @@ void w_check_site(struct world *w, const struct dr_repl *r)
 		if (p->id == 0)
 			continue;
 		check_part(w, p, &r->service[0]);
+		w_check_runbook(w, p);
 		if (p->done + p->left > p->services)
 			w_violation(w, "site plan %llu has %u moved and %u left of %u", (unsigned long long)p->id, p->done, p->left,
 				    p->services);

@@ -1,5 +1,5 @@
 /* coords.c -- coordinators of the world: what coord/shell does around the core, and the log between them. */
-#include "tests/world/world.h"
+#include "tests/world/runbook.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -270,6 +270,7 @@ void w_coord_event(struct world *w, uint32_t ci, struct dr_core_event *ev)
 	carry_grants(w, ci, d);
 	carry_orders(w, ci, d);
 	carry_routes(w, ci, d);
+	w_runbook_carry_out(w, ci);
 	if (d->wake_at_ms != 0 && (c->wake_at == 0 || d->wake_at_ms < c->wake_at || c->wake_at <= ev->now_ms)) {
 		struct w_timer *t = w_after(w, w_until(w, &c->clock, d->wake_at_ms, 1), wake);
 		t->proc = w_proc(W_COORD, ci);
@@ -342,6 +343,7 @@ void w_coord_start(struct world *w, uint32_t ci)
 	memset(c->granted_epoch, 0, sizeof(c->granted_epoch));
 	memset(c->route_epoch, 0, sizeof(c->route_epoch));
 	memset(c->route_held, 0, sizeof(c->route_held));
+	memset(c->site_step, 0, sizeof(c->site_step));
 	memset(c->agent_ms, 0, sizeof(c->agent_ms));
 	memset(c->server_ms, 0, sizeof(c->server_ms));
 	memset(c->write_ms, 0, sizeof(c->write_ms));

@@ -56,6 +56,8 @@ void w_print_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 		(void)fprintf(f, " plan=%llu/%u", U(cmd->plan), cmd->step);
 	if (cmd->site_plan != 0)
 		(void)fprintf(f, " site_plan=%llu", U(cmd->site_plan));
+	if (cmd->kind == DR_CMD_SITE_STEP)
+		(void)fprintf(f, " %sstep=%u %s", cmd->flag2 ? "undo " : "", cmd->step, cmd->flag ? "done" : "failed");
 	if (cmd->site.s[0] != '\0' && cmd->kind != DR_CMD_COORDINATOR)
 		(void)fprintf(f, " site=%s", cmd->site.s);
 	if (cmd->epoch != 0)
@@ -134,7 +136,8 @@ static void put_event(const struct world *w, FILE *f, const struct dr_event_reco
 		(void)fprintf(f, " any %llu of %s", U(e->b), set_text(w, (dr_member_set)e->a));
 	if (e->kind == DR_EVENT_SITE_OPENED || e->kind == DR_EVENT_SITE_GROUP || e->kind == DR_EVENT_SITE_CLOSED)
 		(void)fprintf(f, " a=%llu b=%llu", U(e->a), U(e->b));
-	if (e->kind == DR_EVENT_SITE_CLOSED && e->text[0] != '\0')
+	bool tells = e->kind >= DR_EVENT_SITE_STEP_STARTED && e->kind <= DR_EVENT_SITE_ASKS;
+	if ((tells || e->kind == DR_EVENT_SITE_CLOSED) && e->text[0] != '\0')
 		(void)fprintf(f, " \"%s\"", e->text);
 	if (e->actor.s[0] != '\0')
 		(void)fprintf(f, " actor=%s", e->actor.s);

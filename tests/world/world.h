@@ -78,6 +78,7 @@ struct w_coordinator {
 	uint64_t granted_epoch[W_MEMBERS_MAX];
 	uint64_t route_epoch[DR_ROUTES_MAX];
 	bool route_held[DR_ROUTES_MAX];
+	uint64_t site_step[DR_SITE_PLANS_KEPT]; /* begun last, of each site plan */
 	uint64_t events_seen, nth_of; /* by check_log.c: nth command of that entry */
 	uint32_t nth;
 };
@@ -279,8 +280,7 @@ void w_check_promised(struct world *w, uint32_t m, const struct dr_promise *p);
 void w_check_taken(struct world *w, uint32_t m);
 void w_check_listed(struct world *w, const struct dr_service *s);
 
-/* check_site.c */
-void w_check_site(struct world *w, const struct dr_repl *r);
+void w_check_site(struct world *w, const struct dr_repl *r); /* check_site.c */
 
 /* check_rows.c */
 void w_promoted(struct world *w, uint32_t m);

@@ -1,0 +1,225 @@
+/* steps.c -- see steps.h.
+ *
+ *   asked -> try -> done --> answered, remembered
+ *             ^ |
+ *             | +-> failed -> a pause, TRIES_MAX times while there is time -> answered, forgotten */
+#include "adapters/steps.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+enum { TRIES_MAX = 3, PAUSE_FIRST_MS = 200, SOON_MS = 1 };
+
+void dr_step_key(char out[DR_STEP_KEY_MAX], const struct dr_name *cluster, uint64_t plan, const struct dr_name *step, bool undo)
+{
+	(void)snprintf(out, DR_STEP_KEY_MAX, "%s/site-plan/%" PRIu64 "/%s%s", cluster->s, plan, step->s, undo ? "/undo" : "");
+}
+
+static void on_later(uv_timer_t *t);
+
+static void later(struct dr_step_run *r, uint64_t ms)
+{
+	(void)uv_timer_start(&r->later, on_later, ms, 0);
+}
+
+static struct dr_step_run *find(struct dr_steps *s, const char *key)
+{
+	for (uint32_t i = 0; i < DR_STEP_RUNS_MAX; i++) {
+		if (s->run[i].used && !s->run[i].dropped && strcmp(s->run[i].ask.key, key) == 0)
+			return &s->run[i];
+	}
+	return NULL;
+}
+
+static bool is_idle(const struct dr_step_run *r)
+{
+	return !r->running && !r->closing && !uv_is_active((const uv_handle_t *)&r->later);
+}
+
+/* A free place, else that of the step that was done first. */
+static struct dr_step_run *place_for(struct dr_steps *s)
+{
+	struct dr_step_run *best = NULL;
+	for (uint32_t i = 0; i < DR_STEP_RUNS_MAX; i++) {
+		struct dr_step_run *r = &s->run[i];
+		if (!r->used)
+			return r;
+		if (r->done && is_idle(r) && (best == NULL || r->used_ms < best->used_ms))
+			best = r;
+	}
+	return best;
+}
+
+static void answer(struct dr_step_run *r)
+{
+	struct dr_step_answer a = r->answer;
+	struct dr_steps *s = r->all;
+	bool dropped = r->dropped;
+	r->used = r->done && !dropped;
+	if (!dropped)
+		s->ended(s, &a);
+}
+
+static void end(struct dr_step_run *r, const struct dr_error *e)
+{
+	r->done = e == NULL;
+	r->answer.code = e == NULL ? DR_OK : DR_E_FAILED;
+	(void)dr_copy_text(r->answer.key, sizeof(r->answer.key), r->ask.key);
+	(void)dr_copy_text(r->answer.text, sizeof(r->answer.text), e == NULL ? "" : e->msg);
+	/* What a command said goes no further than this log. */
+	dr_log(e == NULL ? DR_LOG_INFO : DR_LOG_WARN, e == NULL ? "step.done" : "step.failed",
+	       "key=%s tries=%u why=\"%s\" shows=\"%s\"", r->ask.key, r->tries, r->answer.text, r->op.evidence.text);
+}
+
+static void on_closed(struct dr_session *session)
+{
+	struct dr_step_run *r = (struct dr_step_run *)(void *)((char *)session - offsetof(struct dr_step_run, session));
+	r->closing = false;
+	if (!uv_is_active((const uv_handle_t *)&r->later)) /* no pause before another try */
+		answer(r);
+}
+
+static bool may_try_again(const struct dr_step_run *r, const struct dr_error *e, uint64_t pause)
+{
+	return !r->dropped && dr_err_class(e->code) == DR_CLASS_RETRY && e->code != DR_E_TIMEOUT && r->tries < TRIES_MAX &&
+	       dr_clock_boot_ms() + pause < r->until_ms;
+}
+
+static void on_done(struct dr_op *op, const struct dr_error *e)
+{
+	struct dr_step_run *r = op->ctx;
+	uint64_t pause = (uint64_t)PAUSE_FIRST_MS << r->tries;
+	r->running = false;
+	r->closing = true;
+	pause = pause / 2 + (uint64_t)random() % pause;
+	if (e != NULL && may_try_again(r, e, pause))
+		later(r, pause);
+	else
+		end(r, e);
+	dr_session_close(&r->session, on_closed);
+}
+
+static void fill_target(const struct dr_step_run *r, struct dr_target *t)
+{
+	const struct dr_runbook_step *does = &r->ask.step;
+	struct dr_spec_route *to = &t->route;
+	bool command = does->run[0] != '\0';
+	memset(t, 0, sizeof(*t));
+	t->cluster = r->ask.cluster;
+	t->coordinator = r->all->node;
+	t->site = r->ask.site;
+	t->plan_kind = (uint32_t)r->ask.kind;
+	t->undo = r->ask.undo;
+	(void)dr_copy_text(t->step_key, sizeof(t->step_key), r->ask.key);
+	(void)dr_copy_text(t->commands_in, sizeof(t->commands_in), r->all->commands_in);
+	to->kind = command ? DR_ROUTE_EXEC : DR_ROUTE_WEBHOOK;
+	to->name = does->name;
+	to->timeout_ms = does->timeout_ms;
+	if (command) {
+		(void)dr_copy_text(to->run, sizeof(to->run), r->ask.undo ? does->undo : does->run);
+		(void)dr_copy_text(to->verify, sizeof(to->verify), r->ask.undo ? "" : does->verify);
+		return;
+	}
+	(void)dr_copy_text(to->url, sizeof(to->url), r->ask.undo ? does->undo_url : does->url);
+	(void)dr_copy_text(to->hmac_secret_file, sizeof(to->hmac_secret_file), does->hmac_secret_file);
+	(void)dr_copy_text(to->ca_file, sizeof(to->ca_file), does->ca_file);
+}
+
+static enum dr_err try_once(struct dr_step_run *r, struct dr_error *e)
+{
+	struct dr_target t;
+	uint64_t now = dr_clock_boot_ms();
+	fill_target(r, &t);
+	const struct dr_adapter *a = dr_adapter_find(dr_route_kind_name(t.route.kind));
+	if (a == NULL)
+		return dr_fail(e, DR_E_UNSUPPORTED, "no adapter");
+	enum dr_err rv = dr_session_open(&r->session, r->all->loop, a, &t, e);
+	if (rv != DR_OK)
+		return rv;
+	r->op = (struct dr_op){ .kind = DR_OP_ROUTED, .done = on_done, .ctx = r, .args = { .plan = r->ask.plan } };
+	r->op.deadline_ms = r->until_ms > now ? (uint32_t)(r->until_ms - now) : 1;
+	r->running = true;
+	r->tries++;
+	rv = dr_session_start(&r->session, &r->op, e);
+	if (rv == DR_OK)
+		return rv;
+	r->running = false;
+	r->closing = true;
+	end(r, e);
+	dr_session_close(&r->session, on_closed);
+	return DR_OK;
+}
+
+static void on_later(uv_timer_t *t)
+{
+	struct dr_step_run *r = t->data;
+	struct dr_error e;
+	if (r->closing || r->running)
+		later(r, SOON_MS);
+	else if (r->done || r->dropped)
+		answer(r);
+	else if (try_once(r, &e) != DR_OK) {
+		end(r, &e);
+		answer(r);
+	}
+}
+
+static void begin(struct dr_steps *s, struct dr_step_run *r, const struct dr_step_ask *ask)
+{
+	if (!r->ready)
+		(void)uv_timer_init(s->loop, &r->later);
+	r->ready = true;
+	r->later.data = r;
+	r->all = s;
+	r->ask = *ask;
+	r->used = true;
+	r->done = r->dropped = false;
+	r->tries = 0;
+	r->used_ms = dr_clock_boot_ms();
+	r->until_ms = r->used_ms + (ask->step.timeout_ms != 0 ? ask->step.timeout_ms : 1);
+	memset(&r->op, 0, sizeof(r->op));
+	later(r, 0);
+}
+
+void dr_steps_ask(struct dr_steps *s, const struct dr_step_ask *ask)
+{
+	struct dr_step_run *r = find(s, ask->key);
+	if (r != NULL) {
+		if (r->done && is_idle(r))
+			later(r, 0); /* it is answered once more */
+		return;
+	}
+	r = place_for(s);
+	if (r != NULL)
+		begin(s, r, ask);
+	else
+		dr_log(DR_LOG_WARN, "step.refused", "key=%s why=\"%d steps are under way here\"", ask->key, DR_STEP_RUNS_MAX);
+}
+
+void dr_steps_drop(struct dr_steps *s, const char *key)
+{
+	struct dr_step_run *r = find(s, key);
+	if (r == NULL || r->done)
+		return;
+	r->dropped = true;
+	if (r->running)
+		dr_session_cancel(&r->session);
+	else if (!r->closing)
+		later(r, 0);
+}
+
+bool dr_steps_runs(const struct dr_steps *s, const char *key)
+{
+	for (uint32_t i = 0; i < DR_STEP_RUNS_MAX; i++) {
+		const struct dr_step_run *r = &s->run[i];
+		if (r->used && !r->dropped && !r->done && strcmp(r->ask.key, key) == 0)
+			return true;
+	}
+	return false;
+}

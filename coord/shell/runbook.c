@@ -1,0 +1,198 @@
+/* runbook.c -- steps of site plans' runbooks: the leader has the one that is due carried out, by itself, by a coordinator of
+ * the site that the step names, or by an agent; and each coordinator carries out what a leader asks of it.
+ *
+ * What is due stands in the log, so a new leader asks again, with the same key: whoever has done it already says so. */
+#include <string.h>
+
+#include "adapters/steps.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "coord/shell/runbook.h"
+#include "proto/frames.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+
+enum { ASK_AGAIN_MS = 1000, MESSAGE_MAX = 8192 };
+
+/* Which step was asked for last, of each site plan. */
+struct asked {
+	char key[DR_STEP_KEY_MAX]; /* "": none */
+	uint64_t at_ms;
+};
+
+struct dr_runbook {
+	struct dr_coord *coord;
+	struct dr_steps steps;
+	struct asked asked[DR_SITE_PLANS_KEPT];
+};
+
+static void key_of(const struct dr_coord *c, const struct dr_site_step_wanted *w, char key[DR_STEP_KEY_MAX])
+{
+	dr_step_key(key, &c->conf.cluster, w->plan, &w->does->name, w->undo);
+}
+
+/* One that is due ended; an answer to anything else came too late. */
+static void ended(struct dr_coord *c, const struct dr_step_answer *a)
+{
+	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
+		struct dr_site_step_wanted w;
+		char key[DR_STEP_KEY_MAX];
+		if (!dr_core_site_step(c->core, i, &w))
+			continue;
+		key_of(c, &w, key);
+		if (strcmp(key, a->key) != 0)
+			continue;
+		struct dr_core_event ev = { .kind = DR_EV_SITE_STEP, .site_plan = w.plan, .step = w.step, .undo = w.undo,
+					    .done = a->code == DR_OK, .text = a->text };
+		dr_coord_event(c, &ev);
+		return;
+	}
+}
+
+/* Carried out here: the leader, which may be another one by now, is told. */
+static void on_ended(struct dr_steps *s, const struct dr_step_answer *a)
+{
+	struct dr_runbook *b = s->ctx;
+	struct dr_buf out;
+	ended(b->coord, a);
+	dr_buf_init(&out, MESSAGE_MAX);
+	dr_step_answer_encode(&out, a);
+	dr_peers_send_all(b->coord, DR_FRAME_STEP_ANSWER, &out);
+	dr_buf_close(&out);
+}
+
+void dr_runbook_open(struct dr_coord *c)
+{
+	struct dr_runbook *b = dr_xcalloc(sizeof(*b));
+	b->coord = c;
+	b->steps.loop = c->loop;
+	b->steps.node = c->conf.name;
+	b->steps.ended = on_ended;
+	b->steps.ctx = b;
+	(void)dr_copy_text(b->steps.commands_in, sizeof(b->steps.commands_in), c->conf.commands_in);
+	c->runbook = b;
+}
+
+static void fill_ask(const struct dr_coord *c, const struct dr_site_step_wanted *w, struct dr_step_ask *ask)
+{
+	*ask = (struct dr_step_ask){ .cluster = c->conf.cluster, .site = w->site, .plan = w->plan, .kind = w->kind,
+				     .undo = w->undo, .step = *w->does };
+	key_of(c, w, ask->key);
+}
+
+static struct dr_in *agent_named(struct dr_coord *c, const struct dr_name *name)
+{
+	for (struct dr_in *in = c->in; in != NULL; in = in->next) {
+		if (in->role == DR_SESSION_AGENT && in->open && dr_name_eq(&in->conn.peer.name, name))
+			return in;
+	}
+	return NULL;
+}
+
+/* A coordinator of that site that can be reached; "" for ourselves, NULL: there is none. */
+static const struct dr_name *coordinator_in(const struct dr_coord *c, const struct dr_name *site)
+{
+	static const struct dr_name here = { "" };
+	const struct dr_repl *r = &c->core->repl;
+	if (dr_name_eq(&c->conf.site, site))
+		return &here;
+	for (uint32_t i = 0; i < r->coordinators; i++) {
+		const struct dr_coordinator *k = &r->coordinator[i];
+		if (k->name.s[0] != '\0' && dr_name_eq(&k->site, site) && dr_peers_reachable(c, &k->name))
+			return &k->name;
+	}
+	return NULL;
+}
+
+static void send_ask(struct dr_coord *c, const struct dr_step_ask *ask)
+{
+	struct dr_buf b;
+	struct dr_in *agent = NULL;
+	const struct dr_name *peer = NULL;
+	dr_buf_init(&b, MESSAGE_MAX);
+	dr_step_ask_encode(&b, ask);
+	if (ask->step.on_agent.s[0] != '\0')
+		agent = agent_named(c, &ask->step.on_agent);
+	else
+		peer = coordinator_in(c, &ask->step.on_site);
+	if (agent != NULL)
+		dr_best_effort(dr_conn_send(&agent->conn, DR_FRAME_STEP_ASK, b.data, b.len));
+	else if (peer != NULL && peer->s[0] != '\0')
+		dr_peers_send_one(c, peer, DR_FRAME_STEP_ASK, &b);
+	else if (peer != NULL)
+		dr_steps_ask(&c->runbook->steps, ask);
+	dr_buf_close(&b);
+}
+
+/* Whoever is to do it may only just have come back, or a message may be lost: it is asked for again, and again. */
+static void have_done(struct dr_coord *c, uint32_t i, const struct dr_site_step_wanted *w)
+{
+	struct asked *a = &c->runbook->asked[i];
+	struct dr_step_ask ask;
+	uint64_t now = dr_clock_boot_ms();
+	fill_ask(c, w, &ask);
+	bool same = strcmp(a->key, ask.key) == 0;
+	if (same && now < a->at_ms + ASK_AGAIN_MS)
+		return;
+	if (!same && a->key[0] != '\0')
+		dr_steps_drop(&c->runbook->steps, a->key);
+	a->at_ms = now;
+	(void)dr_copy_text(a->key, sizeof(a->key), ask.key);
+	if (ask.step.on_agent.s[0] == '\0' && ask.step.on_site.s[0] == '\0')
+		dr_steps_ask(&c->runbook->steps, &ask);
+	else
+		send_ask(c, &ask);
+}
+
+void dr_runbook_carry_out(struct dr_coord *c)
+{
+	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
+		struct dr_site_step_wanted w;
+		struct asked *a = &c->runbook->asked[i];
+		if (dr_core_site_step(c->core, i, &w)) {
+			have_done(c, i, &w);
+		} else if (a->key[0] != '\0') {
+			dr_steps_drop(&c->runbook->steps, a->key); /* the next leader has it done, or it was given up */
+			a->key[0] = '\0';
+		}
+	}
+}
+
+void dr_runbook_asked(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n)
+{
+	struct dr_step_ask ask;
+	struct dr_error e;
+	if (dr_step_ask_decode(&ask, p, n, &e) == DR_OK && dr_name_eq(&ask.cluster, &c->conf.cluster))
+		dr_steps_ask(&c->runbook->steps, &ask);
+	else
+		dr_log(DR_LOG_WARN, "step.garbled", "coordinator=%s why=\"%s\"", by->s, e.msg);
+}
+
+void dr_runbook_told_frame(struct dr_coord *c, const uint8_t *p, size_t n)
+{
+	struct dr_step_answer a;
+	struct dr_error ignored;
+	if (dr_step_answer_decode(&a, p, n, &ignored) == DR_OK)
+		ended(c, &a);
+}
+
+/* From an agent: only of a step that names it. */
+void dr_runbook_agent(struct dr_in *in, const uint8_t *p, size_t n)
+{
+	struct dr_step_answer a;
+	struct dr_error ignored;
+	struct dr_coord *c = in->coord;
+	if (dr_step_answer_decode(&a, p, n, &ignored) != DR_OK)
+		return;
+	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
+		struct dr_site_step_wanted w;
+		char key[DR_STEP_KEY_MAX];
+		if (!dr_core_site_step(c->core, i, &w) || !dr_name_eq(&w.does->on_agent, &in->conn.peer.name))
+			continue;
+		key_of(c, &w, key);
+		if (strcmp(key, a.key) == 0) {
+			ended(c, &a);
+			return;
+		}
+	}
+}

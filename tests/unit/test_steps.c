@@ -1,0 +1,240 @@
+/* test_steps.c -- steps of the runbook on the node that carries them out: once, however often they are asked for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "adapters/steps.h"
+#include "base/parse.h"
+#include "sys/clock.h"
+
+static uv_loop_t loop;
+static char folder[64];
+static struct dr_steps *steps;
+static struct dr_step_ask ask;
+static struct dr_step_answer last;
+static unsigned answers;
+
+static void program(const char *name, const char *text)
+{
+	char path[128];
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	(void)fprintf(f, "#!/bin/sh\ncd %s\n%s\n", folder, text);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* Lines of the file that programs write to. */
+static unsigned lines(void)
+{
+	char path[128];
+	unsigned n = 0;
+	(void)snprintf(path, sizeof(path), "%s/log", folder);
+	FILE *f = fopen(path, "re");
+	for (int c = f != NULL ? fgetc(f) : EOF; c != EOF; c = fgetc(f))
+		n += c == '\n' ? 1u : 0u;
+	if (f != NULL)
+		(void)fclose(f);
+	return n;
+}
+
+static void on_ended(struct dr_steps *s, const struct dr_step_answer *a)
+{
+	assert_ptr_equal(s, steps);
+	last = *a;
+	answers++;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	(void)snprintf(folder, sizeof(folder), "/tmp/dr-steps-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(uv_loop_init(&loop), 0);
+	steps = calloc(1, sizeof(*steps));
+	assert_non_null(steps);
+	steps->loop = &loop;
+	steps->ended = on_ended;
+	(void)dr_copy_text(steps->commands_in, sizeof(steps->commands_in), folder);
+	memset(&ask, 0, sizeof(ask));
+	assert_true(dr_name_set(&ask.cluster, "demo") && dr_name_set(&ask.step.name, "note"));
+	ask.plan = 7;
+	ask.step.timeout_ms = 5000;
+	dr_step_key(ask.key, &ask.cluster, ask.plan, &ask.step.name, false);
+	(void)dr_copy_text(ask.step.run, sizeof(ask.step.run), "note");
+	answers = 0;
+	return 0;
+}
+
+static void on_walk(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+static int tear_down(void **state)
+{
+	static const char *const names[] = { "note", "noted", "unnote", "log" };
+	char path[128];
+	(void)state;
+	uv_walk(&loop, on_walk, NULL);
+	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&loop), 0);
+	free(steps);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		(void)unlink(path);
+	}
+	return rmdir(folder);
+}
+
+static void on_time(uv_timer_t *t)
+{
+	*(bool *)t->data = true;
+}
+
+/* Until so many answers are there, or the time is over. */
+static void run_until(unsigned wanted, uint64_t ms)
+{
+	bool over = false;
+	uv_timer_t t;
+	(void)uv_timer_init(&loop, &t);
+	t.data = &over;
+	(void)uv_timer_start(&t, on_time, ms, 0);
+	while (answers < wanted && !over)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&t, NULL);
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+static void test_once(void **state)
+{
+	(void)state;
+	program("note", "echo \"$DRCOORD_STEP $DRCOORD_KEY $DRCOORD_WHAT\" >> log; sleep 0.2");
+	dr_steps_ask(steps, &ask);
+	assert_int_equal(answers, 0);
+	dr_steps_ask(steps, &ask); /* by the next leader, while it runs */
+	assert_true(dr_steps_runs(steps, ask.key));
+	run_until(1, 5000);
+	assert_int_equal(last.code, DR_OK);
+	assert_string_equal(last.key, "demo/site-plan/7/note");
+	dr_steps_ask(steps, &ask); /* ... and when it is done */
+	run_until(2, 5000);
+	assert_int_equal(last.code, DR_OK);
+	assert_int_equal(lines(), 1);
+	assert_false(dr_steps_runs(steps, ask.key));
+	/* To undo it is another one. */
+	program("unnote", "echo \"$DRCOORD_KEY $DRCOORD_WHAT\" | grep -q '/undo undo' && echo undone >> log");
+	(void)dr_copy_text(ask.step.undo, sizeof(ask.step.undo), "unnote");
+	ask.undo = true;
+	dr_step_key(ask.key, &ask.cluster, ask.plan, &ask.step.name, true);
+	dr_steps_ask(steps, &ask);
+	run_until(3, 5000);
+	assert_int_equal(last.code, DR_OK);
+	assert_int_equal(lines(), 2);
+}
+
+/* A few tries; asked for again, it is begun anew. */
+static void test_fails(void **state)
+{
+	(void)state;
+	program("note", "echo x >> log; echo secret; exit 3");
+	dr_steps_ask(steps, &ask);
+	run_until(1, 5000);
+	assert_int_equal(last.code, DR_E_FAILED);
+	assert_non_null(strstr(last.text, "exit code 3"));
+	assert_null(strstr(last.text, "secret"));
+	assert_int_equal(lines(), 3);
+	program("note", "echo x >> log");
+	dr_steps_ask(steps, &ask);
+	run_until(2, 5000);
+	assert_int_equal(last.code, DR_OK);
+	assert_int_equal(lines(), 4);
+	/* What cannot be begun is said as well. */
+	ask.key[0] = 'D';
+	(void)dr_copy_text(ask.step.run, sizeof(ask.step.run), "nothing");
+	dr_steps_ask(steps, &ask);
+	run_until(3, 5000);
+	assert_int_equal(last.code, DR_E_FAILED);
+}
+
+/* Done already, as verify says: an earlier leader had it done. */
+static void test_verified(void **state)
+{
+	(void)state;
+	program("note", "echo x >> log");
+	program("noted", "test -e log");
+	(void)dr_copy_text(ask.step.verify, sizeof(ask.step.verify), "noted");
+	dr_steps_ask(steps, &ask);
+	run_until(1, 5000);
+	assert_int_equal(last.code, DR_OK);
+	ask.key[0] = 'D'; /* this node has forgotten it */
+	dr_steps_ask(steps, &ask);
+	run_until(2, 5000);
+	assert_int_equal(last.code, DR_OK);
+	assert_int_equal(lines(), 1);
+}
+
+static void test_ends(void **state)
+{
+	(void)state;
+	program("note", "sleep 30; echo x >> log");
+	ask.step.timeout_ms = 400;
+	uint64_t began = dr_clock_boot_ms();
+	dr_steps_ask(steps, &ask);
+	run_until(1, 5000);
+	assert_int_equal(last.code, DR_E_FAILED);
+	assert_true(dr_clock_boot_ms() - began < 2000);
+	/* Nobody wants it any more: it is killed, and nothing is said. */
+	ask.step.timeout_ms = 20000;
+	dr_steps_ask(steps, &ask);
+	run_until(2, 200);
+	assert_true(dr_steps_runs(steps, ask.key));
+	dr_steps_drop(steps, ask.key);
+	run_until(2, 500);
+	assert_int_equal(answers, 1);
+	assert_false(dr_steps_runs(steps, ask.key));
+	assert_int_equal(lines(), 0);
+	program("note", "echo x >> log");
+	dr_steps_ask(steps, &ask);
+	run_until(2, 5000);
+	assert_int_equal(last.code, DR_OK);
+}
+
+/* More than are remembered. */
+static void test_many(void **state)
+{
+	(void)state;
+	program("note", "echo x >> log");
+	for (unsigned i = 0; i < 2 * DR_STEP_RUNS_MAX; i++) {
+		ask.plan = i;
+		dr_step_key(ask.key, &ask.cluster, ask.plan, &ask.step.name, false);
+		dr_steps_ask(steps, &ask);
+		run_until(i + 1, 5000);
+		assert_int_equal(last.code, DR_OK);
+	}
+	assert_int_equal(lines(), 2 * DR_STEP_RUNS_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_fails, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_verified, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
