@@ -123,6 +123,48 @@ const char *dr_route_where(const struct dr_spec_route *r, uint32_t place, char *
 	return join(text, r->server[place].host, ":", port + at);
 }
 
+static bool same(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+static bool same_places(const struct dr_spec_route *a, const struct dr_spec_route *b)
+{
+	for (uint32_t i = 0; i < DR_ROUTE_SERVERS_MAX; i++) {
+		if (!same(a->server[i].host, b->server[i].host) || a->server[i].port != b->server[i].port)
+			return false;
+		if (a->kind == DR_ROUTE_FILE && !dr_name_eq(&a->on[i], &b->on[i]))
+			return false;
+	}
+	return a->servers == b->servers;
+}
+
+bool dr_spec_route_eq(const struct dr_spec_route *a, const struct dr_spec_route *b)
+{
+	if (a->kind != b->kind || !dr_name_eq(&a->name, &b->name) || a->timeout_ms != b->timeout_ms || !same_places(a, b))
+		return false;
+	switch (a->kind) {
+	case DR_ROUTE_DNS_RFC2136:
+		return same(a->record, b->record) && same(a->zone, b->zone) && a->ttl_s == b->ttl_s &&
+		       same(a->tsig_key, b->tsig_key) && a->tsig_algorithm == b->tsig_algorithm &&
+		       same(a->tsig_secret_file, b->tsig_secret_file);
+	case DR_ROUTE_FILE:
+		return same(a->file, b->file) && same(a->made_from, b->made_from) && same(a->validate, b->validate) &&
+		       same(a->reload, b->reload);
+	case DR_ROUTE_HAPROXY:
+		return same(a->backend, b->backend) && same(a->backend_server, b->backend_server);
+	case DR_ROUTE_PGBOUNCER:
+		return same(a->pool, b->pool) && same(a->pool_user, b->pool_user) &&
+		       same(a->pool_password_file, b->pool_password_file);
+	case DR_ROUTE_EXEC:
+		return same(a->run, b->run) && same(a->verify, b->verify) && same(a->undo, b->undo);
+	case DR_ROUTE_WEBHOOK:
+		return same(a->url, b->url) && same(a->hmac_secret_file, b->hmac_secret_file) && same(a->ca_file, b->ca_file);
+	default:
+		return true;
+	}
+}
+
 const char *dr_tsig_algorithm_name(enum dr_tsig_algorithm a)
 {
 	return a == DR_TSIG_HMAC_SHA512 ? "hmac-sha512" : "hmac-sha256";

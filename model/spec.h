@@ -112,6 +112,8 @@ struct dr_spec_route {
 	};
 };
 
+/* Field by field, those of their kind: what lies between and behind them is nobody's, and coordinators must agree. */
+bool dr_spec_route_eq(const struct dr_spec_route *a, const struct dr_spec_route *b);
 /* So many places has it, and so all of them as a mask look. */
 static inline uint32_t dr_route_places(const struct dr_spec_route *r)
 {

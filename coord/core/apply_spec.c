@@ -208,7 +208,7 @@ static void reset_routes(struct dr_service *s, const struct dr_spec_service *old
 	(void)still_held(old->route, s->route_held, s->spec.route, held);
 	memcpy(s->route_held, held, sizeof(held));
 	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {
-		if (memcmp(&old->route[i], &s->spec.route[i], sizeof(old->route[i])) != 0) {
+		if (!dr_spec_route_eq(&old->route[i], &s->spec.route[i])) {
 			s->route_epoch[i] = 0;
 			s->route_servers[i] = 0;
 		}

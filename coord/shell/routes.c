@@ -246,7 +246,7 @@ static void routed(struct dr_op *op, const struct dr_error *e)
 	j->settled = e == NULL;
 	j->fails = e == NULL || given_up ? 0 : j->fails + 1;
 	/* What was seen of a route that the spec has changed since says nothing about the new one. */
-	bool changed = memcmp(&j->session.target.route, r, sizeof(*r)) != 0;
+	bool changed = !dr_spec_route_eq(&j->session.target.route, r);
 	if (e != NULL && !given_up)
 		dr_log(DR_LOG_WARN, "route.failed", "service=%s route=%s epoch=%llu servers=%u/%u why=\"%s\" shows=\"%s\"",
 		       s->spec.name.s, r->name.s, (unsigned long long)j->epoch,

@@ -117,10 +117,12 @@ static json_t *rpo_json(const struct dr_coord *c, uint32_t ix, const struct dr_f
 		return o;
 	}
 	put_u64(o, unit, f->loss);
-	if (f->loss == 0)
+	if (f->loss == 0) {
 		put_u64(o, "seconds", 0);
-	else if (dr_ready_rate(c, ix, &rate) && rate > 0)
-		(void)json_object_set_new(o, "seconds", json_real((double)(f->loss * 10 / rate) / 10.0));
+	} else if (dr_ready_rate(c, ix, &rate) && rate > 0) {
+		uint64_t tenths = f->loss * 10 / rate;
+		(void)json_object_set_new(o, "seconds", json_real((double)tenths / 10.0));
+	}
 	put_text(o, "why",
 		 s->durability == DR_DURABILITY_BOUNDED
 		     ? "bounded, not zero: what the candidate lacked of the primary when both were last heard, and what is written "
