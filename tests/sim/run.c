@@ -143,6 +143,7 @@ static void open_sim(struct sim *s, uint64_t seed)
 	s->clock = sim_dice(seed, 5);
 	s->w = w_new(&s->options, NULL);
 	tighten(s, &d);
+	sim_draw_runbook(s);
 	set_clocks(s);
 	s->stands = sim_dice(seed, 9);
 	s->weather = (struct w_weather){ .hop = hop, .disk = disk, .fails = disk_fails, .stands = disk_stands, .arg = s };

@@ -87,6 +87,7 @@ bool sim_vouched(struct sim *s, uint32_t m);
 void sim_operator_looks(struct sim *s);
 /* sites.c */
 void sim_order_site(struct sim *s, const struct sim_fault *f);
+void sim_draw_runbook(struct sim *s);
 /* damage.c */
 void sim_damage_coord(struct sim *s, const struct sim_fault *f);
 void sim_damage_journal(struct sim *s, uint32_t m, uint64_t until, uint32_t by);

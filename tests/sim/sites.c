@@ -1,6 +1,7 @@
 /* sites.c -- somebody orders a site plan (docs/sites.md) at a bad moment, and the leader is killed at one of its steps. */
 #include "base/assert.h"
 #include "tests/sim/sim.h"
+#include "tests/world/runbook.h"
 
 enum { WATCH_MS = 20000, STEPS_MOST = 16 };
 
@@ -35,7 +36,7 @@ static uint64_t step_of(const struct dr_repl *r)
 	const struct dr_service *v = &r->service[0];
 	uint64_t open = 0;
 	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++)
-		open += r->site_plan[i].open ? r->site_plan[i].id : 0;
+		open += r->site_plan[i].open ? r->site_plan[i].id + 1009 * r->site_plan[i].running : 0;
 	return ((open * 31 + (uint64_t)v->part.state) * 31 + v->plan.id) * 31 + v->plan.at;
 }
 
@@ -70,6 +71,19 @@ static bool abort_open(struct world *w, const struct dr_repl *r)
 		return true;
 	}
 	return false;
+}
+
+/* In some seeds site plans have steps of people's own; some of those fail. */
+void sim_draw_runbook(struct sim *s)
+{
+	static const char *const names[] = { "first", "bad-first", "between", "bad-between", "last", "bad-last" };
+	struct sim_dice d = sim_dice(s->seed, 14);
+	if (sim_roll(&d, 4) != 0)
+		return;
+	for (uint32_t i = 0; i < 6; i++) {
+		if (sim_roll(&d, 2) == 0)
+			(void)w_runbook_add(s->w, names[i], (enum dr_runbook_when)(i / 2), 0);
+	}
 }
 
 void sim_order_site(struct sim *s, const struct sim_fault *f)
