@@ -43,6 +43,7 @@ struct dr_op_args {
 	struct dr_name peer[DR_OP_PEERS_MAX];
 	uint32_t k;                      /* SYNC_SET: ANY k; 0 with no peers: wait for nobody */
 	bool local_commit;               /* PROBE_WRITE: do not wait for standbys */
+	bool takeover;                   /* WRITABLE: also where the kind's own cluster has no majority to agree */
 	char folder[DR_PATH_MAX];        /* COPIED: where to */
 	bool end;                        /* CLOSED: the server may end itself then, if that is faster than by a signal */
 };
@@ -54,6 +55,13 @@ struct dr_peer_seen {
 	bool counts_for_sync;     /* the server waits for it (sync or quorum) */
 	uint64_t flushed;         /* position; 0: unknown */
 	uint64_t replayed;
+};
+
+/* How a node of a Redis Cluster sees the cluster. */
+struct dr_cluster_seen {
+	uint32_t slots;           /* its own */
+	uint32_t covered;         /* all that have an owner, of 16384; 0 with masters 0: it was not asked */
+	uint32_t masters, masters_there; /* who vote, and of them those that it reaches */
 };
 
 /* What was seen.  Positions are the kind's own (PostgreSQL: LSN); 0 is unknown. */
@@ -84,6 +92,7 @@ struct dr_evidence {
 	uint32_t sync_k;          /* primary: as the server has it now */
 	uint32_t peers;
 	struct dr_peer_seen peer[DR_OP_PEERS_MAX];
+	struct dr_cluster_seen cluster;
 	/* routes */
 	uint64_t route_epoch;     /* lowest epoch marker over the servers; 0 none */
 	uint32_t servers_ok;      /* servers that show what was wanted */

@@ -251,6 +251,19 @@ static void check_kind(struct dr_yaml *y, const struct dr_spec_service *s, uint3
 			    s->name.s, dr_kind_name(s->kind), RPO_TRANSACTIONS_MAX);
 }
 
+static void check_cluster(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t i)
+{
+	bool is = s->kind == DR_KIND_REDIS_CLUSTER;
+	if (is && s->cluster.s[0] == '\0')
+		dr_yaml_bad(y, dr_check_at(y, "services[%u]", i),
+			    "services.%s: key \"cluster\" is missing; expected a name that all shards of the Redis Cluster have",
+			    s->name.s);
+	if (!is && s->kind != DR_KIND_NONE && (s->cluster.s[0] != '\0' || s->takeover))
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].%s", i, s->cluster.s[0] != '\0' ? "cluster" : "takeover"),
+			    "services.%s: cluster and takeover are of kind redis-cluster, and its kind is %s; expected neither",
+			    s->name.s, dr_kind_name(s->kind));
+}
+
 static void check_service(struct dr_yaml *y, const struct dr_spec *spec, uint32_t i)
 {
 	const struct dr_spec_service *s = &spec->service[i];
@@ -261,6 +274,7 @@ static void check_service(struct dr_yaml *y, const struct dr_spec *spec, uint32_
 	check_agents(y, s, i);
 	check_sync(y, s, i, members);
 	check_kind(y, s, i);
+	check_cluster(y, s, i);
 	check_routes(y, s, i);
 	if (members > 0)
 		advise(y, s, i, members, promotable, sites);

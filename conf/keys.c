@@ -123,6 +123,12 @@ static void *place_served_valkey(void *holder, uint32_t i, bool make)
 	return place_server(holder, i, DR_KIND_VALKEY);
 }
 
+static void *place_served_redis_cluster(void *holder, uint32_t i, bool make)
+{
+	(void)make;
+	return place_server(holder, i, DR_KIND_REDIS_CLUSTER);
+}
+
 static void *place_spec_timing(void *holder, uint32_t i, bool make)
 {
 	(void)make;

@@ -48,6 +48,7 @@ struct dr_order {
 	struct dr_address target_at;
 	uint32_t sync_members;
 	struct dr_name sync_member[DR_MEMBERS_MAX];
+	bool takeover;                         /* WRITABLE: as the spec says */
 	uint32_t peers;                        /* every other member: wants a replication slot here */
 	struct dr_order_peer peer[DR_MEMBERS_MAX];
 };

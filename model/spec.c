@@ -33,6 +33,7 @@ static const struct {
 	[DR_KIND_MYSQL] = { "mysql", "mysql", false, true },
 	[DR_KIND_REDIS] = { "redis", "redis", true, false },
 	[DR_KIND_VALKEY] = { "valkey", "redis", true, false },
+	[DR_KIND_REDIS_CLUSTER] = { "redis-cluster", "redis_cluster", true, false },
 };
 
 static unsigned row(enum dr_kind k)

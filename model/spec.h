@@ -32,7 +32,8 @@ struct dr_limits {
 	uint32_t within_ms;         /* ... within this time */
 };
 
-enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_MARIADB, DR_KIND_MYSQL, DR_KIND_REDIS, DR_KIND_VALKEY, DR_KIND_COUNT };
+enum dr_kind { DR_KIND_NONE, DR_KIND_POSTGRES, DR_KIND_MARIADB, DR_KIND_MYSQL, DR_KIND_REDIS, DR_KIND_VALKEY,
+	       DR_KIND_REDIS_CLUSTER, DR_KIND_COUNT };
 /* BOUNDED promises nothing about a write that was acknowledged: whatever may be lost is judged as under ASYNC.  But a primary
  * that has not heard sync_k standbys for a moment takes no more writes, so that less is lost. */
 enum dr_durability { DR_DURABILITY_SYNC, DR_DURABILITY_ASYNC, DR_DURABILITY_BOUNDED, DR_DURABILITY_COUNT };
@@ -152,6 +153,8 @@ struct dr_spec_service {
 	uint32_t cooldown_ms;        /* after a failover no automatic one for this long */
 	uint32_t write_stall_ms;     /* a primary that a majority can't write to for so long has failed; 0: 5 s */
 	uint32_t restart_within_ms;  /* a primary whose server is down may come back in place this long */
+	struct dr_name cluster;      /* redis-cluster: services of the same name are its shards; empty: of other kinds */
+	bool takeover;               /* redis-cluster: promote also where no majority of its masters is there to vote */
 	char database[DR_NAME_MAX];  /* what probes connect to */
 	char user[DR_NAME_MAX];
 	char password_file[DR_PATH_MAX]; /* on coordinators and agents; empty: none */

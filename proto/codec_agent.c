@@ -128,6 +128,7 @@ void dr_order_encode(struct dr_buf *out, const struct dr_order *o)
 	m.n_sync_member = o->sync_members;
 	m.sync_member = sync;
 	m.n_peer = o->peers;
+	m.takeover = o->takeover;
 	m.peer = peer_ptr;
 	for (uint32_t i = 0; i < o->sync_members && i < DR_MEMBERS_MAX; i++)
 		sync[i] = dr_pb_str(o->sync_member[i].s);
@@ -174,6 +175,7 @@ enum dr_err dr_order_decode(struct dr_order *o, const uint8_t *p, size_t n, stru
 		return dr_fail(e, DR_E_PROTOCOL, "an order does not decode");
 	dr_pb_order_take(&o->core, m->core);
 	dr_pb_address_take(&o->target_at, m->target_at);
+	o->takeover = m->takeover;
 	enum dr_err rv = dr_pb_name(&o->service, m->service, "order.service", e);
 	if (rv == DR_OK)
 		rv = dr_pb_name(&o->member, m->member, "order.member", e);

@@ -148,6 +148,8 @@ void dr_pb_service_put(struct dr_pb_service *t, const struct dr_spec_service *s)
 	m->cooldown_ms = s->cooldown_ms;
 	m->restart_within_ms = s->restart_within_ms;
 	m->write_stall_ms = s->write_stall_ms;
+	m->cluster = dr_pb_str(s->cluster.s);
+	m->takeover = s->takeover;
 	m->database = dr_pb_str(s->database);
 	m->user = dr_pb_str(s->user);
 	m->password_file = dr_pb_str(s->password_file);
@@ -234,6 +236,7 @@ enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drcoord__Pb__Ser
 	s->cooldown_ms = m->cooldown_ms;
 	s->restart_within_ms = m->restart_within_ms;
 	s->write_stall_ms = m->write_stall_ms;
+	s->takeover = m->takeover;
 	dr_pb_text(s->database, sizeof(s->database), m->database);
 	dr_pb_text(s->user, sizeof(s->user), m->user);
 	dr_pb_text(s->password_file, sizeof(s->password_file), m->password_file);
@@ -241,6 +244,8 @@ enum dr_err dr_pb_service_take(struct dr_spec_service *s, const Drcoord__Pb__Ser
 	enum dr_err rv = dr_pb_name(&s->name, m->name, "service.name", e);
 	if (rv == DR_OK && s->name.s[0] == '\0')
 		rv = dr_fail(e, DR_E_PROTOCOL, "a service without a name");
+	if (rv == DR_OK)
+		rv = dr_pb_name(&s->cluster, m->cluster, "service.cluster", e);
 	for (size_t i = 0; rv == DR_OK && i < m->n_member; i++)
 		rv = take_member(s, m->member[i], (uint32_t)i, e);
 	for (size_t i = 0; rv == DR_OK && i < m->n_route; i++)

@@ -127,7 +127,7 @@ void red_judge_fit(const struct red_sight *s, struct red_todo *t)
 	if (!m->valkey && m->version < VERSION_LEAST)
 		refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
 	else if (m->cluster)
-		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes; supported is one primary with replicas");
+		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");
 	else if (!m->appends && m->save[0] == '\0')
 		refuse(t, DR_E_REFUSED, "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)");
 	else if (m->sentinels > 0)
@@ -226,7 +226,7 @@ void red_judge_writable(const struct red_sight *s, struct red_todo *t)
 	char at[24];
 
 	if (m->cluster) {
-		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes; supported is one primary with replicas");
+		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");
 	} else if (epoch > s->args->epoch) {
 		refuse(t, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", epoch);
 	} else if (is_signed(m) && epoch == s->args->epoch) {

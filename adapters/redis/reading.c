@@ -160,7 +160,7 @@ void red_tell(const struct red_state *s, struct dr_evidence *ev)
 {
 	ev->reached = true;
 	ev->text[0] = '\0'; /* what was waited for before this reading */
-	ev->in_recovery = s->replica;
+	ev->in_recovery = s->replica || s->fenced;
 	ev->timeline = ev->checkpoint_timeline = s->timeline;
 	ev->received = ev->replayed = s->position;
 	ev->sync_k = s->near_s != 0 ? s->near : 0; /* with a lag of 0 it is not looked at */
@@ -169,4 +169,6 @@ void red_tell(const struct red_state *s, struct dr_evidence *ev)
 	ev->receiving = s->replica && s->linked && !s->syncing;
 	if (ev->receiving)
 		ev->upstream_at = s->source;
+	ev->cluster = (struct dr_cluster_seen){ .slots = s->nodes.slots, .covered = s->nodes.covered, .masters = s->nodes.masters,
+						.masters_there = s->nodes.masters_there };
 }

@@ -14,6 +14,7 @@
 #include <hiredis/hiredis.h>
 
 #include "adapters/adapter.h"
+#include "adapters/redis/nodes.h"
 #include "base/buf.h"
 
 enum { RED_ID_MAX = 48, RED_SECRET_MAX = 256, RED_BYTES_MAX = 8192, RED_SAVE_MAX = 64, RED_DENIED_MAX = 128 };
@@ -60,6 +61,12 @@ struct red_state {
 	uint64_t sentinels;        /* FIT: so many listen */
 	char denied[RED_DENIED_MAX]; /* FIT: what our ACL user may not, as ACL SETUSER would grant it; "": nothing */
 	struct red_lineage lineage;
+	/* a node of a Redis Cluster (adapters/redis_cluster) */
+	bool fenced;               /* it acknowledges no write */
+	bool deaf;                 /* it can log in to no source */
+	bool keeps;                /* it gives nobody a full copy */
+	bool no_failover;          /* it promotes itself never */
+	struct red_nodes nodes;
 	/* what follows from it */
 	uint32_t timeline;
 	uint64_t position;         /* compares between members of one timeline */
@@ -78,7 +85,7 @@ struct red_todo {
 	uint32_t pause_ms;       /* WAIT */
 	enum dr_err code;        /* FAIL */
 	enum dr_divergence divergence;
-	char text[DR_REASON_MAX]; /* FAIL: why; WAIT: what for; HOLDS: for people, or "" */
+	char text[DR_REASON_MAX]; /* FAIL: why; WAIT: what for; HOLDS, DO: for people, or "" */
 };
 
 /* What an op looks at. */
@@ -117,6 +124,20 @@ void red_say_may(struct dr_buf *b);
 red_judge red_judge_probe, red_judge_probe_write, red_judge_frozen, red_judge_following, red_judge_writable, red_judge_sync_set,
 	red_judge_compared, red_judge_closed, red_judge_fit, red_judge_signed;
 
-extern const struct dr_adapter dr_redis_adapter;
+/* What differs between one primary with replicas and a node of a Redis Cluster (adapters/redis_cluster). */
+struct red_dialect {
+	/* Add what is asked at each reading beside INFO; returns how many answers that is. */
+	unsigned (*ask)(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op);
+	/* The answer to the i-th of them. */
+	void (*take)(struct red_state *s, unsigned i, const redisReply *r, const struct dr_op_args *args);
+	red_judge *judge[DR_OP_MAX];
+};
+
+/* ---- redis.c: an adapter's functions, for either dialect */
+enum { RED_OWN_SIZE = 8192 };
+DR_MUST_USE enum dr_err red_open(struct dr_session *s, const struct red_dialect *dialect, struct dr_error *e);
+enum dr_err red_start(struct dr_session *s, struct dr_op *op, struct dr_error *e);
+void red_cancel(struct dr_session *s, struct dr_op *op);
+void red_close(struct dr_session *s);
 
 #endif

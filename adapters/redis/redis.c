@@ -15,9 +15,8 @@
 
 enum red_phase { PHASE_READING, PHASE_DOING };
 
-/* What is asked at each reading, in this order: up to the lineage of everybody, the next of the server's own agent, the rest
- * by a FIT. */
-enum slot { SLOT_AUTH, SLOT_INFO, SLOT_LINEAGE, SLOT_BRAKE, SLOT_SAVE, SLOT_SENTINELS, SLOT_DENIED, SLOTS };
+/* What is asked at each reading, in this order; what comes from SLOT_MORE on the dialect asks. */
+enum slot { SLOT_AUTH, SLOT_INFO, SLOT_MORE };
 
 struct red_run {
 	struct dr_op *op; /* NULL: no run */
@@ -36,21 +35,14 @@ struct red_run {
 
 struct red_own {
 	struct dr_session *session;
+	const struct red_dialect *dialect;
 	struct red_link *link; /* NULL: none */
 	uv_timer_t again;
 	uint32_t handles;      /* not closed yet, `again` included */
 	struct red_run run;
 	char secret[RED_SECRET_MAX], replication_secret[RED_SECRET_MAX];
 };
-
-static red_judge *const judges[DR_OP_MAX] = {
-	[DR_OP_PROBE] = red_judge_probe,         [DR_OP_PROBE_WRITE] = red_judge_probe_write,
-	[DR_OP_POSITIONS] = red_judge_probe,     [DR_OP_FROZEN] = red_judge_frozen,
-	[DR_OP_FOLLOWING] = red_judge_following, [DR_OP_WRITABLE] = red_judge_writable,
-	[DR_OP_SYNC_SET] = red_judge_sync_set,   [DR_OP_COMPARED] = red_judge_compared,
-	[DR_OP_CLOSED] = red_judge_closed,       [DR_OP_FIT] = red_judge_fit,
-	[DR_OP_SIGNED] = red_judge_signed,
-};
+_Static_assert(sizeof(struct red_own) <= RED_OWN_SIZE, "the host gives a session RED_OWN_SIZE bytes");
 
 /* ---- ends */
 
@@ -123,14 +115,12 @@ static void ask(struct red_own *o)
 	const struct dr_target *t = &o->session->target;
 	struct red_run *r = &o->run;
 	struct dr_buf b;
-	bool fit = r->op->kind == DR_OP_FIT;
-	bool brake = r->op->kind == DR_OP_POSITIONS || r->op->kind == DR_OP_SYNC_SET || fit;
 
 	dr_buf_init(&b, RED_BYTES_MAX);
 	r->phase = PHASE_READING;
 	r->failed = false;
 	r->slot = SLOT_AUTH;
-	r->answers = SLOT_LINEAGE - SLOT_AUTH + (brake ? 1u : 0u) + (fit ? 3u : 0u);
+	r->answers = 1;
 	if (o->secret[0] == '\0') {
 		r->slot = SLOT_INFO;
 	} else {
@@ -141,14 +131,7 @@ static void ask(struct red_own *o)
 			red_say(&b, "AUTH", o->secret, NULL);
 	}
 	red_say(&b, "INFO", NULL);
-	red_say(&b, "HGETALL", RED_LINEAGE, NULL);
-	if (brake)
-		red_say(&b, "CONFIG", "GET", "min-replicas-*", NULL);
-	if (fit) {
-		red_say(&b, "CONFIG", "GET", "save", NULL);
-		red_say(&b, "PUBSUB", "NUMSUB", "__sentinel__:hello", NULL);
-		red_say_may(&b);
-	}
+	r->answers += o->dialect->ask(&b, t, r->op->kind);
 	dr_assert(dr_buf_ok(&b));
 	red_link_send(o->link, b.data, b.len);
 	explicit_bzero(b.data, b.len);
@@ -181,31 +164,12 @@ static void begin_again(struct red_own *o, bool at_source)
 		finish(o, &e);
 }
 
-static void take(struct red_state *s, enum slot slot, const redisReply *r)
+static void take(struct red_own *o, struct red_state *s, unsigned slot, const redisReply *r)
 {
-	const redisReply *second = r->type == REDIS_REPLY_ARRAY && r->elements >= 2 ? r->element[1] : NULL;
-
-	switch (slot) {
-	case SLOT_INFO:
-		if (r->type == REDIS_REPLY_STRING)
-			red_read_info(s, r->str);
-		break;
-	case SLOT_LINEAGE: red_read_lineage(s, r); break;
-	case SLOT_BRAKE: red_read_brake(s, r); break;
-	case SLOT_SAVE:
-		if (second != NULL && second->type == REDIS_REPLY_STRING)
-			(void)dr_copy_text(s->save, sizeof(s->save), second->str);
-		break;
-	case SLOT_SENTINELS:
-		if (second != NULL && second->type == REDIS_REPLY_INTEGER && second->integer > 0)
-			s->sentinels = (uint64_t)second->integer;
-		break;
-	case SLOT_DENIED:
-		if (r->type == REDIS_REPLY_STRING)
-			(void)dr_copy_text(s->denied, sizeof(s->denied), r->str);
-		break;
-	default: break;
-	}
+	if (slot == SLOT_INFO && r->type == REDIS_REPLY_STRING)
+		red_read_info(s, r->str);
+	else if (slot >= SLOT_MORE)
+		o->dialect->take(s, slot - SLOT_MORE, r, &o->run.op->args);
 }
 
 /* ---- judging */
@@ -228,6 +192,7 @@ static void act(struct red_own *o, const struct red_todo *t)
 	r->goodbye = t->goodbye;
 	r->acted++;
 	r->looks = 0;
+	(void)dr_copy_text(r->op->evidence.text, sizeof(r->op->evidence.text), t->text);
 	red_link_send(o->link, t->commands.data, t->commands.len);
 }
 
@@ -358,7 +323,7 @@ static void on_answer(void *ctx, const redisReply *reply)
 			memset(s, 0, sizeof(*s));
 		}
 		if (refusal == NULL)
-			take(r->at_source ? &r->source : &r->state, (enum slot)r->slot, reply);
+			take(o, r->at_source ? &r->source : &r->state, r->slot, reply);
 		r->slot++;
 	}
 	if (--r->answers > 0)
@@ -381,7 +346,7 @@ static bool is_literal(const char *host)
 	return uv_inet_pton(AF_INET, host, address) == 0 || uv_inet_pton(AF_INET6, host, address) == 0;
 }
 
-static enum dr_err red_open(struct dr_session *s, struct dr_error *e)
+enum dr_err red_open(struct dr_session *s, const struct red_dialect *dialect, struct dr_error *e)
 {
 	const struct dr_target *t = &s->target;
 	struct red_own *o = s->own;
@@ -391,19 +356,20 @@ static enum dr_err red_open(struct dr_session *s, struct dr_error *e)
 	if (!is_literal(t->address.host))
 		return dr_fail(e, DR_E_INVALID, "%s: %s is no address literal", t->member.s, t->address.host);
 	o->session = s;
+	o->dialect = dialect;
 	(void)uv_timer_init(s->loop, &o->again);
 	o->again.data = o;
 	o->handles = 1;
 	return DR_OK;
 }
 
-static enum dr_err red_start(struct dr_session *s, struct dr_op *op, struct dr_error *e)
+enum dr_err red_start(struct dr_session *s, struct dr_op *op, struct dr_error *e)
 {
 	struct red_own *o = s->own;
 
 	memset(&o->run, 0, sizeof(o->run));
 	o->run.op = op;
-	o->run.judge = judges[op->kind];
+	o->run.judge = o->dialect->judge[op->kind];
 	dr_assert(o->run.judge != NULL);
 	enum dr_err rv = begin(o, false, e);
 	if (rv != DR_OK)
@@ -411,7 +377,7 @@ static enum dr_err red_start(struct dr_session *s, struct dr_op *op, struct dr_e
 	return rv;
 }
 
-static void red_cancel(struct dr_session *s, struct dr_op *op)
+void red_cancel(struct dr_session *s, struct dr_op *op)
 {
 	(void)op;
 	leave(s->own);
@@ -422,16 +388,77 @@ static void again_closed(uv_handle_t *h)
 	handle_gone(h->data);
 }
 
-static void red_close(struct dr_session *s)
+void red_close(struct dr_session *s)
 {
 	struct red_own *o = s->own;
 	uv_close((uv_handle_t *)&o->again, again_closed);
 }
 
+/* ---- one primary with replicas */
+
+/* In this order: the lineage for everybody, the next for the server's own agent, the rest for a FIT. */
+enum question { ASKED_LINEAGE, ASKED_BRAKE, ASKED_SAVE, ASKED_SENTINELS, ASKED_DENIED };
+
+static unsigned single_ask(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op)
+{
+	(void)t;
+	red_say(b, "HGETALL", RED_LINEAGE, NULL);
+	if (op != DR_OP_POSITIONS && op != DR_OP_SYNC_SET && op != DR_OP_FIT)
+		return ASKED_BRAKE;
+	red_say(b, "CONFIG", "GET", "min-replicas-*", NULL);
+	if (op != DR_OP_FIT)
+		return ASKED_SAVE;
+	red_say(b, "CONFIG", "GET", "save", NULL);
+	red_say(b, "PUBSUB", "NUMSUB", "__sentinel__:hello", NULL);
+	red_say_may(b);
+	return ASKED_DENIED + 1;
+}
+
+static void single_take(struct red_state *s, unsigned i, const redisReply *r, const struct dr_op_args *args)
+{
+	const redisReply *second = r->type == REDIS_REPLY_ARRAY && r->elements >= 2 ? r->element[1] : NULL;
+
+	(void)args;
+	switch ((enum question)i) {
+	case ASKED_LINEAGE: red_read_lineage(s, r); break;
+	case ASKED_BRAKE: red_read_brake(s, r); break;
+	case ASKED_SAVE:
+		if (second != NULL && second->type == REDIS_REPLY_STRING)
+			(void)dr_copy_text(s->save, sizeof(s->save), second->str);
+		break;
+	case ASKED_SENTINELS:
+		if (second != NULL && second->type == REDIS_REPLY_INTEGER && second->integer > 0)
+			s->sentinels = (uint64_t)second->integer;
+		break;
+	case ASKED_DENIED:
+		if (r->type == REDIS_REPLY_STRING)
+			(void)dr_copy_text(s->denied, sizeof(s->denied), r->str);
+		break;
+	}
+}
+
+static const struct red_dialect single = {
+	.ask = single_ask,
+	.take = single_take,
+	.judge = {
+		[DR_OP_PROBE] = red_judge_probe,         [DR_OP_PROBE_WRITE] = red_judge_probe_write,
+		[DR_OP_POSITIONS] = red_judge_probe,     [DR_OP_FROZEN] = red_judge_frozen,
+		[DR_OP_FOLLOWING] = red_judge_following, [DR_OP_WRITABLE] = red_judge_writable,
+		[DR_OP_SYNC_SET] = red_judge_sync_set,   [DR_OP_COMPARED] = red_judge_compared,
+		[DR_OP_CLOSED] = red_judge_closed,       [DR_OP_FIT] = red_judge_fit,
+		[DR_OP_SIGNED] = red_judge_signed,
+	},
+};
+
+static enum dr_err open_single(struct dr_session *s, struct dr_error *e)
+{
+	return red_open(s, &single, e);
+}
+
 const struct dr_adapter dr_redis_adapter = {
 	.name = "redis",
-	.own_size = sizeof(struct red_own),
-	.open = red_open,
+	.own_size = RED_OWN_SIZE,
+	.open = open_single,
 	.start = red_start,
 	.cancel = red_cancel,
 	.close = red_close,

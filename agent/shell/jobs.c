@@ -36,6 +36,8 @@ static enum dr_err run_kind(struct dr_job *job, struct dr_error *e)
 		return my_job_beside(job, e);
 	case DR_JOB_MY_SWAP:
 		return my_job_swap(job, e);
+	case DR_JOB_REDC_ASIDE:
+		return redc_job_aside(job, e);
 	case DR_JOB_RED_ASIDE:
 		return red_job_aside(job, e);
 	case DR_JOB_DISCARD:

@@ -94,6 +94,7 @@ enum dr_job_kind {
 	/* Redis, Valkey: all data goes into a folder of its own under salvage_dir, salvage.path ("": there was none), and the data
 	 * folder is empty.  NO_SPACE: salvage_dir would hold more than salvage_max */
 	DR_JOB_RED_ASIDE,
+	DR_JOB_REDC_ASIDE, /* the same of a node of a Redis Cluster, whose own nodes.conf stays */
 	DR_JOB_DISCARD /* remove DATA.old-* and what failed clones left: call it once the member follows */
 };
 

@@ -40,6 +40,7 @@ const struct dr_local_kind *dr_local_kind(enum dr_kind kind)
 									  [DR_KIND_MARIADB] = &dr_mariadb_local,
 									  [DR_KIND_MYSQL] = &dr_mysql_local,
 									  [DR_KIND_REDIS] = &dr_redis_local,
-									  [DR_KIND_VALKEY] = &dr_valkey_local };
+									  [DR_KIND_VALKEY] = &dr_valkey_local,
+									  [DR_KIND_REDIS_CLUSTER] = &dr_redis_cluster_local };
 	return (unsigned)kind < DR_KIND_COUNT ? kinds[kind] : NULL;
 }

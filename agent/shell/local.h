@@ -22,7 +22,7 @@ struct dr_local_server {
 	char log_path[DR_PATH_MAX];
 };
 
-enum { DR_COMMAND_ARGS = 28, DR_COMMAND_ENVS = 7, DR_COMMAND_TEXTS = DR_COMMAND_ARGS + DR_COMMAND_ENVS };
+enum { DR_COMMAND_ARGS = 40, DR_COMMAND_ENVS = 7, DR_COMMAND_TEXTS = DR_COMMAND_ARGS + DR_COMMAND_ENVS };
 
 /* A command line with its environment and the texts that both point to. */
 struct dr_local_command {
@@ -65,6 +65,7 @@ struct dr_local_kind {
 
 /* NULL: agents run no such servers. */
 const struct dr_local_kind *dr_local_kind(enum dr_kind kind);
-extern const struct dr_local_kind dr_pg_local, dr_mariadb_local, dr_mysql_local, dr_redis_local, dr_valkey_local;
+extern const struct dr_local_kind dr_pg_local, dr_mariadb_local, dr_mysql_local, dr_redis_local, dr_valkey_local,
+	dr_redis_cluster_local;
 
 #endif

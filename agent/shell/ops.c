@@ -195,7 +195,7 @@ static void job_done(struct dr_job *j, const struct dr_error *e)
 	if (e == NULL) {
 		if (j->kind == DR_JOB_COMPARE)
 			note_verdict(m, &j->compare);
-		if (j->kind == DR_JOB_RED_ASIDE)
+		if (j->kind == DR_JOB_RED_ASIDE || j->kind == DR_JOB_REDC_ASIDE)
 			(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), j->salvage.path);
 		next(m);
 	} else if (j->kind == DR_JOB_REWIND && e->code != DR_E_CANCELLED) {
@@ -436,7 +436,8 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 		m->work_op.deadline_ms /= 4;
 	m->work_op.args = (struct dr_op_args){ .epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step,
 					       .self = m->conf->member, .primary = o->target,
-					       .primary_at = o->target_at, .k = o->core.k, .local_commit = true, .end = true };
+					       .primary_at = o->target_at, .k = o->core.k, .local_commit = true, .end = true,
+					       .takeover = o->takeover };
 	dr_job_copy_folder(dr_conf_server(m->conf)->data, m->work_op.args.folder, sizeof(m->work_op.args.folder));
 	m->work_op.args.peers = o->sync_members;
 	memcpy(m->work_op.args.peer, o->sync_member, sizeof(o->sync_member));
@@ -521,7 +522,9 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_REACHED: stage_REACHED(m); break;
 	case DR_STAGE_COMPARED: stage_COMPARED(m); break;
 	case DR_STAGE_SAVED: stage_SAVED(m); break;
-	case DR_STAGE_ASIDE: start_job(m, DR_JOB_RED_ASIDE); break;
+	case DR_STAGE_ASIDE:
+		start_job(m, m->conf->kind == DR_KIND_REDIS_CLUSTER ? DR_JOB_REDC_ASIDE : DR_JOB_RED_ASIDE);
+		break;
 	case DR_STAGE_REWOUND: stage_REWOUND(m); break;
 	case DR_STAGE_TAKEN: stage_TAKEN(m); break;
 	case DR_STAGE_NOTED:

@@ -7,13 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "agent/shell/local.h"
-#include "base/buf.h"
+#include "agent/shell/red_local.h"
 #include "sys/file.h"
 #include "sys/proc.h"
 
-/* Debian's redis-server is a link to redis-check-rdb: they are one program. */
-#define REDIS "redis-server|redis-check-rdb|redis-check-aof"
 #define VALKEY "valkey-server|valkey-check-rdb"
 
 enum { CONFIG_BYTES_MAX = 256 << 10, FOUND_MAX = 16 };
@@ -50,9 +47,9 @@ static enum dr_err find(const char *programs, const char *data_dir, struct dr_pr
 	return dr_fail(e, DR_E_NOT_FOUND, "no %.*s works on %s", (int)strcspn(programs, "|"), programs, data_dir);
 }
 
-static enum dr_err find_redis(const char *data_dir, struct dr_proc_id *out, struct dr_error *e)
+enum dr_err dr_red_find_redis(const char *data_dir, struct dr_proc_id *out, struct dr_error *e)
 {
-	return find(REDIS, data_dir, out, e);
+	return find(DR_REDIS_PROGRAMS, data_dir, out, e);
 }
 
 static enum dr_err find_valkey(const char *data_dir, struct dr_proc_id *out, struct dr_error *e)
@@ -60,14 +57,14 @@ static enum dr_err find_valkey(const char *data_dir, struct dr_proc_id *out, str
 	return find(VALKEY, data_dir, out, e);
 }
 
-static enum dr_err mark_standby(const char *data_dir, struct dr_error *e)
+enum dr_err dr_red_mark_standby(const char *data_dir, struct dr_error *e)
 {
 	(void)data_dir;
 	(void)e;
 	return DR_OK;
 }
 
-static bool is_marked(const char *data_dir)
+bool dr_red_is_marked(const char *data_dir)
 {
 	(void)data_dir;
 	return true;
@@ -98,7 +95,7 @@ static bool directive(const char *line, const char *word, char *rest, size_t cap
 }
 
 /* What the file says last of a directive counts; false when it says nothing. */
-static bool says(const char *text, const char *word, const char *or_word, char *rest, size_t cap)
+bool dr_red_says(const char *text, const char *word, const char *or_word, char *rest, size_t cap)
 {
 	bool found = false;
 	for (const char *line = text; line != NULL;) {
@@ -109,7 +106,7 @@ static bool says(const char *text, const char *word, const char *or_word, char *
 	return found;
 }
 
-static enum dr_err read_config(const struct dr_local_server *s, struct dr_buf *b, struct dr_error *e)
+enum dr_err dr_red_config(const struct dr_local_server *s, struct dr_buf *b, struct dr_error *e)
 {
 	dr_buf_init(b, CONFIG_BYTES_MAX);
 	enum dr_err rv = dr_file_read(s->config_file, b, e);
@@ -125,8 +122,8 @@ static enum dr_err may_take(const struct dr_local_server *s, struct dr_error *e)
 	if (s->config_file[0] == '\0')
 		return dr_fail(e, DR_E_REFUSED, "no config_file in the node file: a start by anybody else must come up as a"
 						" replica of nobody, and that file is where it says so");
-	enum dr_err rv = read_config(s, &b, e);
-	bool fenced = rv == DR_OK && says((const char *)b.data, "replicaof", "slaveof", rest, sizeof(rest)) &&
+	enum dr_err rv = dr_red_config(s, &b, e);
+	bool fenced = rv == DR_OK && dr_red_says((const char *)b.data, "replicaof", "slaveof", rest, sizeof(rest)) &&
 		      strcmp(rest, "127.0.0.1 0") == 0;
 	dr_buf_close(&b);
 	if (rv != DR_OK || fenced)
@@ -141,19 +138,20 @@ static void tidy(const struct dr_local_server *s)
 }
 
 /* A stop writes a dump only where there is no append-only file: that one is whole already. */
-static bool appends(const struct dr_local_server *s)
+bool dr_red_appends(const struct dr_local_server *s)
 {
 	char rest[128] = "";
 	struct dr_buf b;
 	if (s->config_file[0] == '\0')
 		return true;
-	bool yes = read_config(s, &b, NULL) == DR_OK && says((const char *)b.data, "appendonly", NULL, rest, sizeof(rest)) &&
+	bool yes = dr_red_config(s, &b, NULL) == DR_OK &&
+		   dr_red_says((const char *)b.data, "appendonly", NULL, rest, sizeof(rest)) &&
 		   strcasecmp(rest, "yes") == 0;
 	dr_buf_close(&b);
 	return yes;
 }
 
-static void option(struct dr_local_command *c, const char *name, const char *value)
+void dr_red_option(struct dr_local_command *c, const char *name, const char *value)
 {
 	dr_command_arg(c, "--%s", name);
 	dr_command_arg(c, "%s", value);
@@ -165,16 +163,16 @@ static void command(const struct dr_local_server *s, const char *program, struct
 	if (s->config_file[0] != '\0')
 		dr_command_arg(c, "%s", s->config_file);
 	else
-		option(c, "appendonly", "yes");
-	option(c, "dir", s->data_dir);
-	option(c, "replicaof", "127.0.0.1 0");
-	option(c, "daemonize", "no");
+		dr_red_option(c, "appendonly", "yes");
+	dr_red_option(c, "dir", s->data_dir);
+	dr_red_option(c, "replicaof", "127.0.0.1 0");
+	dr_red_option(c, "daemonize", "no");
 	/* Reads are answered while the source is away, our own among them. */
-	option(c, "replica-serve-stale-data", "yes");
-	if (appends(s))
-		option(c, "shutdown-on-sigterm", "nosave");
+	dr_red_option(c, "replica-serve-stale-data", "yes");
+	if (dr_red_appends(s))
+		dr_red_option(c, "shutdown-on-sigterm", "nosave");
 	if (s->listen_host[0] != '\0') {
-		option(c, "bind", s->listen_host);
+		dr_red_option(c, "bind", s->listen_host);
 		dr_command_arg(c, "--port");
 		dr_command_arg(c, "%u", s->listen_port);
 	}
@@ -191,11 +189,11 @@ static void command_valkey(const struct dr_local_server *s, struct dr_local_comm
 }
 
 const struct dr_local_kind dr_redis_local = {
-	.program = REDIS,
+	.program = DR_REDIS_PROGRAMS,
 	.fast = SIGTERM,
-	.find = find_redis,
-	.mark_standby = mark_standby,
-	.is_marked = is_marked,
+	.find = dr_red_find_redis,
+	.mark_standby = dr_red_mark_standby,
+	.is_marked = dr_red_is_marked,
 	.may_take = may_take,
 	.tidy = tidy,
 	.command = command_redis,
@@ -205,8 +203,8 @@ const struct dr_local_kind dr_valkey_local = {
 	.program = VALKEY,
 	.fast = SIGTERM,
 	.find = find_valkey,
-	.mark_standby = mark_standby,
-	.is_marked = is_marked,
+	.mark_standby = dr_red_mark_standby,
+	.is_marked = dr_red_is_marked,
 	.may_take = may_take,
 	.tidy = tidy,
 	.command = command_valkey,

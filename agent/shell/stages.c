@@ -69,6 +69,7 @@ const uint8_t *dr_order_stages(enum dr_kind kind, enum dr_order_kind order)
 		[DR_KIND_NONE] = of_postgres, [DR_KIND_POSTGRES] = of_postgres,
 		[DR_KIND_MARIADB] = of_mariadb, [DR_KIND_MYSQL] = of_mysql,
 		[DR_KIND_REDIS] = of_redis, [DR_KIND_VALKEY] = of_redis,
+		[DR_KIND_REDIS_CLUSTER] = of_redis,
 	};
 	unsigned k = (unsigned)kind < DR_KIND_COUNT ? kind : DR_KIND_NONE;
 	return of_kind[k][(unsigned)order < DR_ORDER_MAX ? order : DR_ORDER_NONE];

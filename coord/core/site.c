@@ -8,7 +8,8 @@ enum {
 	SWITCH_MS = 180000,   /* ... or a switch, which begins with a checkpoint */
 	READY_MS = 10000,     /* for what a planned switch needs */
 	GATHER_MS = 1000,     /* between two times of opening one for services that move already */
-	BACK_MS = 600000      /* for a member that is on its way back */
+	BACK_MS = 600000,     /* for a member that is on its way back */
+	SHARD_MS = 100        /* between two looks whether another shard has moved */
 };
 
 /* A coordinator speaks once a probe interval.  By the time at which the site's members count as lost, it has not for one
@@ -170,6 +171,23 @@ static uint64_t patience_ms(const struct dr_think *t, const struct dr_site_plan 
 	return p->kind == DR_PLAN_SWITCHOVER ? READY_MS : 2 * (uint64_t)t->c->repl.timing.detect_after_ms;
 }
 
+/* Planned, the shards of one Redis Cluster go one after the other, where its masters elect the next: one that is being moved
+ * has no vote. */
+static bool another_shard_moves(const struct dr_think *t, const struct dr_site_plan *p)
+{
+	const struct dr_spec_service *own = &t->s->spec;
+	if (p->kind == DR_PLAN_FAILOVER || own->cluster.s[0] == '\0' || own->takeover)
+		return false;
+	for (uint32_t i = 0; i < t->c->repl.services; i++) {
+		const struct dr_service *s = &t->c->repl.service[i];
+		bool waits = s->part.plan == p->id && s->part.group == p->group && s->part.state == DR_PART_WAITING;
+		if (i != t->ix && s->used && dr_name_eq(&s->spec.cluster, &own->cluster) &&
+		    (s->plan.id != 0 || (waits && i < t->ix)))
+			return true;
+	}
+	return false;
+}
+
 static void take_turn(struct dr_think *t, const struct dr_site_plan *p, uint64_t age)
 {
 	struct dr_cmd cmd;
@@ -198,6 +216,11 @@ bool dr_site_think(struct dr_think *t)
 		return holds_back;
 	uint64_t age = part_age(t, p);
 	uint64_t limit = p->kind == DR_PLAN_FAILOVER ? MOVE_MS : SWITCH_MS;
+	if (waits && another_shard_moves(t, p)) {
+		t->v->part_since_ms = t->c->view.now_ms;
+		dr_wake_at(t->out, t->c->view.now_ms + SHARD_MS);
+		return holds_back;
+	}
 	if (waits)
 		take_turn(t, p, age);
 	else if (age >= limit)

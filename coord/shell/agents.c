@@ -142,6 +142,7 @@ static void fill_order(const struct dr_service *s, const struct dr_order_wanted 
 		o->target = s->spec.member[w->core.target].name;
 		o->target_at = s->spec.member[w->core.target].address;
 	}
+	o->takeover = s->spec.takeover;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (s->spec.member[m].name.s[0] == '\0')
 			continue;

@@ -163,7 +163,7 @@ class Cluster:
                    "rpo": self.pg.rpo, "cooldown": "30s", "restart_within": "10s", "database": "postgres",
                    "user": "drcoord",
                    "members": members, "routes": [route]}
-        return {**service, **self.changes, **changes}
+        return {**service, **getattr(self.pg, "keys", {}), **self.changes, **changes}
 
     def spec_file(self, limits=None, **changes):
         """Write the cluster spec; changes replace keys of every service."""

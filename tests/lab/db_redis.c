@@ -1,4 +1,5 @@
-/* db_redis.c -- see db.h: Redis and Valkey, a set of numbers for each writer; hiredis is the codec. */
+/* db_redis.c -- see db.h: Redis and Valkey, a set of numbers for each writer; hiredis is the codec.  conninfo ends the keys:
+ * of a Redis Cluster a tag that leads them to one shard. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -18,6 +19,7 @@ struct conn {
 	int fd;
 	bool connected;
 	redisReader *reader;
+	const char *tag;
 };
 
 static void close_conn(struct db *d)
@@ -38,12 +40,12 @@ static bool start(struct db *d, const char *conninfo, const char *host, const ch
 	struct conn *c = calloc(1, sizeof(*c));
 	uint64_t number = 0;
 	int on = 1;
-	(void)conninfo;
 	if (c == NULL || dr_parse_u64(port, 1, UINT16_MAX, &number) != DR_OK || inet_pton(AF_INET, host, &at.sin_addr) != 1) {
 		free(c);
 		return false;
 	}
 	d->conn = c;
+	c->tag = conninfo;
 	at.sin_port = htons((uint16_t)number);
 	c->reader = redisReaderCreate();
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -111,7 +113,7 @@ static bool insert(struct db *d, unsigned writer, uint64_t n)
 {
 	struct conn *c = d->conn;
 	char *bytes = NULL;
-	int len = redisFormatCommand(&bytes, "SADD drlab:row:%u %llu", writer, (unsigned long long)n);
+	int len = redisFormatCommand(&bytes, "SADD drlab:row:%u%s %llu", writer, c->tag, (unsigned long long)n);
 	bool sent = len > 0 && send(c->fd, bytes, (size_t)len, MSG_NOSIGNAL) == len;
 	redisFreeCommand(bytes);
 	return sent;

@@ -50,12 +50,16 @@ class Redis:
     def _config(self, site):
         return f"{self.folder[site]}/redis.conf"
 
+    def options(self):
+        """What the servers' files say."""
+        return OPTIONS
+
     def folders(self, site):
         """Make the folders of a site's server, with the options that all members share."""
         for part in ("", "/data"):
             self.lab.make_folder(f"{self.name}-{site}{part}", USER)
         with open(self._config(site), "w") as f:
-            f.write(OPTIONS)
+            f.write(self.options())
 
     def create_primary(self):
         """Make and start the first primary."""
@@ -83,6 +87,11 @@ class Redis:
         """One command to a site's server; what it answers."""
         return self.lab.run(host_name(site, "db"), [self.client, "-h", self.lab.address(site, "db"), "-p", str(self.port),
                                                     *words], seconds=seconds).strip()
+
+    def talk(self, site, lines, seconds=60):
+        """Several commands to a site's server over one connection; what it answers."""
+        return self.lab.run(host_name(site, "db"), [self.client, "-h", self.lab.address(site, "db"), "-p", str(self.port)],
+                            text=lines, seconds=seconds)
 
     def info(self, site):
         """What a site's server says of its replication; empty when it doesn't answer."""

@@ -14,6 +14,7 @@ from mysql import Mysql
 from outcome import TTL, Outcome
 from pooler import Pooler
 from redis import Redis, Valkey
+from redis_cluster import RedisCluster
 from servers import PRIMARY_SITE, ZONE, Dns, Postgres
 from writers import NAMES, Writers, find_binary
 
@@ -22,6 +23,8 @@ KINDS = {kind.kind: kind for kind in (Postgres, Mariadb, Mysql, Redis, Valkey)}
 ALL = "all"  # three services of three kinds, with their primaries in one site
 ALL_NAMES = ("orders", "stock", "carts")
 ALL_TARGETS = {"node-kill": 3.5, "site": 3.5, "partition": 3.5}  # until the last of them writes
+CLUSTERED = {RedisCluster.kind: RedisCluster}  # of several services: not for one alone
+BY_KIND = {**KINDS, **CLUSTERED}
 
 
 def quiet(_text):
@@ -44,7 +47,7 @@ def target_of(kind, fault):
 
 def durability_of(kind, wanted):
     """A durability that a kind has: the one that is wanted, else the strictest."""
-    has = KINDS[kind].durabilities
+    has = BY_KIND[kind].durabilities
     return wanted if wanted in has else has[0]
 
 
@@ -59,7 +62,7 @@ class Stand:
         self.leader_site = self.leader_name = self.pooler = None
         self.all = [self]  # one for each service, the same list in each
         self.kind, self.together = kind, len(kinds) > 1
-        self.version, self.lab, self.servers = version, Lab(loopback), KINDS[kinds[0]]
+        self.version, self.lab, self.servers = version, Lab(loopback), BY_KIND[kinds[0]]
         try:
             self.pg, self.dns = self.servers(self.lab, version), Dns(self.lab)
             if self.together:
@@ -67,7 +70,7 @@ class Stand:
             if self.together or not durability:
                 durability = durability_of(kinds[0], durability)
             self.cluster = Cluster(self.lab, self.pg, self.dns, build, profile, durability)
-            self.writers = Writers(self.lab, self.dns, find_binary(build, "dr_lab_writer"), self.pg.port, kind=kinds[0])
+            self.writers = Writers(self.lab, self.dns, find_binary(build, "dr_lab_writer"), self.pg.port, servers=self.pg)
             for name, other in zip(ALL_NAMES[1:], kinds[1:]):
                 self.beside(name, kind=other)
             if pooled:
@@ -89,12 +92,12 @@ class Stand:
         other, kind = copy.copy(self), kind or self.pg.kind
         record = f"{name}.{ZONE}"
         where = {"port": port or self.pg.port + 1} if kind == self.pg.kind else {}
-        other.tag, other.servers = f"{name}: ", KINDS[kind]
+        other.tag, other.servers = f"{name}: ", BY_KIND[kind]
         other.pg = other.servers(self.lab, self.version, name, **where)
         other.pg.members = self.pg.members
         other.cluster = self.cluster.beside(name, record, other.pg)
         other.cluster.durability = durability_of(kind, self.cluster.durability)
-        other.writers = Writers(self.lab, self.dns, self.writers.binary, other.pg.port, record, f"{name}-", kind)
+        other.writers = Writers(self.lab, self.dns, self.writers.binary, other.pg.port, record, f"{name}-", other.pg)
         self.all.append(other)
         return other
 

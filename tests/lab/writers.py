@@ -62,10 +62,12 @@ class Log:
 class Writers:
     """All writers of one service; the prefix tells their files from another service's."""
 
-    def __init__(self, lab, dns, binary, port=5432, record=RECORD, prefix="", kind="postgres"):
+    def __init__(self, lab, dns, binary, port=5432, record=RECORD, prefix="", servers=None):
         self.lab, self.dns, self.binary = lab, dns, binary
         self.port, self.record, self.prefix = port, record, prefix
-        self.speaks = {"postgres": "postgres", "redis": "redis", "valkey": "redis"}.get(kind, "mysql")
+        kind = servers.kind if servers else "postgres"
+        self.speaks = {"postgres": "postgres", "redis": "redis", "valkey": "redis", "redis-cluster": "redis"}.get(kind, "mysql")
+        self.conninfo = getattr(servers, "conninfo", CONNINFO[self.speaks])
         self.programs = []
         self.logs = {w: Log(self._path(w)) for w in NAMES}
         self.dns_log = Log(self._path("dns"))
@@ -75,7 +77,7 @@ class Writers:
 
     def _start(self, writer, host, where):
         argv = [self.binary, "--log", self._path(writer), "--kind", self.speaks,
-                "--conninfo", CONNINFO[self.speaks], "--port", str(self.port)]
+                "--conninfo", self.conninfo, "--port", str(self.port)]
         argv += where
         if writer in NAMES:
             argv += ["--id", str(writer)]

@@ -169,6 +169,8 @@ struct dr_spec *sample_spec(void)
 		v->cooldown_ms = sample_u32();
 		v->restart_within_ms = sample_u32();
 		v->write_stall_ms = sample_u32();
+		v->cluster = sample_name("keys");
+		v->takeover = i == 0;
 		sample_text(v->database, sizeof(v->database), "postgres");
 		sample_text(v->user, sizeof(v->user), "drcoord");
 		sample_text(v->ca_file, sizeof(v->ca_file), "/etc/drcoord/servers.crt");

@@ -262,7 +262,7 @@ static void test_order(void **state)
 	struct dr_order b;
 	memset(&o, 0, sizeof(o));
 	sample_core(&o.core);
-	o.service = sample_name("orders");
+	o.service = sample_name("orders"), o.takeover = true;
 	o.member = sample_name("pg-a");
 	o.target = sample_name("pg-b");
 	o.target_at = sample_address("10.2.0.20", 65535);

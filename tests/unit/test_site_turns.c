@@ -316,6 +316,40 @@ static enum dr_reason ask(enum dr_request_kind kind, const char *site, bool forc
 	return a.now ? a.refused : DR_REASON_NONE;
 }
 
+static unsigned open_plans(void)
+{
+	unsigned n = 0;
+	for (uint32_t i = 0; i < SERVICES; i++)
+		n += core->repl.service[i].plan.id != 0 ? 1u : 0u;
+	return n;
+}
+
+/* Planned, the shards of one Redis Cluster go one after the other, unless they need no vote. */
+static void test_shards(void **state)
+{
+	(void)state;
+	for (unsigned takeover = 0; takeover < 2; takeover++) {
+		start(same);
+		for (uint32_t i = 0; i < SERVICES; i++) {
+			core->repl.service[i].spec.cluster = named("keys-", 0);
+			core->repl.service[i].spec.takeover = takeover == 1;
+		}
+		assert_int_equal(ask(DR_REQ_SWITCHOVER, "az-a", false, NULL), DR_REASON_NONE);
+		run(500);
+		assert_int_equal(open_plans(), takeover == 1 ? SERVICES : 1);
+		assert_int_not_equal(core->repl.service[0].plan.id, 0);
+		for (uint32_t i = 0; takeover == 0 && i + 1 < SERVICES; i++) {
+			const struct dr_service *s = &core->repl.service[i];
+			commit((struct dr_cmd){ .kind = DR_CMD_PLAN_CLOSE, .service = i, .plan = s->plan.id, .epoch = s->epoch,
+						.reason = DR_REASON_OPERATOR });
+			run(500);
+			assert_int_equal(open_plans(), 1);
+			assert_int_not_equal(core->repl.service[i + 1].plan.id, 0);
+		}
+		end();
+	}
+}
+
 /* What is asked for is judged for all of the site; the answer names the service that it is refused for. */
 static void test_asked(void **state)
 {
@@ -339,6 +373,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_site),   cmocka_unit_test(test_hosts_only),
 					    cmocka_unit_test(test_groups), cmocka_unit_test(test_limit),
-					    cmocka_unit_test(test_paused), cmocka_unit_test(test_asked) };
+					    cmocka_unit_test(test_paused), cmocka_unit_test(test_shards),
+					    cmocka_unit_test(test_asked) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,347 @@
+/* judge.c -- each op's question about one reading of a node of a Redis Cluster: docs/decisions/0018.  Pure.
+ *
+ *   an agent's start                      fenced, deaf, keeps, no_failover: a standby, whatever the cluster calls it
+ *     FOLLOWING    not deaf               receives; still fenced, so that a promotion by anybody else takes no writes
+ *     FROZEN       deaf, no link
+ *     WRITABLE     a master, not fenced   the lease is held: the only one who takes the first brake away
+ *     CLOSED       fenced again           takes no writes; then it is told to end */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "adapters/redis_cluster/cluster.h"
+
+enum {
+	AGAIN_MS = 10, SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIES = 6,
+	VOTES_LOOKS = 100,  /* so long are votes waited for: 1 s */
+	MAJORITY_LOOKS = 200,
+	PROMOTE_TRIES = 8,
+	VERSION_LEAST = 70000
+};
+
+DR_PRINTF(3, 4) static void refuse(struct red_todo *t, enum dr_err code, const char *fmt, ...)
+{
+	va_list ap;
+
+	t->verdict = RED_FAIL;
+	t->code = code;
+	va_start(ap, fmt);
+	(void)vsnprintf(t->text, sizeof(t->text), fmt, ap);
+	va_end(ap);
+}
+
+DR_PRINTF(2, 3) static void wait_for(struct red_todo *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	t->verdict = RED_WAIT;
+	t->pause_ms = AGAIN_MS;
+	va_start(ap, fmt);
+	(void)vsnprintf(t->text, sizeof(t->text), fmt, ap);
+	va_end(ap);
+}
+
+#define SAY(t, ...) (red_say(&(t)->commands, __VA_ARGS__, NULL), (t)->count++)
+
+/* A primary is who could acknowledge a write. */
+static bool takes_writes(const struct red_state *m)
+{
+	return !m->replica && !m->fenced;
+}
+
+static uint64_t epoch_of(const struct red_state *m)
+{
+	return m->lineage.there ? m->lineage.epoch : 0;
+}
+
+/* Its data says that it was promoted just so, and that this is its stream. */
+static bool is_signed(const struct red_state *m)
+{
+	return m->lineage.there && strcmp(m->lineage.origin, m->id) == 0;
+}
+
+/* As that, and its stream has another id since: it gets one with its first replica. */
+static bool is_renamed(const struct red_sight *s)
+{
+	const struct red_lineage *l = &s->mine->lineage;
+	return l->there && l->epoch == s->args->epoch && strcmp(l->member, s->target->member.s) == 0 && !is_signed(s->mine);
+}
+
+/* ---- what is said */
+
+static void say_library(const struct red_sight *s, struct red_todo *t, const char *what, const char *words)
+{
+	char name[REDC_LIBRARY_MAX], code[512];
+
+	redc_library(name, what, s->target);
+	(void)snprintf(code, sizeof(code),
+		       "#!lua name=%s\n-- drcoord %s\nredis.register_function('%s', function() return 0 end)", name, words, name);
+	SAY(t, "FUNCTION", "LOAD", "REPLACE", code);
+}
+
+static void say_sign(const struct red_sight *s, struct red_todo *t)
+{
+	char words[256];
+
+	(void)snprintf(words, sizeof(words), "epoch %" PRIu64 " member %s origin %s at %" PRIu64, s->args->epoch,
+		       s->target->member.s, s->mine->id, s->mine->offset);
+	say_library(s, t, "l", words);
+}
+
+static void say_beat(const struct red_sight *s, struct red_todo *t)
+{
+	char words[128];
+
+	(void)snprintf(words, sizeof(words), "origin %s at %" PRIu64, s->mine->id, s->mine->offset);
+	say_library(s, t, "b", words);
+}
+
+/* It acknowledges no write, gives no full copy, and promotes itself never. */
+static void say_brakes(struct red_todo *t)
+{
+	SAY(t, "CONFIG", "SET", "min-replicas-to-write", REDC_BRAKE_REPLICAS, "min-replicas-max-lag", "10",
+	    "repl-diskless-sync-delay", REDC_BRAKE_DELAY, "cluster-replica-no-failover", "yes");
+}
+
+static bool has_brakes(const struct red_state *m)
+{
+	return m->fenced && m->keeps && m->no_failover;
+}
+
+/* ---- looks */
+
+void redc_judge_probe(const struct red_sight *s, struct red_todo *t)
+{
+	(void)s;
+	t->verdict = RED_HOLDS;
+}
+
+void redc_judge_probe_write(const struct red_sight *s, struct red_todo *t)
+{
+	if (s->mine->replica) {
+		refuse(t, DR_E_REFUSED, "the server takes no writes: it is a replica");
+		return;
+	}
+	if (s->mine->fenced) {
+		refuse(t, DR_E_REFUSED, "the server takes no writes: its brakes are on (min-replicas-to-write)");
+		return;
+	}
+	t->verdict = RED_DO;
+	t->wrote = true;
+	say_beat(s, t);
+	if (!s->mine->lineage.there && s->args->epoch > 0)
+		say_sign(s, t);
+}
+
+/* Who is taken over: a primary's history gets the epoch, and a standby its brakes. */
+void redc_judge_signed(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+	bool primary = takes_writes(m);
+	bool sign = primary && (s->args->epoch > epoch_of(m) || is_renamed(s));
+	bool brakes = primary ? !m->no_failover : !has_brakes(m);
+
+	t->verdict = RED_HOLDS;
+	if (!sign && !brakes)
+		return;
+	if (s->acted >= TRIES) {
+		refuse(t, DR_E_CONFLICT, "somebody else takes its mark or its brakes away again");
+		return;
+	}
+	t->verdict = RED_DO;
+	if (sign)
+		say_sign(s, t);
+	if (brakes && primary)
+		SAY(t, "CONFIG", "SET", "cluster-replica-no-failover", "yes");
+	else if (brakes)
+		say_brakes(t);
+}
+
+void redc_judge_fit(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+	const struct dr_address *at = &s->target->address;
+
+	t->verdict = RED_HOLDS;
+	if (!m->valkey && m->version < VERSION_LEAST)
+		refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
+	else if (!m->cluster)
+		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is no; expected a node of a Redis Cluster, or kind: redis");
+	else if (!m->appends && m->save[0] == '\0')
+		refuse(t, DR_E_REFUSED, "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)");
+	else if (m->nodes.self.port != at->port || strcmp(m->nodes.self.host, at->host) != 0)
+		refuse(t, DR_E_REFUSED, "the cluster knows it as %s:%u, not as %s:%u: set cluster-announce-ip and -port",
+		       m->nodes.self.host, m->nodes.self.port, at->host, at->port);
+}
+
+/* ---- on a standby */
+
+void redc_judge_frozen(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+
+	if (takes_writes(m)) {
+		refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica, or has its brakes on");
+	} else if (!m->replica || (m->deaf && !m->linked && !m->syncing)) {
+		t->verdict = RED_HOLDS;
+	} else if (!m->deaf && m->linked && s->looks < SETTLE_LOOKS && (s->looks == 0 || m->offset != s->offset_last)) {
+		/* What a dead primary sent last may still stand in the connection. */
+		wait_for(t, "receiving the last of what was sent");
+		t->pause_ms = 1;
+	} else if (s->acted >= AIMED_TRIES) {
+		refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
+	} else {
+		t->verdict = RED_DO;
+		say_brakes(t);
+		SAY(t, "CONFIG", "SET", "masteruser", REDC_BRAKE_USER, "masterauth", REDC_BRAKE_USER);
+		SAY(t, "CLIENT", "KILL", "TYPE", "master");
+	}
+}
+
+static void say_follow(const struct red_sight *s, struct red_todo *t)
+{
+	const struct dr_target *me = s->target;
+
+	t->verdict = RED_DO;
+	say_brakes(t);
+	SAY(t, "CONFIG", "SET", "replica-read-only", "yes", "masteruser", me->replication_user, "masterauth",
+	    s->replication_secret);
+	SAY(t, "CLUSTER", "REPLICATE", s->mine->nodes.wanted);
+}
+
+void redc_judge_following(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+	const struct dr_address *to = &s->args->primary_at;
+	bool aimed = m->replica && !m->deaf && m->source.port == to->port && strcmp(m->source.host, to->host) == 0;
+	bool patient = aimed && (m->syncing || s->acted >= AIMED_TRIES || s->looks < (unsigned)AIMED_LOOKS << s->acted);
+
+	if (takes_writes(m))
+		refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica, or has its brakes on");
+	else if (aimed && m->linked && !m->syncing && has_brakes(m))
+		t->verdict = RED_HOLDS;
+	else if (!m->replica && m->nodes.slots > 0)
+		wait_for(t, "the cluster has not told it yet that others have its slots");
+	else if (m->nodes.wanted[0] == '\0')
+		wait_for(t, "it knows no master at %s:%u yet", to->host, to->port);
+	else if (patient)
+		wait_for(t, "%s %s:%u", m->syncing ? "being sent everything by" : "not receiving yet from", to->host, to->port);
+	else if (!aimed && s->acted >= AIMED_TRIES)
+		refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
+	else
+		say_follow(s, t);
+}
+
+/* The place in the stream says it for a node that is a master of its old slots still, too. */
+void redc_judge_compared(const struct red_sight *s, struct red_todo *t)
+{
+	struct red_state mine = *s->mine;
+	struct red_sight sight = *s;
+
+	mine.replica = !takes_writes(&mine);
+	sight.mine = &mine;
+	red_judge_compared(&sight, t);
+}
+
+/* ---- WRITABLE */
+
+static void say_failover(struct red_todo *t, bool votes)
+{
+	t->verdict = RED_DO;
+	SAY(t, "CLUSTER", "FAILOVER", votes ? "FORCE" : "TAKEOVER");
+}
+
+static void tell_cover(const struct red_nodes *n, struct red_todo *t)
+{
+	(void)snprintf(t->text, sizeof(t->text), "has %u slots; of the cluster's %d %u have an owner, %u of %u masters are there",
+		       n->slots, RED_SLOTS, n->covered, n->masters_there, n->masters);
+}
+
+/* The old primary is proved fenced by now: whether others agree is the cluster's question, and by policy not asked. */
+static void judge_promotion(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_nodes *n = &s->mine->nodes;
+	bool votes = red_nodes_can_vote(n), may = s->args->takeover;
+
+	if (s->mine->syncing)
+		refuse(t, DR_E_REFUSED, "it is being sent everything by %s:%u, and has not got it all", s->mine->source.host,
+		       s->mine->source.port);
+	else if (!votes && !may && s->looks < MAJORITY_LOOKS)
+		wait_for(t, "%u of %u masters of the cluster are there, no majority", n->masters_there, n->masters);
+	else if (!votes && !may)
+		refuse(t, DR_E_REFUSED, "%u of %u masters of the cluster are there, no majority to elect it: takeover: true in the"
+			" spec does without", n->masters_there, n->masters);
+	else if (s->acted > 0 && s->looks < VOTES_LOOKS)
+		wait_for(t, "asked to be a master: %u of %u masters are there", n->masters_there, n->masters);
+	else
+		say_failover(t, votes && (s->acted == 0 || !may));
+}
+
+void redc_judge_writable(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+	uint64_t epoch = epoch_of(m);
+
+	if (!m->cluster) {
+		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is no; expected a node of a Redis Cluster");
+	} else if (epoch > s->args->epoch) {
+		refuse(t, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", epoch);
+	} else if (takes_writes(m) && is_signed(m) && epoch == s->args->epoch) {
+		t->verdict = RED_DO;
+		t->wrote = true;
+		say_beat(s, t);
+		tell_cover(&m->nodes, t);
+	} else if (s->acted >= PROMOTE_TRIES) {
+		refuse(t, DR_E_CONFLICT, "asked %u times, and it is no master of its slots, or not for long", s->acted);
+	} else if (m->replica) {
+		judge_promotion(s, t);
+	} else if (m->nodes.slots == 0) {
+		refuse(t, DR_E_REFUSED, "it is a master without slots: others have them");
+	} else if (takes_writes(m) && epoch == s->args->epoch && !is_renamed(s)) {
+		refuse(t, DR_E_REFUSED, "its data says that %s was promoted in epoch %" PRIu64, m->lineage.member, epoch);
+	} else {
+		t->verdict = RED_DO;
+		SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0", "repl-diskless-sync-delay", "0");
+		say_sign(s, t);
+		SAY(t, "CLIENT", "KILL", "TYPE", "normal");
+	}
+}
+
+/* ---- CLOSED */
+
+/* The brake stands in one batch with a write of ours, behind which WAIT is asked: so the replicas have nearly all. */
+void redc_judge_closed(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+	char replicas[24];
+
+	if (m->replica) {
+		refuse(t, DR_E_REFUSED, "it is a replica of %s:%u, and was no primary", m->source.host, m->source.port);
+	} else if (m->fenced && s->args->end) {
+		t->verdict = RED_DO;
+		t->goodbye = true;
+		SAY(t, "SHUTDOWN", m->appends ? "NOSAVE" : "SAVE", "NOW");
+	} else if (m->fenced) {
+		t->verdict = RED_HOLDS;
+	} else if (s->acted >= TRIES) {
+		refuse(t, DR_E_CONFLICT, "somebody else takes its brakes off again");
+	} else {
+		t->verdict = RED_DO;
+		(void)snprintf(replicas, sizeof(replicas), "%" PRIu64, m->replicas);
+		say_beat(s, t);
+		say_brakes(t);
+		SAY(t, "WAIT", replicas, "100");
+		SAY(t, "CLIENT", "KILL", "TYPE", "normal");
+	}
+}
+
+/* Nothing is set: the number of replicas is the brake. */
+void redc_judge_sync_set(const struct red_sight *s, struct red_todo *t)
+{
+	if (s->args->k != 0)
+		refuse(t, DR_E_UNSUPPORTED, "durability: sync is not there for this kind: Redis answers before"
+			" its replicas have a write");
+	else
+		t->verdict = RED_HOLDS;
+}

@@ -1,0 +1,380 @@
+/* test_redis_cluster.c -- a node's view of its cluster, what each op makes of a node, what its file must say, and what of its
+ * folder stays when it is moved aside; no server is asked. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "adapters/redis_cluster/cluster.h"
+#include "agent/shell/jobs_own.h"
+#include "agent/shell/local.h"
+#include "base/parse.h"
+
+#define ID_A "74de152f36de8f5e71f52774c7e127c561d33441"
+#define ID_B "43762acd39730912e9a5e6eea1711112a0b74f68"
+#define NODE_A "9df2125a7c7e63e5ad87747a06487a773f07810a"
+#define NODE_B "582623a4f0a4dbb775a22fc696fd92f0bea720f4"
+
+static const struct dr_address at_a = { .host = "10.1.0.20", .port = 6379 };
+
+/* As Redis 7.0 wrote it, but for the addresses. */
+static const char view[] =
+	"9c9b2e95c058f790ca20a2bb27ab40c7c64d9e91 10.2.0.20:6380@16380 slave,nofailover "
+	"d9702ee103d6ff15ba7ab09b5117c01dfb4cb96c 0 1 2 connected\n"
+	NODE_B " 10.2.0.20:6379@16379 myself,slave,nofailover " NODE_A " 0 1795341859067 1 connected\n"
+	NODE_A " 10.1.0.20:6379@16379,host-a master,fail?,nofailover - 0 1795341859066 3 connected 0-5460\n"
+	"d9702ee103d6ff15ba7ab09b5117c01dfb4cb96c fd00::2:6380@16380 master - 0 1795341859167 2 connected "
+	"5461-10921 10922 [93->-" NODE_A "]\n"
+	"6697c0b647e1d68dfc38795d6c8d1adb5821e3b3 10.3.0.20:6379@16379 master,fail - 0 1795341859066 3 disconnected 10923-16383\n";
+
+static void reads_the_view(void **state)
+{
+	(void)state;
+	struct red_nodes n;
+	struct dr_address six = { .host = "fd00::2", .port = 6380 };
+	red_nodes_read(&n, view, &at_a);
+	assert_true(n.there);
+	assert_string_equal(n.wanted, NODE_A);
+	assert_string_equal(n.self.host, "10.2.0.20");
+	assert_int_equal(n.self.port, 6379);
+	assert_int_equal(n.slots, 0);
+	assert_int_equal(n.covered, 10923); /* the third's are nobody's */
+	assert_int_equal(n.masters, 3);
+	assert_int_equal(n.masters_there, 1); /* one is doubted, and one failed */
+	assert_false(red_nodes_can_vote(&n));
+	red_nodes_read(&n, view, &six);
+	assert_string_equal(n.wanted, "d9702ee103d6ff15ba7ab09b5117c01dfb4cb96c");
+	red_nodes_read(&n, "", &six);
+	assert_false(n.there);
+	red_nodes_read(&n, "a b c\n@ @ @ @ @ @ @ @ @\nx :1@ myself,master - 0 0 0 connected 5-3 9-99999 -1 16384 16383-16383",
+		       NULL);
+	assert_true(n.there);
+	assert_int_equal(n.slots, 1);
+	assert_int_equal(n.self.port, 0);
+}
+
+static struct red_state node(bool replica, bool fenced)
+{
+	struct red_state s = { .version = 70015, .cluster = true, .appends = true, .offset = 1000, .replica = replica,
+			       .fenced = fenced, .keeps = fenced, .no_failover = true, .replicas = 2 };
+	(void)dr_copy_text(s.id, sizeof(s.id), ID_A);
+	s.lineage = (struct red_lineage){ .there = true, .epoch = 4, .at = 900 };
+	(void)dr_copy_text(s.lineage.member, sizeof(s.lineage.member), "rc-a");
+	(void)dr_copy_text(s.lineage.origin, sizeof(s.lineage.origin), ID_A);
+	s.nodes = (struct red_nodes){ .there = true, .self = at_a, .slots = replica ? 0 : 5461, .covered = 16384,
+				      .masters = 3, .masters_there = 3 };
+	if (replica) {
+		s.source = at_a;
+		(void)dr_copy_text(s.nodes.wanted, sizeof(s.nodes.wanted), NODE_A);
+	}
+	red_place(&s);
+	return s;
+}
+
+struct case_ {
+	struct red_sight sight;
+	struct red_todo todo;
+	struct dr_op_args args;
+	struct dr_target target;
+};
+
+static struct case_ new_case(const char *member, uint64_t epoch)
+{
+	struct case_ c;
+	memset(&c, 0, sizeof(c));
+	c.args.epoch = epoch;
+	c.args.primary_at = at_a;
+	c.target.address = at_a;
+	assert_true(dr_name_set(&c.target.member, member));
+	assert_true(dr_name_set(&c.target.service, "shard-1"));
+	return c;
+}
+
+static struct red_todo *judged(struct case_ *c, red_judge *judge, const struct red_state *mine)
+{
+	dr_buf_close(&c->todo.commands);
+	memset(&c->todo, 0, sizeof(c->todo));
+	dr_buf_init(&c->todo.commands, RED_BYTES_MAX);
+	c->sight.args = &c->args;
+	c->sight.target = &c->target;
+	c->sight.replication_secret = "";
+	c->sight.mine = mine;
+	judge(&c->sight, &c->todo);
+	dr_buf_put_u8(&c->todo.commands, 0);
+	return &c->todo;
+}
+
+static bool says(const struct red_todo *t, const char *text)
+{
+	return strstr((const char *)t->commands.data, text) != NULL;
+}
+
+static bool sets_brakes(const struct red_todo *t)
+{
+	return says(t, "min-replicas-to-write\r\n$7\r\n1000000") && says(t, "repl-diskless-sync-delay\r\n$10\r\n1000000000");
+}
+
+static void is_elected(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rc-b", 5);
+	struct red_state s = node(true, true);
+	struct red_todo *t = judged(&c, redc_judge_writable, &s);
+	assert_true(t->verdict == RED_DO && says(t, "FORCE") && !says(t, "TAKEOVER") && !says(t, "CONFIG"));
+	c.sight.acted = 1;
+	c.sight.looks = 5;
+	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_WAIT);
+	c.sight.looks = 100; /* no vote came: once more, never without one */
+	t = judged(&c, redc_judge_writable, &s);
+	assert_true(t->verdict == RED_DO && says(t, "FORCE"));
+	c.args.takeover = true;
+	t = judged(&c, redc_judge_writable, &s);
+	assert_true(t->verdict == RED_DO && says(t, "TAKEOVER"));
+	s.syncing = true; /* half a copy is nobody's primary */
+	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_FAIL);
+	s = node(true, true);
+	c.args.epoch = 3; /* older than what it has seen */
+	assert_int_equal(judged(&c, redc_judge_writable, &s)->code, DR_E_REFUSED);
+	dr_buf_close(&c.todo.commands);
+}
+
+static void takes_over_by_policy(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rc-b", 5);
+	struct red_state s = node(true, true);
+	s.nodes.masters_there = 1;
+	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_WAIT); /* they may come back */
+	c.sight.looks = 200;
+	struct red_todo *t = judged(&c, redc_judge_writable, &s);
+	assert_int_equal(t->code, DR_E_REFUSED);
+	assert_non_null(strstr(t->text, "takeover: true"));
+	c.args.takeover = true;
+	t = judged(&c, redc_judge_writable, &s);
+	assert_true(t->verdict == RED_DO && says(t, "TAKEOVER") && !says(t, "FORCE"));
+	dr_buf_close(&c.todo.commands);
+}
+
+static void takes_off_the_brakes_last(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rc-b", 5);
+	struct red_state s = node(false, true); /* a master by now, which takes no writes */
+	(void)dr_copy_text(s.id, sizeof(s.id), ID_B);
+	struct red_todo *t = judged(&c, redc_judge_writable, &s);
+	assert_true(t->verdict == RED_DO && !t->wrote && says(t, "min-replicas-to-write\r\n$1\r\n0"));
+	assert_true(says(t, "drcoord_l_shard_1") && says(t, "epoch 5 member rc-b origin " ID_B " at 1000"));
+	assert_true(strstr((const char *)t->commands.data, "KILL") > strstr((const char *)t->commands.data, "FUNCTION"));
+	s = node(false, false);
+	s.lineage.epoch = 5; /* done: it is only written to */
+	t = judged(&c, redc_judge_writable, &s);
+	assert_true(t->wrote && says(t, "drcoord_b_shard_1") && !says(t, "drcoord_l_") && !says(t, "CONFIG"));
+	assert_non_null(strstr(t->text, "16384"));
+	(void)dr_copy_text(s.id, sizeof(s.id), ID_B); /* somebody else's promotion of this epoch */
+	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_FAIL);
+	s = node(false, true);
+	s.nodes.slots = 0;
+	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_FAIL);
+	s = node(false, true);
+	s.cluster = false;
+	assert_int_equal(judged(&c, redc_judge_writable, &s)->code, DR_E_UNSUPPORTED);
+	dr_buf_close(&c.todo.commands);
+}
+
+static void writes_as_a_probe(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rc-a", 4);
+	struct red_state s = node(false, false);
+	struct red_todo *t = judged(&c, redc_judge_probe_write, &s);
+	assert_true(t->wrote && says(t, "drcoord_b_") && !says(t, "drcoord_l_"));
+	s.lineage.there = false; /* FUNCTION FLUSH */
+	assert_true(says(judged(&c, redc_judge_probe_write, &s), "drcoord_l_"));
+	s = node(false, true); /* somebody else promoted it */
+	assert_int_equal(judged(&c, redc_judge_probe_write, &s)->code, DR_E_REFUSED);
+	s = node(true, true);
+	assert_int_equal(judged(&c, redc_judge_probe_write, &s)->code, DR_E_REFUSED);
+	dr_buf_close(&c.todo.commands);
+}
+
+static void freezes_and_follows(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rc-b", 4);
+	struct red_state s = node(true, true);
+	s.linked = true;
+	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_WAIT); /* first what still stands in the connection */
+	c.sight.looks = 1;
+	c.sight.offset_last = s.offset;
+	struct red_todo *t = judged(&c, redc_judge_frozen, &s);
+	assert_true(t->verdict == RED_DO && says(t, "drcoord-nobody") && says(t, "KILL") && sets_brakes(t));
+	s.deaf = true;
+	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_DO); /* the link is still there */
+	s.linked = false;
+	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_HOLDS);
+	c.sight.looks = 0;
+	t = judged(&c, redc_judge_following, &s);
+	assert_true(t->verdict == RED_DO && says(t, "REPLICATE\r\n$40\r\n" NODE_A) && sets_brakes(t) && !says(t, "drcoord-nobody"));
+	s.deaf = false;
+	s.linked = true;
+	assert_int_equal(judged(&c, redc_judge_following, &s)->verdict, RED_HOLDS);
+	s.fenced = false; /* it would take writes if anybody promoted it */
+	c.sight.looks = 100;
+	assert_true(sets_brakes(judged(&c, redc_judge_following, &s)));
+	s = node(false, true); /* a former primary, until the cluster tells it */
+	assert_int_equal(judged(&c, redc_judge_following, &s)->verdict, RED_WAIT);
+	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_HOLDS);
+	s = node(false, false);
+	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_FAIL);
+	assert_int_equal(judged(&c, redc_judge_following, &s)->verdict, RED_FAIL);
+	dr_buf_close(&c.todo.commands);
+}
+
+static void closes(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rc-a", 5);
+	struct red_state s = node(false, false);
+	struct red_todo *t = judged(&c, redc_judge_closed, &s);
+	const char *said = (const char *)t->commands.data;
+	assert_true(t->verdict == RED_DO && sets_brakes(t) && says(t, "WAIT\r\n$1\r\n2"));
+	assert_true(strstr(said, "FUNCTION") < strstr(said, "min-replicas-to-write") &&
+		    strstr(said, "min-replicas-to-write") < strstr(said, "WAIT"));
+	s = node(false, true);
+	assert_int_equal(judged(&c, redc_judge_closed, &s)->verdict, RED_HOLDS);
+	c.args.end = true;
+	assert_true(judged(&c, redc_judge_closed, &s)->goodbye);
+	s = node(true, true);
+	assert_int_equal(judged(&c, redc_judge_closed, &s)->verdict, RED_FAIL);
+	dr_buf_close(&c.todo.commands);
+}
+
+static void takes_over_running_ones(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rc-a", 5);
+	struct red_state s = node(false, false);
+	s.no_failover = false;
+	struct red_todo *t = judged(&c, redc_judge_signed, &s);
+	assert_true(says(t, "epoch 5") && says(t, "cluster-replica-no-failover") && !sets_brakes(t));
+	s = node(true, false);
+	t = judged(&c, redc_judge_signed, &s);
+	assert_true(sets_brakes(t) && !says(t, "epoch"));
+	s = node(true, true);
+	assert_int_equal(judged(&c, redc_judge_signed, &s)->verdict, RED_HOLDS);
+	s = node(false, false);
+	assert_int_equal(judged(&c, redc_judge_fit, &s)->verdict, RED_HOLDS);
+	s.nodes.self.port = 7000;
+	assert_non_null(strstr(judged(&c, redc_judge_fit, &s)->text, "cluster-announce-ip"));
+	s = node(false, false);
+	s.cluster = false;
+	assert_int_equal(judged(&c, redc_judge_fit, &s)->code, DR_E_UNSUPPORTED);
+	dr_buf_close(&c.todo.commands);
+}
+
+/* ---- the agent's side */
+
+static void write_file(const char *dir, const char *name, const char *text, char path[DR_PATH_MAX])
+{
+	(void)snprintf(path, DR_PATH_MAX, "%s/%s", dir, name);
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	(void)fputs(text, f);
+	(void)fclose(f);
+}
+
+#define BRAKES                                                                                                     \
+	"min-replicas-max-lag 10\nmasteruser drcoord-nobody\nmasterauth drcoord-nobody\nrepl-diskless-sync yes\n" \
+	"repl-diskless-sync-delay 1000000000\ncluster-replica-no-failover yes\n"
+
+static bool takes(struct dr_local_server *s, const char *dir, const char *text, struct dr_error *e)
+{
+	write_file(dir, "redis.conf", text, s->config_file);
+	return dr_redis_cluster_local.may_take(s, e) == DR_OK;
+}
+
+static void wants_its_file(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/drredis-XXXXXX";
+	struct dr_local_server s = { .name = "shard-1-rc-a" };
+	struct dr_error e;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(dr_redis_cluster_local.may_take(&s, &e), DR_E_REFUSED);
+	assert_true(takes(&s, dir, BRAKES "min-replicas-to-write 1000000\n", &e));
+	assert_true(takes(&s, dir, "min-slaves-to-write 1000000\n" BRAKES, &e));
+	assert_false(takes(&s, dir, "min-replicas-to-write 1000000\n" BRAKES "min-replicas-to-write 1\n", &e));
+	assert_non_null(strstr(e.msg, "min-replicas-to-write 1000000"));
+	assert_false(takes(&s, dir, "min-replicas-to-write 1000000\n", &e));
+	(void)unlink(s.config_file);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+static bool is_there(const char *dir, const char *name)
+{
+	char path[DR_PATH_MAX];
+	struct stat st;
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return stat(path, &st) == 0;
+}
+
+static void keeps_its_name(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/drredis-XXXXXX", path[DR_PATH_MAX], beside[DR_PATH_MAX];
+	static struct dr_job job;
+	struct dr_job_local *s = &job.local;
+	struct dr_local_server server = { .name = "shard-1-rc-a" };
+	const char *where = job.salvage.path;
+	struct dr_error e;
+	memset(&job, 0, sizeof(job));
+	job.cancel_fd = -1;
+	job.until_ns = UINT64_MAX;
+	s->salvage_max = 1000;
+	assert_true(dr_name_set(&s->service, "shard-1") && dr_name_set(&s->member, "rc-a"));
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(s->data_dir, sizeof(s->data_dir), "%s/data", dir);
+	(void)snprintf(s->salvage_dir, sizeof(s->salvage_dir), "%s/salvage", dir);
+	memcpy(server.data_dir, s->data_dir, sizeof(server.data_dir));
+	assert_int_equal(mkdir(s->data_dir, 0700), 0);
+	write_file(s->data_dir, "dump.rdb", "much", path);
+	write_file(s->data_dir, "nodes.conf", "me", path);
+	assert_int_equal(redc_job_aside(&job, &e), DR_OK);
+	assert_true(is_there(where, "dump.rdb") && is_there(where, "nodes.conf"));
+	assert_true(!is_there(s->data_dir, "dump.rdb") && is_there(s->data_dir, "nodes.conf"));
+	assert_false(is_there(dir, "data.nodes.conf"));
+	/* A move that ended midway: before the next start the file is back. */
+	(void)snprintf(beside, sizeof(beside), "%s/data.nodes.conf", dir);
+	assert_int_equal(rename(path, beside), 0);
+	dr_redis_cluster_local.tidy(&server);
+	assert_true(is_there(s->data_dir, "nodes.conf"));
+	assert_false(is_there(dir, "data.nodes.conf"));
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/nodes.conf", where);
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/dump.rdb", where);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(where), 0);
+	assert_int_equal(rmdir(s->salvage_dir), 0);
+	assert_int_equal(rmdir(s->data_dir), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_the_view),     cmocka_unit_test(is_elected),
+		cmocka_unit_test(takes_over_by_policy), cmocka_unit_test(takes_off_the_brakes_last),
+		cmocka_unit_test(writes_as_a_probe),  cmocka_unit_test(freezes_and_follows),
+		cmocka_unit_test(closes),             cmocka_unit_test(takes_over_running_ones),
+		cmocka_unit_test(wants_its_file),     cmocka_unit_test(keeps_its_name),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
