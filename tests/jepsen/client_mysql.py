@@ -52,11 +52,11 @@ class Mysql(Session):
         """Keep the epoch that the server's data descends from."""
         self.told["timeline"] = int(self.run(f"SELECT {EPOCH}")[0][0][0] or 1)
 
-    def _commit(self, sent):
-        """Commit, and keep where in the binary log that is."""
+    def _commit(self, sent, wrote=True):
+        """Commit, and keep where in the binary log that is, if it is there."""
         sent.append(1)
         self.run("COMMIT")
-        if self.maria:
+        if self.maria and wrote:
             self.told["position"] = int(self.run("SELECT @@last_gtid")[0][0][0].rpartition("-")[2])
 
     def undo(self):
@@ -74,7 +74,7 @@ class Mysql(Session):
         self.run("BEGIN")
         count = self.run(sql, values)[1]
         self._epoch()
-        self._commit(sent)
+        self._commit(sent, count > 0)
         return count
 
     # --- set --------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class Mysql(Session):
                 rows = self.run("SELECT v FROM jepsen_list WHERE k = %s", (key,))[0]
                 done.append([f, key, numbers(rows)])
         self._epoch()
-        self._commit(sent)
+        self._commit(sent, any(f == "append" for f, _, _ in parts))
         return done
 
     def lists(self, sent):

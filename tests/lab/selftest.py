@@ -149,6 +149,16 @@ def check_breaks(tap):
            "a lost and a repeated event are seen")
 
 
+def check_together(tap):
+    """Two services' figures as one: the last of the times, the sum of the rows, whose they were."""
+    one = {"downtime_s": 1.5, "dns_s": None, "lost_acked": 0, "lost_by_writer": {}, "fence_proof": "agent-confirmed"}
+    other = {"downtime_s": 0.7, "dns_s": 0.4, "lost_acked": 3, "lost_by_writer": {"inside-a": 3}, "fence_proof": None}
+    got = measure.together([("orders", one), ("stock", other)])
+    tap.ok(got == {"downtime_s": 1.5, "dns_s": 0.4, "lost_acked": 3, "lost_by_writer": {"stock/inside-a": 3},
+                   "fence_proof": "agent-confirmed"}, "figures of several services are those of the last of them", got)
+    tap.ok(measure.together([("orders", other)]) == other, "figures of one are its own")
+
+
 def check_site(tap, lab, pg, dns):
     """A whole site killed at once."""
     lab.kill_site("az-b")
@@ -230,6 +240,7 @@ def main():
         tap.ok(True, "three sites, three PostgreSQL servers, BIND, Knot and five writers stand")
         tap.ok(sorted(pg.streaming("az-a")) == ["pg-b", "pg-c"], "both standbys stream", pg.streaming("az-a"))
         check_breaks(tap)
+        check_together(tap)
         check_cuts(tap, lab)
         check_one_way(tap, lab, pg, writers)
         fault = check_kill(tap, lab, pg, dns, writers)
