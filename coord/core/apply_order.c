@@ -27,6 +27,23 @@ uint32_t dr_sync_positions_needed(const struct dr_sync *s)
 	return n - s->k + 1;
 }
 
+bool dr_has_all_of(const struct dr_member_repl *m, const struct dr_member_repl *source)
+{
+	if (m->frozen_timeline != source->frozen_timeline)
+		return m->frozen_timeline > source->frozen_timeline;
+	return m->frozen_position >= source->frozen_position;
+}
+
+/* Under async lineages are not written anew when the holder is chosen (apply_plan.c): it is the last primary's that counts. */
+bool dr_is_part_of_holder(const struct dr_service *s, dr_member_ix m)
+{
+	const struct dr_member_repl *x = &s->member[m], *h = &s->member[s->holder];
+	/* It was a holder and has followed nobody since.  Restarted, it says no more than how far it was at least. */
+	bool beyond = x->proof_epoch > x->lineage && !dr_kind_keeps_place(s->spec.kind);
+	return x->frozen_epoch == s->epoch && x->lineage >= s->primary_epoch && h->lineage >= s->primary_epoch && !beyond &&
+	       dr_has_all_of(h, x);
+}
+
 static void proved(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd, enum dr_proof proof)
 {
 	struct dr_member_repl *m = &s->member[cmd->member];
@@ -108,6 +125,27 @@ static bool gives_up_lease(enum dr_order_kind kind)
 	       kind == DR_ORDER_REWOUND;
 }
 
+/* Its final position; one that has caught up has all of the target's. */
+static void stands_still(const struct dr_service *s, const struct dr_cmd *cmd, struct dr_member_repl *m,
+			 const struct dr_order_core *o)
+{
+	bool caught_up = o->kind == DR_ORDER_CAUGHT_UP && o->target < DR_MEMBERS_MAX;
+	const struct dr_member_repl *to = caught_up ? &s->member[o->target] : NULL;
+	m->frozen_epoch = s->epoch;
+	m->frozen_position = cmd->result.position;
+	m->frozen_timeline = cmd->result.timeline;
+	/* It has received all of the target's, so it is on the target's timeline, whatever its files say yet. */
+	if (to != NULL && to->frozen_timeline > m->frozen_timeline)
+		m->frozen_timeline = to->frozen_timeline;
+	if (to != NULL && to->lineage > m->lineage)
+		m->lineage = to->lineage;
+	m->joined_epoch = 0;
+	/* A straggler: the others were looked through when the holder had caught up. */
+	if (s->holder < DR_MEMBERS_MAX && s->last_holder == s->holder && cmd->member != s->holder &&
+	    !dr_is_part_of_holder(s, cmd->member))
+		m->frozen_epoch = 0;
+}
+
 static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	struct dr_member_repl *m = &s->member[cmd->member];
@@ -126,17 +164,7 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 		break;
 	case DR_ORDER_FROZEN:
 	case DR_ORDER_CAUGHT_UP:
-		m->frozen_epoch = s->epoch;
-		m->frozen_position = res->position;
-		m->frozen_timeline = res->timeline;
-		/* It has received all of the target's, so it is on the target's timeline, whatever its files say yet. */
-		if (o->kind == DR_ORDER_CAUGHT_UP && o->target < DR_MEMBERS_MAX &&
-		    s->member[o->target].frozen_timeline > m->frozen_timeline)
-			m->frozen_timeline = s->member[o->target].frozen_timeline;
-		if (o->kind == DR_ORDER_CAUGHT_UP && o->target < DR_MEMBERS_MAX &&
-		    s->member[o->target].lineage > m->lineage)
-			m->lineage = s->member[o->target].lineage;
-		m->joined_epoch = 0;
+		stands_still(s, cmd, m, o);
 		break;
 	case DR_ORDER_WRITABLE:
 		m->joined_epoch = m->lineage = s->epoch;

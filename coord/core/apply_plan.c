@@ -323,6 +323,16 @@ static void keep_in_line(struct dr_service *s)
 	}
 }
 
+/* What stands still and is no part of the holder's history is compared and saved before it may follow: it is not frozen any
+ * more, so that it is left to a rejoin (rejoin.c). */
+static void keep_frozen_in_line(struct dr_service *s)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (m != s->holder && !dr_is_part_of_holder(s, m))
+			s->member[m].frozen_epoch = 0;
+	}
+}
+
 /* The holder has every acknowledged write from here on, and nobody else need have: the promise rests on it and,
  * once they have caught up, on the set that its server will wait for (docs/decisions/0002-joint-sets.md). */
 static void rest_on_holder(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
@@ -383,8 +393,10 @@ static void step_effects(struct dr_repl *r, struct dr_service *s, struct dr_plan
 {
 	switch (p->step[p->at]) {
 	case DR_STEP_CATCH_UP:
-		if (p->kind == DR_PLAN_FAILOVER)
+		if (p->kind == DR_PLAN_FAILOVER) {
+			keep_frozen_in_line(s);
 			rest_on_holder(r, s, cmd);
+		}
 		break;
 	case DR_STEP_FINAL_POSITION:
 		give_epoch(r, s, cmd, p->candidate);

@@ -64,6 +64,10 @@ struct dr_sync dr_sync_effective(const struct dr_sync *s, dr_member_ix holder);
 /* What is safe while the server may still act by either of two. */
 struct dr_sync dr_sync_joint(const struct dr_sync *a, const struct dr_sync *b);
 
+/* apply_order.c: whether what a member has, that stands still, is known to be a part of what the holder stood still with.
+ * s has a holder. */
+bool dr_is_part_of_holder(const struct dr_service *s, dr_member_ix m);
+
 /* The open plan with this id: the main one or a rejoin; NULL. */
 struct dr_plan *dr_service_plan(struct dr_service *s, uint64_t id);
 

@@ -232,6 +232,9 @@ bool dr_plan_may_end(const struct dr_plan *p);
 bool dr_service_may_hold(const struct dr_service *s, uint32_t *route);
 /* Whether the plan is between holding the clients back and the new primary's first write. */
 bool dr_plan_holds_clients(const struct dr_plan *p);
+/* Whether a frozen member has all that another one has, if their histories are one: a position counts only on the same or
+ * a later timeline. */
+bool dr_has_all_of(const struct dr_member_repl *m, const struct dr_member_repl *source);
 /* How many positions of the sync set must be known so that no acknowledged write is missed: |set| - k + 1. */
 uint32_t dr_sync_positions_needed(const struct dr_sync *s);
 

@@ -327,14 +327,6 @@ static struct dr_step_outcome catch_up_planned(struct dr_think *t, const struct 
 	return holds;
 }
 
-/* A position counts only on the same or a later timeline. */
-static bool has_all_of(const struct dr_member_repl *m, const struct dr_member_repl *source)
-{
-	if (m->frozen_timeline != source->frozen_timeline)
-		return m->frozen_timeline > source->frozen_timeline;
-	return m->frozen_position >= source->frozen_position;
-}
-
 /* Nothing can be fetched from a member that is gone, nor from one whose agent knows no more that it stands still: nobody
  * watches over its server.  *age: for how long it is not heard; 0: it is. */
 static bool source_lost(const struct dr_think *t, dr_member_ix source, uint64_t *age)
@@ -353,7 +345,7 @@ static struct dr_step_outcome step_CATCH_UP(struct dr_think *t, const struct dr_
 {
 	if (p->kind == DR_PLAN_SWITCHOVER)
 		return catch_up_planned(t, p);
-	if (p->source == DR_MEMBER_NONE || has_all_of(&t->s->member[p->candidate], &t->s->member[p->source]))
+	if (p->source == DR_MEMBER_NONE || dr_has_all_of(&t->s->member[p->candidate], &t->s->member[p->source]))
 		return holds;
 	uint64_t age = 0;
 	if (source_lost(t, p->source, &age))

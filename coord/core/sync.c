@@ -31,8 +31,8 @@ static bool fit(const struct dr_think *t, dr_member_ix m, dr_member_ix holder, b
 	if (m == holder || s->spec.member[m].name.s[0] == '\0' || !dr_heard(t, m))
 		return false;
 	bool standby = t->v->member[m].report.server == DR_SERVER_STANDBY;
-	if (to_come) /* can be repointed at once: frozen, or followed the primary that was stopped in order */
-		return s->member[m].frozen_epoch == s->epoch ||
+	if (to_come) /* can be repointed at once: frozen in line, or followed the primary that was stopped in order */
+		return (s->member[m].frozen_epoch == s->epoch && s->member[m].lineage >= s->primary_epoch) ||
 		       (s->member[m].joined_epoch + 1 == s->epoch && standby && m != s->plan.old);
 	return s->member[m].joined_epoch == s->epoch && dr_follows(t, m) && streams(t, m);
 }

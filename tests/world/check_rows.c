@@ -36,6 +36,9 @@ static void check_lost(struct world *w, uint32_t mi, uint32_t id)
 		w_violation(w, "a switchover lost an acknowledged row");
 	for (uint32_t i = 0; i < w->members && s->plan.kind == DR_PLAN_FAILOVER; i++) {
 		const struct w_server *o = &w->m[i].server;
+		/* Nobody fetches from a server of such a kind, and some may not be promoted. */
+		if (!dr_kind_keeps_place(w->service.kind) && s->spec.member[i].priority == 0)
+			continue;
 		bool chose = i != mi && w->seen.chose_epoch == s->epoch && (w->seen.chose >> i & 1u) != 0 &&
 			     o->state == DR_SERVER_STANDBY;
 		if (chose && has_row(o, o->n, id))

@@ -190,6 +190,14 @@ static enum progress compared(struct op *op)
 	return DONE;
 }
 
+static enum progress salvaged(struct op *op)
+{
+	if (op->age < 20)
+		return GOES_ON;
+	op->s->saved = op->s->n;
+	return DONE;
+}
+
 static enum progress rewound(struct op *op)
 {
 	w_server_stop(op->w, op->mi, true);
@@ -228,7 +236,7 @@ static enum progress look(struct op *op)
 	case DR_ORDER_COMPARED:
 		return compared(op);
 	case DR_ORDER_SALVAGED:
-		return op->age < 20 ? GOES_ON : DONE;
+		return salvaged(op);
 	case DR_ORDER_REWOUND:
 		return rewound(op);
 	case DR_ORDER_LISTED:

@@ -120,6 +120,18 @@ static bool up(const struct w_server *s)
 	return s->state == DR_SERVER_PRIMARY || s->state == DR_SERVER_STANDBY;
 }
 
+/* A server of a kind that compares nothing: told to follow, it throws away whatever the other one has not, saved or not. */
+static void take_all_of(struct world *w, uint32_t mi, const struct w_server *from)
+{
+	struct w_server *s = &w->m[mi].server;
+	uint32_t common = w_common(s, from), kept = s->saved > common ? s->saved : common;
+	if (s->n > kept)
+		w_violation(w, "%s throws away %u writes that nobody has saved", w_member_name(w, mi), s->n - kept);
+	w_say(w, "%s is sent everything anew", w_member_name(w, mi));
+	s->n = common;
+	s->connected = true;
+}
+
 static void receive(struct world *w, uint32_t mi)
 {
 	struct w_server *s = &w->m[mi].server;
@@ -130,6 +142,8 @@ static void receive(struct world *w, uint32_t mi)
 	}
 	if (!s->connected || from->n < s->n)
 		s->connected = from->timeline >= s->timeline && w_common(s, from) == s->n;
+	if (!s->connected && !dr_kind_keeps_place(w->service.kind))
+		take_all_of(w, mi, from);
 	if (!s->connected || s->held || w_paused(w, w_proc(W_SERVER, s->upstream)))
 		return;
 	memcpy(s->wal + s->n, from->wal + s->n, (from->n - s->n) * sizeof(s->wal[0]));
