@@ -394,15 +394,25 @@ static bool may_try_again(const struct dr_service *s, const struct dr_site_plan 
 	return p->open && p->kind == DR_PLAN_FAILOVER && s->part.tries < PART_TRIES && dr_service_is_in(s, &p->site);
 }
 
+/* Where a service goes back to is where it was before the first of several site plans moved it. */
+static void moved(struct dr_repl *r, struct dr_service *s, const struct dr_site_plan *p, const struct dr_cmd *cmd)
+{
+	if (p->kind == DR_PLAN_FAILBACK || s->home == s->holder)
+		s->home = DR_MEMBER_NONE;
+	else if (s->home == DR_MEMBER_NONE)
+		s->home = s->part.was;
+	settle(r, s, DR_PART_DONE, DR_REASON_NONE, 0, 0, cmd);
+}
+
 void dr_part_closed(struct dr_repl *r, struct dr_service *s, uint64_t plan, const struct dr_cmd *cmd, bool success)
 {
 	struct dr_part *t = &s->part;
 	const struct dr_site_plan *p = dr_repl_site_plan(r, t->plan);
-	if (p == NULL || t->own != plan || (t->state != DR_PART_MOVING && t->state != DR_PART_LEFT))
+	bool own = t->own == plan;
+	if (p == NULL || (t->state != DR_PART_LEFT && (t->state != DR_PART_MOVING || !own)))
 		return;
-	if (success && has_moved(s, p)) {
-		s->home = p->kind == DR_PLAN_FAILBACK ? DR_MEMBER_NONE : t->was;
-		settle(r, s, DR_PART_DONE, DR_REASON_NONE, 0, 0, cmd);
+	if (success && has_moved(s, p)) { /* of what was left also by another plan */
+		moved(r, s, p, cmd);
 	} else if (t->state == DR_PART_LEFT) {
 		return;
 	} else if (!success && cmd->request == 0 && may_try_again(s, p)) {

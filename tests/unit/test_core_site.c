@@ -12,7 +12,7 @@
 #include "coord/core/repl.h"
 #include "coord/shell/snapshot.h"
 
-enum { SERVICES = 5, A = 0, B = 1 };
+enum { SERVICES = 5, A = 0, B = 1, C = 2 };
 
 static struct dr_repl *repl;
 static uint64_t log_index;
@@ -237,6 +237,28 @@ static void test_left(void **state)
 	assert_int_equal(repl->service[3].part.left, DR_REASON_NO_CANDIDATE);
 }
 
+/* Left before it had a plan of its own, it counts as moved all the same when another one moves it, and has a way back. */
+static void test_moves_late(void **state)
+{
+	(void)state;
+	ask(DR_PLAN_FAILOVER, 1);
+	for (uint32_t i = 0; i < 4; i++)
+		leave(i, DR_REASON_NO_CANDIDATE);
+	assert_int_equal(open_now(), 0);
+	assert_int_equal(newest()->left, 4);
+	assert_true(opens(0, NULL, 0, DR_PLAN_FAILOVER));
+	close_plan(0, false, DR_REASON_NO_CANDIDATE);
+	assert_int_equal(part(0), DR_PART_LEFT);
+	assert_true(opens(0, NULL, 0, DR_PLAN_FAILOVER));
+	moves_to(0, B);
+	assert_int_equal(part(0), DR_PART_DONE);
+	assert_int_equal(repl->service[0].home, A);
+	assert_int_equal(newest()->left, 3);
+	assert_int_equal(newest()->done, 1);
+	ask(DR_PLAN_FAILBACK, 2);
+	assert_int_equal(newest()->services, 1);
+}
+
 /* A failed failover is tried again, and not for ever; nobody overtakes the group meanwhile. */
 static void test_tries(void **state)
 {
@@ -426,6 +448,33 @@ static void test_back(void **state)
 	assert_int_equal(newest()->services, 2);
 }
 
+/* Moved on by a second site plan, a service goes back to where it was before the first; moved there, it is at home. */
+static void test_first_home(void **state)
+{
+	struct dr_cmd cmd = command(DR_CMD_SITE_OPEN, DR_SERVICE_NONE);
+	(void)state;
+	move_site();
+	for (uint32_t i = 0; i < SERVICES; i++) { /* a third member, in a third site */
+		repl->service[i].spec.member[C] = repl->service[i].spec.member[B];
+		repl->service[i].spec.member[C].name = name("pg-c");
+		repl->service[i].spec.member[C].site = name("az-c");
+	}
+	cmd.plan_kind = DR_PLAN_SWITCHOVER;
+	cmd.site = name("az-b");
+	cmd.actor = name("anna");
+	apply(cmd);
+	uint64_t id = open_now();
+	assert_true(opens(0, NULL, id, DR_PLAN_SWITCHOVER));
+	assert_true(opens(1, NULL, id, DR_PLAN_SWITCHOVER));
+	assert_true(opens(4, NULL, id, DR_PLAN_SWITCHOVER));
+	moves_to(0, C);
+	moves_to(1, A);
+	moves_to(4, C);
+	assert_int_equal(repl->service[0].home, A);
+	assert_int_equal(repl->service[1].home, DR_MEMBER_NONE);
+	assert_int_equal(repl->service[4].home, B);
+}
+
 /* A service that leaves the spec, or is only observed, holds nobody up. */
 static void test_service_gone(void **state)
 {
@@ -506,6 +555,7 @@ static void test_snapshot(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_lost), T(test_later_group_first), T(test_left), T(test_tries), T(test_not_again),
+					    T(test_moves_late), T(test_first_home),
 					    T(test_person_overtakes), T(test_taken_in), T(test_refused), T(test_given_up),
 					    T(test_planned_gives_way), T(test_back), T(test_service_gone), T(test_kept),
 					    T(test_snapshot) };
