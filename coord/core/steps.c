@@ -292,6 +292,11 @@ static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_pl
 	if (why != DR_REASON_NONE)
 		return no_candidate(t);
 	const struct dr_service *s = t->s;
+	uint64_t left = 0;
+	enum dr_reason blocked = dr_core_blocked(t->c, t->ix, &left);
+	/* It was to stay where it is; as long as nothing may move by itself, only a person lets another one take over. */
+	if (dr_reason_in_place(p->reason) && choice.candidate != p->wanted && p->tries == 0 && dr_reason_stays(blocked))
+		return (struct dr_step_outcome){ DR_STEP_STUCK, blocked, left, 0 };
 	uint64_t position = planned ? 0 : s->member[choice.candidate].frozen_position;
 	uint64_t known = t->v->primary_position;
 	uint64_t lost = known > position ? known - position : 0;
