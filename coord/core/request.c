@@ -135,6 +135,8 @@ static struct dr_refusal ask_unfence(struct dr_think *t, const struct dr_request
 	if (t->s->holder != DR_MEMBER_NONE)
 		return because(DR_REASON_NOT_FENCED, t->s->epoch, 0);
 	open_plan(t, q, DR_PLAN_FAILOVER, m != DR_MEMBER_NONE ? m : t->s->last_holder, cmd);
+	if (m == DR_MEMBER_NONE)
+		cmd->reason = DR_REASON_UNFENCE; /* nobody named a member: that one is no better than what it still has */
 	return fine;
 }
 

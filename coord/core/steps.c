@@ -245,8 +245,9 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 		missing++;
 		wanted_missing = wanted_missing || m == p->wanted;
 	}
-	uint64_t patience = wanted_missing && p->reason != DR_REASON_OPERATOR ? t->s->spec.restart_within_ms : STRAGGLER_MS;
-	if (wanted_missing && p->reason == DR_REASON_OPERATOR)
+	bool a_persons = p->reason == DR_REASON_OPERATOR || p->reason == DR_REASON_UNFENCE;
+	uint64_t patience = wanted_missing && !a_persons ? t->s->spec.restart_within_ms : STRAGGLER_MS;
+	if (wanted_missing && a_persons)
 		patience = UINT64_MAX;
 	uint64_t cooldown_left = 0;
 	if (dr_reason_in_place(p->reason) && wanted_missing &&
@@ -300,10 +301,12 @@ static struct dr_step_outcome step_CHOOSE(struct dr_think *t, const struct dr_pl
 	uint64_t position = planned ? 0 : s->member[choice.candidate].frozen_position;
 	uint64_t known = t->v->primary_position;
 	uint64_t lost = known > position ? known - position : 0;
-	/* Whoever was the last primary itself has all that it acknowledged. */
-	bool may_lose = !planned && s->spec.durability != DR_DURABILITY_SYNC && choice.candidate != s->last_holder &&
-			p->reason != DR_REASON_OPERATOR && !p->accept_loss;
-	if (may_lose && s->was_primary && !position_is_known(t, p))
+	/* Whoever was the last primary itself has all that it acknowledged; of a kind that may come back with less, but for what
+	 * is seen to be missing. */
+	bool was_last = choice.candidate == s->last_holder;
+	bool may_lose = !planned && s->spec.durability != DR_DURABILITY_SYNC && p->reason != DR_REASON_OPERATOR &&
+			!p->accept_loss && !(was_last && dr_kind_keeps_place(s->spec.kind));
+	if (may_lose && s->was_primary && !was_last && !position_is_known(t, p))
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_LOSS_UNKNOWN, s->spec.rpo_bytes, 0 };
 	if (may_lose && lost > s->spec.rpo_bytes)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_MAY_LOSE, lost, s->spec.rpo_bytes };
