@@ -348,7 +348,10 @@ enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_m
 		*a = age != UINT64_MAX ? age : 0;
 		return DR_REASON_NOT_REACHABLE;
 	}
-	if (s->member[m].joined_epoch != s->epoch && s->member[m].frozen_epoch != s->epoch) {
+	/* Where an epoch came to nothing nobody has joined it: what counts is that it followed the last primary. */
+	bool nobodys = s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch;
+	bool in_line = nobodys && s->was_primary && s->member[m].lineage >= s->primary_epoch;
+	if (s->member[m].joined_epoch != s->epoch && s->member[m].frozen_epoch != s->epoch && !in_line) {
 		*a = s->epoch;
 		return DR_REASON_NOT_JOINED;
 	}

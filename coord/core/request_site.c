@@ -17,6 +17,7 @@ static struct dr_refusal has_candidate_outside(const struct dr_think *t, const s
 	dr_member_set inside = dr_service_members_in(t->s, site);
 	unsigned others = 0, heard = 0;
 	struct dr_refusal last = fine;
+	bool alike = true;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		uint64_t a = 0;
 		if (t->s->spec.member[m].name.s[0] == '\0' || dr_set_has(inside, m) || m == t->s->holder)
@@ -26,9 +27,11 @@ static struct dr_refusal has_candidate_outside(const struct dr_think *t, const s
 			return fine;
 		others++;
 		heard += dr_heard(t, m) ? 1u : 0u;
+		alike = alike && (last.reason == DR_REASON_NONE || last.reason == why);
 		last = because(why, a, 0);
 	}
-	return others == 1 ? last : because(DR_REASON_NO_CANDIDATE, others, heard);
+	bool one_reason = others == 1 || (others > 1 && alike && last.reason == DR_REASON_NOT_JOINED);
+	return one_reason ? last : because(DR_REASON_NO_CANDIDATE, others, heard);
 }
 
 static struct dr_refusal back_home(struct dr_think *t, struct dr_request *q, struct dr_cmd *cmd)
