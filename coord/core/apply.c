@@ -155,6 +155,8 @@ static void apply_pause(struct dr_repl *r, struct dr_service *s, const struct dr
 	s->pause_until_wall_ms = cmd->flag ? cmd->until_wall_ms : 0;
 	s->pause_actor = cmd->actor;
 	memcpy(s->pause_text, cmd->text, sizeof(s->pause_text));
+	if (!cmd->flag && dr_service_is_held_back(s))
+		s->part.b = 0;
 	(void)dr_emit(r, cmd->flag ? DR_EVENT_PAUSED : DR_EVENT_RESUMED, cmd, s);
 	dr_request_remember(r, cmd, DR_REASON_NONE, 0);
 }

@@ -77,6 +77,13 @@ bool dr_service_is_in(const struct dr_service *s, const struct dr_name *site)
 	return stands_in(s, owner(s), site);
 }
 
+bool dr_service_is_held_back(const struct dr_service *s)
+{
+	const struct dr_part *t = &s->part;
+	return t->state == DR_PART_LEFT && t->left == DR_REASON_GIVEN_UP && t->b != 0 && s->holder == t->was &&
+	       t->was != DR_MEMBER_NONE;
+}
+
 bool dr_site_plan_takes(const struct dr_repl *r, const struct dr_service *s, enum dr_plan_kind kind,
 			const struct dr_name *site)
 {
@@ -254,16 +261,23 @@ static struct dr_site_plan *free_place(struct dr_repl *r)
 	return best;
 }
 
-static enum dr_reason open_refused(const struct dr_repl *r, const struct dr_name *site, enum dr_plan_kind kind,
+/* What a person held back only a person takes in again. */
+static bool takes(const struct dr_repl *r, const struct dr_service *s, enum dr_plan_kind kind, const struct dr_cmd *cmd)
+{
+	bool automatic = cmd->actor.s[0] == '\0';
+	return dr_site_plan_takes(r, s, kind, &cmd->site) && !(automatic && dr_service_is_held_back(s));
+}
+
+static enum dr_reason open_refused(const struct dr_repl *r, const struct dr_cmd *cmd, enum dr_plan_kind kind,
 				   uint64_t *open, uint32_t *services)
 {
-	const struct dr_site_plan *known = dr_repl_site_plan_of(r, site);
+	const struct dr_site_plan *known = dr_repl_site_plan_of(r, &cmd->site);
 	*open = known != NULL ? known->id : 0;
 	*services = 0;
 	if (known != NULL)
 		return DR_REASON_SITE_PLAN_IS_OPEN;
 	for (uint32_t i = 0; i < r->services; i++)
-		*services += dr_site_plan_takes(r, &r->service[i], kind, site) ? 1u : 0u;
+		*services += takes(r, &r->service[i], kind, cmd) ? 1u : 0u;
 	if (*services == 0)
 		return kind == DR_PLAN_FAILBACK ? DR_REASON_NOTHING_TO_BRING_BACK : DR_REASON_NOTHING_IN_SITE;
 	return DR_REASON_NONE;
@@ -275,7 +289,7 @@ static struct dr_site_plan *open_site(struct dr_repl *r, enum dr_plan_kind kind,
 {
 	uint32_t services = 0;
 	struct dr_site_plan *p = free_place(r);
-	*why = open_refused(r, &cmd->site, kind, a, &services);
+	*why = open_refused(r, cmd, kind, a, &services);
 	if (*why == DR_REASON_NONE && p == NULL)
 		*why = DR_REASON_SITE_PLAN_IS_OPEN;
 	if (*why != DR_REASON_NONE || p == NULL)
@@ -284,7 +298,7 @@ static struct dr_site_plan *open_site(struct dr_repl *r, enum dr_plan_kind kind,
 				    .services = services, .opened_wall_ms = cmd->wall_ms, .actor = cmd->actor };
 	p->steps = dr_runbook_of(r, kind, &p->site, p->step);
 	for (uint32_t i = 0; i < r->services; i++) {
-		if (dr_site_plan_takes(r, &r->service[i], kind, &cmd->site))
+		if (takes(r, &r->service[i], kind, cmd))
 			take_in(&r->service[i], p);
 	}
 	return p;
@@ -433,6 +447,10 @@ void dr_part_gone(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *
 void dr_apply_site_left(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	const struct dr_site_plan *p = dr_repl_site_plan(r, s->part.plan);
+	if (cmd->reason == DR_REASON_NONE && cmd->site_plan == s->part.plan && dr_service_is_held_back(s)) {
+		s->part.b = 0;
+		return;
+	}
 	if (p != NULL && p->id == cmd->site_plan && p->open && is_pending(&s->part))
 		settle(r, s, DR_PART_LEFT, cmd->reason, cmd->a, cmd->b, cmd);
 }
@@ -456,6 +474,7 @@ void dr_apply_site_approve(struct dr_repl *r, const struct dr_cmd *cmd)
 	next_turn(r, p, cmd->wall_ms);
 }
 
+/* What has not begun does not, by itself either. */
 static void leave_waiting(struct dr_repl *r, struct dr_site_plan *p)
 {
 	for (uint32_t i = 0; i < r->services; i++) {
@@ -465,6 +484,7 @@ static void leave_waiting(struct dr_repl *r, struct dr_site_plan *p)
 		t->state = DR_PART_LEFT;
 		t->left = DR_REASON_GIVEN_UP;
 		t->a = p->id;
+		t->b = p->kind == DR_PLAN_FAILOVER ? 1 : 0; /* it is held back */
 		p->left++;
 	}
 }

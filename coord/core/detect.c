@@ -314,6 +314,10 @@ enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64
 		*a = dr_pause_left_ms(s, c->view.wall_ms);
 		return DR_REASON_PAUSED;
 	}
+	if (dr_service_is_held_back(s)) {
+		*a = s->part.plan;
+		return DR_REASON_HELD_BACK;
+	}
 	uint64_t over = s->last_failover_wall_ms + s->spec.cooldown_ms;
 	/* A stamp from a clock that was far ahead blocks nothing. */
 	bool sane = s->last_failover_wall_ms <= c->view.wall_ms + s->spec.cooldown_ms;

@@ -212,6 +212,9 @@ const struct dr_runbook_step *dr_runbook_step(const struct dr_repl *r, const str
 /* Whether a site plan of this kind, opened now, would have the service in its list. */
 bool dr_site_plan_takes(const struct dr_repl *r, const struct dr_service *s, enum dr_plan_kind kind,
 			const struct dr_name *site);
+/* Whether a person gave up the site plan that would have failed it over: nothing does by itself then, until its primary is
+ * heard again (SITE_LEFT without a reason), it is another one's, or a person resumes. */
+bool dr_service_is_held_back(const struct dr_service *s);
 /* Whether its primary, or the one that it is being moved away from, stands in a site. */
 bool dr_service_is_in(const struct dr_service *s, const struct dr_name *site);
 /* The members that stand in a site. */

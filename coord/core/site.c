@@ -202,10 +202,24 @@ static void take_turn(struct dr_think *t, const struct dr_site_plan *p, uint64_t
 	}
 }
 
+/* It was not to be moved for its silence; that is over. */
+static void let_go(struct dr_think *t)
+{
+	uint64_t silent = 0;
+	enum dr_verdict v = dr_core_verdict(t->c, t->ix, t->s->holder, &silent);
+	if (!dr_heard(t, t->s->holder) || (v != DR_VERDICT_OK && v != DR_VERDICT_FAILED))
+		return;
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_SITE_LEFT);
+	cmd.site_plan = t->s->part.plan;
+	(void)dr_propose(t, &cmd);
+}
+
 bool dr_site_think(struct dr_think *t)
 {
 	const struct dr_part *part = &t->s->part;
 	const struct dr_site_plan *p = NULL;
+	if (dr_service_is_held_back(t->s))
+		let_go(t);
 	if (part->state == DR_PART_WAITING || part->state == DR_PART_MOVING)
 		p = dr_repl_site_plan(&t->c->repl, part->plan);
 	if (p == NULL || !p->open)

@@ -396,6 +396,41 @@ static void test_given_up(void **state)
 	assert_int_equal(newest()->services, 3);
 }
 
+static void pause(uint32_t service, bool on)
+{
+	struct dr_cmd cmd = command(DR_CMD_PAUSE, service);
+	cmd.flag = on;
+	apply(cmd);
+}
+
+/* Given up by a person, a failover that has not begun does not begin by itself, with a new site plan either; until its
+ * primary was heard again, or a person resumes.  A person's word takes it in. */
+static void test_held_back(void **state)
+{
+	struct dr_cmd heard = command(DR_CMD_SITE_LEFT, 1);
+	(void)state;
+	assert_true(opens(0, "az-a", 0, DR_PLAN_FAILOVER));
+	heard.site_plan = open_now();
+	end_site(open_now(), 7);
+	assert_false(dr_service_is_held_back(&repl->service[0])); /* it goes on */
+	for (uint32_t i = 1; i < 4; i++)
+		assert_true(dr_service_is_held_back(&repl->service[i]));
+	close_plan(0, false, DR_REASON_NO_CANDIDATE);
+	assert_true(opens(0, "az-a", 0, DR_PLAN_FAILOVER));
+	assert_int_equal(newest()->services, 1);
+	end_site(open_now(), 8);
+	apply(heard);
+	assert_false(dr_service_is_held_back(&repl->service[1]));
+	assert_int_equal(repl->service[1].part.left, DR_REASON_GIVEN_UP);
+	pause(2, true);
+	assert_true(dr_service_is_held_back(&repl->service[2]));
+	pause(2, false);
+	assert_false(dr_service_is_held_back(&repl->service[2]));
+	ask(DR_PLAN_FAILOVER, 9);
+	assert_int_equal(part(3), DR_PART_WAITING);
+	assert_false(dr_service_is_held_back(&repl->service[3]));
+}
+
 /* A planned move gives way to what somebody else begins, or what goes wrong, and is not tried again. */
 static void test_planned_gives_way(void **state)
 {
@@ -555,7 +590,7 @@ static void test_snapshot(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_lost), T(test_later_group_first), T(test_left), T(test_tries), T(test_not_again),
-					    T(test_moves_late), T(test_first_home),
+					    T(test_moves_late), T(test_held_back), T(test_first_home),
 					    T(test_person_overtakes), T(test_taken_in), T(test_refused), T(test_given_up),
 					    T(test_planned_gives_way), T(test_back), T(test_service_gone), T(test_kept),
 					    T(test_snapshot) };
