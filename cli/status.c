@@ -202,6 +202,8 @@ static void say_failures(const char *name, const json_t *service)
 			continue;
 		(void)snprintf(what, sizeof(what), "%s: ", dr_json_text(member, "name"));
 		say(name, what, text_of(member, "why"));
+		if (text_of(member, "probe_says")[0] != '\0')
+			say(name, "the leader's probe says: ", text_of(member, "probe_says"));
 	}
 }
 

@@ -3,6 +3,7 @@
  * What it saw is told to all coordinators once a beat, as ages, so that clocks are not compared.  A stall of our own
  * is no silence of theirs: it is added to the starting points of all ages (design.md 5) but the last write's, which is no
  * silence but proof that a server took one after some moment: moved on, an earlier one would prove it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "coord/shell/coord.h"
@@ -67,6 +68,7 @@ static void forget(struct dr_watch *w)
 	w->used = false;
 	w->agent_ms = w->server_ms = w->write_ms = 0;
 	memset(&w->streak, 0, sizeof(w->streak));
+	w->why[0] = '\0';
 	dr_agents_silent(w);
 	if (w->open && !w->closing) {
 		w->closing = true;
@@ -139,6 +141,9 @@ static void note_write(struct dr_watch *w, const struct dr_op *op, const struct 
 {
 	bool write = op->kind == DR_OP_PROBE_WRITE;
 	enum dr_failure kind = write ? dr_probe_kind(&op->evidence, e) : DR_FAILURE_NONE;
+	const char *why = kind == DR_FAILURE_NONE ? "" : e != NULL ? e->msg : op->evidence.text;
+	if (write)
+		(void)snprintf(w->why, sizeof(w->why), "%.*s", DR_PROBE_WHY_MAX - 1, why);
 	uint64_t from = dr_probe_counts_from(w->probe_ms, now, op->deadline_ms);
 	if (dr_probe_streak_note(&w->streak, kind, from, now))
 		dr_log(DR_LOG_WARN, "probe.write_failed", "member=%s kind=%s why=\"%s\"", w->target.member.s,

@@ -147,6 +147,7 @@ static json_t *member_json(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 		put_text(o, "failure", dr_failure_name(failing));
 		put_u64(o, "failing_ms", failing_ms);
 		put_reason(o, dr_failure_reason(failing), failing_ms, 0);
+		put_text_or_null(o, "probe_says", dr_watch_of(c, ix, m)->why); /* this node's own, which leads */
 	}
 	(void)snprintf(at, sizeof(at), "%s:%u", s->spec.member[m].address.host, s->spec.member[m].address.port);
 	put_text(o, "address", at);

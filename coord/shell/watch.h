@@ -9,6 +9,8 @@
 struct dr_coord;
 struct dr_in;
 
+enum { DR_PROBE_WHY_MAX = 200 };
+
 /* One member under watch. */
 struct dr_watch {
 	struct dr_coord *coord;
@@ -23,6 +25,7 @@ struct dr_watch {
 	uint64_t stalled_ms;     /* so much of our own standing still is taken off these (stall.h) */
 	uint64_t probe_ms;       /* when the newest probe began */
 	struct dr_probe_streak streak;
+	char why[DR_PROBE_WHY_MAX]; /* in which words the newest write probe failed; "": it did not */
 	uint32_t beats;
 	bool in_recovery;
 	uint64_t position;

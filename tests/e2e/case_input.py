@@ -73,6 +73,20 @@ def mariadb_probes_refused(scenes):
     return {**verdict(stand, [A]), "said": said[0].get("why")}
 
 
+@case("mariadb-probes-lack")
+def mariadb_probes_lack(scenes):
+    """The coordinators' account may not write its row any more: the statement that is denied is named, nothing is moved."""
+    stand = scenes.up(options={"kind": "mariadb", "durability": "async"})
+    stand.pg.sql(A, "REVOKE INSERT ON drcoord.heartbeat FROM drcoord@'%'")
+
+    def told():
+        members = stand.cluster.service().get("members", [])
+        return [m["probe_says"] for m in members if m.get("failure") == "probes_refused" and "INSERT command denied" in m["probe_says"]]
+    said = eventually(stand, "status to name the statement", told, 40, 0.5)
+    new_acks(stand, A)
+    return {**verdict(stand, [A]), "said": said[0]}
+
+
 def ready_notes(stand):
     """What `drcoordctl ready` notes of the service."""
     text = stand.cluster.try_ctl("-o", "json", "ready")[1]

@@ -38,9 +38,9 @@ def certify(stand, ca, site, address=None):
     return f"ssl_cert = {path}.crt\nssl_key = {path}.key\nssl_ca = {ca}\n"
 
 
-def secured(scenes, believed="ca", for_address=None):
+def secured(scenes, kind="mariadb", believed="ca", for_address=None):
     """Servers with certificates of one CA, accounts that want TLS, and drcoord told of a CA; not adopted yet."""
-    stand = scenes.stand(durability="async", kind="mariadb")
+    stand = scenes.stand(durability="async", kind=kind)
     ca = make_ca(stand, "ca")
     told = ca if believed == "ca" else make_ca(stand, believed)
     options = {s: certify(stand, ca, s, for_address) for s in SITES}
@@ -53,25 +53,37 @@ def secured(scenes, believed="ca", for_address=None):
     return stand, told
 
 
-def replication(stand, site):
-    """What a site's server says of its replication."""
-    return dict(re.findall(r"^ *(\w+): (.*)$", stand.pg.sql(site, "SHOW SLAVE STATUS", form="-E"), re.M))
+def replication(stand, site, kind):
+    """Whether a site's server takes nothing but TLS from its source, whether it verifies, and by which CA."""
+    verb, word = ("SLAVE", "Master") if kind == "mariadb" else ("REPLICA", "Source")
+    seen = dict(re.findall(r"^ *(\w+): (.*)$", stand.pg.sql(site, f"SHOW {verb} STATUS", form="-E"), re.M))
+    return tuple(seen[f"{word}_SSL_{key}"] for key in ("Allowed", "Verify_Server_Cert", "CA_File"))
+
+
+def verified(scenes, kind):
+    """Probes and replication take certificates of our CA only; a switchover keeps it so."""
+    stand, ca = secured(scenes, kind)
+    stand.adopt()
+    stand.start_writers()
+    stand.pg.sql(A, "ALTER USER replicator@'%' REQUIRE SSL")
+    stand.cluster.insist("the switchover to be accepted", "switchover", SERVICE, "--to", member_of(B), "--reason", "e2e")
+    expect(all_joined(stand) == B, "the switchover to be done")
+    for site in (A, C):
+        seen = replication(stand, site, kind)
+        expect(seen == ("Yes", "Yes", ca), "replication to look at the certificate", seen)
+    return verdict(stand, [A, B])
 
 
 @case("mariadb-tls")
 def mariadb_tls(scenes):
     """Probes and replication take certificates of our CA only; a switchover keeps it so."""
-    stand, ca = secured(scenes)
-    stand.adopt()
-    stand.start_writers()
-    stand.pg.sql(A, "ALTER USER replicator@'%' REQUIRE SSL")
-    stand.cluster.ctl("switchover", SERVICE, "--to", member_of(B), "--reason", "e2e")
-    expect(all_joined(stand) == B, "the switchover to be done")
-    for site in (A, C):
-        seen = replication(stand, site)
-        expect((seen["Master_SSL_Allowed"], seen["Master_SSL_Verify_Server_Cert"], seen["Master_SSL_CA_File"]) == ("Yes", "Yes", ca),
-               "replication to look at the certificate", seen)
-    return verdict(stand, [A, B])
+    return verified(scenes, "mariadb")
+
+
+@case("mysql-tls")
+def mysql_tls(scenes):
+    """The same of MySQL."""
+    return verified(scenes, "mysql")
 
 
 def refused(scenes, **wrong):

@@ -8,12 +8,17 @@
 
 static const char origin[] = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
 
-/* Whoever has all up to a number has it, and the newest of any server is that of one of them. */
+/* Nothing of a state is errant to its own server.  Whoever has all up to a number has it, and the newest of any server is that
+ * of one of them. */
 void fuzz_gtid(const uint8_t *p, size_t n)
 {
 	uint8_t domain = fuzz_first(&p, &n);
 	char *s = fuzz_text(p, n);
 	struct my_gtid any, one;
+	char ids[32];
+	FUZZ_CHECK(my_gtid_errant(s, s, "", domain, ids, sizeof(ids)) == 0);
+	(void)my_gtid_errant(s, "", "", domain, ids, sizeof(ids));
+	FUZZ_CHECK(strlen(ids) < sizeof(ids));
 	FUZZ_CHECK(my_set_until(s, origin) <= my_set_newest(s, origin));
 	(void)my_set_count(s);
 	if (my_gtid_newest(s, domain, true, 0, &any)) {
