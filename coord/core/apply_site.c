@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#include "base/mutant.h"
+
 enum { PART_TRIES = 3 };
 
 const struct dr_site_plan *dr_repl_site_plan(const struct dr_repl *r, uint64_t id)
@@ -191,6 +193,8 @@ static void next_turn(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_m
 		const struct dr_part *t = &r->service[i].part;
 		if (!r->service[i].used || t->plan != p->id || !is_pending(t) || (n > 0 && t->group > group))
 			continue;
+		if (DR_MUTANT(SITE_NEXT_TOO_EARLY) && t->state == DR_PART_MOVING)
+			continue;
 		n = n > 0 && t->group == group ? n + 1 : 1;
 		group = t->group;
 	}
@@ -351,7 +355,7 @@ bool dr_part_may_open(struct dr_repl *r, struct dr_service *s, const struct dr_c
 	if (cmd->site_plan != 0)
 		return its_turn && p->id == cmd->site_plan;
 	bool holds_back = waits && !its_turn && p->kind == DR_PLAN_FAILOVER && cmd->request == 0;
-	return !holds_back;
+	return !holds_back || DR_MUTANT(SITE_OVERTAKEN);
 }
 
 /* What a failback finds on its way: whether the copy had to be changed, and how far behind it is. */
@@ -382,6 +386,8 @@ void dr_part_opened(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	s->part.tries++;
 	s->part.own = s->plan.id;
 	s->plan.site_plan = p->id;
+	if (DR_MUTANT(SITE_NEXT_TOO_EARLY))
+		next_turn(r, plan_of(r, p->id), cmd->wall_ms);
 	/* Of a lost site nobody is heard; if somebody is again, it is as good as any. */
 	if (p->kind != DR_PLAN_FAILBACK && p->actor.s[0] != '\0')
 		s->plan.avoid = dr_service_members_in(s, &p->site);
@@ -399,6 +405,8 @@ static bool has_moved(const struct dr_service *s, const struct dr_site_plan *p)
 {
 	if (s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch)
 		return false;
+	if (DR_MUTANT(SITE_MOVES_NOT_SEEN))
+		return true;
 	return p->kind == DR_PLAN_FAILBACK ? s->holder == s->home : !stands_in(s, s->holder, &p->site);
 }
 
@@ -451,7 +459,11 @@ void dr_apply_site_left(struct dr_repl *r, struct dr_service *s, const struct dr
 		s->part.b = 0;
 		return;
 	}
-	if (p != NULL && p->id == cmd->site_plan && p->open && is_pending(&s->part))
+	if (p == NULL || p->id != cmd->site_plan || !p->open || !is_pending(&s->part))
+		return;
+	if (s->part.state == DR_PART_WAITING && s->plan.id == 0 && has_moved(s, p))
+		moved(r, s, p, cmd); /* by a plan that was open when the site plan began: there is nothing left to do */
+	else
 		settle(r, s, DR_PART_LEFT, cmd->reason, cmd->a, cmd->b, cmd);
 }
 

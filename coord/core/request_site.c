@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/mutant.h"
+
 static const struct dr_refusal fine = { DR_REASON_NONE, 0, 0 };
 
 static struct dr_refusal because(enum dr_reason reason, uint64_t a, uint64_t b)
@@ -88,7 +90,7 @@ struct dr_refusal dr_ask_part(struct dr_think *t, const struct dr_site_plan *p, 
 	if (p->kind != DR_PLAN_FAILBACK && !dr_service_is_in(t->s, &p->site))
 		return because(DR_REASON_NOTHING_IN_SITE, 0, 0);
 	/* What a person took upon himself was said once, of what stood there then. */
-	bool first = t->s->part.tries == 0;
+	bool first = t->s->part.tries == 0 || DR_MUTANT(SITE_WORD_TWICE);
 	struct dr_request q = { .site = p->site, .actor = p->actor, .force = p->force,
 				.accept_loss = first && p->accept_loss, .assert_fenced = first && p->assert_fenced };
 	struct dr_refusal no = ask_one(t, p->kind, &q, cmd);

@@ -1,6 +1,7 @@
 /* site.c -- site plans on the leader: whether a site is lost, and what a service whose turn has come waits for.
  *
  * The verdict on a site moves nothing: each service's own does.  It only tells that several of them are one incident. */
+#include "base/mutant.h"
 #include "coord/core/think.h"
 
 enum {
@@ -160,7 +161,8 @@ static void leave(struct dr_think *t, const struct dr_site_plan *p, enum dr_reas
 static bool is_final(enum dr_reason why)
 {
 	return why == DR_REASON_NOT_MANAGED || why == DR_REASON_PAUSED || why == DR_REASON_NOT_PROMOTABLE ||
-	       why == DR_REASON_NO_SUCH_MEMBER || why == DR_REASON_NOTHING_IN_SITE || dr_reason_stays(why);
+	       why == DR_REASON_NO_SUCH_MEMBER || why == DR_REASON_NOTHING_IN_SITE || why == DR_REASON_IS_PRIMARY ||
+	       dr_reason_stays(why);
 }
 
 /* A new leader has to hear everybody first, and a verdict takes its time. */
@@ -195,7 +197,7 @@ static void take_turn(struct dr_think *t, const struct dr_site_plan *p, uint64_t
 	if (no.reason == DR_REASON_NONE) {
 		cmd.site_plan = p->id;
 		(void)dr_propose(t, &cmd);
-	} else if (is_final(no.reason) || age >= patience_ms(t, p)) {
+	} else if ((is_final(no.reason) || age >= patience_ms(t, p)) && !DR_MUTANT(SITE_WAITS_FOR_ALL)) {
 		leave(t, p, no.reason, no.a, no.b);
 	} else {
 		dr_wake_at(t->out, t->v->part_since_ms + patience_ms(t, p));
@@ -227,7 +229,7 @@ bool dr_site_think(struct dr_think *t)
 	bool waits = part->state == DR_PART_WAITING;
 	bool holds_back = waits && p->kind == DR_PLAN_FAILOVER;
 	if (part->group != p->group || p->pending == 0) /* another group's turn, or a step's of the runbook */
-		return holds_back;
+		return holds_back && !DR_MUTANT(SITE_OVERTAKEN);
 	uint64_t age = part_age(t, p);
 	uint64_t limit = p->kind == DR_PLAN_FAILOVER ? MOVE_MS : SWITCH_MS;
 	if (waits && another_shard_moves(t, p)) {
@@ -241,5 +243,5 @@ bool dr_site_think(struct dr_think *t)
 		leave(t, p, DR_REASON_STILL_MOVING, part->own, limit);
 	else
 		dr_wake_at(t->out, t->v->part_since_ms + limit);
-	return holds_back;
+	return holds_back && !DR_MUTANT(SITE_OVERTAKEN);
 }

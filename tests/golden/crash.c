@@ -28,6 +28,7 @@ struct story {
 	bool unfence; /* once the service is held fenced */
 	const char *site; /* the request is for all of this site */
 	bool back;    /* and then its way back */
+	uint32_t services; /* 0: one; else three, in groups, of which the second has nobody outside the site */
 };
 
 struct crash {
@@ -62,7 +63,7 @@ static void lose(struct world *w, uint32_t c, struct crash *x)
 /* The leader is lost before the step that its log has come to, or after the one that this command ends. */
 static void note_step(const struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd)
 {
-	const struct dr_service *s = &w->c[c].core->repl.service[0];
+	const struct dr_service *s = &w->c[c].core->repl.service[cmd->service < w->services ? cmd->service : 0];
 	const struct dr_plan *p = s->plan.id == cmd->plan ? &s->plan : NULL;
 	for (dr_member_ix m = 0; p == NULL && m < DR_MEMBERS_MAX; m++)
 		p = s->rejoin[m].id == cmd->plan ? &s->rejoin[m] : NULL;
@@ -106,9 +107,11 @@ static bool sites_at_rest(struct world *w, const struct story *s, const struct c
 		if (r->site_plan[i].open)
 			return false;
 	}
-	if (r == NULL || !s->back)
-		return r != NULL;
-	return r->service[0].holder == 0 || (x->at != 0 && r->service[0].home == DR_MEMBER_NONE);
+	for (uint32_t i = 0; r != NULL && s->back && i < r->services; i++) {
+		if (r->service[i].holder != 0 && (x->at == 0 || r->service[i].home != DR_MEMBER_NONE))
+			return false;
+	}
+	return r != NULL;
 }
 
 static bool asked(struct world *w, const struct story *s, uint64_t id, enum dr_request_kind kind,
@@ -116,7 +119,7 @@ static bool asked(struct world *w, const struct story *s, uint64_t id, enum dr_r
 {
 	if (w->leader < 0 || dr_repl_request_find(&w->c[w->leader].core->repl, id) != NULL)
 		return w->leader >= 0;
-	struct dr_request q = { .kind = kind, .id = id };
+	struct dr_request q = { .kind = kind, .id = id, .force = s->services > 1 };
 	if (s->site != NULL)
 		dr_assert(dr_name_set(&q.site, s->site));
 	dr_assert(dr_name_set(&q.actor, "anna"));
@@ -127,15 +130,28 @@ static bool asked(struct world *w, const struct story *s, uint64_t id, enum dr_r
 	return false;
 }
 
+/* Something was moved away, and nothing moves now. */
+static bool can_go_back(struct world *w)
+{
+	bool any = false;
+	for (uint32_t i = 0; i < w->services; i++) {
+		const struct dr_service *v = w_repl(w, i);
+		if (v == NULL || v->plan.id != 0)
+			return false;
+		any = any || v->home != DR_MEMBER_NONE;
+	}
+	return any;
+}
+
 static bool settle(struct world *w, const struct story *s, struct crash *x, char *why, size_t cap)
 {
 	for (uint32_t i = 0; i < 90; i++) {
 		bool done = !s->asks || asked(w, s, 5000, s->request, s->to);
-		const struct dr_service *v = w_repl(w);
+		const struct dr_service *v = w_repl(w, 0);
 		done = done || (s->back && v != NULL && v->home != DR_MEMBER_NONE); /* moved already, its site was lost */
 		if (s->unfence && v != NULL && v->held_fenced && v->plan.id == 0)
 			(void)asked(w, s, 5001, DR_REQ_UNFENCE, NULL);
-		if (s->back && done && v != NULL && v->plan.id == 0 && v->home != DR_MEMBER_NONE)
+		if (s->back && done && can_go_back(w))
 			(void)asked(w, s, 6000 + w->now, DR_REQ_FAILBACK, NULL); /* again, when it did not come to that */
 		w_run(w, 500);
 		if (i == 6 && s->later != NULL)
@@ -156,15 +172,22 @@ static uint32_t play(const struct story *s, struct crash *x, FILE *out)
 {
 	char why[256] = "";
 	struct w_options o = w_defaults();
-	o.pooler = true; /* so that every step of every plan is there */
-	o.cooldown_ms = 0;
-	o.restart_within_ms = 0;
+	o.service[0].pooler = true; /* so that every step of every plan is there */
+	o.service[0].cooldown_ms = 0;
+	o.service[0].restart_within_ms = 0;
+	o.services = s->services != 0 ? s->services : 1;
+	for (uint32_t i = 1; i < o.services; i++) {
+		o.service[i] = o.service[0];
+		o.service[i].members = 2;
+		o.service[i].group = 1;
+		o.service[i].at_home = i == 1;
+	}
 	struct world *w = w_new(&o, NULL);
 	(void)w_runbook_add(w, "first", DR_RUNBOOK_BEFORE, 0);
 	(void)w_runbook_add(w, "between", DR_RUNBOOK_AFTER_GROUP, 0);
 	(void)w_runbook_add(w, "last", DR_RUNBOOK_AFTER, 0);
 	if (s->never_c)
-		w->service.member[2].priority = 0;
+		w->service[0].member[2].priority = 0;
 	x->victim = -1;
 	w->hook = on_moment;
 	w->hook_arg = x;
@@ -232,14 +255,20 @@ static void hold_b(struct world *w)
 
 static void kill_site_a(struct world *w)
 {
-	kill_node(w);
+	for (uint32_t i = 0; i < w->members; i++) {
+		if (w->m[i].site == 0)
+			w_node(w, i, false);
+	}
 	w_coord_kill(w, 0);
 }
 
 static void start_site_a(struct world *w)
 {
 	w_coord_start(w, 0);
-	start_node(w);
+	for (uint32_t i = 0; i < w->members; i++) {
+		if (w->m[i].site == 0)
+			w_node(w, i, true);
+	}
 }
 
 static const struct story stories[] = {
@@ -251,6 +280,9 @@ static const struct story stories[] = {
 	{ .name = "switchover", .adopted = true, .asks = true, .request = DR_REQ_SWITCHOVER, .to = "pg-b" },
 	{ .name = "site-lost", .adopted = true, .begin = kill_site_a, .later = start_site_a },
 	{ .name = "site-and-back", .adopted = true, .asks = true, .request = DR_REQ_SWITCHOVER, .site = "az-a", .back = true },
+	{ .name = "three-lost", .adopted = true, .begin = kill_site_a, .later = start_site_a, .services = 3 },
+	{ .name = "three-and-back", .adopted = true, .asks = true, .request = DR_REQ_SWITCHOVER, .site = "az-a", .back = true,
+	  .services = 3 },
 	{ .name = "fence", .adopted = true, .asks = true, .request = DR_REQ_FENCE, .unfence = true },
 };
 enum { STORIES = sizeof(stories) / sizeof(stories[0]) };
@@ -264,6 +296,9 @@ static void all_of(const struct story *s)
 		for (int moment = W_PROPOSES; moment <= W_CARRIED_OUT; moment++) {
 			for (int manner = KILL; manner < MANNERS; manner++) {
 				if (manner == CUT && (moment == W_COMMITTED || moment == W_CARRIED_OUT))
+					continue;
+				/* What matters of several services is in the log, and what follows from it. */
+				if (s->services > 1 && manner == CUT)
 					continue;
 				struct crash x = { .at = at,
 						   .moment = (enum w_moment)moment,

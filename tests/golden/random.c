@@ -24,16 +24,17 @@ static uint32_t roll(struct dice *d, uint32_t sides)
 static struct w_options options(struct dice *d)
 {
 	struct w_options o = w_defaults();
+	struct w_service_options *v = &o.service[0];
 	o.coordinators = roll(d, 4) == 0 ? 5 : 3;
-	o.members = 2 + roll(d, 3);
-	o.durability = roll(d, 3) == 0 ? DR_DURABILITY_ASYNC : DR_DURABILITY_SYNC;
-	o.set_max = 1 + roll(d, 2);
-	o.k = o.set_max == 2 ? 1 + roll(d, 2) : 1;
-	o.when_alone = roll(d, 4) == 0 ? DR_ALONE_BLOCK : DR_ALONE_CONTINUE;
+	v->members = 2 + roll(d, 3);
+	v->durability = roll(d, 3) == 0 ? DR_DURABILITY_ASYNC : DR_DURABILITY_SYNC;
+	v->set_max = 1 + roll(d, 2);
+	v->k = v->set_max == 2 ? 1 + roll(d, 2) : 1;
+	v->when_alone = roll(d, 4) == 0 ? DR_ALONE_BLOCK : DR_ALONE_CONTINUE;
 	o.profile = roll(d, 5) == 0 ? "default" : "metro";
-	o.cooldown_ms = roll(d, 2) * 5000;
-	o.restart_within_ms = roll(d, 2) * 3000;
-	o.alone_after_ms = 1000 + roll(d, 5) * 1000;
+	v->cooldown_ms = roll(d, 2) * 5000;
+	v->restart_within_ms = roll(d, 2) * 3000;
+	v->alone_after_ms = 1000 + roll(d, 5) * 1000;
 	return o;
 }
 
@@ -102,11 +103,11 @@ static void blow_request(struct world *w, struct dice *d)
 						      DR_REQ_RESUME,   DR_REQ_FENCE,      DR_REQ_UNFENCE };
 	struct dr_request q = { .kind = kinds[roll(d, sizeof(kinds) / sizeof(kinds[0]))],
 				.force = roll(d, 3) == 0 };
-	const struct dr_service *s = w_repl(w);
+	const struct dr_service *s = w_repl(w, 0);
 	dr_assert(dr_name_set(&q.actor, "anna"));
 	dr_assert(dr_name_set(&q.service, "orders"));
 	if (roll(d, 2) == 0)
-		q.member = w->name[roll(d, w->members)];
+		q.member = w->m[roll(d, w->members)].name;
 	q.plan = s != NULL ? s->plan.id : 0;
 	(void)w_request(w, &q);
 }
@@ -154,7 +155,7 @@ static void heal(struct world *w)
 /* What a person would do who looks at `status` now and then, and never accepts a loss under sync. */
 static void operator(struct world *w)
 {
-	const struct dr_service *s = w_repl(w);
+	const struct dr_service *s = w_repl(w, 0);
 	struct dr_request q = { .kind = DR_REQ_RESUME };
 	if (s == NULL || w->leader < 0)
 		return;
@@ -169,7 +170,7 @@ static void operator(struct world *w)
 	} else if (s->plan.id != 0 && s->plan.state == DR_PLAN_ASKING) {
 		q.kind = DR_REQ_APPROVE;
 		q.plan = s->plan.id;
-		q.accept_loss = w->service.durability == DR_DURABILITY_ASYNC;
+		q.accept_loss = w->service[0].durability == DR_DURABILITY_ASYNC;
 	} else {
 		for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 			if (s->rejoin[m].id == 0 || s->rejoin[m].state != DR_PLAN_ASKING)
@@ -187,6 +188,7 @@ static bool play(uint64_t seed, FILE *out)
 {
 	struct dice d = { .state = seed * 0x9e3779b97f4a7c15u + 1 };
 	struct w_options o = options(&d);
+	const struct w_service_options *v = &o.service[0];
 	struct world *w = w_new(&o, NULL);
 	char why[256] = "not adopted";
 	(void)roll(&d, 2);
@@ -194,8 +196,8 @@ static bool play(uint64_t seed, FILE *out)
 	bool well = w_adopt(w);
 	w->out = out;
 	if (out != NULL)
-		w_say(w, "%s members=%u coordinators=%u k=%u set=%u %s %s", dr_durability_name(o.durability),
-		      o.members, o.coordinators, o.k, o.set_max, dr_when_alone_name(o.when_alone), o.profile);
+		w_say(w, "%s members=%u coordinators=%u k=%u set=%u %s %s", dr_durability_name(v->durability),
+		      v->members, o.coordinators, v->k, v->set_max, dr_when_alone_name(v->when_alone), o.profile);
 	for (uint32_t i = 0; well && i < BLOWS && w->violations == 0; i++)
 		blow(w, &d);
 	if (well) {

@@ -3,9 +3,9 @@
  *   cluster members=3 coordinators=3 profile=metro kind=postgres durability=sync k=1 set=1 when_alone=continue route=true
  *           pooler=false manual=false rpo=N
  *           cooldown=MS restart_within=MS alone_after=MS moves=N within=MS (makes the world; first)
+ *           services=N groups=N.N... stays=SERVICE (all in the first site): orders, stock, carts, news
  *   adopt | mute | unmute | verbose | run MS | until EVENT [MS] | leader C | show
- *   kill server|agent|guard|node|coordinator|site NAME
- *   start server|agent|guard|node|coordinator|site NAME        (a server by itself: as a standby)
+ *   kill | start server|agent|guard|node|coordinator|site NAME        (start server: as a standby)
  *   cut SITE | heal SITE | cut-way FROM TO | heal-way FROM TO
  *   request VERB [site=SITE] [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
@@ -13,7 +13,7 @@
  *   errant M N (so many transactions of its own)
  *   routes on|off | holds on|off | jump M | elections on|off | commit MS (from append to commit, from now on)
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
- *   expect healthy | expect KEY=VALUE...                       (see expect_one)
+ *   expect healthy | expect KEY=VALUE...                       (see expect_one; SERVICE=MEMBER: its primary)
  *   allow-loss */
 #include "tests/world/runbook.h"
 
@@ -67,8 +67,7 @@ static bool flag(const struct script *s, const char *word)
 
 static uint64_t number_or(const struct script *s, const char *key, uint64_t otherwise)
 {
-	const char *v = value(s, key);
-	return v != NULL ? number(v) : otherwise;
+	return value(s, key) != NULL ? number(value(s, key)) : otherwise;
 }
 
 static bool value_is(const struct script *s, const char *key, const char *want)
@@ -90,27 +89,36 @@ static bool on(const struct script *s, uint32_t i)
 static void do_cluster(struct script *s)
 {
 	struct w_options o = w_defaults();
+	struct w_service_options *v = &o.service[0];
 	o.coordinators = (uint32_t)number_or(s, "coordinators", o.coordinators);
-	o.members = (uint32_t)number_or(s, "members", o.members);
+	v->members = (uint32_t)number_or(s, "members", v->members);
 	if (value(s, "profile") != NULL)
 		o.profile = value(s, "profile");
 	if (value_is(s, "kind", "redis"))
-		o.kind = DR_KIND_REDIS;
+		v->kind = DR_KIND_REDIS;
 	if (value_is(s, "durability", "async"))
-		o.durability = DR_DURABILITY_ASYNC;
-	o.k = (uint32_t)number_or(s, "k", o.k);
-	o.set_max = (uint32_t)number_or(s, "set", o.set_max);
+		v->durability = DR_DURABILITY_ASYNC;
+	v->k = (uint32_t)number_or(s, "k", v->k);
+	v->set_max = (uint32_t)number_or(s, "set", v->set_max);
 	if (value_is(s, "when_alone", "block"))
-		o.when_alone = DR_ALONE_BLOCK;
-	o.manual = value_is(s, "manual", "true");
-	o.route = !value_is(s, "route", "false");
-	o.pooler = value_is(s, "pooler", "true");
-	o.rpo = number_or(s, "rpo", o.rpo);
+		v->when_alone = DR_ALONE_BLOCK;
+	v->manual = value_is(s, "manual", "true");
+	v->route = !value_is(s, "route", "false");
+	v->pooler = value_is(s, "pooler", "true");
+	v->rpo = number_or(s, "rpo", v->rpo);
 	o.automatic_moves = (uint32_t)number_or(s, "moves", o.automatic_moves);
 	o.moves_within_ms = (uint32_t)number_or(s, "within", o.moves_within_ms);
-	o.cooldown_ms = (uint32_t)number_or(s, "cooldown", o.cooldown_ms);
-	o.restart_within_ms = (uint32_t)number_or(s, "restart_within", o.restart_within_ms);
-	o.alone_after_ms = (uint32_t)number_or(s, "alone_after", o.alone_after_ms);
+	v->cooldown_ms = (uint32_t)number_or(s, "cooldown", v->cooldown_ms);
+	v->restart_within_ms = (uint32_t)number_or(s, "restart_within", v->restart_within_ms);
+	v->alone_after_ms = (uint32_t)number_or(s, "alone_after", v->alone_after_ms);
+	o.services = (uint32_t)number_or(s, "services", 1);
+	const char *groups = value(s, "groups") != NULL ? value(s, "groups") : "";
+	for (uint32_t i = 0; i < o.services && i < W_SERVICES_MAX; i++) {
+		o.service[i] = *v;
+		o.service[i].at_home = value_is(s, "stays", w_service_name(i));
+		o.service[i].group = (uint32_t)number(groups);
+		groups += strcspn(groups, ".") + (strchr(groups, '.') != NULL ? 1 : 0);
+	}
 	s->w = w_new(&o, s->out);
 }
 
@@ -125,16 +133,6 @@ static void site(struct world *w, uint32_t site_ix, bool up)
 		if (w->c[i].site == site_ix)
 			(up ? w_coord_start : w_coord_kill)(w, i);
 	}
-}
-
-static void guard_back(struct world *w, uint32_t m)
-{
-	struct dr_agent_event ev = { .kind = DR_AG_GUARD, .alive = true };
-	w->m[m].guard = true;
-	if (w->m[m].alive)
-		w_agent_event(w, m, &ev);
-	else
-		w_agent_start(w, m);
 }
 
 static void do_kill(struct script *s, bool kill)
@@ -157,7 +155,7 @@ static void do_kill(struct script *s, bool kill)
 	else if (strcmp(what, "agent") == 0)
 		(kill ? w_agent_kill : w_agent_start)(w, m);
 	else if (strcmp(what, "guard") == 0)
-		(kill ? w_guard_kill : guard_back)(w, m);
+		(kill ? w_guard_kill : w_guard_back)(w, m);
 	else if (strcmp(what, "node") == 0)
 		w_node(w, m, !kill);
 	else
@@ -224,7 +222,7 @@ static const struct {
 
 static uint64_t open_plan(const struct script *s)
 {
-	const struct dr_service *v = w_repl(s->w);
+	const struct dr_service *v = w_repl(s->w, 0);
 	for (uint32_t i = 0; v != NULL && v->plan.id == 0 && i < DR_MEMBERS_MAX; i++) {
 		if (v->rejoin[i].id != 0)
 			return v->rejoin[i].id;
@@ -262,8 +260,7 @@ static void do_request(struct script *s)
 		    number_or(s, "version", w->leader >= 0 ? w->c[w->leader].core->repl.spec_version : 0);
 	}
 	enum dr_reason r = w_request(w, &q);
-	const char *want = value(s, "refused");
-	if (strcmp(dr_reason_name(r), want != NULL ? want : "none") != 0)
+	if (strcmp(dr_reason_name(r), value(s, "refused") != NULL ? value(s, "refused") : "none") != 0)
 		wrong(s, dr_reason_name(r));
 }
 
@@ -272,19 +269,21 @@ static void add_member(struct script *s)
 	struct world *w = s->w;
 	uint32_t m = w->members;
 	uint32_t at = w_site_find(w, word(s, 3));
-	if (m >= W_MEMBERS_MAX || at >= w->sites) {
-		wrong(s, "no such site, or too many members");
+	if (m >= DR_MEMBERS_MAX || at >= w->sites || w->services > 1) {
+		wrong(s, "no such site, or too many members or services");
 		return;
 	}
-	struct dr_spec_member *sm = &w->service.member[m];
+	struct dr_spec_member *sm = &w->service[0].member[m];
 	dr_assert(dr_name_set(&sm->name, word(s, 2)));
 	sm->site = w->spec.site[at].name;
 	(void)snprintf(sm->address.host, sizeof(sm->address.host), "10.%u.0.20", m + 1);
 	sm->address.port = 5432;
 	sm->priority = m + 1;
-	w->name[m] = sm->name;
-	w->address[m] = sm->address;
 	w->members++;
+	w->s[0].members++; /* the only service that a script has */
+	w->m[m].ix = (dr_member_ix)m;
+	w->m[m].name = sm->name;
+	w->m[m].address = sm->address;
 	w->m[m].site = at;
 	w->m[m].guard = true;
 	w->m[m].divergence = DR_DIVERGENCE_CLONE;
@@ -301,21 +300,21 @@ static void do_spec(struct script *s)
 	if (strcmp(key, "add") == 0)
 		add_member(s);
 	else if (strcmp(key, "remove") == 0 && m < w->members)
-		memset(&w->service.member[m].name, 0, sizeof(w->service.member[m].name));
+		memset(&w->service[0].member[m].name, 0, sizeof(w->service[0].member[m].name));
 	else if (strcmp(key, "restore") == 0 && m < w->members)
-		w->service.member[m].name = w->name[m];
+		w->service[0].member[m].name = w->m[m].name;
 	else if (strcmp(key, "ttl") == 0)
 		w->spec.timing.ttl_ms = (uint32_t)number(word(s, 2));
 	else if (strcmp(key, "profile") == 0 && dr_timing_profile(word(s, 2)) != NULL)
 		w->spec.timing = *dr_timing_profile(word(s, 2));
 	else if (strcmp(key, "priority") == 0 && w_member_find(w, word(s, 2)) < w->members)
-		w->service.member[m].priority = (uint32_t)number(word(s, 3));
+		w->service[0].member[m].priority = (uint32_t)number(word(s, 3));
 	else if (strcmp(key, "set") == 0)
-		w->service.sync_set_max = (uint32_t)number(word(s, 2));
+		w->service[0].sync_set_max = (uint32_t)number(word(s, 2));
 	else if (strcmp(key, "errant") == 0)
-		w->service.errant = strcmp(word(s, 2), "allow") == 0 ? DR_ERRANT_ALLOW : DR_ERRANT_BLOCK;
+		w->service[0].errant = strcmp(word(s, 2), "allow") == 0 ? DR_ERRANT_ALLOW : DR_ERRANT_BLOCK;
 	else if (strcmp(key, "k") == 0)
-		w->service.sync_k = (uint32_t)number(word(s, 2));
+		w->service[0].sync_k = (uint32_t)number(word(s, 2));
 	else if (strcmp(key, "runbook") == 0)
 		w_runbook_words(w, word(s, 2), word(s, 3), word(s, 4));
 	else
@@ -360,7 +359,7 @@ static void do_member(struct script *s)
 	else if (strcmp(what, "forget") == 0) {
 		w_agent_kill(w, m);
 		memset(&w->m[m].journal, 0, sizeof(w->m[m].journal));
-		w->high_seen[m] = w->high_agent_epoch[m] = w->m[m].told_done = 0;
+		w->m[m].high_seen = w->m[m].high_epoch = w->m[m].told_done = 0;
 	} else if (strcmp(what, "jump") == 0) {
 		struct dr_agent_event ev = { .kind = DR_AG_CLOCK_JUMPED };
 		w_agent_event(w, m, &ev);
@@ -397,7 +396,7 @@ static void do_straight(struct script *s, bool order)
 static bool expect_one(struct script *s, const char *key, const char *want, char *got, size_t cap)
 {
 	struct world *w = s->w;
-	const struct dr_service *v = w_repl(w);
+	const struct dr_service *v = w_repl(w, 0);
 	uint32_t m = w_member_find(w, key);
 	if (strcmp(key, "primary") == 0)
 		(void)snprintf(got, cap, "%s",
@@ -419,13 +418,14 @@ static bool expect_one(struct script *s, const char *key, const char *want, char
 	else if (strcmp(key, "leader") == 0)
 		(void)snprintf(got, cap, "%s", w->leader >= 0 ? w->c[w->leader].name : "-");
 	else if (strcmp(key, "gap") == 0)
-		return w->acked_gap <= number(want)
-			   ? true
-			   : (snprintf(got, cap, "%llu", (unsigned long long)w->acked_gap), false);
+		return w->s[0].acked_gap <= number(want)
+			   ? true : (snprintf(got, cap, "%llu", (unsigned long long)w->s[0].acked_gap), false);
 	else if (strcmp(key, "acks") == 0)
-		(void)snprintf(got, cap, "%s", w->acked_at + 200 >= w->now ? "yes" : "no");
+		(void)snprintf(got, cap, "%s", w->s[0].acked_at + 200 >= w->now ? "yes" : "no");
 	else if (m < w->members)
 		(void)snprintf(got, cap, "%s", dr_server_state_name(w->m[m].server.state));
+	else if (w_service_find(w, key) < w->services)
+		(void)snprintf(got, cap, "%s", w_primary_name(w, w_service_find(w, key)));
 	else
 		(void)snprintf(got, cap, "no such key");
 	return strcmp(got, want) == 0;
@@ -476,13 +476,13 @@ static void do_until(struct script *s)
 static void do_show(struct script *s)
 {
 	struct world *w = s->w;
-	const struct dr_service *v = w_repl(w);
+	const struct dr_service *v = w_repl(w, 0);
 	FILE *was = w->out;
 	w->out = s->out;
 	w_say(w, "epoch %llu holder %s last %s sync any %u of %u%s, %u acknowledged, longest gap %llu ms",
 	      (unsigned long long)v->epoch, w_member_name(w, v->holder), w_member_name(w, v->last_holder),
-	      v->sync.k, v->sync.set, v->sync_joint ? " (joint)" : "", w->acked_total,
-	      (unsigned long long)w->acked_gap);
+	      v->sync.k, v->sync.set, v->sync_joint ? " (joint)" : "", w->s[0].acked_total,
+	      (unsigned long long)w->s[0].acked_gap);
 	for (uint32_t m = 0; m < w->members; m++) {
 		const struct dr_agent_journal *j = &w->m[m].journal;
 		w_say(w, "%s %s tl=%u n=%u agent %s %s epoch=%llu seen=#%llu joined=%llu",

@@ -168,5 +168,5 @@ void sim_damage_journal(struct sim *s, uint32_t mi, uint64_t until, uint32_t by)
 	memset(&m->flushed, 0, sizeof(m->flushed));
 	m->late_stands = false;
 	m->told_done = 0;
-	w->high_seen[mi] = w->high_agent_epoch[mi] = 0;
+	m->high_seen = m->high_epoch = 0;
 }

@@ -131,14 +131,14 @@ static void insert(struct sim *s, const struct sim_fault *f)
 	s->fault[at] = *f;
 }
 
-/* Kinds with dice of their own. */
-static void draw_own(struct sim *s, struct sim_dice d, uint32_t first, uint32_t end, uint64_t from_ms, uint64_t ms)
+/* Kinds with dice of their own; often: all of them, and soon. */
+static void draw_own(struct sim *s, struct sim_dice d, uint32_t first, uint32_t end, uint64_t from_ms, uint64_t ms, bool often)
 {
 	uint32_t weight[FAULT_MAX] = { 0 };
-	uint64_t mean = 3000 + sim_roll(&d, 20000);
-	bool any = sim_roll(&d, 2) == 0;
+	uint64_t mean = 3000 + sim_roll(&d, often ? 5000 : 20000);
+	bool any = sim_roll(&d, 2) == 0 || often;
 	for (uint32_t i = first; i < end; i++)
-		weight[i] = sim_roll(&d, 3) == 0 ? 0 : rows[i].weight;
+		weight[i] = sim_roll(&d, 3) == 0 && !often ? 0 : rows[i].weight;
 	for (uint64_t at = from_ms + FIRST_MS; any && s->faults < SIM_FAULTS_MAX;) {
 		at += draw_time(&d, 1, 2 * mean);
 		struct sim_fault f = { .at_ms = at };
@@ -166,9 +166,9 @@ void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms)
 	}
 	/* What harms storage and membership: in half of the seeds, seldom enough that who was taken out is back for the
 	 * next.  And in another half what makes servers and agents' disks ill, and people who take it upon themselves. */
-	draw_own(s, sim_dice(s->seed, 6), FAULT_OWN_DICE, FAULT_LATER, from_ms, ms);
-	draw_own(s, sim_dice(s->seed, 8), FAULT_LATER, FAULT_SITES, from_ms, ms);
-	draw_own(s, sim_dice(s->seed, 11), FAULT_SITES, FAULT_MAX, from_ms, ms);
+	draw_own(s, sim_dice(s->seed, 6), FAULT_OWN_DICE, FAULT_LATER, from_ms, ms, false);
+	draw_own(s, sim_dice(s->seed, 8), FAULT_LATER, FAULT_SITES, from_ms, ms, false);
+	draw_own(s, sim_dice(s->seed, 11), FAULT_SITES, FAULT_MAX, from_ms, ms, s->w->services > 1);
 }
 
 void sim_extend(uint64_t *until, uint64_t to)
@@ -246,12 +246,13 @@ void sim_cut_site(struct sim *s, uint32_t site, uint64_t until)
 void sim_isolate_now(struct world *w, struct w_timer *t)
 {
 	struct sim *s = sim_of(w);
-	const struct dr_service *v = w_repl(w);
+	const struct dr_service *v = w_repl(w, t->service);
 	uint64_t until = w->now + t->u;
-	if (v == NULL || v->holder >= w->members)
+	uint32_t holder = v != NULL ? w_member_at(&w->s[t->service], v->holder) : W_MEMBERS_MAX;
+	if (holder >= w->members)
 		return;
-	uint32_t site = w->m[v->holder].site;
-	w_say(w, "%s is cut off", w_member_name(w, v->holder));
+	uint32_t site = w->m[holder].site;
+	w_say(w, "%s is cut off", w_member_name(w, holder));
 	for (uint32_t i = 0; i < w->sites; i++) {
 		if (i == site)
 			continue;
@@ -262,12 +263,13 @@ void sim_isolate_now(struct world *w, struct w_timer *t)
 	w_cut_changed(w);
 	if ((t->a & ISOLATE_OUT_FIRST) != 0) {
 		struct w_timer *again = w_after(w, OUT_FIRST_MS, sim_isolate_now);
+		again->service = t->service;
 		again->a = t->a & ~(uint32_t)ISOLATE_OUT_FIRST;
 		again->u = t->u;
 		return;
 	}
 	if ((t->a & ISOLATE_HANGS) != 0)
-		w_pause(w, w_proc(W_AGENT, v->holder), t->u);
+		w_pause(w, w_proc(W_AGENT, holder), t->u);
 	for (uint32_t i = 0; (t->a & ISOLATE_WALL) != 0 && i < w->coords; i++)
 		w->c[i].clock.wall_ms += 1000;
 	if ((t->a & ISOLATE_LEADER) != 0 && w->leader >= 0)
@@ -287,6 +289,7 @@ static void isolate(struct sim *s, const struct sim_fault *f)
 	if ((how & ISOLATE_TTL) != 0 && (how & ISOLATE_SPEC) != 0)
 		sim_apply_spec(s, &(struct sim_fault){ .b = 0 });
 	struct w_timer *t = w_after(s->w, 1 + f->b / ISOLATE_ALL % 700, sim_isolate_now);
+	t->service = s->w->m[f->a].service;
 	t->a = how;
 	t->u = f->ms;
 }

@@ -22,26 +22,33 @@ enum { /* bits of OUTAGE */
 /* An operator who does not wait for a verdict. */
 static void force(struct world *w, struct w_timer *t)
 {
-	const struct dr_service *v = w_repl(w);
-	struct dr_request q = { .kind = DR_REQ_FAILOVER, .force = true };
-	bool lost = v != NULL && v->plan.id == 0 && v->holder < w->members && v->epoch == t->u;
+	const struct dr_service *v = w_repl(w, t->service);
+	struct dr_request q = { .kind = DR_REQ_FAILOVER, .force = true, .service = w->service[t->service].name };
+	bool lost = v != NULL && v->plan.id == 0 && v->holder < DR_MEMBERS_MAX && v->epoch == t->u;
 	if (w->now > t->b || v == NULL || v->epoch > t->u)
 		return;
-	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
+	dr_assert(dr_name_set(&q.actor, "anna"));
 	if (lost && w->leader >= 0 && w_request(w, &q) == DR_REASON_NONE)
 		return;
 	struct w_timer *next = w_after(w, FORCE_EVERY_MS, force);
+	next->service = t->service;
 	next->b = t->b;
 	next->u = t->u;
+}
+
+static uint32_t holder_of(struct world *w, uint32_t service)
+{
+	const struct dr_service *v = w_repl(w, service);
+	return v != NULL ? w_member_at(&w->s[service], v->holder) : W_MEMBERS_MAX;
 }
 
 /* The cut that hurts most comes right after the lease was extended. */
 static void cut_when_extended(struct world *w, struct w_timer *t)
 {
-	const struct dr_service *v = w_repl(w);
-	if (v == NULL || v->holder >= w->members)
+	uint32_t holder = holder_of(w, t->service);
+	if (holder >= w->members)
 		return;
-	const struct w_member *m = &w->m[v->holder];
+	const struct w_member *m = &w->m[holder];
 	uint64_t now = w_clock(w, &m->clock);
 	bool just = m->core.extended_until_ms + JUST_EXTENDED_MS > now + m->core.timing.ttl_ms;
 	struct w_timer *next;
@@ -51,6 +58,7 @@ static void cut_when_extended(struct world *w, struct w_timer *t)
 	} else {
 		next = w_after(w, 1, sim_isolate_now);
 	}
+	next->service = t->service;
 	next->a = t->a;
 	next->u = t->u;
 }
@@ -58,41 +66,43 @@ static void cut_when_extended(struct world *w, struct w_timer *t)
 static void outage_ends(struct world *w, struct w_timer *t)
 {
 	struct sim *s = sim_of(w);
-	const struct dr_service *v = w_repl(w);
-	if (v == NULL || v->holder >= w->members)
+	const struct w_service *of = &w->s[t->service];
+	uint32_t holder = holder_of(w, t->service);
+	if (holder >= w->members)
 		return;
-	for (uint32_t i = 0; (t->a & OUTAGE_FORGETS) != 0 && i < w->members; i++) {
-		if (i != v->holder && s->until.node[i] == 0)
+	for (uint32_t i = of->first; (t->a & OUTAGE_FORGETS) != 0 && i < of->first + of->members; i++) {
+		if (i != holder && s->until.node[i] == 0)
 			w_agent_kill(w, i);
 	}
 	bool relisted = (t->a & OUTAGE_UNLISTED) != 0 && (t->a & OUTAGE_RELISTED) != 0;
 	if (relisted) {
-		memset(w->m[v->holder].mute, 0, sizeof(w->m[v->holder].mute));
-		w->m[v->holder].renewals_lost = true;
-		sim_extend(&s->until.renewals[v->holder], w->now + 2000);
+		memset(w->m[holder].mute, 0, sizeof(w->m[holder].mute));
+		w->m[holder].renewals_lost = true;
+		sim_extend(&s->until.renewals[holder], w->now + 2000);
 	}
 	if ((t->a & OUTAGE_NO_CUT) != 0 && (t->a & OUTAGE_WAITED) != 0)
 		return;
 	if ((t->a & OUTAGE_FORCED) != 0)
-		force(w, &(struct w_timer){ .b = (uint32_t)w->now + FORCE_MS, .u = v->epoch });
+		force(w, &(struct w_timer){ .service = of->ix, .b = (uint32_t)w->now + FORCE_MS, .u = w_repl(w, of->ix)->epoch });
 	struct w_timer *cut = w_after(w, relisted ? 1 + t->b % 700 : 1, cut_when_extended);
+	cut->service = of->ix;
 	cut->a = relisted ? SIM_ISOLATE_LEADER : 0;
 	cut->b = (uint32_t)w->now + 2 * w->spec.timing.ttl_ms;
 	cut->u = t->u;
 }
 
 /* Another agent speaks for the last member from now on, and what would list it again hangs. */
-static void unlist(struct sim *s)
+static void unlist(struct sim *s, const struct w_service *of)
 {
 	struct world *w = s->w;
-	struct dr_spec_member *last = &w->service.member[w->members - 1];
+	struct dr_spec_member *last = &w->service[of->ix].member[of->members - 1];
 	if (w->specs + SIM_SPECS_LEFT >= W_SPECS_MAX || last->name.s[0] == '\0')
 		return;
 	struct dr_name was = last->agent;
 	dr_assert(dr_name_set(&last->agent, dr_name_is(&was, "agent-x") ? "agent-y" : "agent-x"));
 	if (!sim_ask_apply(w))
 		last->agent = was;
-	for (uint32_t i = 0; i < w->members; i++) {
+	for (uint32_t i = of->first; i < of->first + of->members; i++) {
 		w->m[i].mute[DR_ORDER_LISTED] = true;
 		sim_extend(&s->until.mute[i], w->now + 20000);
 	}
@@ -123,6 +133,7 @@ static void outage_begins(struct world *w, struct w_timer *t)
 	if ((t->a & OUTAGE_STUTTER) != 0)
 		stutter(w, &(struct w_timer){ .u = back + apart + 3000, .b = t->b });
 	struct w_timer *end = w_after(w, t->u + apart + 1 + t->b % 400, outage_ends);
+	end->service = t->service;
 	end->a = t->a;
 	end->b = t->b / 400;
 	end->u = 3000 + t->b % 4000;
@@ -132,8 +143,9 @@ void sim_outage(struct sim *s, const struct sim_fault *f)
 {
 	uint32_t how = f->b % OUTAGE_ALL;
 	if ((how & OUTAGE_UNLISTED) != 0)
-		unlist(s);
+		unlist(s, w_service_of(s->w, f->a));
 	struct w_timer *t = w_after(s->w, (how & OUTAGE_UNLISTED) != 0 ? 400 : 1, outage_begins);
+	t->service = s->w->m[f->a].service;
 	t->a = how;
 	t->b = f->b / OUTAGE_ALL;
 	t->u = f->ms;
@@ -144,8 +156,8 @@ void sim_outage(struct sim *s, const struct sim_fault *f)
 
 static void ask_pause(struct world *w, bool on)
 {
-	struct dr_request q = { .kind = on ? DR_REQ_PAUSE : DR_REQ_RESUME };
-	dr_assert(dr_name_set(&q.actor, "anna") && dr_name_set(&q.service, "orders"));
+	struct dr_request q = { .kind = on ? DR_REQ_PAUSE : DR_REQ_RESUME, .service = w->service[0].name };
+	dr_assert(dr_name_set(&q.actor, "anna"));
 	if (w->leader >= 0)
 		(void)w_request(w, &q);
 }

@@ -12,6 +12,7 @@
 #include "tests/sim/sim.h"
 
 enum { STEP_IDLE = DR_STEP_ID_MAX, HEAL_S = 300, OPERATOR_EVERY_S = 3, SETTLED_S = 6 };
+enum { OTHERS_ONE_IN = 5, GROUPS = 3 };
 enum { TIGHT_FENCE_MS = 40, TIGHT_GUARD_MS = 8, WIDE_DRIFT_PPM = 40000, BAD_DRIFT_PPM = 80000 };
 
 static struct sim *the_sim; /* one simulation at a time in a process */
@@ -60,20 +61,53 @@ static bool disk_stands(void *arg, uint32_t proc)
 
 /* ---- the cluster */
 
+static void draw_sync(struct w_service_options *v, struct sim_dice *d)
+{
+	v->set_max = 1 + (uint32_t)sim_roll(d, 2);
+	v->k = v->set_max == 2 ? 1 + (uint32_t)sim_roll(d, 2) : 1;
+	v->when_alone = sim_roll(d, 4) == 0 ? DR_ALONE_BLOCK : DR_ALONE_CONTINUE;
+}
+
+static void draw_patience(struct w_service_options *v, struct sim_dice *d)
+{
+	v->cooldown_ms = (uint32_t)sim_roll(d, 2) * 5000;
+	v->restart_within_ms = (uint32_t)sim_roll(d, 2) * 3000;
+	v->alone_after_ms = 1000 + (uint32_t)sim_roll(d, 5) * 1000;
+}
+
 static struct w_options options(struct sim_dice *d)
 {
 	struct w_options o = w_defaults();
+	struct w_service_options *v = &o.service[0];
 	o.coordinators = sim_roll(d, 4) == 0 ? 5 : 3;
-	o.members = 2 + (uint32_t)sim_roll(d, 3);
-	o.durability = sim_roll(d, 3) == 0 ? DR_DURABILITY_ASYNC : DR_DURABILITY_SYNC;
-	o.set_max = 1 + (uint32_t)sim_roll(d, 2);
-	o.k = o.set_max == 2 ? 1 + (uint32_t)sim_roll(d, 2) : 1;
-	o.when_alone = sim_roll(d, 4) == 0 ? DR_ALONE_BLOCK : DR_ALONE_CONTINUE;
+	v->members = 2 + (uint32_t)sim_roll(d, 3);
+	v->durability = sim_roll(d, 3) == 0 ? DR_DURABILITY_ASYNC : DR_DURABILITY_SYNC;
+	draw_sync(v, d);
 	o.profile = sim_roll(d, 5) == 0 ? "default" : "metro";
-	o.cooldown_ms = (uint32_t)sim_roll(d, 2) * 5000;
-	o.restart_within_ms = (uint32_t)sim_roll(d, 2) * 3000;
-	o.alone_after_ms = 1000 + (uint32_t)sim_roll(d, 5) * 1000;
+	draw_patience(v, d);
 	return o;
+}
+
+/* In some seeds there are more services, whose primaries mostly stand in the first one's site: so that site plans move
+ * several, one group after another, and leave those that have nobody elsewhere. */
+static void draw_others(struct w_options *o, struct sim_dice d)
+{
+	if (sim_roll(&d, OTHERS_ONE_IN) != 0)
+		return;
+	o->services = 3 + (uint32_t)sim_roll(&d, 2);
+	o->service[0].group = (uint32_t)sim_roll(&d, GROUPS);
+	for (uint32_t i = 1; i < o->services; i++) {
+		struct w_service_options *v = &o->service[i];
+		v->group = (uint32_t)sim_roll(&d, GROUPS);
+		v->members = 2 + (uint32_t)sim_roll(&d, 2);
+		v->shift = sim_roll(&d, 4) == 0 ? (uint32_t)sim_roll(&d, o->coordinators) : 0;
+		v->durability = sim_roll(&d, 3) == 0 ? DR_DURABILITY_ASYNC : DR_DURABILITY_SYNC;
+		draw_sync(v, &d);
+		draw_patience(v, &d);
+		v->at_home = sim_roll(&d, 8) == 0;
+		v->no_heirs = sim_roll(&d, 8) == 0;
+		v->manual = sim_roll(&d, 8) == 0;
+	}
 }
 
 /* Every host's clock runs at its own pace, inside the bound that the spec promises; now and then outside. */
@@ -134,7 +168,8 @@ static void open_sim(struct sim *s, uint64_t seed)
 	s->seed = seed;
 	s->options = options(&d);
 	limit_moves(&s->options, sim_dice(seed, 7));
-	s->options.manual = ask_first(sim_dice(seed, 10));
+	s->options.service[0].manual = ask_first(sim_dice(seed, 10));
+	draw_others(&s->options, sim_dice(seed, 12));
 	s->snapshot_threshold = 64u << sim_roll(&d, 4);
 	s->calm = (struct sim_calm){ .hop_ms = 1, .jitter_ms = 1 };
 	s->net = sim_dice(seed, 2);
@@ -172,18 +207,32 @@ static uint32_t *cell(uint32_t *coverage, uint32_t kind, uint32_t step, uint32_t
 	return &coverage[(kind * (STEP_IDLE + 1) + step) * SIM_ROLES + role];
 }
 
+/* That of the member; else the first that has a plan. */
+static uint32_t service_met(struct world *w, const struct sim_fault *f)
+{
+	if (sim_fault_whom(f->kind) == SIM_WHOM_MEMBER)
+		return w->m[f->a].service;
+	for (uint32_t i = 0; i < w->services; i++) {
+		const struct dr_service *v = w_repl(w, i);
+		if (v != NULL && v->plan.id != 0)
+			return i;
+	}
+	return 0;
+}
+
 static void cover(const struct sim *s, const struct sim_fault *f, uint32_t *coverage)
 {
-	const struct dr_service *v = w_repl(s->w);
+	const struct dr_service *v = w_repl(s->w, service_met(s->w, f));
 	uint32_t step = v != NULL && v->plan.id != 0 ? (uint32_t)v->plan.step[v->plan.at] : STEP_IDLE;
 	uint32_t role = 2;
 	switch (sim_fault_whom(f->kind)) {
 	case SIM_WHOM_ANY: role = 3; break;
 	case SIM_WHOM_COORD: role = s->w->leader == (int)f->a ? 0 : 2; break;
+	case SIM_WHOM_SITE: break;
 	default:
-		if (v != NULL && v->holder == f->a)
+		if (v != NULL && v->holder == s->w->m[f->a].ix)
 			role = 0;
-		else if (v != NULL && v->plan.id != 0 && v->plan.candidate == f->a)
+		else if (v != NULL && v->plan.id != 0 && v->plan.candidate == s->w->m[f->a].ix)
 			role = 1;
 		break;
 	}
@@ -270,6 +319,23 @@ static bool recovers(struct sim *s, char *why, size_t cap)
 	return false;
 }
 
+static void introduce(const struct sim *s)
+{
+	struct world *w = s->w;
+	const struct w_options *o = &s->options;
+	w_say(w, "seed %llu: coordinators=%u %s%s", (unsigned long long)s->seed, o->coordinators, o->profile,
+	      s->bad_clocks ? ", clocks outside their bound" : "");
+	for (uint32_t i = 0; i < o->services; i++) {
+		const struct w_service_options *v = &o->service[i];
+		w_say(w, "%s: %s %s members=%u in=%s%s group=%u k=%u set=%u when_alone=%s%s%s", w->service[i].name.s,
+		      dr_kind_name(v->kind), dr_durability_name(v->durability), v->members, w->spec.site[v->shift].name.s,
+		      v->at_home ? ", all of them" : "", v->group, v->k, v->set_max, dr_when_alone_name(v->when_alone),
+		      v->no_heirs ? " others' priority=0" : "", v->manual ? " auto_failover=false" : "");
+	}
+	if (o->automatic_moves != 0)
+		w_say(w, "limits: automatic_moves=%u within=%u", o->automatic_moves, o->moves_within_ms);
+}
+
 struct sim_result sim_run(uint64_t seed, const struct sim_how *how)
 {
 	static struct sim s;
@@ -279,16 +345,10 @@ struct sim_result sim_run(uint64_t seed, const struct sim_how *how)
 	if (!w_adopt(s.w)) {
 		(void)snprintf(r.why, sizeof(r.why), "not adopted");
 	} else {
-		const struct w_options *o = &s.options;
-		s.service = s.w->service;
+		memcpy(s.service, s.w->service, sizeof(s.service));
 		s.spec = s.w->spec;
 		s.w->out = how->out;
-		w_say(s.w, "seed %llu: %s members=%u coordinators=%u k=%u set=%u when_alone=%s %s%s",
-		      (unsigned long long)seed, dr_durability_name(o->durability), o->members, o->coordinators, o->k,
-		      o->set_max, dr_when_alone_name(o->when_alone), o->profile,
-		      s.bad_clocks ? ", clocks outside their bound" : "");
-		if (o->automatic_moves != 0)
-			w_say(s.w, "limits: automatic_moves=%u within=%u", o->automatic_moves, o->moves_within_ms);
+		introduce(&s);
 		hurt(&s, how);
 		r.fine = s.w->violations == 0 && recovers(&s, r.why, sizeof(r.why));
 	}

@@ -67,7 +67,7 @@ enum { SIM_ISOLATE_LEADER = 2 /* bit of ISOLATE: the leader dies */ };
 void sim_extend(uint64_t *until, uint64_t to);
 void sim_kill_coord(struct sim *s, uint32_t c, uint64_t until);
 void sim_kill_node(struct sim *s, uint32_t m, uint64_t until, bool power);
-void sim_isolate_now(struct world *w, struct w_timer *t); /* the primary's site, for t->u ms; t->a: how */
+void sim_isolate_now(struct world *w, struct w_timer *t); /* the site of t->service's primary, for t->u ms; t->a: how */
 void sim_replace_log(struct sim *s, const struct sim_fault *f);
 void sim_cut_site(struct sim *s, uint32_t site, uint64_t until);
 void sim_outage(struct sim *s, const struct sim_fault *f); /* outage.c */
@@ -77,7 +77,7 @@ void sim_request(struct sim *s, const struct sim_fault *f);
 void sim_apply_spec(struct sim *s, const struct sim_fault *f);
 /* A member leaves the spec (t->b: how often it was tried to find a plan open) or comes back into it (0). */
 void sim_move_member(struct world *w, struct w_timer *t);
-/* w->spec and w->service, as they are now; false: not asked for, or refused at once. */
+/* w->spec with its services, as they are now; false: not asked for, or refused at once. */
 bool sim_ask_apply(struct world *w);
 /* Somebody takes the loss upon himself; ... that whoever may still be primary is stopped, which is true: they have no
  * power, and get none while (sim_vouched) the word may still be used. */
@@ -121,14 +121,14 @@ struct sim {
 	uint32_t faults;
 	struct sim_fault fault[SIM_FAULTS_MAX];
 	struct dr_spec spec; /* as it was at first */
-	struct dr_spec_service service;
+	struct dr_spec_service service[W_SERVICES_MAX];
 	bool vouched[W_MEMBERS_MAX];
-	uint64_t vouched_at;
+	uint64_t vouched_at[W_SERVICES_MAX];
 	uint32_t looks; /* of the operator, when all is healed */
 	struct {
 		uint64_t plan;
 		uint32_t step, ask, tries;
-	} answered; /* what was approved last */
+	} answered[W_SERVICES_MAX]; /* what was approved last */
 	bool bad_clocks; /* drift outside the bound: two may acknowledge, nothing may be lost under sync */
 };
 

@@ -11,13 +11,15 @@ static const struct dr_repl *newest(const struct world *w)
 }
 
 /* The primary's site, or the one that it was moved away from, or any. */
-static void name_site(const struct world *w, const struct dr_service *v, const struct sim_fault *f, struct dr_request *q)
+static void name_site(struct world *w, const struct dr_repl *r, const struct sim_fault *f, struct dr_request *q)
 {
+	const struct w_service *of = w_service_of(w, f->a);
 	uint32_t site = w->m[f->a].site;
-	if (q->kind == DR_REQ_FAILBACK && v->home < w->members)
-		site = w->m[v->home].site;
-	else if (q->kind != DR_REQ_FAILBACK && v->holder < w->members && f->b % 4 != 0)
-		site = w->m[v->holder].site;
+	uint32_t home = w_member_at(of, r->service[of->ix].home), holder = w_member_at(of, r->service[of->ix].holder);
+	if (q->kind == DR_REQ_FAILBACK && home < w->members)
+		site = w->m[home].site;
+	else if (q->kind != DR_REQ_FAILBACK && holder < w->members && f->b % 4 != 0)
+		site = w->m[holder].site;
 	q->site = w->spec.site[site].name;
 }
 
@@ -30,14 +32,17 @@ static void check_refused(struct world *w, const struct dr_request *q)
 	}
 }
 
-/* All that changes from one step to the next: of the site plans, of the service's part, of its plan. */
+/* All that changes from one step to the next: of the site plans, of the services' parts, of their plans. */
 static uint64_t step_of(const struct dr_repl *r)
 {
-	const struct dr_service *v = &r->service[0];
-	uint64_t open = 0;
+	uint64_t all = 0;
 	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++)
-		open += r->site_plan[i].open ? r->site_plan[i].id + 1009 * r->site_plan[i].running : 0;
-	return ((open * 31 + (uint64_t)v->part.state) * 31 + v->plan.id) * 31 + v->plan.at;
+		all += r->site_plan[i].open ? r->site_plan[i].id * 1000 + r->site_plan[i].group * 31 + r->site_plan[i].running : 0;
+	for (uint32_t i = 0; i < r->services; i++) {
+		const struct dr_service *v = &r->service[i];
+		all = ((all * 31 + (uint64_t)v->part.state) * 31 + v->plan.id) * 31 + v->plan.at;
+	}
+	return all;
 }
 
 /* t->a: so many steps are left; t->u: how long the leader is away then; t->until: who watches gives up. */
@@ -96,7 +101,8 @@ void sim_order_site(struct sim *s, const struct sim_fault *f)
 		return;
 	uint32_t step = (uint32_t)step_of(r);
 	dr_assert(dr_name_set(&q.actor, "anna"));
-	name_site(w, &r->service[0], f, &q);
+	name_site(w, r, f, &q);
+	q.accept_loss = q.kind == DR_REQ_FAILOVER && f->b / 64 % 4 == 0;
 	if (w_request(w, &q) != DR_REASON_NONE) {
 		check_refused(w, &q);
 		return;
@@ -104,7 +110,7 @@ void sim_order_site(struct sim *s, const struct sim_fault *f)
 	if (f->b / 256 % 4 == 0)
 		return;
 	struct w_timer *t = w_after(w, 0, watch);
-	t->a = f->b / 1024 % STEPS_MOST;
+	t->a = f->b / 1024 % (STEPS_MOST * w->services);
 	t->b = step;
 	t->u = f->ms;
 	t->until = w->now + WATCH_MS;

@@ -30,10 +30,10 @@ static void renewal_arrives(struct world *w, struct w_timer *t)
 		return;
 	c->agent_ms[t->a] = w->now;
 	struct dr_core_event ev = { .kind = DR_EV_RENEW,
-				    .service = w->service.name,
+				    .service = w_spec_of(w, t->a)->name,
 				    .epoch = d->renew_epoch,
 				    .renewal = d->renew_id,
-				    .member = w->name[t->a] };
+				    .member = w->m[t->a].name };
 	w_coord_event(w, t->b, &ev);
 }
 
@@ -43,12 +43,12 @@ static void result_arrives(struct world *w, struct w_timer *t)
 	if (c->core == NULL)
 		return;
 	c->agent_ms[t->a] = w->now;
-	w_wire_result(w, t->data);
+	w_wire_result(w, t->a, t->data);
 	const struct dr_order_result *told = t->data;
 	if (told->outcome == DR_OUTCOME_DONE && told->number > w->m[t->a].told_done)
 		w->m[t->a].told_done = told->number;
 	struct dr_core_event ev = {
-		.kind = DR_EV_RESULT, .service = w->service.name, .result = t->data, .member = w->name[t->a]
+		.kind = DR_EV_RESULT, .service = w_spec_of(w, t->a)->name, .result = t->data, .member = w->m[t->a].name
 	};
 	w_coord_event(w, t->b, &ev);
 }
@@ -91,8 +91,8 @@ void w_fill_report(struct world *w, uint32_t mi, struct dr_report *r)
 	const struct w_member *m = &w->m[mi];
 	const struct dr_agent_journal *j = &m->core.journal;
 	*r = m->seen;
-	r->service = w->service.name;
-	r->member = w->name[mi];
+	r->service = w_spec_of(w, mi)->name;
+	r->member = m->name;
 	r->incarnation = m->life;
 	r->managed = j->managed;
 	r->role = j->role;
@@ -237,8 +237,7 @@ static void carry_out(struct world *w, uint32_t mi, const struct dr_agent_decisi
 	h->journal = m->core.journal;
 	h->d = *d;
 	w_pause(w, proc, ms);
-	struct w_timer *t = w_after(w, ms, held_goes_on);
-	t->seq = 0; /* before all that waits for the agent */
+	struct w_timer *t = w_after_first(w, ms, held_goes_on); /* before all that waits for the agent */
 	t->a = mi;
 	t->b = m->life;
 	t->data = h;
@@ -326,7 +325,7 @@ void w_agent_start(struct world *w, uint32_t mi)
 	if (DR_MUTANT(LIST_NOT_JOURNALED))
 		m->journal.list.members = 0;
 	bool armed = m->armed_until != 0 && m->server.state != DR_SERVER_STOPPED;
-	dr_agent_core_init(&m->core, &w->name[mi], &m->journal, &w->spec.timing,
+	dr_agent_core_init(&m->core, &m->name, &m->journal, &w->spec.timing,
 			   1000 * (uint64_t)m->life + 1000000 * (uint64_t)mi + 1, armed ? m->armed_epoch : 0,
 			   armed ? m->armed_until : 0, w_clock(w, &m->clock));
 	m->core.guard_alive = m->guard;

@@ -21,11 +21,11 @@ void w_violation(struct world *w, const char *fmt, ...)
 		(void)fprintf(w->out, "\t%6llu VIOLATION %s\n", (unsigned long long)w->now, text);
 }
 
-bool w_rises(struct world *w, uint64_t *high, uint64_t now, const char *what, uint32_t m)
+bool w_rises(struct world *w, uint64_t *high, uint64_t now, const char *what, const char *of)
 {
 	if (now < *high) {
-		w_violation(w, "%s of %s fell from %llu to %llu", what, w_member_name(w, m),
-			    (unsigned long long)*high, (unsigned long long)now);
+		w_violation(w, "%s of %s fell from %llu to %llu", what, of, (unsigned long long)*high,
+			    (unsigned long long)now);
 		return false;
 	}
 	*high = now;
@@ -49,14 +49,16 @@ static bool takes_writes(const struct world *w, uint32_t m)
 	return w->m[m].server.state == DR_SERVER_PRIMARY && w->m[m].journal.managed && !w_nobody_acts(w, m);
 }
 
-/* At most one server of ours is out of recovery, whatever anybody believes. */
+/* At most one server of a service is out of recovery, whatever anybody believes. */
 static void check_primaries(struct world *w)
 {
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < w->members; i++)
-		count += takes_writes(w, i) ? 1u : 0u;
-	if (count > 1 && !w->two_allowed)
-		w_violation(w, "%u servers take writes", count);
+	for (uint32_t s = 0; s < w->services; s++) {
+		uint32_t count = 0, first = w->s[s].first;
+		for (uint32_t i = 0; i < w->s[s].members; i++)
+			count += takes_writes(w, first + i) ? 1u : 0u;
+		if (count > 1 && !w->two_allowed)
+			w_violation(w, "%u servers of %s take writes", count, w->service[s].name.s);
+	}
 }
 
 static void check_agents(struct world *w)
@@ -97,19 +99,26 @@ static bool same_state(const struct dr_repl *a, const struct dr_repl *b)
 	return same;
 }
 
-/* What differs at all soon differs here too. */
-static bool same_heads(const struct dr_repl *a, const struct dr_repl *b)
+static bool same_service(const struct dr_service *s, const struct dr_service *o)
 {
-	const struct dr_service *s = &a->service[0], *o = &b->service[0];
-	bool same = a->services == b->services && a->spec_version == b->spec_version &&
-		    a->plan_last == b->plan_last && a->event_last == b->event_last &&
-		    a->ttl_longest_ms == b->ttl_longest_ms && s->epoch == o->epoch && s->holder == o->holder &&
-		    s->primary_epoch == o->primary_epoch && s->plan.id == o->plan.id && s->plan.at == o->plan.at &&
+	bool same = s->epoch == o->epoch && s->holder == o->holder && s->primary_epoch == o->primary_epoch &&
+		    s->plan.id == o->plan.id && s->plan.at == o->plan.at && s->part.state == o->part.state &&
 		    s->sync.set == o->sync.set && s->sync.k == o->sync.k && s->next_version == o->next_version;
-	for (dr_member_ix m = 0; same && m < W_MEMBERS_MAX; m++)
+	for (dr_member_ix m = 0; same && m < DR_MEMBERS_MAX; m++)
 		same = s->member[m].order_last == o->member[m].order_last &&
 		       s->member[m].lineage == o->member[m].lineage &&
 		       s->member[m].unproved_epoch == o->member[m].unproved_epoch;
+	return same;
+}
+
+/* What differs at all soon differs here too. */
+static bool same_heads(const struct dr_repl *a, const struct dr_repl *b)
+{
+	bool same = a->services == b->services && a->spec_version == b->spec_version &&
+		    a->plan_last == b->plan_last && a->event_last == b->event_last &&
+		    a->ttl_longest_ms == b->ttl_longest_ms;
+	for (uint32_t i = 0; same && i < a->services; i++)
+		same = same_service(&a->service[i], &b->service[i]);
 	return same;
 }
 
@@ -130,27 +139,27 @@ static void check_equal(struct world *w, uint32_t c)
 }
 
 /* What was said to be final when the choice was made is final: nobody of the frozen has received more since. */
-static void check_frozen(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
+static void check_frozen(struct world *w, const struct w_service *of, const struct dr_service *s, const struct dr_cmd *cmd)
 {
 	if (cmd->kind != DR_CMD_CHOOSE || s->plan.kind != DR_PLAN_FAILOVER)
 		return;
-	for (uint32_t i = 0; i < w->members; i++) {
-		const struct w_server *v = &w->m[i].server;
+	for (uint32_t i = 0; i < of->members; i++) {
+		const struct w_server *v = &w->m[of->first + i].server;
 		bool frozen = s->member[i].frozen_epoch == s->epoch && v->state == DR_SERVER_STANDBY;
 		if (frozen && w_position(v) > s->member[i].frozen_position)
-			w_violation(w, "%s went on receiving after it was frozen", w_member_name(w, i));
+			w_violation(w, "%s went on receiving after it was frozen", w_member_name(w, of->first + i));
 	}
 }
 
 /* Nothing is made writable before everybody who may have been is proved fenced. */
-static void check_promotion(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
+static void check_promotion(struct world *w, const struct w_service *of, const struct dr_service *s, const struct dr_cmd *cmd)
 {
 	if (cmd->kind != DR_CMD_ORDER || cmd->order.kind != DR_ORDER_WRITABLE)
 		return;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (m != s->holder && s->member[m].unproved_epoch != 0)
 			w_violation(w, "%s is promoted while %s is not proved fenced",
-				    w_member_name(w, s->holder), w_member_name(w, m));
+				    w_member_name(w, w_member_at(of, s->holder)), w_member_name(w, w_member_at(of, m)));
 	}
 }
 
@@ -161,23 +170,29 @@ void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 	w_check_log(w, c, cmd);
 	if (r->services == 0 || w_check_key(w, c) < w->seen.checked) /* somebody was further */
 		return;
-	const struct dr_service *s = &r->service[0];
-	(void)w_rises(w, &w->high_epoch, s->epoch, "epoch", DR_MEMBER_NONE);
-	for (uint32_t i = 0; i < w->members; i++)
-		(void)w_rises(w, &w->high_order[i], s->member[i].order_last, "order number", i);
-	check_promotion(w, s, cmd);
-	check_frozen(w, s, cmd);
+	for (uint32_t i = 0; i < w->services; i++)
+		(void)w_rises(w, &w->s[i].high_epoch, r->service[i].epoch, "epoch", w->service[i].name.s);
+	for (uint32_t i = 0; i < w->members; i++) {
+		struct w_member *m = &w->m[i];
+		(void)w_rises(w, &m->high_order, r->service[m->service].member[m->ix].order_last, "order number", m->name.s);
+	}
+	if (cmd->service >= w->services)
+		return;
+	check_promotion(w, &w->s[cmd->service], &r->service[cmd->service], cmd);
+	check_frozen(w, &w->s[cmd->service], &r->service[cmd->service], cmd);
 }
 
-static bool member_well(struct world *w, const struct dr_service *s, uint32_t m, char *why, size_t cap)
+static bool member_well(struct world *w, const struct w_service *of, const struct dr_service *s, dr_member_ix ix, char *why,
+			size_t cap)
 {
-	const struct w_server *v = &w->m[m].server;
-	if (!w->m[m].alive || m == s->holder || s->spec.member[m].name.s[0] == '\0')
+	const struct w_member *m = &w->m[of->first + ix];
+	const struct w_server *v = &m->server;
+	if (!m->alive || ix == s->holder || s->spec.member[ix].name.s[0] == '\0')
 		return true;
-	bool well = v->state == DR_SERVER_STANDBY && v->connected && v->upstream == s->holder &&
-		    s->member[m].joined_epoch == s->epoch && s->rejoin[m].id == 0;
+	bool well = v->state == DR_SERVER_STANDBY && v->connected && v->upstream == w_member_at(of, s->holder) &&
+		    s->member[ix].joined_epoch == s->epoch && s->rejoin[ix].id == 0;
 	if (!well)
-		(void)snprintf(why, cap, "%s does not follow", w_member_name(w, m));
+		(void)snprintf(why, cap, "%s does not follow", m->name.s);
 	return well;
 }
 
@@ -189,30 +204,42 @@ static bool site_plan_open(const struct dr_repl *r)
 	return open;
 }
 
-bool w_healthy(struct world *w, char *why, size_t cap)
+static bool service_well(struct world *w, const struct w_service *of, char *why, size_t cap)
 {
-	const struct dr_service *s = w_repl(w);
-	why[0] = '\0';
-	if (s == NULL || w->leader < 0)
-		(void)snprintf(why, cap, "nobody leads");
-	else if (s->plan.id != 0)
+	const struct dr_service *s = w_repl(w, of->ix);
+	uint32_t holder = w_member_at(of, s->holder);
+	if (s->plan.id != 0)
 		(void)snprintf(why, cap, "plan %llu is open at %s", (unsigned long long)s->plan.id,
 			       dr_step_name(s->plan.step[s->plan.at]));
-	else if (site_plan_open(&w->c[w->leader].core->repl))
-		(void)snprintf(why, cap, "a site plan is open");
 	else if (s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch)
 		(void)snprintf(why, cap, "epoch %llu has no primary", (unsigned long long)s->epoch);
-	else if (w->m[s->holder].server.state != DR_SERVER_PRIMARY)
+	else if (w->m[holder].server.state != DR_SERVER_PRIMARY)
 		(void)snprintf(why, cap, "the holder's server is %s",
-			       dr_server_state_name(w->m[s->holder].server.state));
+			       dr_server_state_name(w->m[holder].server.state));
 	else if (s->sync_joint)
 		(void)snprintf(why, cap, "the sync set is not settled");
-	else if (w->acked_at + 200 < w->now)
+	else if (of->acked_at + 200 < w->now)
 		(void)snprintf(why, cap, "nothing was acknowledged for %llu ms",
-			       (unsigned long long)(w->now - w->acked_at));
-	for (uint32_t m = 0; why[0] == '\0' && m < w->members; m++) {
-		if (!member_well(w, s, m, why, cap))
+			       (unsigned long long)(w->now - of->acked_at));
+	for (dr_member_ix m = 0; why[0] == '\0' && m < of->members; m++) {
+		if (!member_well(w, of, s, m, why, cap))
 			break;
+	}
+	return why[0] == '\0';
+}
+
+bool w_healthy(struct world *w, char *why, size_t cap)
+{
+	why[0] = '\0';
+	if (w->leader < 0)
+		(void)snprintf(why, cap, "nobody leads");
+	else if (site_plan_open(&w->c[w->leader].core->repl))
+		(void)snprintf(why, cap, "a site plan is open");
+	for (uint32_t i = 0; why[0] == '\0' && i < w->services; i++) {
+		if (!service_well(w, &w->s[i], why, cap) && i > 0) {
+			size_t at = strlen(why);
+			(void)snprintf(why + at, cap - at, " (%s)", w->service[i].name.s);
+		}
 	}
 	return why[0] == '\0';
 }

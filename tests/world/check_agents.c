@@ -55,14 +55,15 @@ void w_check_extended(struct world *w, uint32_t mi)
 void w_check_journal(struct world *w, uint32_t mi)
 {
 	const struct dr_agent_journal *j = &w->m[mi].journal;
-	(void)w_rises(w, &w->high_seen[mi], j->order_seen, "journaled order number", mi);
-	(void)w_rises(w, &w->high_agent_epoch[mi], j->epoch, "journaled epoch", mi);
+	struct w_member *m = &w->m[mi];
+	(void)w_rises(w, &m->high_seen, j->order_seen, "journaled order number", m->name.s);
+	(void)w_rises(w, &m->high_epoch, j->epoch, "journaled epoch", m->name.s);
 }
 
 void w_check_armed(struct world *w, uint32_t mi)
 {
 	const struct w_member *m = &w->m[mi];
-	if (m->armed_epoch > w->seen.granted[mi])
+	if (m->armed_epoch > m->granted)
 		w_violation(w, "%s has a lease for epoch %llu, which was never granted to it", w_member_name(w, mi),
 			    (unsigned long long)m->armed_epoch);
 	if (m->armed_epoch > m->journal.epoch)
@@ -76,7 +77,7 @@ void w_check_armed(struct world *w, uint32_t mi)
 void w_check_leased(struct world *w, uint32_t mi)
 {
 	const struct dr_agent_core *c = &w->m[mi].core;
-	if (c->lease_until_ms > w_clock(w, &w->m[mi].clock) && c->lease_epoch > w->seen.granted[mi])
+	if (c->lease_until_ms > w_clock(w, &w->m[mi].clock) && c->lease_epoch > w->m[mi].granted)
 		w_violation(w, "%s is promoted by a lease for epoch %llu, which was never granted to it",
 			    w_member_name(w, mi), (unsigned long long)c->lease_epoch);
 }
@@ -92,8 +93,8 @@ void w_check_promised(struct world *w, uint32_t mi, const struct dr_promise *p)
 {
 	const struct dr_agent_journal *j = &w->m[mi].journal;
 	uint64_t until = w->m[mi].asked_until_ms; /* from the question on: that its journal took time to write adds nothing */
-	if (w->seen.promised_until[mi] < until)
-		w->seen.promised_until[mi] = until;
+	if (w->m[mi].promised_until < until)
+		w->m[mi].promised_until = until;
 	if (j->promise_ms == 0 || (w->m[mi].late_stands && w->m[mi].late.promise_ms == 0))
 		w_violation(w, "%s promises what is not in its journal", w_member_name(w, mi));
 	if (p->epoch < j->epoch)
@@ -104,7 +105,7 @@ void w_check_promised(struct world *w, uint32_t mi, const struct dr_promise *p)
 void w_check_taken(struct world *w, uint32_t mi)
 {
 	const struct w_member *m = &w->m[mi];
-	uint64_t now = w_clock(w, &m->clock), until = w->seen.promised_until[mi];
+	uint64_t now = w_clock(w, &m->clock), until = m->promised_until;
 	if (m->core.journal.order.core.kind == DR_ORDER_WRITABLE && until > now)
 		w_violation(w, "%s takes a promote order, and has promised not to for another %llu ms", w_member_name(w, mi),
 			    (unsigned long long)(until - now));
@@ -120,14 +121,14 @@ static bool on_list(const struct dr_agent_list *l, const struct dr_name *name)
 }
 
 /* Whom the log counts as one who must promise, the holder asks. */
-void w_check_listed(struct world *w, const struct dr_service *s)
+void w_check_listed(struct world *w, const struct w_service *of, const struct dr_service *s)
 {
-	if (s->holder >= w->members || s->primary_epoch != s->epoch || s->list_epoch != s->epoch)
+	if (s->holder >= of->members || s->primary_epoch != s->epoch || s->list_epoch != s->epoch)
 		return;
-	const struct dr_agent_list *l = &w->m[s->holder].journal.list;
-	for (dr_member_ix m = 0; l->epoch == s->epoch && m < w->members; m++) {
-		if (m != s->holder && dr_set_has(s->listed, m) && !on_list(l, &w->name[m]))
-			w_violation(w, "%s counts as listed, and %s does not ask it", w_member_name(w, m),
-				    w_member_name(w, s->holder));
+	const struct w_member *all = &w->m[of->first];
+	const struct dr_agent_list *l = &all[s->holder].journal.list;
+	for (dr_member_ix m = 0; l->epoch == s->epoch && m < of->members; m++) {
+		if (m != s->holder && dr_set_has(s->listed, m) && !on_list(l, &all[m].name))
+			w_violation(w, "%s counts as listed, and %s does not ask it", all[m].name.s, all[s->holder].name.s);
 	}
 }

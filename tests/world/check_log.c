@@ -76,38 +76,38 @@ static void check_events(struct world *w, uint32_t ci)
 }
 
 /* Right of the bar only forward: the old holder gets no new epoch, and no step begins again. */
-static void check_bar(struct world *w, const struct dr_service *s)
+static void check_bar(struct world *w, struct w_service *of, const struct dr_service *s)
 {
-	const struct w_seen_plan *was = &w->seen.plan;
+	const struct w_seen_plan *was = &of->seen.plan;
 	bool past = was->id != 0 && was->at >= was->bar && was->bar != 0;
 	bool restored = s->epoch > was->epoch && s->holder == was->old && was->old != was->candidate;
 	if (past && s->plan.id == was->id && s->plan.at < was->at)
 		w_violation(w, "plan %llu goes back past its bar", (unsigned long long)was->id);
 	if (past && s->plan.id != was->id && restored)
 		w_violation(w, "plan %llu is undone past its bar", (unsigned long long)was->id);
-	w->seen.plan = (struct w_seen_plan){ .id = s->plan.id, .epoch = s->epoch, .at = s->plan.at, .bar = s->plan.bar,
+	of->seen.plan = (struct w_seen_plan){ .id = s->plan.id, .epoch = s->epoch, .at = s->plan.at, .bar = s->plan.bar,
 					     .kind = s->plan.kind, .old = s->plan.old, .candidate = s->plan.candidate };
 }
 
 /* The end of a lease is proof only when it has ended, on its holder's own clock; but for an extension by promises,
  * which says who may not be promoted meanwhile (design.md 4.8). */
-static void check_expired(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
+static void check_expired(struct world *w, const struct w_service *of, const struct dr_service *s, const struct dr_cmd *cmd)
 {
-	if (cmd->kind != DR_CMD_PROVE || cmd->proof != DR_PROOF_LEASE || cmd->member >= w->members || w->two_allowed)
+	if (cmd->kind != DR_CMD_PROVE || cmd->proof != DR_PROOF_LEASE || cmd->member >= of->members || w->two_allowed)
 		return;
-	const struct w_member *m = &w->m[cmd->member];
+	const struct w_member *m = &w->m[of->first + cmd->member];
 	uint64_t now = w_clock(w, &m->clock);
 	bool counts = s->member[cmd->member].proof_epoch == s->epoch && s->epoch == cmd->epoch;
 	if (counts && m->armed_epoch < s->epoch && m->armed_until > now && m->core.extended_until_ms <= now)
-		w_violation(w, "the lease of %s was taken for over %llu ms before its end", w_member_name(w, cmd->member),
+		w_violation(w, "the lease of %s was taken for over %llu ms before its end", m->name.s,
 			    (unsigned long long)(m->armed_until - now));
 }
 
 /* What somebody accepted to lose is settled with the next primary. */
-static void settle_loss(struct world *w, const struct dr_service *s)
+static void settle_loss(struct w_service *of, const struct dr_service *s)
 {
-	if (w->seen.loss_from != 0 && s->primary_epoch >= w->seen.loss_from)
-		w->seen.loss_from = 0;
+	if (of->seen.loss_from != 0 && s->primary_epoch >= of->seen.loss_from)
+		of->seen.loss_from = 0;
 }
 
 static bool stands_still(const struct dr_service *s, dr_member_ix m)
@@ -152,22 +152,23 @@ static bool rests_on_loss(const struct dr_service *s)
 }
 
 /* Whose positions a choice was made from. */
-static void note_choice(struct world *w, const struct dr_service *s, const struct dr_cmd *cmd)
+static void note_choice(struct world *w, struct w_service *of, const struct dr_service *s, const struct dr_cmd *cmd)
 {
+	struct w_seen_service *seen = &of->seen;
 	if (cmd->kind != DR_CMD_CHOOSE || s->plan.kind != DR_PLAN_FAILOVER)
 		return;
 	if (!s->plan.accept_loss && s->member[s->plan.candidate].lineage < s->primary_epoch)
 		w_violation(w, "%s is chosen, which nobody knows to have the primary's history",
-			    w_member_name(w, s->plan.candidate));
+			    w_member_name(w, w_member_at(of, s->plan.candidate)));
 	if (rests_on_loss(s)) {
-		w->seen.loss_taken = true;
-		w->seen.loss_from = s->plan.id == w->seen.lossless ? w->seen.loss_from : s->epoch;
+		seen->loss_taken = true;
+		seen->loss_from = s->plan.id == seen->lossless ? seen->loss_from : s->epoch;
 	}
-	w->seen.chose_epoch = s->epoch;
-	w->seen.chose = 0;
-	for (uint32_t i = 0; i < w->members; i++) {
+	seen->chose_epoch = s->epoch;
+	seen->chose = 0;
+	for (uint32_t i = 0; i < of->members; i++) {
 		if (s->member[i].frozen_epoch == s->epoch && s->member[i].lineage >= s->primary_epoch)
-			w->seen.chose |= 1u << i;
+			seen->chose |= 1u << i;
 	}
 }
 
@@ -185,10 +186,10 @@ static bool too_many_moves(const struct w_seen *seen, const struct dr_limits *l,
 }
 
 /* No more automatic moves than the spec allows; one that began as a restart in place counts, and is not refused. */
-static void check_moves(struct world *w, const struct dr_repl *r, const struct dr_cmd *cmd)
+static void check_moves(struct world *w, const struct w_service *of, const struct dr_repl *r, const struct dr_cmd *cmd)
 {
-	const struct dr_service *s = &r->service[0];
-	const struct w_seen_plan *was = &w->seen.plan;
+	const struct dr_service *s = &r->service[of->ix];
+	const struct w_seen_plan *was = &of->seen.plan;
 	bool opened = cmd->kind == DR_CMD_PLAN_OPEN && s->plan.id != 0 && s->plan.id != was->id &&
 		      s->plan.kind == DR_PLAN_FAILOVER && cmd->request == 0 && s->spec.auto_failover &&
 		      dr_reason_moves(s->plan.reason);
@@ -210,13 +211,19 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 	if (r->services == 0 || key <= w->seen.checked)
 		return;
 	w->seen.checked = key;
-	check_moves(w, r, cmd);
-	check_bar(w, &r->service[0]);
-	check_expired(w, &r->service[0], cmd);
+	if (cmd->service < w->services) {
+		struct w_service *of = &w->s[cmd->service];
+		check_moves(w, of, r, cmd);
+		w_check_turn(w, of, r, cmd);
+		check_expired(w, of, &r->service[of->ix], cmd);
+		note_choice(w, of, &r->service[of->ix], cmd);
+	}
 	if (cmd->kind == DR_CMD_PROVE && cmd->proof == DR_PROOF_OPERATOR)
 		w->seen.words++;
-	note_choice(w, &r->service[0], cmd);
-	settle_loss(w, &r->service[0]);
-	w_check_listed(w, &r->service[0]);
+	for (uint32_t i = 0; i < w->services; i++) {
+		check_bar(w, &w->s[i], &r->service[i]);
+		settle_loss(&w->s[i], &r->service[i]);
+		w_check_listed(w, &w->s[i], &r->service[i]);
+	}
 	w_check_site(w, r);
 }

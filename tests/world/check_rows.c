@@ -29,63 +29,72 @@ static bool has_row(const struct w_server *s, uint32_t n, uint32_t id)
 /* Under async: may the new primary go without this row? */
 static void check_lost(struct world *w, uint32_t mi, uint32_t id)
 {
-	const struct dr_service *s = w_repl(w);
+	const struct w_service *of = w_service_of(w, mi);
+	const struct dr_service *s = w_repl(w, of->ix);
 	if (s == NULL || s->epoch != w->m[mi].server.epoch || s->plan.accept_loss || w->two_allowed)
 		return;
-	if (s->plan.kind == DR_PLAN_SWITCHOVER && w->seen.row_epoch[id] == s->primary_epoch)
+	if (s->plan.kind == DR_PLAN_SWITCHOVER && of->seen.row_epoch[id] == s->primary_epoch)
 		w_violation(w, "a switchover lost an acknowledged row");
-	for (uint32_t i = 0; i < w->members && s->plan.kind == DR_PLAN_FAILOVER; i++) {
-		const struct w_server *o = &w->m[i].server;
+	for (uint32_t i = 0; i < of->members && s->plan.kind == DR_PLAN_FAILOVER; i++) {
+		const struct w_server *o = &w->m[of->first + i].server;
 		/* Nobody fetches from a server of such a kind, and some may not be promoted. */
-		if (!dr_kind_keeps_place(w->service.kind) && s->spec.member[i].priority == 0)
+		if (!dr_kind_keeps_place(w_spec_of(w, mi)->kind) && s->spec.member[i].priority == 0)
 			continue;
-		bool chose = i != mi && w->seen.chose_epoch == s->epoch && (w->seen.chose >> i & 1u) != 0 &&
+		bool chose = of->first + i != mi && of->seen.chose_epoch == s->epoch && (of->seen.chose >> i & 1u) != 0 &&
 			     o->state == DR_SERVER_STANDBY;
 		if (chose && has_row(o, o->n, id))
 			w_violation(w, "%s lost a row that %s had, which took part in the choice", w_member_name(w, mi),
-				    w_member_name(w, i));
+				    w_member_name(w, of->first + i));
 	}
 }
 
 /* Lost with the choice that somebody made knowing that. */
-static bool accepted(const struct world *w, uint32_t id)
+static bool accepted(const struct w_service *of, uint32_t id)
 {
-	return w->seen.loss_from != 0 && w->seen.row_epoch[id] < w->seen.loss_from;
+	return of->seen.loss_from != 0 && of->seen.row_epoch[id] < of->seen.loss_from;
 }
 
 /* A new primary has every write that was ever acknowledged (under sync, unless a person accepted the loss). */
 void w_promoted(struct world *w, uint32_t mi)
 {
 	const struct w_server *s = &w->m[mi].server;
+	struct w_service *of = w_service_of(w, mi);
+	bool async = w_spec_of(w, mi)->durability == DR_DURABILITY_ASYNC;
 	uint32_t lost = 0, unaccepted = 0;
 	note_rows(s, s->n);
-	for (uint32_t id = 0; id < w->next_write; id++) {
-		if (w->seen.shown[id] && !has[id]) {
-			w->seen.shown[id] = 0;
-			w->seen.vanished += w->acked[id] == 0 ? 1u : 0u;
+	for (uint32_t id = 0; id < of->next_write; id++) {
+		if (of->seen.shown[id] && !has[id]) {
+			of->seen.shown[id] = 0;
+			w->seen.vanished += of->acked[id] == 0 ? 1u : 0u;
 		}
-		if (w->acked[id] != 0 && !has[id]) {
+		if (of->acked[id] != 0 && !has[id]) {
 			lost++;
-			unaccepted += accepted(w, id) ? 0u : 1u;
-			w->acked[id] = 0; /* counted once */
-			if (w->service.durability == DR_DURABILITY_ASYNC)
+			unaccepted += accepted(of, id) ? 0u : 1u;
+			of->acked[id] = 0; /* counted once */
+			if (async)
 				check_lost(w, mi, id);
 		}
 	}
 	w_say(w, "%s takes writes: lost %u of the acknowledged", w_member_name(w, mi), lost);
-	if (unaccepted > 0 && w->service.durability == DR_DURABILITY_SYNC && !w->loss_allowed)
+	if (unaccepted > 0 && !async && !w->loss_allowed)
 		w_violation(w, "%u acknowledged writes are lost", unaccepted);
+}
+
+static void check_kept(struct world *w, const struct w_service *of)
+{
+	const struct w_server *p = &w->m[w_member_at(of, w_repl(w, of->ix)->holder)].server;
+	uint32_t lost = 0;
+	note_rows(p, p->n);
+	for (uint32_t i = 0; i < of->next_write; i++)
+		lost += of->acked[i] != 0 && !has[i] ? 1u : 0u;
+	if (lost != 0 && w->service[of->ix].durability == DR_DURABILITY_SYNC && !w->loss_allowed)
+		w_violation(w, "%u acknowledged writes are not with the primary at the end", lost);
 }
 
 void w_check_kept(struct world *w)
 {
-	const struct w_server *p = &w->m[w_repl(w)->holder].server;
-	uint32_t lost = 0;
-	note_rows(p, p->n);
-	for (uint32_t i = 0; i < w->next_write; i++)
-		lost += w->acked[i] != 0 && !has[i] ? 1u : 0u;
-	if (lost != 0 && w->service.durability == DR_DURABILITY_SYNC && !w->loss_allowed)
-		w_violation(w, "%u acknowledged writes are not with the primary at the end", lost);
+	for (uint32_t i = 0; i < w->services; i++)
+		check_kept(w, &w->s[i]);
 }
 
 /* A read takes no time here, the hardest case: what was acknowledged up to now was so before it began.  A row that was
@@ -94,18 +103,21 @@ void w_check_kept(struct world *w)
 void w_read(struct world *w, uint32_t mi)
 {
 	const struct w_server *s = &w->m[mi].server;
-	uint32_t n = w->seen.acked_n, missing = 0;
+	struct w_service *of = w_service_of(w, mi);
+	uint32_t n = of->seen.acked_n, missing = 0;
 	if (s->state != DR_SERVER_PRIMARY || w_paused(w, w_proc(W_SERVER, mi)) || w_nobody_acts(w, mi))
 		return;
 	for (uint32_t i = s->acked > READ_LATEST ? s->acked - READ_LATEST : 0; i < s->acked; i++)
-		w->seen.shown[s->wal[i]] = 1;
-	uint32_t from = n > READ_LATEST && ++w->seen.reads % READ_ALL_EVERY != 0 ? n - READ_LATEST : 0;
+		of->seen.shown[s->wal[i]] = 1;
+	if (n > READ_LATEST)
+		w->seen.reads++;
+	uint32_t from = n > READ_LATEST && ++of->seen.reads % READ_ALL_EVERY != 0 ? n - READ_LATEST : 0;
 	if (from == 0)
 		note_rows(s, s->acked);
 	for (uint32_t i = from; i < n; i++) {
-		uint32_t id = w->seen.acked[i];
+		uint32_t id = of->seen.acked[i];
 		bool there = from == 0 ? has[id] != 0 : has_row(s, s->acked, id);
-		missing += w->acked[id] != 0 && !there ? 1u : 0u;
+		missing += of->acked[id] != 0 && !there ? 1u : 0u;
 	}
 	if (missing != 0 && !w->two_allowed)
 		w_violation(w, "a read from %s misses %u acknowledged rows", w_member_name(w, mi), missing);

@@ -54,7 +54,7 @@ static void send_look(struct world *w, uint32_t ci, uint32_t m)
 	w_say(w, "%s asks %s for a report", w->c[ci].name, w_member_name(w, m));
 }
 
-static void send_order(struct world *w, uint32_t c, const struct dr_order_wanted *want)
+static void send_order(struct world *w, uint32_t c, uint32_t to, const struct dr_order_wanted *want)
 {
 	const struct dr_service *s = &w->c[c].core->repl.service[want->service];
 	struct dr_order *o = dr_xcalloc(sizeof(*o));
@@ -73,10 +73,9 @@ static void send_order(struct world *w, uint32_t c, const struct dr_order_wanted
 								      .agent = s->spec.member[m].agent,
 								      .listed = dr_set_has(want->core.listed, m) };
 	}
-	struct w_timer *t = w_send(w, w->c[c].site, w->m[want->member].site,
-				   w_proc(W_AGENT, want->member), order_arrives);
-	t->a = want->member;
-	t->b = w->m[want->member].life;
+	struct w_timer *t = w_send(w, w->c[c].site, w->m[to].site, w_proc(W_AGENT, to), order_arrives);
+	t->a = to;
+	t->b = w->m[to].life;
 	t->data = o;
 	t->size = sizeof(*o);
 }
@@ -87,8 +86,8 @@ static void carry_orders(struct world *w, uint32_t ci, const struct dr_decision 
 	struct w_coordinator *c = &w->c[ci];
 	for (uint32_t i = 0; i < d->orders; i++) {
 		const struct dr_order_wanted *want = &d->order[i];
-		uint32_t m = want->member;
-		if (want->service != 0 || m >= w->members || !agent_there(w, ci, m)) {
+		uint32_t m = w_member_at(&w->s[want->service], want->member);
+		if (m >= w->members || !agent_there(w, ci, m)) {
 			if (m < w->members)
 				c->sent[m].number = 0;
 			continue;
@@ -100,11 +99,11 @@ static void carry_orders(struct world *w, uint32_t ci, const struct dr_decision 
 			send_look(w, ci, m);
 		bool sent = c->sent[m].number == want->core.number;
 		if (want->core.number != 0 && (!sent || w->now >= c->sent[m].at_ms + W_RESEND_MS)) {
-			send_order(w, ci, want);
+			send_order(w, ci, m, want);
 			c->sent[m].number = want->core.number;
 			c->sent[m].at_ms = w->now;
 		} else if (want->core.number == 0 && c->sent[m].number != 0 && c->core->view.leading) {
-			if (c->core->repl.service[0].member[m].result.number != c->sent[m].number) {
+			if (c->core->repl.service[want->service].member[want->member].result.number != c->sent[m].number) {
 				struct w_timer *t = w_send(w, c->site, w->m[m].site,
 							   w_proc(W_AGENT, m), cancel_arrives);
 				t->a = m;
@@ -134,13 +133,13 @@ static void grant_arrives(struct world *w, struct w_timer *t)
 }
 
 /* It answers a renewal that came after the last lease tick that it appended; one may come twice. */
-static bool grants_too_early(const struct w_coordinator *c, const struct dr_grant *g)
+static bool grants_too_early(const struct w_coordinator *c, uint32_t m, const struct dr_grant *g)
 {
 	bool late = false;
 	for (uint32_t i = 0; i < W_RENEWALS_KEPT; i++) {
-		if (c->renewal[g->member][i].id != g->renewal)
+		if (c->renewal[m][i].id != g->renewal)
 			continue;
-		if (c->renewal[g->member][i].at <= c->ticked_at)
+		if (c->renewal[m][i].at <= c->ticked_at)
 			return false;
 		late = true;
 	}
@@ -152,20 +151,21 @@ static void carry_grants(struct world *w, uint32_t ci, const struct dr_decision 
 	for (uint32_t i = 0; i < d->grants; i++) {
 		const struct dr_grant *g = &d->grant[i];
 		struct w_coordinator *c = &w->c[ci];
-		if (grants_too_early(c, g))
+		uint32_t to = w_member_at(&w->s[g->service], g->member);
+		struct w_member *m = &w->m[to];
+		if (grants_too_early(c, to, g))
 			w_violation(w, "%s answers a renewal of %s without a lease tick that it appended since", c->name,
-				    w_member_name(w, g->member));
-		if (c->granted_epoch[g->member] != g->epoch)
-			w_say(w, "%s grants %s epoch=%llu ttl=%u", c->name, w_member_name(w, g->member),
-			      (unsigned long long)g->epoch, g->ttl_ms);
-		c->granted_epoch[g->member] = g->epoch;
-		if (w->seen.granted[g->member] < g->epoch)
-			w->seen.granted[g->member] = g->epoch;
-		struct w_timer *t = w_send(w, c->site, w->m[g->member].site, w_proc(W_AGENT, g->member),
-					   grant_arrives);
-		t->a = g->member;
-		t->b = w->m[g->member].life;
-		t->u = w_clock(w, &w->m[g->member].clock);
+				    m->name.s);
+		if (c->granted_epoch[to] != g->epoch)
+			w_say(w, "%s grants %s epoch=%llu ttl=%u", c->name, m->name.s, (unsigned long long)g->epoch,
+			      g->ttl_ms);
+		c->granted_epoch[to] = g->epoch;
+		if (m->granted < g->epoch)
+			m->granted = g->epoch;
+		struct w_timer *t = w_send(w, c->site, m->site, w_proc(W_AGENT, to), grant_arrives);
+		t->a = to;
+		t->b = m->life;
+		t->u = w_clock(w, &m->clock);
 		t->data = dr_xcalloc(sizeof(*g));
 		t->size = sizeof(*g);
 		memcpy(t->data, g, sizeof(*g));
@@ -179,14 +179,15 @@ static void route_done(struct world *w, struct w_timer *t)
 	if (c->core == NULL || c->life != t->b || w->routes_stuck || (j->hold && w->holds_stuck))
 		return;
 	struct dr_core_event ev = { .kind = DR_EV_ROUTE, .epoch = t->u, .route = j->route, .hold = j->hold,
-				    .servers = dr_route_all(&w->service.route[j->route]), .service = w->service.name };
+				    .servers = dr_route_all(&w->service[t->service].route[j->route]),
+				    .service = w->service[t->service].name };
 	w_coord_event(w, t->a, &ev);
 }
 
 /* A route job of that kind is there already. */
 static bool is_known(const struct w_coordinator *c, const struct dr_route_wanted *r)
 {
-	return c->route_epoch[r->route] == r->epoch && c->route_held[r->route] == r->hold;
+	return c->route_epoch[r->service][r->route] == r->epoch && c->route_held[r->service][r->route] == r->hold;
 }
 
 static void carry_routes(struct world *w, uint32_t ci, const struct dr_decision *d)
@@ -194,16 +195,18 @@ static void carry_routes(struct world *w, uint32_t ci, const struct dr_decision 
 	struct w_coordinator *c = &w->c[ci];
 	for (uint32_t i = 0; i < d->routes; i++) {
 		const struct dr_route_wanted *r = &d->route[i];
+		const char *of = r->service > 0 ? " of " : "", *of_name = r->service > 0 ? w->service[r->service].name.s : "";
 		if (!r->wanted || is_known(c, r))
 			continue;
 		if (r->hold)
-			w_say(w, "%s wants route %u to hold its clients", c->name, r->route);
+			w_say(w, "%s wants route %u%s%s to hold its clients", c->name, r->route, of, of_name);
 		else
-			w_say(w, "%s wants route %u to %s epoch=%llu", c->name, r->route, w_member_name(w, r->holder),
-			      (unsigned long long)r->epoch);
-		c->route_epoch[r->route] = r->epoch;
-		c->route_held[r->route] = r->hold;
+			w_say(w, "%s wants route %u%s%s to %s epoch=%llu", c->name, r->route, of, of_name,
+			      w_member_name(w, w_member_at(&w->s[r->service], r->holder)), (unsigned long long)r->epoch);
+		c->route_epoch[r->service][r->route] = r->epoch;
+		c->route_held[r->service][r->route] = r->hold;
 		struct w_timer *t = w_after(w, 5, route_done);
+		t->service = r->service;
 		struct w_route_job *j = dr_xcalloc(sizeof(*j));
 		*j = (struct w_route_job){ .route = r->route, .hold = r->hold };
 		t->data = j;
@@ -396,8 +399,8 @@ static void observations_arrive(struct world *w, struct w_timer *t)
 /* As coord/shell/probe.c: only whoever is the confirmed primary is written to. */
 static void note_write(struct world *w, struct w_coordinator *c, uint32_t m)
 {
-	const struct dr_service *s = &c->core->repl.service[0];
-	bool primary = s->managed && s->holder == m && s->primary_epoch == s->epoch;
+	const struct dr_service *s = &c->core->repl.service[w->m[m].service];
+	bool primary = s->managed && s->holder == w->m[m].ix && s->primary_epoch == s->epoch;
 	if (!primary || c->write_ms[m] == w->now)
 		c->fail_since[m] = 0;
 	else if (c->fail_since[m] == 0)
@@ -429,7 +432,8 @@ static void observe(struct world *w, uint32_t ci)
 				c->write_ms[i] = w->now;
 		}
 		note_write(w, c, i);
-		o[i] = (struct dr_observation){ .member = (dr_member_ix)i,
+		o[i] = (struct dr_observation){ .service = w->m[i].service,
+						.member = w->m[i].ix,
 						.agent_age_ms = age(w, c->agent_ms[i]),
 						.server_age_ms = age(w, c->server_ms[i]),
 						.write_age_ms = age(w, c->write_ms[i]),
@@ -491,12 +495,12 @@ enum dr_reason w_request(struct world *w, struct dr_request *q)
 	return a.refused;
 }
 
-struct dr_service *w_repl(struct world *w)
+struct dr_service *w_repl(struct world *w, uint32_t service)
 {
 	struct w_coordinator *best = NULL;
 	for (uint32_t i = 0; i < w->coords; i++) {
 		if (w->c[i].core != NULL && (best == NULL || w->c[i].applied > best->applied))
 			best = &w->c[i];
 	}
-	return best != NULL ? &best->core->repl.service[0] : NULL;
+	return best != NULL ? &best->core->repl.service[service] : NULL;
 }

@@ -86,7 +86,7 @@ static dr_member_set set_of(const struct world *w, const struct dr_order *o)
 	for (uint32_t i = 0; i < o->sync_members; i++) {
 		uint32_t m = w_member_find(w, o->sync_member[i].s);
 		if (m < w->members)
-			set = dr_set_with(set, (dr_member_ix)m);
+			set = dr_set_with(set, w->m[m].ix);
 	}
 	return set;
 }
@@ -272,13 +272,13 @@ static void poll(struct world *w, struct w_timer *t)
 	struct dr_order_result r = { .number = o->number, .epoch = o->epoch };
 	struct op op = { .w = w,
 			 .mi = t->a,
-			 .target = o->target,
+			 .target = w_member_at(&w->s[m->service], o->target),
 			 .s = &m->server,
 			 .o = o,
 			 .r = &r,
 			 .age = w->now - m->op_began };
-	if (o->target < w->members)
-		op.to = &w->m[o->target].server;
+	if (op.target < w->members)
+		op.to = &w->m[op.target].server;
 	enum progress p = carry_on(&op, m);
 	if (p == GOES_ON && op.age >= dr_order_limit_ms(o->kind)) {
 		p = FAILED;

@@ -5,30 +5,36 @@
 
 #define U(x) ((unsigned long long)(x))
 
-static const char *set_text(const struct world *w, dr_member_set set)
+/* A member as the log counts it. */
+static const char *member_text(const struct world *w, uint32_t service, dr_member_ix m)
 {
-	static char text[2][W_MEMBERS_MAX * 8 + 4];
+	return service < w->services ? w_member_name(w, w_member_at(&w->s[service], m)) : "-";
+}
+
+static const char *set_text(const struct world *w, uint32_t service, dr_member_set set)
+{
+	static char text[2][DR_MEMBERS_MAX * 8 + 4];
 	static unsigned turn;
 	char *out = text[turn++ % 2];
 	size_t at = 0;
 	out[at++] = '{';
-	for (uint32_t i = 0; i < w->members; i++) {
-		if (dr_set_has(set, (dr_member_ix)i))
+	for (dr_member_ix i = 0; service < w->services && i < w->s[service].members; i++) {
+		if (dr_set_has(set, i))
 			at += (size_t)snprintf(out + at, sizeof(text[0]) - at, "%s%s", at > 1 ? " " : "",
-					       w_member_name(w, i));
+					       member_text(w, service, i));
 	}
 	out[at++] = '}';
 	out[at] = '\0';
 	return out;
 }
 
-static void put_order(const struct world *w, FILE *f, const struct dr_order_core *o)
+static void put_order(const struct world *w, FILE *f, uint32_t service, const struct dr_order_core *o)
 {
 	(void)fprintf(f, " %s", dr_order_name(o->kind));
-	if (o->target < W_MEMBERS_MAX && o->kind != DR_ORDER_WRITABLE && o->kind != DR_ORDER_SYNC_SET)
-		(void)fprintf(f, " target=%s", w_member_name(w, o->target));
+	if (o->target < DR_MEMBERS_MAX && o->kind != DR_ORDER_WRITABLE && o->kind != DR_ORDER_SYNC_SET)
+		(void)fprintf(f, " target=%s", member_text(w, service, o->target));
 	if (o->kind == DR_ORDER_WRITABLE || o->kind == DR_ORDER_SYNC_SET)
-		(void)fprintf(f, " sync=any %u of %s", o->k, set_text(w, o->sync));
+		(void)fprintf(f, " sync=any %u of %s", o->k, set_text(w, service, o->sync));
 	if (o->position != 0)
 		(void)fprintf(f, " position=%llu", U(o->position));
 	if (o->clean)
@@ -50,6 +56,8 @@ void w_print_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 	if (f == NULL || (cmd->kind == DR_CMD_TICK && !w->verbose))
 		return;
 	(void)fprintf(f, "\t%6llu %s proposes %s", U(w->now), w->c[c].name, dr_cmd_name(cmd->kind));
+	if (cmd->service > 0 && cmd->service < w->services) /* who reads of one service only need not be told */
+		(void)fprintf(f, " %s", w->service[cmd->service].name.s);
 	if (cmd->plan_kind != 0)
 		(void)fprintf(f, " %s", dr_plan_name((enum dr_plan_kind)cmd->plan_kind));
 	if (cmd->plan != 0)
@@ -62,15 +70,15 @@ void w_print_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 		(void)fprintf(f, " site=%s", cmd->site.s);
 	if (cmd->epoch != 0)
 		(void)fprintf(f, " epoch=%llu", U(cmd->epoch));
-	if (cmd->member < W_MEMBERS_MAX && cmd->service != DR_SERVICE_NONE)
-		(void)fprintf(f, " %s", w_member_name(w, cmd->member));
-	if (cmd->target < W_MEMBERS_MAX && cmd->kind == DR_CMD_CHOOSE)
-		(void)fprintf(f, " source=%s", w_member_name(w, cmd->target));
+	if (cmd->member < DR_MEMBERS_MAX && cmd->service != DR_SERVICE_NONE)
+		(void)fprintf(f, " %s", member_text(w, cmd->service, cmd->member));
+	if (cmd->target < DR_MEMBERS_MAX && cmd->kind == DR_CMD_CHOOSE)
+		(void)fprintf(f, " source=%s", member_text(w, cmd->service, cmd->target));
 	if (cmd->kind == DR_CMD_CHOOSE || cmd->kind == DR_CMD_SYNC_CHANGE ||
 	    cmd->kind == DR_CMD_SYNC_CONFIRM || cmd->set != 0)
-		(void)fprintf(f, " sync=any %u of %s", cmd->k, set_text(w, cmd->set));
+		(void)fprintf(f, " sync=any %u of %s", cmd->k, set_text(w, cmd->service, cmd->set));
 	if (cmd->kind == DR_CMD_ORDER)
-		put_order(w, f, &cmd->order);
+		put_order(w, f, cmd->service, &cmd->order);
 	if (cmd->kind == DR_CMD_ORDER_END)
 		(void)fprintf(f, " #%llu %s%s%s", U(cmd->result.number), dr_outcome_name(cmd->result.outcome),
 			      cmd->result.code != DR_OK ? " " : "",
@@ -93,27 +101,29 @@ void w_print_wanted(struct world *w, uint32_t ci, const struct dr_decision *d)
 	struct w_coordinator *c = &w->c[ci];
 	for (uint32_t i = 0; i < d->orders; i++) {
 		const struct dr_order_wanted *o = &d->order[i];
-		if (o->service != 0 || o->member >= W_MEMBERS_MAX ||
-		    c->wanted[o->member].number == o->core.number)
+		uint32_t m = w_member_at(&w->s[o->service], o->member);
+		if (m >= w->members || c->wanted[m].number == o->core.number)
 			continue;
-		c->wanted[o->member] = o->core;
+		c->wanted[m] = o->core;
 		if (w->out == NULL || !c->core->view.leading)
 			continue;
-		(void)fprintf(w->out, "\t%6llu %s wants %s:", U(w->now), c->name,
-			      w_member_name(w, o->member));
+		(void)fprintf(w->out, "\t%6llu %s wants %s:", U(w->now), c->name, w_member_name(w, m));
 		if (o->core.number == 0) {
 			(void)fputs(" nothing\n", w->out);
 			continue;
 		}
 		(void)fprintf(w->out, " #%llu", U(o->core.number));
-		put_order(w, w->out, &o->core);
+		put_order(w, w->out, o->service, &o->core);
 		(void)fprintf(w->out, " epoch=%llu\n", U(o->core.epoch));
 	}
 }
 
 static void put_event(const struct world *w, FILE *f, const struct dr_event_record *e)
 {
+	uint32_t service = w_service_find(w, e->service.s);
 	(void)fprintf(f, "\t%6llu = %s", U(w->now), dr_event_name(e->kind));
+	if (service > 0 && service < w->services)
+		(void)fprintf(f, " %s", e->service.s);
 	if (e->member.s[0] != '\0')
 		(void)fprintf(f, " %s", e->member.s);
 	if (e->site.s[0] != '\0')
@@ -133,7 +143,7 @@ static void put_event(const struct world *w, FILE *f, const struct dr_event_reco
 	if (e->proof != DR_PROOF_NONE)
 		(void)fprintf(f, " %s", dr_proof_name(e->proof));
 	if (e->kind == DR_EVENT_SYNC_CHANGING || e->kind == DR_EVENT_SYNC_CHANGED)
-		(void)fprintf(f, " any %llu of %s", U(e->b), set_text(w, (dr_member_set)e->a));
+		(void)fprintf(f, " any %llu of %s", U(e->b), set_text(w, service, (dr_member_set)e->a));
 	if (e->kind == DR_EVENT_SITE_OPENED || e->kind == DR_EVENT_SITE_GROUP || e->kind == DR_EVENT_SITE_CLOSED)
 		(void)fprintf(f, " a=%llu b=%llu", U(e->a), U(e->b));
 	bool tells = e->kind >= DR_EVENT_SITE_STEP_STARTED && e->kind <= DR_EVENT_SITE_ASKS;

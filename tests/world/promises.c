@@ -62,7 +62,7 @@ void w_ask(struct world *w, uint32_t mi, const struct dr_ask *question)
 		struct message m = { .ask = *question };
 		if (to >= w->members)
 			continue;
-		m.ask.service = w->service.name;
+		m.ask.service = w_spec_of(w, mi)->name;
 		m.ask.of = l->member[i].member;
 		send(w, mi, to, &m, ask_arrives);
 	}
@@ -76,7 +76,8 @@ void w_promise(struct world *w, uint32_t mi, const struct dr_promise *p)
 	for (uint32_t i = 0; i < w->members; i++) {
 		const struct dr_agent_core *c = &w->m[i].core;
 		struct message m = { .promise = *p };
-		if (i == mi || !w->m[i].alive || c->round.id != p->id || c->round.epoch != p->epoch)
+		bool mine = i != mi && w->m[i].service == w->m[mi].service;
+		if (!mine || !w->m[i].alive || c->round.id != p->id || c->round.epoch != p->epoch)
 			continue;
 		if (p->code == DR_OK)
 			w_say(w, "%s promises %s, epoch=%llu", w_member_name(w, mi), w_member_name(w, i),

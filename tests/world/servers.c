@@ -32,7 +32,7 @@ void w_server_init(struct world *w, uint32_t mi, bool primary)
 	s->wal = dr_xcalloc(W_WAL_MAX * sizeof(s->wal[0]));
 	s->state = primary ? DR_SERVER_PRIMARY : DR_SERVER_STANDBY;
 	s->timeline = 1;
-	s->upstream = primary ? DR_MEMBER_NONE : 0;
+	s->upstream = primary ? DR_MEMBER_NONE : (uint8_t)w_service_of(w, mi)->first;
 }
 
 static void tell_agent(struct world *w, struct w_timer *t)
@@ -142,7 +142,7 @@ static void receive(struct world *w, uint32_t mi)
 	}
 	if (!s->connected || from->n < s->n)
 		s->connected = from->timeline >= s->timeline && w_common(s, from) == s->n;
-	if (!s->connected && !dr_kind_keeps_place(w->service.kind))
+	if (!s->connected && !dr_kind_keeps_place(w_spec_of(w, mi)->kind))
 		take_all_of(w, mi, from);
 	if (!s->connected || s->held || w_paused(w, w_proc(W_SERVER, s->upstream)))
 		return;
@@ -154,10 +154,11 @@ static void receive(struct world *w, uint32_t mi)
 static bool acknowledged(const struct world *w, uint32_t mi, uint32_t at)
 {
 	const struct w_server *s = &w->m[mi].server;
+	const struct w_service *of = &w->s[w->m[mi].service];
 	uint32_t have = 0;
-	for (uint32_t i = 0; i < w->members; i++) {
-		const struct w_server *o = &w->m[i].server;
-		if (dr_set_has(s->set, (dr_member_ix)i) && o->connected && o->upstream == mi && o->n > at)
+	for (dr_member_ix i = 0; i < of->members; i++) {
+		const struct w_server *o = &w->m[of->first + i].server;
+		if (dr_set_has(s->set, i) && o->connected && o->upstream == mi && o->n > at)
 			have++;
 	}
 	return have >= s->k || s->set == 0;
@@ -166,33 +167,34 @@ static bool acknowledged(const struct world *w, uint32_t mi, uint32_t at)
 static void acknowledge(struct world *w, uint32_t mi)
 {
 	struct w_server *s = &w->m[mi].server;
+	struct w_service *of = w_service_of(w, mi);
 	if (w->now < s->ack_at && s->slow_ms != 0)
 		return;
 	s->ack_at = w->now + s->slow_ms;
 	while (s->acked < s->n && (s->acked < s->ready || acknowledged(w, mi, s->acked))) {
 		bool zombie = s->acked < s->ready || w_nobody_acts(w, mi);
 		uint32_t id = s->wal[s->acked++];
-		w->acked[id] = (uint8_t)(mi + 1);
-		w->seen.row_epoch[id] = s->epoch;
+		of->acked[id] = (uint8_t)(mi + 1);
+		of->seen.row_epoch[id] = s->epoch;
 		if (!zombie)
-			w->seen.acked[w->seen.acked_n++] = id;
-		w->acked_total++;
-		if (s->epoch < w->acked_epoch && zombie) {
+			of->seen.acked[of->seen.acked_n++] = id;
+		of->acked_total++;
+		if (s->epoch < of->acked_epoch && zombie) {
 			w->zombies++;
 			continue;
 		}
-		if (s->epoch < w->acked_epoch && !w->two_allowed)
+		if (s->epoch < of->acked_epoch && !w->two_allowed)
 			w_violation(w, "%s acknowledges at epoch %llu after epoch %llu did",
 				    w_member_name(w, mi), (unsigned long long)s->epoch,
-				    (unsigned long long)w->acked_epoch);
-		if (s->epoch == w->acked_epoch && w->seen.acked_by != 0 && w->seen.acked_by != mi + 1 && !zombie &&
+				    (unsigned long long)of->acked_epoch);
+		if (s->epoch == of->acked_epoch && of->seen.acked_by != 0 && of->seen.acked_by != mi + 1 && !zombie &&
 		    !w->two_allowed)
 			w_violation(w, "two acknowledge at epoch %llu", (unsigned long long)s->epoch);
-		w->acked_epoch = s->epoch;
-		w->seen.acked_by = mi + 1;
-		if (w->acked_at != 0 && w->now - w->acked_at > w->acked_gap)
-			w->acked_gap = w->now - w->acked_at;
-		w->acked_at = w->now;
+		of->acked_epoch = s->epoch;
+		of->seen.acked_by = mi + 1;
+		if (of->acked_at != 0 && w->now - of->acked_at > of->acked_gap)
+			of->acked_gap = w->now - of->acked_at;
+		of->acked_at = w->now;
 	}
 }
 
@@ -203,8 +205,9 @@ void w_replicate(struct world *w)
 		bool idle = s->acks_blocked || w_paused(w, w_proc(W_SERVER, i));
 		if (s->state != DR_SERVER_PRIMARY || w->now % W_WRITE_MS != 0 || idle)
 			continue;
-		dr_assert(s->n < W_WAL_MAX && w->next_write < W_WAL_MAX);
-		s->wal[s->n++] = w->next_write++;
+		struct w_service *of = w_service_of(w, i);
+		dr_assert(s->n < W_WAL_MAX && of->next_write < W_WAL_MAX);
+		s->wal[s->n++] = of->next_write++;
 	}
 	for (uint32_t i = 0; i < w->members; i++) {
 		if (!w_paused(w, w_proc(W_SERVER, i)))
@@ -231,6 +234,7 @@ void w_server_paused(struct world *w, uint32_t mi)
 void w_server_see(struct world *w, uint32_t mi, struct dr_report *r)
 {
 	const struct w_server *s = &w->m[mi].server;
+	const struct w_service *of = &w->s[w->m[mi].service];
 	if (!up(s))
 		return;
 	r->system_id = 7;
@@ -238,15 +242,15 @@ void w_server_see(struct world *w, uint32_t mi, struct dr_report *r)
 	r->received = r->replayed = w_position(s);
 	r->receiving = s->connected;
 	if (s->connected)
-		r->upstream_at = w->address[s->upstream];
+		r->upstream_at = w->m[s->upstream].address;
 	r->sync_k = s->k;
-	for (uint32_t i = 0; i < w->members; i++) {
-		const struct w_server *o = &w->m[i].server;
+	for (dr_member_ix i = 0; i < of->members; i++) {
+		const struct w_server *o = &w->m[of->first + i].server;
 		if (o->upstream != mi || !o->connected)
 			continue;
-		r->peer[r->peers].member = w->name[i];
+		r->peer[r->peers].member = w->m[of->first + i].name;
 		r->peer[r->peers].streaming = true;
-		r->peer[r->peers].counts_for_sync = dr_set_has(s->set, (dr_member_ix)i);
+		r->peer[r->peers].counts_for_sync = dr_set_has(s->set, i);
 		r->peer[r->peers++].flushed = w_position(o);
 	}
 }

@@ -8,7 +8,7 @@
 
 /* Who owns a timer or takes a message: while a process is paused (SIGSTOP, a starved machine) they wait. */
 enum w_kind { W_COORD, W_AGENT, W_GUARD, W_SERVER, W_KINDS };
-enum { W_PROCS_OF = 8, W_PROCS = W_KINDS * W_PROCS_OF, W_NOBODY = W_PROCS };
+enum { W_PROCS_OF = 16, W_PROCS = W_KINDS * W_PROCS_OF, W_NOBODY = W_PROCS };
 
 /* A host's monotonic clock against true time: it began at offset_ms and runs ppm parts per million fast. */
 struct w_clock {
@@ -24,6 +24,7 @@ struct w_timer {
 	int from, to; /* sites; -1: no network in between */
 	uint32_t proc; /* W_NOBODY: the world itself */
 	uint32_t a, b;
+	uint32_t service; /* where it is of one */
 	uint64_t u, until;
 	void *data; /* freed afterwards */
 	uint32_t size; /* of data */
@@ -43,6 +44,8 @@ struct w_weather {
 };
 
 struct w_timer *w_after(struct world *w, uint64_t ms, void (*run)(struct world *, struct w_timer *));
+/* The same, before all else of that moment. */
+struct w_timer *w_after_first(struct world *w, uint64_t ms, void (*run)(struct world *, struct w_timer *));
 /* A message from site to site that process `proc` takes. */
 struct w_timer *w_send(struct world *w, uint32_t from, uint32_t to, uint32_t proc,
 		       void (*run)(struct world *, struct w_timer *));

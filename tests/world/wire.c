@@ -38,10 +38,10 @@ void w_wire_report(struct world *w, struct dr_report *r)
 	done(w, dr_report_decode(r, bytes.data, bytes.len, &e), "a report", &e);
 }
 
-void w_wire_result(struct world *w, struct dr_order_result *r)
+void w_wire_result(struct world *w, uint32_t from, struct dr_order_result *r)
 {
 	struct dr_error e = { 0 };
-	struct dr_member_msg m = { .service = w->service.name, .member = w->name[0], .result = *r };
+	struct dr_member_msg m = { .service = w_spec_of(w, from)->name, .member = w->m[from].name, .result = *r };
 	dr_member_msg_encode(fresh(), DR_FRAME_RESULT, &m);
 	done(w, dr_member_msg_decode(&m, DR_FRAME_RESULT, bytes.data, bytes.len, &e), "a result", &e);
 	*r = m.result;

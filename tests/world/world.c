@@ -22,12 +22,57 @@ void w_say(struct world *w, const char *fmt, ...)
 	va_end(ap);
 }
 
-struct w_timer *w_after(struct world *w, uint64_t ms, void (*run)(struct world *, struct w_timer *))
+/* ---- timers: a heap of their places, so that a pointer to one stays good until it has run */
+
+static bool sooner(const struct world *w, uint32_t x, uint32_t than)
+{
+	const struct w_timer *a = &w->timer[w->timer_at[x]], *b = &w->timer[w->timer_at[than]];
+	return a->at < b->at || (a->at == b->at && a->seq < b->seq);
+}
+
+static void swap(struct world *w, uint32_t x, uint32_t y)
+{
+	uint32_t was = w->timer_at[x];
+	w->timer_at[x] = w->timer_at[y];
+	w->timer_at[y] = was;
+}
+
+/* The place that it has from now on is filled anew, and takes its turn by its time and number. */
+static struct w_timer *timer_in(struct world *w, const struct w_timer *t)
 {
 	dr_assert(w->timers < W_TIMERS_MAX);
-	struct w_timer *t = &w->timer[w->timers++];
-	*t = (struct w_timer){ .at = w->now + ms, .seq = ++w->seq, .run = run, .from = -1, .to = -1, .proc = W_NOBODY };
+	uint32_t i = w->timers++;
+	struct w_timer *place = &w->timer[w->timer_at[i]];
+	*place = *t;
+	for (; i > 0 && sooner(w, i, (i - 1) / 2); i = (i - 1) / 2)
+		swap(w, i, (i - 1) / 2);
+	return place;
+}
+
+static struct w_timer timer_out(struct world *w)
+{
+	struct w_timer t = w->timer[w->timer_at[0]];
+	swap(w, 0, --w->timers);
+	for (uint32_t i = 0, next; (next = 2 * i + 1) < w->timers; i = next) {
+		if (next + 1 < w->timers && sooner(w, next + 1, next))
+			next++;
+		if (!sooner(w, next, i))
+			break;
+		swap(w, i, next);
+	}
 	return t;
+}
+
+struct w_timer *w_after(struct world *w, uint64_t ms, void (*run)(struct world *, struct w_timer *))
+{
+	return timer_in(w, &(struct w_timer){ .at = w->now + ms, .seq = ++w->seq, .run = run, .from = -1, .to = -1,
+					      .proc = W_NOBODY });
+}
+
+struct w_timer *w_after_first(struct world *w, uint64_t ms, void (*run)(struct world *, struct w_timer *))
+{
+	++w->seq;
+	return timer_in(w, &(struct w_timer){ .at = w->now + ms, .run = run, .from = -1, .to = -1, .proc = W_NOBODY });
 }
 
 bool w_reaches(const struct world *w, uint32_t from, uint32_t to)
@@ -79,18 +124,6 @@ uint64_t w_until(const struct world *w, const struct w_clock *c, uint64_t at, ui
 	return c->ppm == 0 ? ms : ms + 2;
 }
 
-static uint32_t next_timer(const struct world *w)
-{
-	uint32_t best = 0;
-	for (uint32_t i = 1; i < w->timers; i++) {
-		const struct w_timer *t = &w->timer[i];
-		const struct w_timer *b = &w->timer[best];
-		if (t->at < b->at || (t->at == b->at && t->seq < b->seq))
-			best = i;
-	}
-	return best;
-}
-
 /* The same message a second time. */
 static void copy_arrives(struct world *w, struct w_timer *t)
 {
@@ -109,16 +142,12 @@ static void copy_arrives(struct world *w, struct w_timer *t)
 void w_run(struct world *w, uint64_t ms)
 {
 	uint64_t until = w->now + ms;
-	while (w->timers > 0) {
-		uint32_t i = next_timer(w);
-		struct w_timer t = w->timer[i];
-		if (t.at > until)
-			break;
-		w->timer[i] = w->timer[--w->timers];
+	while (w->timers > 0 && w->timer[w->timer_at[0]].at <= until) {
+		struct w_timer t = timer_out(w);
 		w->now = t.at;
 		if (w_paused(w, t.proc)) {
 			t.at = w->paused_until[t.proc];
-			w->timer[w->timers++] = t;
+			(void)timer_in(w, &t);
 			continue;
 		}
 		if (t.again != 0)
@@ -144,7 +173,7 @@ uint32_t w_site_find(const struct world *w, const char *name)
 
 const char *w_member_name(const struct world *w, uint32_t m)
 {
-	return m < w->members ? w->name[m].s : "-";
+	return m < w->members ? w->m[m].name.s : "-";
 }
 
 uint32_t w_member_find(const struct world *w, const char *name)
@@ -211,25 +240,81 @@ static void name_set(struct dr_name *n, const char *prefix, uint32_t i)
 
 struct w_options w_defaults(void)
 {
-	return (struct w_options){ .coordinators = 3,
-				   .members = 3,
-				   .profile = "metro",
-				   .kind = DR_KIND_POSTGRES,
-				   .durability = DR_DURABILITY_SYNC,
-				   .k = 1,
-				   .set_max = 1,
-				   .route = true,
-				   .rpo = 16 << 20,
-				   .cooldown_ms = 30000,
-				   .restart_within_ms = 10000,
-				   .alone_after_ms = 5000 };
+	struct w_options o = { .coordinators = 3, .profile = "metro", .services = 1 };
+	for (uint32_t i = 0; i < W_SERVICES_MAX; i++)
+		o.service[i] = (struct w_service_options){ .members = 3,
+							   .kind = DR_KIND_POSTGRES,
+							   .durability = DR_DURABILITY_SYNC,
+							   .k = 1,
+							   .set_max = 1,
+							   .route = true,
+							   .rpo = 16 << 20,
+							   .cooldown_ms = 30000,
+							   .restart_within_ms = 10000,
+							   .alone_after_ms = 5000 };
+	return o;
 }
 
-static void make_service(struct world *w, const struct w_options *o)
+/* What services, their members and agents are called. */
+static const struct {
+	const char *service, *member, *agent;
+} names[W_SERVICES_MAX] = { { "orders", "pg-", "agent-" },
+			    { "stock", "st-", "agent-st-" },
+			    { "carts", "ca-", "agent-ca-" },
+			    { "news", "ne-", "agent-ne-" } };
+
+const char *w_service_name(uint32_t service)
 {
-	struct dr_spec_service *s = &w->service;
-	dr_assert(dr_name_set(&s->name, "orders"));
+	return names[service].service;
+}
+
+uint32_t w_service_find(const struct world *w, const char *name)
+{
+	uint32_t i = 0;
+	while (i < w->services && !dr_name_is(&w->service[i].name, name))
+		i++;
+	return i;
+}
+
+const char *w_primary_name(struct world *w, uint32_t service)
+{
+	const struct dr_service *v = w_repl(w, service);
+	bool there = v != NULL && v->primary_epoch == v->epoch;
+	return there ? w_member_name(w, w_member_at(&w->s[service], v->holder)) : "-";
+}
+
+static void make_member(struct world *w, struct w_service *of, const struct w_service_options *o, dr_member_ix i)
+{
+	struct dr_spec_member *m = &w->service[of->ix].member[i];
+	struct w_member *x = &w->m[w_member_at(of, i)];
+	uint32_t site = (o->shift + (o->at_home ? 0 : i)) % w->sites;
+	name_set(&m->name, names[of->ix].member, i);
+	m->site = w->spec.site[site].name;
+	name_set(&m->agent, names[of->ix].agent, i);
+	(void)snprintf(m->address.host, sizeof(m->address.host), "10.%u.%u.20", i + 1, of->ix);
+	m->address.port = 5432;
+	m->priority = i > 0 && o->no_heirs ? 0 : i + 1;
+	x->service = of->ix;
+	x->ix = i;
+	x->name = m->name;
+	x->address = m->address;
+	x->site = site;
+}
+
+static void make_service(struct world *w, uint32_t ix, const struct w_service_options *o)
+{
+	struct dr_spec_service *s = &w->service[ix];
+	struct w_service *of = &w->s[ix];
+	*of = (struct w_service){ .ix = ix, .first = w->members, .members = o->members };
+	of->acked = dr_xcalloc(W_WAL_MAX);
+	of->seen.acked = dr_xcalloc(W_WAL_MAX * sizeof(*of->seen.acked));
+	of->seen.shown = dr_xcalloc(W_WAL_MAX);
+	of->seen.row_epoch = dr_xcalloc(W_WAL_MAX * sizeof(*of->seen.row_epoch));
+	w->members += o->members;
+	dr_assert(o->members <= DR_MEMBERS_MAX && w->members <= W_MEMBERS_MAX);
+	dr_assert(dr_name_set(&s->name, names[ix].service));
 	s->kind = o->kind;
+	s->group = o->group;
 	s->auto_failover = !o->manual;
 	s->durability = o->durability;
 	s->sync_k = o->k;
@@ -239,17 +324,8 @@ static void make_service(struct world *w, const struct w_options *o)
 	s->rpo_bytes = o->rpo;
 	s->cooldown_ms = o->cooldown_ms;
 	s->restart_within_ms = o->restart_within_ms;
-	for (uint32_t i = 0; i < o->members; i++) {
-		struct dr_spec_member *m = &s->member[i];
-		name_set(&m->name, "pg-", i);
-		m->site = w->spec.site[i % w->sites].name;
-		name_set(&m->agent, "agent-", i);
-		(void)snprintf(m->address.host, sizeof(m->address.host), "10.%u.0.20", i + 1);
-		m->address.port = 5432;
-		m->priority = i + 1;
-		w->name[i] = m->name;
-		w->address[i] = m->address;
-	}
+	for (uint32_t i = 0; i < o->members; i++)
+		make_member(w, of, o, (dr_member_ix)i);
 	if (o->route) {
 		s->route[0].kind = DR_ROUTE_DNS_RFC2136;
 		dr_assert(dr_name_set(&s->route[0].name, "dns"));
@@ -265,37 +341,36 @@ static void make_service(struct world *w, const struct w_options *o)
 struct world *w_new(const struct w_options *o, FILE *out)
 {
 	struct world *w = dr_xcalloc(sizeof(*w));
-	dr_assert(o->coordinators <= W_COORDS_MAX && o->members <= W_MEMBERS_MAX);
+	dr_assert(o->coordinators <= W_COORDS_MAX && o->services <= W_SERVICES_MAX);
 	w->out = out;
 	w->now = 1000;
 	w->wall0 = 1800000000000u;
 	w->coords = o->coordinators;
-	w->members = o->members;
+	w->services = o->services;
 	w->sites = o->coordinators;
 	w->leader = w->prefer = -1;
 	w->elect_ms = 450;
 	w->commit_ms = W_COMMIT_MS;
 	w->step_down_ms = 700;
+	for (uint32_t i = 0; i < W_TIMERS_MAX; i++)
+		w->timer_at[i] = i;
 	w->log = dr_xcalloc(W_LOG_MAX * sizeof(*w->log));
-	w->acked = dr_xcalloc(W_WAL_MAX);
 	w->seen.entry = dr_xcalloc(W_ENTRIES_SEEN * sizeof(*w->seen.entry));
 	w->seen.event = dr_xcalloc(W_EVENTS_SEEN * sizeof(*w->seen.event));
-	w->seen.acked = dr_xcalloc(W_WAL_MAX * sizeof(*w->seen.acked));
-	w->seen.shown = dr_xcalloc(W_WAL_MAX);
-	w->seen.row_epoch = dr_xcalloc(W_WAL_MAX * sizeof(*w->seen.row_epoch));
 	w->decision = dr_xcalloc(sizeof(*w->decision));
 	dr_assert(dr_name_set(&w->spec.cluster, "demo"));
 	dr_assert(dr_timing_profile(o->profile) != NULL);
 	w->spec.timing = *dr_timing_profile(o->profile);
 	w->spec.limits = (struct dr_limits){ .automatic_moves = o->automatic_moves, .within_ms = o->moves_within_ms };
 	w->spec.sites = w->sites;
-	w->spec.services = 1;
-	w->spec.service = &w->service;
+	w->spec.services = w->services;
+	w->spec.service = w->service;
 	for (uint32_t i = 0; i < w->sites; i++) {
 		name_set(&w->spec.site[i].name, "az-", i);
 		dr_assert(dr_name_set(&w->spec.site[i].region, "north"));
 	}
-	make_service(w, o);
+	for (uint32_t i = 0; i < w->services; i++)
+		make_service(w, i, &o->service[i]);
 	return w;
 }
 
@@ -303,12 +378,12 @@ const struct dr_spec *w_spec_copy(struct world *w)
 {
 	struct {
 		struct dr_spec spec;
-		struct dr_spec_service service;
-	} *copy = dr_xcalloc(sizeof(*copy));
+		struct dr_spec_service service[];
+	} *copy = dr_xcalloc(sizeof(*copy) + w->services * sizeof(w->service[0]));
 	dr_assert(w->specs < W_SPECS_MAX);
 	copy->spec = w->spec;
-	copy->service = w->service;
-	copy->spec.service = &copy->service;
+	memcpy(copy->service, w->service, w->services * sizeof(w->service[0]));
+	copy->spec.service = copy->service;
 	w->applied[w->specs++] = &copy->spec;
 	return &copy->spec;
 }
@@ -322,14 +397,16 @@ void w_free(struct world *w)
 	for (uint32_t i = 0; i < w->members; i++)
 		dr_free(w->m[i].server.wal);
 	for (uint32_t i = 0; i < w->timers; i++)
-		dr_free(w->timer[i].data);
+		dr_free(w->timer[w->timer_at[i]].data);
+	for (uint32_t i = 0; i < w->services; i++) {
+		dr_free(w->s[i].acked);
+		dr_free(w->s[i].seen.row_epoch);
+		dr_free(w->s[i].seen.acked);
+		dr_free(w->s[i].seen.shown);
+	}
 	dr_free(w->log);
-	dr_free(w->acked);
 	dr_free(w->seen.entry);
 	dr_free(w->seen.event);
-	dr_free(w->seen.row_epoch);
-	dr_free(w->seen.acked);
-	dr_free(w->seen.shown);
 	dr_free(w->decision);
 	dr_free(w);
 }
@@ -350,10 +427,9 @@ void w_start(struct world *w)
 	for (uint32_t i = 0; i < w->coords; i++)
 		w_coord_start(w, i);
 	for (uint32_t i = 0; i < w->members; i++) {
-		w->m[i].site = i % w->sites;
 		w->m[i].guard = true;
 		w->m[i].divergence = DR_DIVERGENCE_REWIND;
-		w_server_init(w, i, i == 0);
+		w_server_init(w, i, w->m[i].ix == 0);
 		w_agent_start(w, i);
 	}
 	w_after(w, 5, write_tick);
@@ -376,11 +452,12 @@ void w_start(struct world *w)
 
 bool w_adopt(struct world *w)
 {
-	struct dr_request q = { .kind = DR_REQ_ADOPT };
-	dr_assert(dr_name_set(&q.actor, "anna"));
-	dr_assert(dr_name_set(&q.service, "orders"));
-	if (w_request(w, &q) != DR_REASON_NONE)
-		return false;
+	for (uint32_t i = 0; i < w->services; i++) {
+		struct dr_request q = { .kind = DR_REQ_ADOPT, .service = w->service[i].name };
+		dr_assert(dr_name_set(&q.actor, "anna"));
+		if (w_request(w, &q) != DR_REASON_NONE)
+			return false;
+	}
 	for (uint32_t i = 0; i < 20; i++) {
 		char why[200];
 		w_run(w, 1000);

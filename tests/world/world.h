@@ -8,34 +8,15 @@
  *   guard    kills the server at its deadline, starts a dead agent again
  *
  * The same script always gives the same transcript.  After every event check.c looks at the whole from outside.
- * Times are milliseconds.  One service; a member's agent lives on the member's host. */
+ * Times are milliseconds.  Members are counted through all services (`member`), and within their own as the log counts
+ * them (`dr_member_ix`); a member's agent lives on the member's host. */
 #ifndef DR_TESTS_WORLD_WORLD_H
 #define DR_TESTS_WORLD_WORLD_H
 
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "agent/core/agent_core.h"
-#include "coord/core/core.h"
-#include "tests/world/seen.h"
-#include "tests/world/server.h"
-#include "tests/world/time.h"
-
-enum {
-	W_COORDS_MAX = 5,
-	W_MEMBERS_MAX = 6,
-	W_SITES_MAX = 8,
-	W_TIMERS_MAX = 8192,
-	W_LOG_MAX = 16384,
-	W_WAL_MAX = 65536,
-	W_SPECS_MAX = 1024,
-	W_WRITE_MS = 20,  /* between two writes on a primary */
-	W_READ_MS = 20,   /* between two reads from each server */
-	W_HOP_MS = 1,     /* one way over the network */
-	W_COMMIT_MS = 2,  /* append to commit, unless the script says otherwise */
-	W_RENEWALS_KEPT = 16,
-	W_POSITION = 1000 /* bytes that one write takes */
-};
+#include "tests/world/actors.h"
 
 /* What a test wants to be told of, see hook. */
 enum w_moment {
@@ -43,73 +24,6 @@ enum w_moment {
 	W_COMMITTED,  /* cmd is committed: the leader has not applied it yet */
 	W_APPLIED,    /* the leader has applied cmd, and nothing that follows from it is carried out yet */
 	W_CARRIED_OUT /* ... and its decision was carried out */
-};
-
-/* One try at a route. */
-struct w_route_job {
-	uint32_t route;
-	bool hold;
-};
-
-struct w_coordinator {
-	char name[8];
-	uint32_t site;
-	struct w_clock clock;
-	struct dr_core *core; /* NULL: dead */
-	bool raft_leads;
-	uint64_t term;
-	uint32_t applied; /* log entries */
-	uint32_t life;
-	uint64_t wake_at;
-	uint64_t agent_ms[W_MEMBERS_MAX], server_ms[W_MEMBERS_MAX], write_ms[W_MEMBERS_MAX];
-	uint64_t fail_since[W_MEMBERS_MAX]; /* of write probes; 0: they don't */
-	bool in_recovery[W_MEMBERS_MAX];
-	uint64_t events, ticked_at; /* how many it was told; which was the last lease tick in its own log */
-	struct {
-		uint64_t id, at;
-	} renewal[W_MEMBERS_MAX][W_RENEWALS_KEPT]; /* the newest, and which event brought each */
-	uint32_t renewals;
-	struct { /* what the shell has sent, as coord/shell/agents.c does */
-		uint64_t number, at_ms;
-		uint32_t life;
-	} sent[W_MEMBERS_MAX];
-	struct dr_order_core wanted[W_MEMBERS_MAX]; /* for the transcript */
-	struct dr_timing timing_told;
-	uint64_t granted_epoch[W_MEMBERS_MAX];
-	uint64_t route_epoch[DR_ROUTES_MAX];
-	bool route_held[DR_ROUTES_MAX];
-	uint64_t site_step[DR_SITE_PLANS_KEPT]; /* begun last, of each site plan */
-	uint64_t events_seen, nth_of; /* by check_log.c: nth command of that entry */
-	uint32_t nth;
-};
-
-struct w_member {
-	struct w_server server;
-	uint32_t site;
-	struct w_clock clock; /* of the host: agent, guard and server */
-	bool alive; /* the agent */
-	bool guard;
-	uint64_t guard_back_at;
-	uint32_t life;
-	struct dr_agent_core core;
-	struct dr_agent_journal journal; /* as on disk */
-	struct dr_agent_journal flushed; /* what a power cut leaves of it */
-	struct dr_agent_journal late;    /* a write failed, and is there all the same: found by the next start */
-	bool late_stands;
-	uint64_t asked_until_ms; /* until when the question that it answers now wants it to wait, on its own clock */
-	int leader;                      /* coordinator, -1 */
-	uint64_t heard_at;               /* when a leader was last heard; 0: never */
-	uint64_t wake_at;
-	uint64_t armed_until, armed_epoch;
-	uint32_t op; /* token of the op in flight; 0: none */
-	uint64_t op_began;
-	uint64_t told_done; /* the highest order that a coordinator was told is done */
-	struct dr_report seen;       /* the server as last looked at */
-	uint32_t fail[DR_ORDER_MAX]; /* script: so many of these orders fail */
-	bool mute[DR_ORDER_MAX];     /* script: these orders never end */
-	bool renewals_lost;          /* script: on their way to the leader */
-	bool lies;                   /* probes of it say what is not so */
-	uint32_t divergence;         /* script: compare says this when the copy has left the history */
 };
 
 struct w_entry {
@@ -120,15 +34,15 @@ struct w_entry {
 
 struct world {
 	uint64_t now, wall0;
-	uint32_t coords, members, sites;
+	uint32_t coords, services, members, sites;
 	struct w_coordinator c[W_COORDS_MAX];
+	struct w_service s[W_SERVICES_MAX];
 	struct w_member m[W_MEMBERS_MAX];
-	struct dr_name name[W_MEMBERS_MAX]; /* of the members, also when the spec has them no more */
-	struct dr_address address[W_MEMBERS_MAX];
 	bool cut[W_SITES_MAX][W_SITES_MAX];
 	struct dr_spec spec;
-	struct dr_spec_service service;
+	struct dr_spec_service service[W_SERVICES_MAX]; /* of spec */
 	struct w_timer timer[W_TIMERS_MAX];
+	uint32_t timer_at[W_TIMERS_MAX]; /* places in timer: a heap of the `timers` that run, then the free ones */
 	uint32_t timers;
 	const struct w_weather *weather;
 	uint64_t paused_until[W_PROCS + 1];
@@ -140,11 +54,6 @@ struct world {
 	uint64_t term;
 	uint32_t elect_ms, step_down_ms, commit_ms;
 	bool routes_stuck, holds_stuck, no_election;
-	uint32_t next_write;
-	uint8_t *acked; /* W_WAL_MAX: by whom + 1 */
-	uint32_t acked_total;
-	uint64_t acked_epoch;         /* the highest that ever acknowledged */
-	uint64_t acked_at, acked_gap; /* the longest time without an acknowledgement */
 	uint64_t request_last;
 	uint64_t events_printed;
 	FILE *out; /* the transcript; NULL: muted */
@@ -156,9 +65,6 @@ struct world {
 	char first_violation[256];
 	void (*hook)(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd);
 	void *hook_arg;
-	/* check.c: what must not fall */
-	uint64_t high_epoch, high_order[W_MEMBERS_MAX], high_seen[W_MEMBERS_MAX],
-	    high_agent_epoch[W_MEMBERS_MAX];
 	struct w_seen seen;
 	struct dr_decision *decision;
 	struct dr_spec *applied[W_SPECS_MAX]; /* the log borrows them */
@@ -166,17 +72,26 @@ struct world {
 };
 
 /* world.c */
-struct w_options {
-	uint32_t coordinators, members;
-	const char *profile;
+struct w_service_options {
+	uint32_t members, group;
+	uint32_t shift;  /* its first member, the primary, is in this site, the others in the next ones */
+	bool at_home;    /* all are in that one site: none can leave it */
+	bool no_heirs;   /* the others' priority is 0 */
 	enum dr_kind kind;
 	enum dr_durability durability;
 	uint32_t k, set_max;
 	enum dr_when_alone when_alone;
 	bool manual, route, pooler;
 	uint64_t rpo;
-	uint32_t cooldown_ms, restart_within_ms, alone_after_ms, automatic_moves, moves_within_ms;
+	uint32_t cooldown_ms, restart_within_ms, alone_after_ms;
 };
+struct w_options {
+	uint32_t coordinators, services;
+	const char *profile;
+	uint32_t automatic_moves, moves_within_ms;
+	struct w_service_options service[W_SERVICES_MAX];
+};
+/* One service; the others' options, too, are as its. */
 struct w_options w_defaults(void);
 struct world *w_new(const struct w_options *o, FILE *out);
 void w_free(struct world *w);
@@ -186,6 +101,19 @@ const struct dr_spec *w_spec_copy(struct world *w);
 /* Boot: elect, introduce the coordinators, apply the spec; then, when asked, adopt and settle. */
 void w_start(struct world *w);
 bool w_adopt(struct world *w);
+/* Whose member it is; and the member that the log knows by that place in the service, W_MEMBERS_MAX for none. */
+static inline struct w_service *w_service_of(struct world *w, uint32_t member)
+{
+	return &w->s[w->m[member].service];
+}
+static inline uint32_t w_member_at(const struct w_service *s, dr_member_ix ix)
+{
+	return ix < s->members ? s->first + ix : W_MEMBERS_MAX;
+}
+static inline struct dr_spec_service *w_spec_of(struct world *w, uint32_t member)
+{
+	return &w->service[w->m[member].service];
+}
 bool w_reaches(const struct world *w, uint32_t from, uint32_t to);
 void w_say(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void w_cut(struct world *w, uint32_t site, bool on);
@@ -198,11 +126,14 @@ uint32_t w_site_find(const struct world *w, const char *name);
 uint32_t w_member_find(const struct world *w, const char *name);
 uint32_t w_coord_find(const struct world *w, const char *name);
 const char *w_member_name(const struct world *w, uint32_t m);
+const char *w_service_name(uint32_t service);
+uint32_t w_service_find(const struct world *w, const char *name); /* w->services: there is none */
+const char *w_primary_name(struct world *w, uint32_t service); /* of its confirmed primary; "-" */
 
 /* wire.c: what a message is after it went over the wire, by the real codecs. */
 void w_wire_order(struct world *w, struct dr_order *o);
 void w_wire_report(struct world *w, struct dr_report *r);
-void w_wire_result(struct world *w, struct dr_order_result *r);
+void w_wire_result(struct world *w, uint32_t m, struct dr_order_result *r);
 void w_wire_observations(struct world *w, struct dr_observation *o, uint32_t n);
 void w_wire_ask(struct world *w, struct dr_ask *a);
 void w_wire_promise(struct world *w, struct dr_promise *p);
@@ -218,7 +149,8 @@ void w_announce(struct world *w, uint32_t c);
 void w_call_hook(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd);
 /* Ask the leader; the refusal when it is said at once, else NONE. */
 enum dr_reason w_request(struct world *w, struct dr_request *q);
-struct dr_service *w_repl(struct world *w); /* the service, as the most advanced living coordinator has it */
+/* The service, as the most advanced living coordinator has it; NULL: none lives. */
+struct dr_service *w_repl(struct world *w, uint32_t service);
 
 /* log.c, or tests/sim/raft.c */
 void w_log_started(struct world *w, uint32_t c);
@@ -258,7 +190,7 @@ uint32_t w_common(const struct w_server *a, const struct w_server *b);
 /* check.c */
 void w_check(struct world *w);
 bool w_nobody_acts(const struct world *w, uint32_t m);
-bool w_rises(struct world *w, uint64_t *high, uint64_t now, const char *what, uint32_t m);
+bool w_rises(struct world *w, uint64_t *high, uint64_t now, const char *what, const char *of);
 void w_check_applied(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 void w_violation(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Whether all is well again: a primary that takes writes, no plan, every living member follows. */
@@ -278,9 +210,12 @@ void w_check_extended(struct world *w, uint32_t m);
 void w_check_promised(struct world *w, uint32_t m, const struct dr_promise *p);
 /* It has taken a new order. */
 void w_check_taken(struct world *w, uint32_t m);
-void w_check_listed(struct world *w, const struct dr_service *s);
+void w_check_listed(struct world *w, const struct w_service *of, const struct dr_service *s);
 
-void w_check_site(struct world *w, const struct dr_repl *r); /* check_site.c */
+/* check_site.c */
+/* After a command; and after one that is for this service, which may have opened its plan. */
+void w_check_site(struct world *w, const struct dr_repl *r);
+void w_check_turn(struct world *w, const struct w_service *of, const struct dr_repl *r, const struct dr_cmd *cmd);
 
 /* check_rows.c */
 void w_promoted(struct world *w, uint32_t m);
