@@ -301,13 +301,13 @@ class Stage:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             time.sleep(max(0, min(PERSON_S, until - time.monotonic())))
-            if self.cluster.durability == "async":
+            if self.cluster.durability != "sync":
                 self._answer_questions(losses_only=True)
 
     def _answer_questions(self, losses_only=False):
         """What asks is answered as a person would who is present; a loss is accepted under async alone."""
         plan = self.cluster.service().get("plan") or {}
-        loses = self.cluster.durability == "async" and plan.get("reason") in LOSSES
+        loses = self.cluster.durability != "sync" and plan.get("reason") in LOSSES
         if plan.get("state") != "asking" or losses_only and not loses:
             return
         self.say(f"a plan asks: {plan.get('reason')}")

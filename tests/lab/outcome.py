@@ -36,7 +36,7 @@ class Outcome:
     def wait_first(self):
         """Until the first row is acknowledged by a new primary, or by the old one where it may come back in place."""
         stand = self.stand
-        in_place = self.fault.crash and stand.cluster.durability == "async"
+        in_place = self.fault.crash and stand.cluster.durability != "sync"
         self.first_ack, self.new_site = stand.first_new_ack(30, in_place=in_place)
         stand.say(f"{stand.tag}first row acknowledged by {member_of(self.new_site)} after {self.first_ack - stand.fault:.3f} s")
 
