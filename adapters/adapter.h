@@ -42,11 +42,21 @@ struct dr_op_args {
 	uint32_t peers;                  /* SYNC_SET, SLOTS: how many of: */
 	struct dr_name peer[DR_OP_PEERS_MAX];
 	uint32_t k;                      /* SYNC_SET: ANY k; 0 with no peers: wait for nobody */
+	uint64_t position;               /* WRITABLE: a standby with less is not promoted; 0: whatever it has ... */
+	uint32_t timeline;               /* ... of this timeline, or one on a later one; 0: whatever the timeline */
 	bool local_commit;               /* PROBE_WRITE: do not wait for standbys */
 	bool takeover;                   /* WRITABLE: also where the kind's own cluster has no majority to agree */
 	char folder[DR_PATH_MAX];        /* COPIED: where to */
 	bool end;                        /* CLOSED: the server may end itself then, if that is faster than by a signal */
 };
+
+/* WRITABLE: whether what stands at this place has all that the member was chosen for. */
+static inline bool dr_op_has_place(const struct dr_op_args *a, uint32_t timeline, uint64_t position)
+{
+	if (a->timeline != 0 && timeline != a->timeline)
+		return timeline > a->timeline;
+	return position >= a->position;
+}
 
 /* What one standby is to the server that it streams from. */
 struct dr_peer_seen {

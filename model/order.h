@@ -27,7 +27,8 @@ struct dr_order_core {
 	dr_member_ix target;  /* FOLLOWING, CAUGHT_UP, COMPARED, ...: the other member */
 	dr_member_set sync;   /* WRITABLE, SYNC_SET: the set ... */
 	uint32_t k;           /* ... and k */
-	uint64_t position;    /* CAUGHT_UP: reach this; WRITABLE: have at least this */
+	uint64_t position;    /* CAUGHT_UP: reach this; WRITABLE: have at least this ... */
+	uint32_t timeline;    /* ... of this timeline, or be on a later one; 0: whatever the timeline */
 	bool clean;           /* FENCED: checkpoint and stop in order; else at once */
 	dr_member_set listed; /* WRITABLE, LISTED: whom the agent asks when no leader answers ... */
 	uint64_t list_version; /* ... and which list that is: only grows within an epoch; 0: no list */

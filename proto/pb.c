@@ -129,6 +129,7 @@ void dr_pb_order_put(Drcoord__Pb__OrderCore *m, const struct dr_order_core *o)
 	m->sync = o->sync;
 	m->k = o->k;
 	m->position = o->position;
+	m->timeline = o->timeline;
 	m->clean = o->clean;
 	m->listed = o->listed;
 	m->list_version = o->list_version;
@@ -142,7 +143,7 @@ void dr_pb_order_take(struct dr_order_core *o, const Drcoord__Pb__OrderCore *m)
 		return;
 	*o = (struct dr_order_core){ .kind = (enum dr_order_kind)m->kind, .number = m->number, .epoch = m->epoch,
 				     .plan = m->plan, .step = m->step, .target = dr_pb_member(m->target),
-				     .sync = (dr_member_set)(m->sync & 0xffu), .k = m->k, .position = m->position,
+				     .sync = (dr_member_set)(m->sync & 0xffu), .k = m->k, .position = m->position, .timeline = m->timeline,
 				     .clean = m->clean, .listed = (dr_member_set)(m->listed & 0xffu),
 				     .list_version = m->list_version };
 }

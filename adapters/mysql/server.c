@@ -89,6 +89,18 @@ static enum dr_err check_epoch(struct my_run *r, struct dr_error *e)
 		       " that one is gone: DELETE FROM drcoord.lineage, on the primary", r->state.epoch, r->args.epoch);
 }
 
+/* What it had received and not applied may be gone with a restart, since it was chosen. */
+static enum dr_err check_place(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_read(r, e);
+
+	if (rv != DR_OK || !r->state.read_only || dr_op_has_place(&r->args, r->evidence.timeline, r->evidence.replayed))
+		return rv;
+	return dr_fail(e, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch %" PRIu32
+		       ", that was %" PRIu64 " of %" PRIu32, r->evidence.replayed, r->evidence.timeline, r->args.position,
+		       r->args.timeline);
+}
+
 /* Whoever may write all the same is let in first; if it comes to nothing, out again. */
 static enum dr_err open_for_writes(struct my_run *r, struct dr_error *e)
 {
@@ -97,6 +109,8 @@ static enum dr_err open_for_writes(struct my_run *r, struct dr_error *e)
 
 	if (r->state.configured)
 		rv = my_leave_source(r, e);
+	if (rv == DR_OK)
+		rv = check_place(r, e);
 	if (rv == DR_OK)
 		rv = check_epoch(r, e);
 	if (rv == DR_OK)

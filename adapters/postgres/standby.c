@@ -1,6 +1,7 @@
 /* standby.c -- the ops that a standby carries out: freeze, follow, promote. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -285,8 +286,18 @@ static const struct pg_step following_steps[] = {
 static enum pg_next writable_before(struct pg_run *r, const PGresult *res, struct dr_error *e)
 {
 	enum pg_next next = pg_state_step(r, res, e);
+	const struct pg_state *st = &r->now;
 	r->before = r->now;
-	return next;
+	/* Its positions go on over timelines, whatever its files say of those yet. */
+	if (next != PG_NEXT || !st->in_recovery || st->received >= r->op->args.position)
+		return next;
+	if (position_known(st)) {
+		(void)dr_fail(e, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 ", that was %"
+			      PRIu64, st->received, r->op->args.position);
+		return PG_FAILED;
+	}
+	pg_say(r, "it has not replayed yet what it was chosen for");
+	return PG_AGAIN;
 }
 
 static bool to_promote(const struct pg_run *r)

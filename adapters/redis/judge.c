@@ -219,6 +219,12 @@ static void say_promote(const struct red_sight *s, struct red_todo *t)
 	SAY(t, "EXEC");
 }
 
+/* Restarted since it was chosen, it has what its files had. */
+static bool is_behind(const struct red_sight *s)
+{
+	return !dr_op_has_place(s->args, s->mine->timeline, s->mine->position);
+}
+
 void red_judge_writable(const struct red_sight *s, struct red_todo *t)
 {
 	const struct red_state *m = s->mine;
@@ -239,6 +245,9 @@ void red_judge_writable(const struct red_sight *s, struct red_todo *t)
 	} else if (m->replica && m->syncing) {
 		refuse(t, DR_E_REFUSED, "it is being sent everything by %s:%u, and has not got it all", m->source.host,
 		       m->source.port);
+	} else if (epoch < s->args->epoch && is_behind(s)) {
+		refuse(t, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch %" PRIu32
+			", that was %" PRIu64 " of %" PRIu32, m->position, m->timeline, s->args->position, s->args->timeline);
 	} else if (m->replica) {
 		say_promote(s, t);
 	} else if (epoch == s->args->epoch && !is_renamed(s)) {

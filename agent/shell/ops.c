@@ -402,11 +402,13 @@ static void adapter_done(struct dr_op *op, const struct dr_error *e)
 		next(m);
 		return;
 	}
+	const struct dr_evidence *ev = &op->evidence;
 	if (e != NULL) {
+		if (e->code == DR_E_BEHIND)
+			m->op.result.position = ev->received;
 		fail(m, e);
 		return;
 	}
-	const struct dr_evidence *ev = &op->evidence;
 	if (op->kind == DR_OP_COMPARED) {
 		m->op.divergence = ev->divergence;
 		(void)dr_copy_text(m->op.why, sizeof(m->op.why), ev->text);
@@ -437,7 +439,8 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 	m->work_op.args = (struct dr_op_args){ .epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step,
 					       .self = m->conf->member, .primary = o->target,
 					       .primary_at = o->target_at, .k = o->core.k, .local_commit = true, .end = true,
-					       .takeover = o->takeover };
+					       .takeover = o->takeover, .position = o->core.position,
+					       .timeline = o->core.timeline };
 	dr_job_copy_folder(dr_conf_server(m->conf)->data, m->work_op.args.folder, sizeof(m->work_op.args.folder));
 	m->work_op.args.peers = o->sync_members;
 	memcpy(m->work_op.args.peer, o->sync_member, sizeof(o->sync_member));

@@ -230,6 +230,10 @@ void dr_apply_order_end(struct dr_repl *r, struct dr_service *s, const struct dr
 		m->fails = 0;
 		m->done = m->order;
 		order_done(r, s, cmd);
+	} else if (cmd->result.code == DR_E_BEHIND && m->order.kind == DR_ORDER_WRITABLE && s->holder == cmd->member) {
+		/* It had all that was acknowledged, and has not any more: nobody is known to. */
+		s->last_holder = s->last_holder == cmd->member ? DR_MEMBER_NONE : s->last_holder;
+		m->fails++;
 	} else if (cmd->result.code != DR_E_PROMISED) {
 		m->fails++; /* a promise ends by itself */
 	}

@@ -175,7 +175,7 @@ static void stuck(struct dr_think *t, const struct dr_plan *p, enum dr_reason re
 	const struct dr_step_row *row = dr_step_row(p->step[p->at]);
 	enum dr_if_stuck then = row != NULL ? row->if_stuck : DR_STUCK_HOLD;
 	/* A switch without its old primary is over; what remains is a failover, which needs no person. */
-	if (reason == DR_REASON_OLD_VANISHED || reason == DR_REASON_PRIMARY_HEALTHY)
+	if (reason == DR_REASON_OLD_VANISHED || reason == DR_REASON_FELL_BEHIND || reason == DR_REASON_PRIMARY_HEALTHY)
 		then = DR_STUCK_ABORT;
 	/* Left of the bar a switch is undone, never asked about: open, it keeps standbys from rejoining, the wanted
 	 * one among them, and once the old primary was told to stop there is none until it ends. */

@@ -383,13 +383,31 @@ static struct dr_step_outcome step_FINAL_POSITION(struct dr_think *t, const stru
 	return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_LAGS, missing, 0 };
 }
 
+/* What the holder stood still with when it was chosen, or is known to have of a primary that was stopped in order. */
+static void chosen_for(const struct dr_service *s, const struct dr_plan *p, struct dr_order_core *o)
+{
+	dr_member_ix of = p->source < DR_MEMBERS_MAX ? p->source : p->candidate;
+	o->position = p->position;
+	if (p->kind == DR_PLAN_SWITCHOVER && p->old < DR_MEMBERS_MAX) {
+		of = p->old;
+		o->position = s->member[of].frozen_position;
+	}
+	if (of < DR_MEMBERS_MAX)
+		o->timeline = s->member[of].frozen_timeline;
+}
+
 static struct dr_step_outcome step_PROMOTE(struct dr_think *t, const struct dr_plan *p)
 {
 	const struct dr_service *s = t->s;
-	if (s->member[s->holder].joined_epoch == s->epoch)
+	const struct dr_member_repl *h = &s->member[s->holder];
+	if (h->joined_epoch == s->epoch)
 		return holds;
+	/* Trying again would find no more; whoever has more is found by the next plan. */
+	if (h->result.code == DR_E_BEHIND && h->result.number == h->order_last && h->result.epoch == s->epoch)
+		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_FELL_BEHIND, p->position, h->result.position };
 	struct dr_order_core o = { .kind = DR_ORDER_WRITABLE, .target = DR_MEMBER_NONE, .sync = s->next.set,
-				   .k = s->next.k, .position = p->position };
+				   .k = s->next.k };
+	chosen_for(s, p, &o);
 	return dr_order_want(t, p, s->holder, o);
 }
 

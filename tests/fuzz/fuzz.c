@@ -137,7 +137,7 @@ bool fuzz_same_core(const struct dr_order_core *a, const struct dr_order_core *b
 	return a->kind == b->kind && a->number == b->number && a->epoch == b->epoch && a->plan == b->plan &&
 	       a->step == b->step && a->target == b->target && a->sync == b->sync && a->k == b->k &&
 	       a->position == b->position && a->clean == b->clean && a->listed == b->listed &&
-	       a->list_version == b->list_version;
+	       a->list_version == b->list_version && a->timeline == b->timeline;
 }
 
 bool fuzz_same_order(const struct dr_order *a, const struct dr_order *b)

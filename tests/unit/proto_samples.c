@@ -87,6 +87,7 @@ void sample_core(struct dr_order_core *o)
 	o->clean = true;
 	o->listed = 0x5a;
 	o->list_version = sample_u64();
+	o->timeline = (uint32_t)sample_u64();
 }
 
 static void fill_member(struct dr_spec_member *m, uint32_t i)

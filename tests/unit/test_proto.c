@@ -279,7 +279,7 @@ static void test_order(void **state)
 		    o.core.epoch == b.core.epoch && o.core.plan == b.core.plan &&
 		    o.core.step == b.core.step && o.core.target == b.core.target &&
 		    o.core.sync == b.core.sync && o.core.k == b.core.k &&
-		    o.core.position == b.core.position && b.core.clean);
+		    o.core.position == b.core.position && o.core.timeline == b.core.timeline && b.core.clean);
 	assert_true(b.core.listed == o.core.listed && b.core.list_version == o.core.list_version);
 	o.core.target = DR_MEMBER_NONE;
 	there_and_back(ORDER, &o, &b);

@@ -175,6 +175,29 @@ static void promotes_once(void **state)
 	dr_buf_close(&c.todo.commands);
 }
 
+/* Restarted between its choice and its promotion, it may have come back with less. */
+static void is_no_primary_with_less(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rd-b", 5);
+	struct red_state s = frozen();
+	c.args.position = s.position;
+	c.args.timeline = s.timeline;
+	assert_int_equal(judged(&c, red_judge_writable, &s, NULL)->verdict, RED_DO);
+	(void)dr_copy_text(s.id, sizeof(s.id), ID_B); /* its place is lost: its data says how far it is at least */
+	red_place(&s);
+	assert_true(s.position < c.args.position);
+	assert_int_equal(judged(&c, red_judge_writable, &s, NULL)->code, DR_E_BEHIND);
+	s.replica = s.nowhere = false;
+	assert_int_equal(judged(&c, red_judge_writable, &s, NULL)->code, DR_E_BEHIND);
+	s = frozen();
+	s.lineage.epoch = 3; /* a place further on, in the history before */
+	s.offset = 5000;
+	red_place(&s);
+	assert_int_equal(judged(&c, red_judge_writable, &s, NULL)->code, DR_E_BEHIND);
+	dr_buf_close(&c.todo.commands);
+}
+
 static void writes_as_a_probe(void **state)
 {
 	(void)state;
@@ -425,7 +448,7 @@ static void is_moved_aside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_info),	  cmocka_unit_test(places),	   cmocka_unit_test(promotes_once),
+		cmocka_unit_test(reads_info),	  cmocka_unit_test(places),	   cmocka_unit_test(promotes_once), cmocka_unit_test(is_no_primary_with_less),
 		cmocka_unit_test(writes_as_a_probe), cmocka_unit_test(freezes_and_follows), cmocka_unit_test(closes),
 		cmocka_unit_test(brakes),
 		cmocka_unit_test(compares),	  cmocka_unit_test(names_what_is_unfit), cmocka_unit_test(errors_have_codes),

@@ -153,11 +153,21 @@ static void promotion_sent(struct op *op)
 	op->s->promotion.k = o->core.k;
 }
 
+static bool is_behind(const struct op *op)
+{
+	return w_position(op->s) < op->o->position;
+}
+
 static enum progress writable(struct op *op)
 {
 	if (op->s->state != DR_SERVER_PRIMARY) {
 		if (!is_standby(op) || op->age < PROMOTE_MS)
 			return GOES_ON;
+		if (is_behind(op)) {
+			op->r->code = DR_E_BEHIND;
+			seen(op);
+			return FAILED;
+		}
 		set_sync(op);
 		promote(op->w, op->mi, op->o->epoch);
 		w_check_leased(op->w, op->mi);
@@ -256,7 +266,7 @@ static enum progress carry_on(struct op *op, struct w_member *m)
 		m->fail[kind]--;
 		return FAILED;
 	}
-	if (kind == DR_ORDER_WRITABLE && op->s->state == DR_SERVER_STANDBY)
+	if (kind == DR_ORDER_WRITABLE && op->s->state == DR_SERVER_STANDBY && !is_behind(op))
 		promotion_sent(op);
 	/* A slow one is stopped slowly, from the first moment on. */
 	bool in_time = op->age >= m->server.slow_ms || kind == DR_ORDER_FENCED;

@@ -142,7 +142,8 @@ static void receive(struct world *w, uint32_t mi)
 	}
 	if (!s->connected || from->n < s->n)
 		s->connected = from->timeline >= s->timeline && w_common(s, from) == s->n;
-	if (!s->connected && !dr_kind_keeps_place(w_spec_of(w, mi)->kind))
+	bool gives = from->state == DR_SERVER_PRIMARY || from->connected; /* a replica of nobody has nobody follow it */
+	if (!s->connected && gives && !dr_kind_keeps_place(w_spec_of(w, mi)->kind))
 		take_all_of(w, mi, from);
 	if (!s->connected || s->held || w_paused(w, w_proc(W_SERVER, s->upstream)))
 		return;
