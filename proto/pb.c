@@ -143,8 +143,8 @@ void dr_pb_order_take(struct dr_order_core *o, const Drcoord__Pb__OrderCore *m)
 		return;
 	*o = (struct dr_order_core){ .kind = (enum dr_order_kind)m->kind, .number = m->number, .epoch = m->epoch,
 				     .plan = m->plan, .step = m->step, .target = dr_pb_member(m->target),
-				     .sync = (dr_member_set)(m->sync & 0xffu), .k = m->k, .position = m->position, .timeline = m->timeline,
-				     .clean = m->clean, .listed = (dr_member_set)(m->listed & 0xffu),
+				     .sync = (dr_member_set)(m->sync & 0xffu), .k = m->k, .position = m->position,
+				     .timeline = m->timeline, .clean = m->clean, .listed = (dr_member_set)(m->listed & 0xffu),
 				     .list_version = m->list_version };
 }
 

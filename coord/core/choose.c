@@ -10,7 +10,7 @@ enum { SWITCHOVER_LAG_MAX = 16 << 20, SWITCHOVER_TRANSACTIONS_MAX = 1000 };
 static bool frozen(const struct dr_think *t, dr_member_ix m)
 {
 	return t->s->spec.member[m].name.s[0] != '\0' && t->s->member[m].frozen_epoch == t->s->epoch &&
-	       t->s->member[m].unproved_epoch == 0;
+	       t->s->member[m].unproved_epoch == 0 && !dr_has_other_data(t, m);
 }
 
 /* It stands still, and what it has is the last primary's history. */

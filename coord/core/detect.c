@@ -281,12 +281,22 @@ static bool same_address(const struct dr_address *x, const struct dr_address *y)
 	return x->port == y->port && strcmp(x->host, y->host) == 0;
 }
 
+bool dr_has_other_data(const struct dr_think *t, dr_member_ix m)
+{
+	dr_member_ix of = t->s->holder != DR_MEMBER_NONE ? t->s->holder : t->s->last_holder;
+	if (of >= DR_MEMBERS_MAX || of == m)
+		return false;
+	uint64_t ours = t->v->member[of].report.system_id, its = t->v->member[m].report.system_id;
+	return ours != 0 && its != 0 && ours != its;
+}
+
+/* An address that another service's server has now looks as the holder's does: what was received from there is not its. */
 bool dr_follows(const struct dr_think *t, dr_member_ix m)
 {
 	const struct dr_member_view *mv = &t->v->member[m];
 	if (t->s->holder == DR_MEMBER_NONE || m == t->s->holder || !dr_heard(t, m))
 		return false;
-	return mv->report.server == DR_SERVER_STANDBY && mv->report.receiving &&
+	return mv->report.server == DR_SERVER_STANDBY && mv->report.receiving && !dr_has_other_data(t, m) &&
 	       same_address(&mv->report.upstream_at, &t->s->spec.member[t->s->holder].address);
 }
 

@@ -23,7 +23,7 @@ void dr_follow_think(struct dr_think *t)
 		return; /* without a plan, whoever does not follow rejoins by one of its own */
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && !t->proposed; m++) {
 		const struct dr_member_repl *mr = &s->member[m];
-		if (!named(t, m) || m == s->holder || mr->unproved_epoch != 0 || !dr_heard(t, m))
+		if (!named(t, m) || m == s->holder || mr->unproved_epoch != 0 || !dr_heard(t, m) || dr_has_other_data(t, m))
 			continue;
 		bool was_frozen = mr->frozen_epoch == s->epoch && m != p->old;
 		bool planned = p->kind == DR_PLAN_SWITCHOVER;

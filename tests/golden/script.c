@@ -9,7 +9,8 @@
  *   cut SITE | heal SITE | cut-way FROM TO | heal-way FROM TO
  *   request VERB [site=SITE] [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
- *   fail M ORDER N | hang M ORDER on|off | hold M on|off | lose M N | writes M on|off [KIND] | diverge M rewind|clone
+ *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off [KIND] | diverge M rewind|clone
+ *   lose M N | data M on|off (a server that comes back with less; off: its data is another service's)
  *   errant M N (so many transactions of its own)
  *   routes on|off | holds on|off | jump M | elections on|off | commit MS (from append to commit, from now on)
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
@@ -351,6 +352,8 @@ static void do_member(struct script *s)
 		w->m[m].server.held = on(s, 2);
 	else if (strcmp(what, "lose") == 0 && w->m[m].server.n >= number(word(s, 2)))
 		w->m[m].server.n -= (uint32_t)number(word(s, 2)); /* of what it had when it stopped */
+	else if (strcmp(what, "data") == 0)
+		w->m[m].server.other_data = on(s, 2) ? 0 : 1;
 	else if (strcmp(what, "writes") == 0)
 		block_writes(s, &w->m[m].server);
 	else if (strcmp(what, "diverge") == 0)

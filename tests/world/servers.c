@@ -238,7 +238,7 @@ void w_server_see(struct world *w, uint32_t mi, struct dr_report *r)
 	const struct w_service *of = &w->s[w->m[mi].service];
 	if (!up(s))
 		return;
-	r->system_id = 7;
+	r->system_id = 7 + s->other_data;
 	r->timeline = s->timeline;
 	r->received = r->replayed = w_position(s);
 	r->receiving = s->connected;
