@@ -137,6 +137,8 @@ struct dr_target {
 	char replication_user[DR_NAME_MAX];
 	char replication_password_file[DR_PATH_MAX];
 	char ca_file[DR_PATH_MAX];     /* who may sign servers' certificates; empty: TLS as it comes, unchecked */
+	bool adopt_sentinels;          /* Redis, on the agent: those that watch it are told to forget it, else they are refused */
+	char sentinel_password_file[DR_PATH_MAX];
 	/* servers, on the agent: preferred over address when not empty; of MySQL the socket itself */
 	char unix_socket_dir[DR_PATH_MAX];
 	/* routes */
@@ -159,7 +161,8 @@ struct dr_adapter {
 	/* Begin the op; an error here means done will not be called. */
 	enum dr_err (*start)(struct dr_session *s, struct dr_op *op, struct dr_error *e);
 	/* Drop the op in flight: its done is called (by the host) with CANCELLED or TIMEOUT; the adapter
-	 * only closes what it holds, at once or later, and never touches op again. */
+	 * only closes what it holds, at once or later, and never touches op again.  Nothing more is sent then; what was
+	 * sent may still be carried out, until the server has ended (agent/core: turning). */
 	void (*cancel)(struct dr_session *s, struct dr_op *op);
 	/* Free all; call dr_session_closed(s) once no handle is left, possibly at once. */
 	void (*close)(struct dr_session *s);

@@ -240,7 +240,7 @@ static void check_kind(struct dr_yaml *y, const struct dr_spec_service *s, uint3
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].durability", i),
 			    "services.%s.durability: sync is not offered for kind %s yet; expected async", s->name.s,
 			    dr_kind_name(s->kind));
-	if (!ids && s->kind != DR_KIND_NONE && s->ca_file[0] != '\0')
+	if ((s->kind == DR_KIND_POSTGRES || s->kind == DR_KIND_REDIS_CLUSTER) && s->ca_file[0] != '\0')
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].ca_file", i),
 			    "services.%s.ca_file: is not looked at where the kind is %s; expected none, and a network that nobody "
 			    "else reads",

@@ -17,6 +17,12 @@
 WORDS(kinds, "kind of service", DR_KIND_NONE + 1, DR_KIND_COUNT - 1, enum dr_kind, dr_kind_name);
 WORDS(durabilities, "durability", DR_DURABILITY_SYNC, DR_DURABILITY_COUNT - 1, enum dr_durability,
       dr_durability_name);
+static const char *sentinels_word(enum dr_sentinels s)
+{
+	return s == DR_SENTINELS_ADOPT ? "adopt" : "refuse";
+}
+
+WORDS(sentinels, "way with Sentinels", DR_SENTINELS_REFUSE, DR_SENTINELS_ADOPT, enum dr_sentinels, sentinels_word);
 WORDS(alones, "way to go on alone", DR_ALONE_CONTINUE, DR_ALONE_BLOCK, enum dr_when_alone,
       dr_when_alone_name);
 WORDS(errants, "policy for errant transactions", DR_ERRANT_BLOCK, DR_ERRANT_ALLOW, enum dr_errant, dr_errant_name);

@@ -54,6 +54,9 @@ struct dr_conf_coordinator {
 	struct dr_conf_peer peer[DR_COORDINATORS_MAX];
 };
 
+/* What becomes of Redis Sentinels that watch a server when it is taken over. */
+enum dr_sentinels { DR_SENTINELS_REFUSE, DR_SENTINELS_ADOPT };
+
 /* How one local server is run; each kind has its own section and fills what it has. */
 struct dr_conf_server {
 	char data[DR_PATH_MAX];   /* data directory */
@@ -69,8 +72,10 @@ struct dr_conf_server {
 	uint64_t salvage_max_bytes;
 	uint32_t start_within_ms;
 	char config_file[DR_PATH_MAX]; /* not PostgreSQL: its own option file; empty: none */
-	char ca_file[DR_PATH_MAX];     /* MySQL, MariaDB: who may sign servers' certificates; empty: TLS as it comes */
+	char ca_file[DR_PATH_MAX];     /* not PostgreSQL: who may sign servers' certificates; empty: unchecked, or no TLS */
 	uint32_t server_id;            /* MySQL, MariaDB: server_id */
+	enum dr_sentinels sentinels;   /* Redis */
+	char sentinel_password_file[DR_PATH_MAX]; /* Redis; empty: none */
 };
 
 struct dr_conf_agent_service {

@@ -130,9 +130,9 @@ void red_judge_fit(const struct red_sight *s, struct red_todo *t)
 		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");
 	else if (!m->appends && m->save[0] == '\0')
 		refuse(t, DR_E_REFUSED, "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)");
-	else if (m->sentinels > 0)
+	else if (m->sentinels > 0 && !s->target->adopt_sentinels)
 		refuse(t, DR_E_REFUSED, "Sentinels watch it (%" PRIu64 "), and would undo what drcoord does: SENTINEL REMOVE it on"
-			" each of them", m->sentinels);
+			" each of them, or sentinels: adopt in the node file", m->sentinels);
 	else if (m->denied[0] != '\0')
 		refuse(t, DR_E_DENIED, "its account may not all that fencing and promoting need: ACL SETUSER %s ~" RED_LINEAGE "%s",
 		       s->target->user[0] != '\0' ? s->target->user : "default", m->denied);
@@ -170,6 +170,8 @@ static void say_follow(const struct red_sight *s, struct red_todo *t)
 		SAY(t, "CONFIG", "SET", "masteruser", s->target->replication_user);
 	if (s->replication_secret[0] != '\0')
 		SAY(t, "CONFIG", "SET", "masterauth", s->replication_secret);
+	if (s->target->ca_file[0] != '\0')
+		SAY(t, "CONFIG", "SET", "tls-replication", "yes");
 	SAY(t, "REPLICAOF", s->args->primary_at.host, port);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapters/redis/tls.h"
 #include "base/assert.h"
 #include "base/mem.h"
 
@@ -15,9 +16,10 @@ struct red_link {
 	uv_connect_t connect;
 	struct red_link_owner owner;
 	redisReader *reader;
-	struct dr_buf waiting; /* to be sent once connected */
+	struct red_tls *tls;   /* NULL: none */
+	struct dr_buf waiting; /* to be sent once connected, and the handshake is over */
 	size_t unanswered;     /* bytes read since the last whole answer */
-	bool connected;
+	bool connected;        /* the handshake included */
 	bool failed;
 	bool dropped;
 	char in[READ_STEP];
@@ -44,7 +46,7 @@ static void *bounded_array(const redisReadTask *task, elements n)
 	return n <= ELEMENTS_MAX ? make_array(task, n) : NULL;
 }
 
-static redisReader *make_reader(void)
+redisReader *red_reader(void)
 {
 	static redisReplyObjectFunctions fn;
 	redisReader *r = redisReaderCreate();
@@ -68,6 +70,7 @@ static void on_closed(uv_handle_t *h)
 	struct red_link_owner owner = l->owner;
 
 	dr_buf_close(&l->waiting);
+	red_tls_close(l->tls);
 	redisReaderFree(l->reader);
 	explicit_bzero(l->in, sizeof(l->in));
 	dr_free(l);
@@ -112,22 +115,6 @@ static void hand_over(struct red_link *l)
 		fail(l, DR_E_PROTOCOL, "what came is no answer of a Redis server", "it is too long");
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-	struct red_link *l = stream->data;
-
-	if (n < 0) {
-		fail(l, DR_E_CLOSED, "the server closed the connection", uv_strerror((int)n));
-		return;
-	}
-	l->unanswered += (size_t)n;
-	if (redisReaderFeed(l->reader, buf->base, (size_t)n) != REDIS_OK) {
-		fail(l, DR_E_PROTOCOL, "what came is no answer of a Redis server", l->reader->errstr);
-		return;
-	}
-	hand_over(l);
-}
-
 static void free_write(struct write *w)
 {
 	explicit_bzero(w->bytes.data, w->bytes.len);
@@ -144,18 +131,98 @@ static void on_written(uv_write_t *req, int status)
 		fail(l, DR_E_CLOSED, "cannot send", uv_strerror(status));
 }
 
-static void write_waiting(struct red_link *l)
+/* Takes the bytes over. */
+static void write_bytes(struct red_link *l, struct dr_buf *bytes)
 {
 	struct write *w = dr_xcalloc(sizeof(*w));
 
-	w->bytes = l->waiting;
+	w->bytes = *bytes;
 	w->req.data = l;
-	dr_buf_init(&l->waiting, SEND_MAX);
+	dr_buf_init(bytes, SEND_MAX);
 	uv_buf_t b = uv_buf_init((char *)w->bytes.data, (unsigned)w->bytes.len);
 	/* An error of uv_write is left to the read side, which sees the same dead connection: so `failed` is never called
 	 * from inside send. */
-	if (uv_write(&w->req, (uv_stream_t *)&l->tcp, &b, 1, on_written) != 0)
+	if (w->bytes.len == 0 || uv_write(&w->req, (uv_stream_t *)&l->tcp, &b, 1, on_written) != 0)
 		free_write(w);
+}
+
+static void write_secret(struct red_link *l)
+{
+	struct dr_buf b;
+
+	dr_buf_init(&b, 2 * SEND_MAX);
+	red_tls_drain(l->tls, &b);
+	dr_assert(dr_buf_ok(&b)); /* what is sent at once is bounded, and a handshake is small */
+	write_bytes(l, &b);
+}
+
+static void write_waiting(struct red_link *l)
+{
+	if (l->tls == NULL) {
+		write_bytes(l, &l->waiting);
+		return;
+	}
+	red_tls_write(l->tls, l->waiting.data, l->waiting.len);
+	explicit_bzero(l->waiting.data, l->waiting.len);
+	dr_buf_close(&l->waiting);
+	dr_buf_init(&l->waiting, SEND_MAX);
+	write_secret(l);
+}
+
+static void open_up(struct red_link *l)
+{
+	l->connected = true;
+	if (l->waiting.len > 0)
+		write_waiting(l);
+}
+
+static void shake(struct red_link *l)
+{
+	struct dr_error e;
+	bool over = false;
+	enum dr_err rv = red_tls_shake(l->tls, &over, &e);
+
+	write_secret(l); /* also what says why it comes to nothing */
+	if (rv != DR_OK)
+		fail(l, rv, "TLS", e.msg);
+	else if (over)
+		open_up(l);
+}
+
+static void take(struct red_link *l, const char *bytes, size_t n)
+{
+	l->unanswered += n;
+	if (redisReaderFeed(l->reader, bytes, n) != REDIS_OK)
+		fail(l, DR_E_PROTOCOL, "what came is no answer of a Redis server", l->reader->errstr);
+	else
+		hand_over(l);
+}
+
+static void take_secret(struct red_link *l, const char *bytes, size_t n)
+{
+	char plain[READ_STEP];
+	ssize_t got = 0;
+
+	red_tls_feed(l->tls, bytes, n);
+	if (!l->connected)
+		shake(l);
+	while (l->connected && !l->dropped && !l->failed && (got = red_tls_read(l->tls, plain, sizeof(plain))) > 0)
+		take(l, plain, (size_t)got);
+	explicit_bzero(plain, sizeof(plain));
+	if (got < 0)
+		fail(l, DR_E_CLOSED, "the server closed the connection", "end of TLS");
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	struct red_link *l = stream->data;
+
+	if (n < 0)
+		fail(l, DR_E_CLOSED, "the server closed the connection", uv_strerror((int)n));
+	else if (l->tls != NULL)
+		take_secret(l, buf->base, (size_t)n);
+	else
+		take(l, buf->base, (size_t)n);
 }
 
 static void on_connected(uv_connect_t *req, int status)
@@ -168,28 +235,33 @@ static void on_connected(uv_connect_t *req, int status)
 		fail(l, DR_E_UNREACHABLE, "cannot connect", uv_strerror(status));
 		return;
 	}
-	l->connected = true;
 	(void)uv_tcp_nodelay(&l->tcp, 1);
-	if (l->waiting.len > 0)
-		write_waiting(l);
 	int rc = uv_read_start((uv_stream_t *)&l->tcp, on_alloc, on_read);
 	if (rc != 0)
 		fail(l, DR_E_UNKNOWN, "cannot read", uv_strerror(rc));
+	else if (l->tls != NULL)
+		shake(l);
+	else
+		open_up(l);
 }
 
-enum dr_err red_link_open(struct red_link **out, uv_loop_t *loop, const struct dr_address *to, const struct red_link_owner *owner,
-			  struct dr_error *e)
+enum dr_err red_link_open(struct red_link **out, uv_loop_t *loop, const struct dr_address *to, const char *ca_file,
+			  const struct red_link_owner *owner, struct dr_error *e)
 {
 	struct sockaddr_storage addr;
 	struct red_link *l = dr_xcalloc(sizeof(*l));
 
 	*out = NULL;
 	l->owner = *owner;
-	l->reader = make_reader();
+	l->reader = red_reader();
 	dr_buf_init(&l->waiting, SEND_MAX);
 	(void)uv_tcp_init(loop, &l->tcp);
 	l->tcp.data = l;
 	l->connect.data = l;
+	if (ca_file[0] != '\0' && red_tls_open(&l->tls, ca_file, to->host, e) != DR_OK) {
+		red_link_drop(l);
+		return e->code;
+	}
 	int rc = uv_ip4_addr(to->host, to->port, (struct sockaddr_in *)&addr);
 	if (rc != 0)
 		rc = uv_ip6_addr(to->host, to->port, (struct sockaddr_in6 *)&addr);

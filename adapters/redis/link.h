@@ -12,6 +12,9 @@
 #include "base/buf.h"
 #include "model/spec.h"
 
+/* The codec with its bounds: what announces more than any answer of ours has is an error.  redisReaderFree. */
+redisReader *red_reader(void);
+
 struct red_link;
 struct red_link_owner {
 	void *ctx;
@@ -22,8 +25,9 @@ struct red_link_owner {
 	void (*gone)(void *ctx);
 };
 
-/* Begin to connect.  On an error *out is NULL and `gone` is still called later: count the link before calling this. */
-DR_MUST_USE enum dr_err red_link_open(struct red_link **out, uv_loop_t *loop, const struct dr_address *to,
+/* Begin to connect.  ca_file: who may sign the server's certificate; empty: no TLS.  On an error *out is NULL and `gone` is still
+ * called later: count the link before calling this. */
+DR_MUST_USE enum dr_err red_link_open(struct red_link **out, uv_loop_t *loop, const struct dr_address *to, const char *ca_file,
 				      const struct red_link_owner *owner, struct dr_error *e);
 /* Send commands as they stand on the wire (copied), at once or as soon as connected. */
 void red_link_send(struct red_link *l, const void *bytes, size_t len);

@@ -6,6 +6,7 @@ static const char script[] =
 	"local no = '' "
 	"for _, c in ipairs({{'HSET', KEYS[1], 'at', '0'}, {'HGETALL', KEYS[1]}, {'DEL', KEYS[1]}, {'MULTI'}, {'EXEC'}, "
 	"{'REPLICAOF', 'NO', 'ONE'}, {'SHUTDOWN', 'NOSAVE'}, {'WAIT', '1', '1'}, {'CONFIG', 'SET', 'masterauth', ''}, "
+	"{'CONFIG', 'GET', 'save'}, "
 	"{'CLIENT', 'KILL', 'TYPE', 'normal'}}) do "
 	"if not redis.acl_check_cmd(unpack(c)) then "
 	"local two = c[1] == 'CONFIG' or c[1] == 'CLIENT' "

@@ -9,6 +9,7 @@
 
 #include "adapters/redis/link.h"
 #include "adapters/redis/red.h"
+#include "adapters/redis/sentinels.h"
 #include "base/assert.h"
 #include "base/parse.h"
 #include "sys/file.h"
@@ -37,6 +38,7 @@ struct red_own {
 	struct dr_session *session;
 	const struct red_dialect *dialect;
 	struct red_link *link; /* NULL: none */
+	struct red_hunt *hunt; /* UNWATCHED; NULL: none */
 	uv_timer_t again;
 	uint32_t handles;      /* not closed yet, `again` included */
 	struct red_run run;
@@ -65,6 +67,9 @@ static void disconnect(struct red_own *o)
 static void leave(struct red_own *o)
 {
 	disconnect(o);
+	if (o->hunt != NULL)
+		red_hunt_drop(o->hunt);
+	o->hunt = NULL;
 	(void)uv_timer_stop(&o->again);
 	explicit_bzero(o->replication_secret, sizeof(o->replication_secret));
 	o->run.op = NULL;
@@ -151,7 +156,8 @@ static enum dr_err begin(struct red_own *o, bool at_source, struct dr_error *e)
 	if (rv != DR_OK)
 		return rv;
 	o->handles++;
-	rv = red_link_open(&o->link, o->session->loop, at_source ? &r->op->args.primary_at : &t->address, &owner, e);
+	rv = red_link_open(&o->link, o->session->loop, at_source ? &r->op->args.primary_at : &t->address, t->ca_file,
+			   &owner, e);
 	if (rv == DR_OK)
 		ask(o);
 	return rv;
@@ -338,6 +344,35 @@ static void on_answer(void *ctx, const redisReply *reply)
 		have_done(o);
 }
 
+/* ---- UNWATCHED */
+
+static void on_hunted(void *ctx, const struct dr_error *e, const char *text)
+{
+	struct red_own *o = ctx;
+	struct dr_error copy = { .code = DR_OK };
+	if (e != NULL)
+		copy = *e;
+	(void)dr_copy_text(o->run.op->evidence.text, sizeof(o->run.op->evidence.text), text);
+	o->run.op->evidence.reached = e == NULL;
+	finish(o, e != NULL ? &copy : NULL);
+}
+
+static enum dr_err hunt(struct red_own *o, struct dr_error *e)
+{
+	const struct dr_target *t = &o->session->target;
+	const struct red_hunt_owner owner = { .ctx = o, .done = on_hunted, .gone = handle_gone };
+	char theirs[RED_SECRET_MAX];
+	enum dr_err rv = read_secret(t->password_file, o->secret, e);
+	if (rv == DR_OK)
+		rv = read_secret(t->sentinel_password_file, theirs, e);
+	if (rv != DR_OK)
+		return rv;
+	o->handles++;
+	rv = red_hunt_open(&o->hunt, o->session->loop, t, o->secret, theirs, &owner, e);
+	explicit_bzero(theirs, sizeof(theirs));
+	return rv;
+}
+
 /* ---- the adapter */
 
 static bool is_literal(const char *host)
@@ -370,8 +405,8 @@ enum dr_err red_start(struct dr_session *s, struct dr_op *op, struct dr_error *e
 	memset(&o->run, 0, sizeof(o->run));
 	o->run.op = op;
 	o->run.judge = o->dialect->judge[op->kind];
-	dr_assert(o->run.judge != NULL);
-	enum dr_err rv = begin(o, false, e);
+	dr_assert(o->run.judge != NULL || op->kind == DR_OP_UNWATCHED);
+	enum dr_err rv = op->kind == DR_OP_UNWATCHED ? hunt(o, e) : begin(o, false, e);
 	if (rv != DR_OK)
 		leave(o);
 	return rv;
@@ -474,5 +509,6 @@ const struct dr_adapter dr_redis_adapter = {
 		[DR_OP_CLOSED] = true,
 		[DR_OP_FIT] = true,
 		[DR_OP_SIGNED] = true,
+		[DR_OP_UNWATCHED] = true,
 	},
 };

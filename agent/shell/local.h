@@ -18,6 +18,7 @@ struct dr_local_server {
 	char socket_dir[DR_PATH_MAX]; /* of MySQL the socket itself; "": as its files say */
 	char config_file[DR_PATH_MAX]; /* not PostgreSQL: what it reads beside our own options; "": nothing */
 	uint32_t server_id;            /* MySQL: unique among the members */
+	bool tls;                      /* Redis: it is reached by TLS, and replicates by it */
 	/* The server's stdout and stderr, appended; moved to .1 beyond 16 MiB at start. */
 	char log_path[DR_PATH_MAX];
 };

@@ -370,6 +370,8 @@ static void set_target(const struct dr_member *m, struct dr_target *t)
 	(void)dr_copy_text(t->replication_password_file, sizeof(t->replication_password_file),
 			   pg->replication_password_file);
 	(void)dr_copy_text(t->ca_file, sizeof(t->ca_file), pg->ca_file);
+	t->adopt_sentinels = pg->sentinels == DR_SENTINELS_ADOPT;
+	(void)dr_copy_text(t->sentinel_password_file, sizeof(t->sentinel_password_file), pg->sentinel_password_file);
 	(void)dr_copy_text(t->unix_socket_dir, sizeof(t->unix_socket_dir), pg->socket_dir);
 }
 
@@ -390,6 +392,7 @@ static enum dr_err open_supervisor(struct dr_member *m, struct dr_error *e)
 	(void)dr_copy_text(sc.socket_dir, sizeof(sc.socket_dir), pg->socket_dir);
 	(void)dr_copy_text(sc.config_file, sizeof(sc.config_file), pg->config_file);
 	sc.server_id = pg->server_id;
+	sc.tls = pg->ca_file[0] != '\0';
 	return dr_supervisor_init(&m->super, m->agent->loop, &m->agent->cgroups, dr_local_kind(m->conf->kind), &sc, on_super, m, e);
 }
 

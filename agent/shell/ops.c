@@ -514,6 +514,7 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_AD_SIGNED:
 	case DR_STAGE_AD_COPIED:
 	case DR_STAGE_AD_FIT:
+	case DR_STAGE_AD_UNWATCHED:
 	case DR_STAGE_AD_CHECKPOINTED: start_adapter(m, dr_stage_op((enum dr_stage)op->stages[op->at])); break;
 	case DR_STAGE_CLOSED: stage_CLOSED(m); break;
 	case DR_STAGE_DATA: stage_DATA(m); break;

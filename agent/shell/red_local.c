@@ -171,9 +171,13 @@ static void command(const struct dr_local_server *s, const char *program, struct
 	dr_red_option(c, "replica-serve-stale-data", "yes");
 	if (dr_red_appends(s))
 		dr_red_option(c, "shutdown-on-sigterm", "nosave");
+	if (s->tls) {
+		dr_red_option(c, "tls-replication", "yes");
+		dr_red_option(c, "port", "0"); /* what else would be said would be said in the clear */
+	}
 	if (s->listen_host[0] != '\0') {
 		dr_red_option(c, "bind", s->listen_host);
-		dr_command_arg(c, "--port");
+		dr_command_arg(c, s->tls ? "--tls-port" : "--port");
 		dr_command_arg(c, "%u", s->listen_port);
 	}
 }

@@ -47,20 +47,29 @@ static const uint8_t of_mysql[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
 };
 
 /* As those, and what may not be lost is moved aside whole. */
+#define OF_REDIS \
+	[DR_ORDER_FENCED] = { S(CLOSED), S(STOP) }, \
+	[DR_ORDER_FROZEN] = { S(FOUND), S(UP), S(AD_FROZEN) }, \
+	[DR_ORDER_CAUGHT_UP] = { S(FOUND), S(UP), S(AD_FOLLOWING), S(REACHED), S(AD_FROZEN) }, \
+	[DR_ORDER_WRITABLE] = { S(FOUND), S(UP), S(AD_WRITABLE) }, \
+	[DR_ORDER_FOLLOWING] = { S(FOUND), S(UP), S(AD_FOLLOWING) }, \
+	[DR_ORDER_SYNC_SET] = { S(AD_SYNC_SET) }, \
+	[DR_ORDER_COMPARED] = { S(FOUND), S(UP), S(AD_COMPARED) }, \
+	[DR_ORDER_SALVAGED] = { S(STOP), S(ASIDE) }, \
+	[DR_ORDER_REWOUND] = { S(FOUND), S(UP), S(AD_COMPARED), S(FORKED), S(STOP), S(ASIDE) }, \
+	[DR_ORDER_RELEASED] = { S(LEFT_ALONE) }, \
+	[DR_ORDER_LISTED] = { S(NOTED) }, \
+	[DR_ORDER_PREPARED] = { S(NOTED) }
+
 static const uint8_t of_redis[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
+	OF_REDIS,
+	[DR_ORDER_ADOPTED] = { S(AD_FIT), S(TAKEN), S(AD_UNWATCHED), S(AD_SIGNED) },
+};
+
+/* No Sentinel watches its nodes. */
+static const uint8_t of_redis_cluster[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
+	OF_REDIS,
 	[DR_ORDER_ADOPTED] = { S(AD_FIT), S(TAKEN), S(AD_SIGNED) },
-	[DR_ORDER_FENCED] = { S(CLOSED), S(STOP) },
-	[DR_ORDER_FROZEN] = { S(FOUND), S(UP), S(AD_FROZEN) },
-	[DR_ORDER_CAUGHT_UP] = { S(FOUND), S(UP), S(AD_FOLLOWING), S(REACHED), S(AD_FROZEN) },
-	[DR_ORDER_WRITABLE] = { S(FOUND), S(UP), S(AD_WRITABLE) },
-	[DR_ORDER_FOLLOWING] = { S(FOUND), S(UP), S(AD_FOLLOWING) },
-	[DR_ORDER_SYNC_SET] = { S(AD_SYNC_SET) },
-	[DR_ORDER_COMPARED] = { S(FOUND), S(UP), S(AD_COMPARED) },
-	[DR_ORDER_SALVAGED] = { S(STOP), S(ASIDE) },
-	[DR_ORDER_REWOUND] = { S(FOUND), S(UP), S(AD_COMPARED), S(FORKED), S(STOP), S(ASIDE) },
-	[DR_ORDER_RELEASED] = { S(LEFT_ALONE) },
-	[DR_ORDER_LISTED] = { S(NOTED) },
-	[DR_ORDER_PREPARED] = { S(NOTED) },
 };
 
 const uint8_t *dr_order_stages(enum dr_kind kind, enum dr_order_kind order)
@@ -69,7 +78,7 @@ const uint8_t *dr_order_stages(enum dr_kind kind, enum dr_order_kind order)
 		[DR_KIND_NONE] = of_postgres, [DR_KIND_POSTGRES] = of_postgres,
 		[DR_KIND_MARIADB] = of_mariadb, [DR_KIND_MYSQL] = of_mysql,
 		[DR_KIND_REDIS] = of_redis, [DR_KIND_VALKEY] = of_redis,
-		[DR_KIND_REDIS_CLUSTER] = of_redis,
+		[DR_KIND_REDIS_CLUSTER] = of_redis_cluster,
 	};
 	unsigned k = (unsigned)kind < DR_KIND_COUNT ? kind : DR_KIND_NONE;
 	return of_kind[k][(unsigned)order < DR_ORDER_MAX ? order : DR_ORDER_NONE];
@@ -82,7 +91,8 @@ enum dr_op_kind dr_stage_op(enum dr_stage stage)
 		[S(AD_WRITABLE)] = DR_OP_WRITABLE, [S(AD_SYNC_SET)] = DR_OP_SYNC_SET,
 		[S(AD_CHECKPOINTED)] = DR_OP_CHECKPOINTED, [S(AD_COMPARED)] = DR_OP_COMPARED,
 		[S(AD_SIGNED)] = DR_OP_SIGNED,     [S(AD_COPIED)] = DR_OP_COPIED,
-		[S(CLOSED)] = DR_OP_CLOSED,        [S(AD_FIT)] = DR_OP_FIT
+		[S(CLOSED)] = DR_OP_CLOSED,        [S(AD_FIT)] = DR_OP_FIT,
+		[S(AD_UNWATCHED)] = DR_OP_UNWATCHED
 	};
 	return op[stage < DR_STAGE_COUNT ? stage : DR_STAGE_END];
 }

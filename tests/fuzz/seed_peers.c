@@ -167,8 +167,26 @@ static void peers(void)
 	dr_buf_close(&b);
 }
 
+static void redis(void)
+{
+	static const char info[] =
+	    "# Server\r\nredis_version:7.0.15\r\nuptime_in_seconds:42\r\naof_enabled:1\r\nrole:slave\r\nmaster_host:10.0.0.1\r\n"
+	    "master_port:6379\r\nmaster_link_status:up\r\nmaster_replid:74de152f36de8f5e71f52774c7e127c561d33441\r\n"
+	    "master_repl_offset:1000\r\nsecond_repl_offset:-1\r\ncluster_enabled:0\r\ndb0:keys=3,expires=0\r\n";
+	struct dr_buf made;
+	dr_buf_init(&made, 8192);
+	dr_buf_printf(&made, "+OK\r\n$%zu\r\n%s\r\n*4\r\n$5\r\nepoch\r\n$1\r\n4\r\n$6\r\norigin\r\n$40\r\n"
+			  "74de152f36de8f5e71f52774c7e127c561d33441\r\n*4\r\n$21\r\nmin-replicas-to-write\r\n$1\r\n1\r\n"
+			  "$20\r\nmin-replicas-max-lag\r\n$1\r\n1\r\n", sizeof(info) - 1, info);
+	seed_buf("redis", "standby", 0, &made);
+	seed_text("redis", "errors", 1,
+		  "-NOREPLICAS Not enough good replicas to write.\r\n-READONLY no\r\n-MISCONF No space left\r\n");
+	seed_text("redis", "hello", 3, "10.1.0.20,26379,6e6...c1,0,shop,10.1.0.20,6379,0");
+}
+
 void seed_peers(void)
 {
+	redis();
 	orders();
 	servers();
 	peers();

@@ -41,11 +41,13 @@ class Redis:
         self.folder = {s: lab.path(f"{name}-{s}") for s in SITES}
         self.data = {s: f"{folder}/data" for s, folder in self.folder.items()}
         self.account = {}  # keys of the agents' node files that say as whom they work; none: as the default user
+        self.options_of, self.node_more = lambda site: "", {}  # more of a site's redis.conf, of each agent's node file
+        self.tls = None  # the CA of servers that are reached by TLS only
 
     def node_block(self, site, listen):
         """What an agent's node file says of a site's server."""
         return {"data": self.data[site], "bin": self.bin, "config_file": self._config(site), "listen": listen,
-                "os_user": USER, "salvage_dir": f"{self.folder[site]}/salvage", **self.account}
+                "os_user": USER, "salvage_dir": f"{self.folder[site]}/salvage", **self.account, **self.node_more}
 
     def _config(self, site):
         return f"{self.folder[site]}/redis.conf"
@@ -59,7 +61,7 @@ class Redis:
         for part in ("", "/data"):
             self.lab.make_folder(f"{self.name}-{site}{part}", USER)
         with open(self._config(site), "w") as f:
-            f.write(self.options())
+            f.write(self.options() + self.options_of(site))
 
     def create_primary(self):
         """Make and start the first primary."""
@@ -80,13 +82,17 @@ class Redis:
         name = f"{self.name}-{site}"
         self.lab.spawn(site, host_name(site, "db"), name,
                        [f"{self.bin}/{self.program}", self._config(site), "--dir", self.data[site],
-                        "--bind", self.lab.address(site, "db"), "--port", str(self.port)], user=USER)
+                        "--bind", self.lab.address(site, "db"), *self._listen()], user=USER)
         wait_for(f"{self.program} in {site}", lambda: self.answers(site), 20, logs=[self.lab.path("log", f"{name}.log")])
+
+    def _listen(self):
+        return ["--port", "0", "--tls-port", str(self.port)] if self.tls else ["--port", str(self.port)]
 
     def ask(self, site, *words, seconds=10):
         """One command to a site's server; what it answers."""
-        return self.lab.run(host_name(site, "db"), [self.client, "-h", self.lab.address(site, "db"), "-p", str(self.port),
-                                                    *words], seconds=seconds).strip()
+        secured = ["--tls", "--cacert", self.tls] if self.tls else []
+        return self.lab.run(host_name(site, "db"), [self.client, *secured, "-h", self.lab.address(site, "db"), "-p",
+                                                    str(self.port), *words], seconds=seconds).strip()
 
     def talk(self, site, lines, seconds=60):
         """Several commands to a site's server over one connection; what it answers."""
