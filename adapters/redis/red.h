@@ -65,7 +65,7 @@ struct red_state {
 	bool fenced;               /* it acknowledges no write */
 	bool deaf;                 /* it can log in to no source */
 	bool keeps;                /* it gives nobody a full copy */
-	bool no_failover;          /* it promotes itself never */
+	bool stays;                /* it neither promotes itself nor moves to another shard by itself */
 	struct red_nodes nodes;
 	/* what follows from it */
 	uint32_t timeline;

@@ -1,6 +1,6 @@
 /* judge.c -- each op's question about one reading of a node of a Redis Cluster: docs/decisions/0018.  Pure.
  *
- *   an agent's start                      fenced, deaf, keeps, no_failover: a standby, whatever the cluster calls it
+ *   an agent's start                      fenced, deaf, keeps, stays: a standby, whatever the cluster calls it
  *     FOLLOWING    not deaf               receives; still fenced, so that a promotion by anybody else takes no writes
  *     FROZEN       deaf, no link
  *     WRITABLE     a master, not fenced   the lease is held: the only one who takes the first brake away
@@ -97,16 +97,29 @@ static void say_beat(const struct red_sight *s, struct red_todo *t)
 	say_library(s, t, "b", words);
 }
 
-/* It acknowledges no write, gives no full copy, and promotes itself never. */
+/* It promotes itself never, and moves to no other shard. */
+static void say_stay(struct red_todo *t)
+{
+	SAY(t, "CONFIG", "SET", "cluster-replica-no-failover", "yes", "cluster-allow-replica-migration", "no");
+}
+
+/* A primary that somebody else demotes keeps what only it may have. */
+static void say_deaf(struct red_todo *t)
+{
+	SAY(t, "CONFIG", "SET", "masteruser", REDC_BRAKE_USER, "masterauth", REDC_BRAKE_USER);
+}
+
+/* It acknowledges no write and gives no full copy, and stays as it is. */
 static void say_brakes(struct red_todo *t)
 {
 	SAY(t, "CONFIG", "SET", "min-replicas-to-write", REDC_BRAKE_REPLICAS, "min-replicas-max-lag", "10",
-	    "repl-diskless-sync-delay", REDC_BRAKE_DELAY, "cluster-replica-no-failover", "yes");
+	    "repl-diskless-sync-delay", REDC_BRAKE_DELAY);
+	say_stay(t);
 }
 
 static bool has_brakes(const struct red_state *m)
 {
-	return m->fenced && m->keeps && m->no_failover;
+	return m->fenced && m->keeps && m->stays;
 }
 
 /* ---- looks */
@@ -140,7 +153,7 @@ void redc_judge_signed(const struct red_sight *s, struct red_todo *t)
 	const struct red_state *m = s->mine;
 	bool primary = takes_writes(m);
 	bool sign = primary && (s->args->epoch > epoch_of(m) || is_renamed(s));
-	bool brakes = primary ? !m->no_failover : !has_brakes(m);
+	bool brakes = primary ? !m->stays || !m->deaf : !has_brakes(m);
 
 	t->verdict = RED_HOLDS;
 	if (!sign && !brakes)
@@ -152,10 +165,12 @@ void redc_judge_signed(const struct red_sight *s, struct red_todo *t)
 	t->verdict = RED_DO;
 	if (sign)
 		say_sign(s, t);
-	if (brakes && primary)
-		SAY(t, "CONFIG", "SET", "cluster-replica-no-failover", "yes");
-	else if (brakes)
+	if (brakes && primary) {
+		say_stay(t);
+		say_deaf(t);
+	} else if (brakes) {
 		say_brakes(t);
+	}
 }
 
 void redc_judge_fit(const struct red_sight *s, struct red_todo *t)
@@ -194,7 +209,7 @@ void redc_judge_frozen(const struct red_sight *s, struct red_todo *t)
 	} else {
 		t->verdict = RED_DO;
 		say_brakes(t);
-		SAY(t, "CONFIG", "SET", "masteruser", REDC_BRAKE_USER, "masterauth", REDC_BRAKE_USER);
+		say_deaf(t);
 		SAY(t, "CLIENT", "KILL", "TYPE", "master");
 	}
 }
@@ -302,6 +317,7 @@ void redc_judge_writable(const struct red_sight *s, struct red_todo *t)
 		refuse(t, DR_E_REFUSED, "its data says that %s was promoted in epoch %" PRIu64, m->lineage.member, epoch);
 	} else {
 		t->verdict = RED_DO;
+		say_deaf(t);
 		SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0", "repl-diskless-sync-delay", "0");
 		say_sign(s, t);
 		SAY(t, "CLIENT", "KILL", "TYPE", "normal");

@@ -28,6 +28,7 @@ static const struct {
 	{ "repl-diskless-sync", "yes", NULL },
 	{ "repl-diskless-sync-delay", "1000000000", NULL },
 	{ "cluster-replica-no-failover", "yes", "cluster-slave-no-failover" },
+	{ "cluster-allow-replica-migration", "no", NULL },
 };
 
 enum { BRAKES = sizeof(brakes) / sizeof(brakes[0]) };

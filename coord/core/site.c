@@ -175,19 +175,34 @@ static uint64_t patience_ms(const struct dr_think *t, const struct dr_site_plan 
 
 /* Planned, the shards of one Redis Cluster go one after the other, where its masters elect the next: one that is being moved
  * has no vote. */
-static bool another_shard_moves(const struct dr_think *t, const struct dr_site_plan *p)
+static const struct dr_service *another_shard(const struct dr_think *t, const struct dr_site_plan *p)
 {
 	const struct dr_spec_service *own = &t->s->spec;
 	if (p->kind == DR_PLAN_FAILOVER || own->cluster.s[0] == '\0' || own->takeover)
-		return false;
+		return NULL;
 	for (uint32_t i = 0; i < t->c->repl.services; i++) {
 		const struct dr_service *s = &t->c->repl.service[i];
 		bool waits = s->part.plan == p->id && s->part.group == p->group && s->part.state == DR_PART_WAITING;
 		if (i != t->ix && s->used && dr_name_eq(&s->spec.cluster, &own->cluster) &&
 		    (s->plan.id != 0 || (waits && i < t->ix)))
-			return true;
+			return s;
 	}
-	return false;
+	return NULL;
+}
+
+/* Whether it has to wait for another shard; one that waits for a person itself would have it wait for ever. */
+static bool waits_for_shard(struct dr_think *t, const struct dr_site_plan *p)
+{
+	const struct dr_service *other = another_shard(t, p);
+	if (other == NULL)
+		return false;
+	if (other->plan.id != 0 && other->plan.state != DR_PLAN_RUNNING) {
+		leave(t, p, DR_REASON_PLAN_IS_OPEN, other->plan.id, 0);
+		return true;
+	}
+	t->v->part_since_ms = t->c->view.now_ms;
+	dr_wake_at(t->out, t->c->view.now_ms + SHARD_MS);
+	return true;
 }
 
 static void take_turn(struct dr_think *t, const struct dr_site_plan *p, uint64_t age)
@@ -232,11 +247,8 @@ bool dr_site_think(struct dr_think *t)
 		return holds_back && !DR_MUTANT(SITE_OVERTAKEN);
 	uint64_t age = part_age(t, p);
 	uint64_t limit = p->kind == DR_PLAN_FAILOVER ? MOVE_MS : SWITCH_MS;
-	if (waits && another_shard_moves(t, p)) {
-		t->v->part_since_ms = t->c->view.now_ms;
-		dr_wake_at(t->out, t->c->view.now_ms + SHARD_MS);
+	if (waits && waits_for_shard(t, p))
 		return holds_back;
-	}
 	if (waits)
 		take_turn(t, p, age);
 	else if (age >= limit)

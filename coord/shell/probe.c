@@ -161,6 +161,8 @@ static void probed(struct dr_op *op, const struct dr_error *e)
 	w->server_ms = now;
 	w->in_recovery = op->evidence.in_recovery;
 	w->position = op->evidence.received;
+	if (op->evidence.cluster.masters > 0)
+		w->cluster = op->evidence.cluster;
 	if (op->evidence.wrote)
 		w->write_ms = now;
 }

@@ -145,6 +145,7 @@ static void judge(struct dr_coord *c, uint32_t ix)
 		return;
 	note_certificates(c, ix, r);
 	note_coordinators(c, ix, r);
+	dr_ready_note_cluster(c, ix, r);
 }
 
 /* What was judged in another term is nobody's word any more. */

@@ -35,6 +35,9 @@ json_t *dr_ready_json(struct dr_coord *c, uint32_t service, const struct dr_name
 /* simulate.c: the answer to `simulate failover` and `simulate switchover`.  service NONE: all whose primary is in the site. */
 json_t *dr_simulate_json(struct dr_coord *c, uint32_t service, const struct dr_client_request *q, enum dr_request_kind kind);
 
+/* ready_cluster.c: of a shard of a Redis Cluster what it takes of the others. */
+void dr_ready_note_cluster(const struct dr_coord *c, uint32_t service, struct dr_readiness *r);
+
 /* How fast the primary's position grew between its two newest judgements, a second; false: it is not known. */
 bool dr_ready_rate(const struct dr_coord *c, uint32_t service, uint64_t *rate);
 

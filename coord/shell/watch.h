@@ -28,6 +28,7 @@ struct dr_watch {
 	char why[DR_PROBE_WHY_MAX]; /* in which words the newest write probe failed; "": it did not */
 	uint32_t beats;
 	bool in_recovery;
+	struct dr_cluster_seen cluster; /* of a Redis Cluster's node, newest; masters 0: never */
 	uint64_t position;
 	struct dr_in *agent;     /* its agent's session here; NULL */
 	struct dr_watch *agent_next; /* of those that this session speaks for */

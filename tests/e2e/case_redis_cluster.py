@@ -1,9 +1,10 @@
 """case_redis_cluster.py -- a Redis Cluster of three shards: one service each, moved by drcoord alone."""
 
 import measure
+from case_forecast import NOT_READY, told
 from case_site import B, closed
 from cluster import member_of
-from faults import A, site, start_site
+from faults import A, kill_server, site, start_site
 from net import SITES
 from outcome import TTL
 from redis_cluster import FIRST_PORT, SLOTS
@@ -133,3 +134,45 @@ def redis_cluster_no_takeover(scenes):
         one.cluster.ctl("approve", str(plan["id"] if isinstance(plan, dict) else plan), "--reason", "take over", person="approver")
     to = [one.first_new_ack(30)[1] for one in stands]
     return {"refused": len(told()), "shards": [judged(one, [A, where]) for one, where in zip(stands, to)]}
+
+
+@case("redis-cluster-ready")
+def redis_cluster_ready(scenes):
+    """ready says no while most masters stand in one site, yes once each site has its share, and names slots without an owner."""
+    stands = shards(scenes, cooldown="1s")
+    first, stock, bills = stands
+
+    def noted(one):
+        answer = told(first, "ready", "--service", one.cluster.name)[0]
+        return {n["reason"]: n["blocks"] for n in answer["services"][0].get("notes", [])}
+    eventually(first, "the shards that stand together to be named", lambda: noted(stock).get("shards_together"), 20)
+    answer, code = told(first, "ready", "--site", A)
+    expect((answer["ready"], code) == ("no", NOT_READY), "the site not to be ready", answer)
+    for one, to in ((first, B), (stock, C)):
+        one.cluster.insist("the switchover to be accepted", "switchover", one.cluster.name, "--to", member_of(to),
+                           "--reason", "e2e")
+        expect(all_joined(one) == to, f"all to follow {to}")
+    eventually(first, "all to be ready", lambda: told(first, "ready")[0]["ready"] == "yes", 30)
+    bills.cluster.ctl("pause", "bills", "--reason", "e2e")
+    kill_server(bills)
+    eventually(first, "the slots without an owner to be named", lambda: "slots_missing" in noted(first), 20)
+    bills.cluster.ctl("resume", "bills", "--reason", "e2e")
+    new = bills.first_new_ack(30)[1]
+    eventually(first, "all slots to have an owner", lambda: "slots_missing" not in noted(first), 20)
+    return {"shards": [verdict(first, [A, B]), verdict(stock, [A, C]), verdict(bills, [A, new])]}
+
+
+@case("redis-cluster-by-hand")
+def redis_cluster_by_hand(scenes):
+    """Somebody promotes a standby with redis-cli: it takes no writes, and drcoord alone says who does; no row is lost."""
+    stands = shards(scenes)
+    first = stands[0]
+    first.fault_at()
+    first.pg.ask(B, "CLUSTER", "FAILOVER", "TAKEOVER")
+    eventually(first, "the node to be a master by its own word", lambda: first.pg.info(B).get("role") == "master")
+    expect(first.pg.role(B) == "standby", "it to take no writes", first.pg.role(B))
+    where = eventually(first, "rows to be acknowledged again", lambda: next(
+        (s for s in SITES if first.writers.read().first_ack(first.address(s), first.fault + 1)), None), 40)
+    expect(all_joined(first) == where, f"all to follow {where}")
+    covered(stands, [where, A, A])
+    return {"primary": where, **verdict(first, [A] if where == A else [A, where])}

@@ -28,6 +28,7 @@ masterauth drcoord-nobody
 repl-diskless-sync yes
 repl-diskless-sync-delay 1000000000
 cluster-replica-no-failover yes
+cluster-allow-replica-migration no
 """
 
 

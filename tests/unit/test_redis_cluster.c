@@ -63,7 +63,7 @@ static void reads_the_view(void **state)
 static struct red_state node(bool replica, bool fenced)
 {
 	struct red_state s = { .version = 70015, .cluster = true, .appends = true, .offset = 1000, .replica = replica,
-			       .fenced = fenced, .keeps = fenced, .no_failover = true, .replicas = 2 };
+			       .fenced = fenced, .keeps = fenced, .stays = true, .deaf = !replica, .replicas = 2 };
 	(void)dr_copy_text(s.id, sizeof(s.id), ID_A);
 	s.lineage = (struct red_lineage){ .there = true, .epoch = 4, .at = 900 };
 	(void)dr_copy_text(s.lineage.member, sizeof(s.lineage.member), "rc-a");
@@ -261,7 +261,7 @@ static void takes_over_running_ones(void **state)
 	(void)state;
 	struct case_ c = new_case("rc-a", 5);
 	struct red_state s = node(false, false);
-	s.no_failover = false;
+	s.stays = false;
 	struct red_todo *t = judged(&c, redc_judge_signed, &s);
 	assert_true(says(t, "epoch 5") && says(t, "cluster-replica-no-failover") && !sets_brakes(t));
 	s = node(true, false);
@@ -292,7 +292,8 @@ static void write_file(const char *dir, const char *name, const char *text, char
 
 #define BRAKES                                                                                                     \
 	"min-replicas-max-lag 10\nmasteruser drcoord-nobody\nmasterauth drcoord-nobody\nrepl-diskless-sync yes\n" \
-	"repl-diskless-sync-delay 1000000000\ncluster-replica-no-failover yes\n"
+	"repl-diskless-sync-delay 1000000000\ncluster-replica-no-failover yes\n" \
+	"cluster-allow-replica-migration no\n"
 
 static bool takes(struct dr_local_server *s, const char *dir, const char *text, struct dr_error *e)
 {

@@ -348,6 +348,17 @@ static void test_shards(void **state)
 		}
 		end();
 	}
+	/* One that asks a person is not waited for: the next is left, by name. */
+	start(same);
+	for (uint32_t i = 0; i < SERVICES; i++)
+		core->repl.service[i].spec.cluster = named("keys-", 0);
+	assert_int_equal(ask(DR_REQ_SWITCHOVER, "az-a", false, NULL), DR_REASON_NONE);
+	run(100);
+	core->repl.service[0].plan.state = DR_PLAN_ASKING;
+	run(500);
+	assert_int_equal(core->repl.service[1].part.state, DR_PART_LEFT);
+	assert_int_equal(core->repl.service[1].part.left, DR_REASON_PLAN_IS_OPEN);
+	end();
 }
 
 /* What is asked for is judged for all of the site; the answer names the service that it is refused for. */
