@@ -41,9 +41,10 @@ struct dr_op_args {
 	struct dr_address old_at;
 	uint32_t peers;                  /* SYNC_SET, SLOTS: how many of: */
 	struct dr_name peer[DR_OP_PEERS_MAX];
-	uint32_t k;                      /* SYNC_SET: ANY k; 0 with no peers: wait for nobody */
+	uint32_t k;                      /* SYNC_SET: ANY k; 0 with no peers: nobody; FOLLOWING, ACKING: 1: it acknowledges */
 	uint64_t position;               /* WRITABLE: a standby with less is not promoted; 0: whatever it has ... */
 	uint32_t timeline;               /* ... of this timeline, or one on a later one; 0: whatever the timeline */
+	bool cut;                        /* SYNC_SET: whoever streams from it starts anew, acknowledging nothing unasked */
 	bool local_commit;               /* PROBE_WRITE: do not wait for standbys */
 	bool takeover;                   /* WRITABLE: also where the kind's own cluster has no majority to agree */
 	char folder[DR_PATH_MAX];        /* COPIED: where to */
@@ -100,6 +101,9 @@ struct dr_evidence {
 	uint32_t errant;          /* ERRANT: how many at least; 0: none */
 	char errant_ids[DR_ERRANT_MAX]; /* the first of them, in the kind's own words */
 	uint32_t sync_k;          /* primary: as the server has it now */
+	/* of kinds whose standbys are told to acknowledge: */
+	bool acks;                /* standby: it acknowledges what it receives */
+	bool acked;               /* FROZEN: it did until then, without a restart between */
 	uint32_t peers;
 	struct dr_peer_seen peer[DR_OP_PEERS_MAX];
 	struct dr_cluster_seen cluster;

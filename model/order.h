@@ -26,11 +26,12 @@ struct dr_order_core {
 	uint32_t step;        /* its id in steps.def, 0 outside */
 	dr_member_ix target;  /* FOLLOWING, CAUGHT_UP, COMPARED, ...: the other member */
 	dr_member_set sync;   /* WRITABLE, SYNC_SET: the set ... */
-	uint32_t k;           /* ... and k */
+	uint32_t k;           /* ... and k; FOLLOWING, ACKING: 1: it acknowledges what it receives, where its kind asks for that */
 	uint64_t position;    /* CAUGHT_UP: reach this; WRITABLE: have at least this ... */
 	uint32_t timeline;    /* ... of this timeline, or be on a later one; 0: whatever the timeline */
-	bool clean;           /* FENCED: checkpoint and stop in order; else at once */
-	dr_member_set listed; /* WRITABLE, LISTED: whom the agent asks when no leader answers ... */
+	bool clean;           /* FENCED: checkpoint and stop in order; else at once; SYNC_SET: all streams are cut and start anew */
+	dr_member_set listed; /* SYNC_SET: who acknowledges no more once that is done; WRITABLE, LISTED: whom the agent
+			       * asks when no leader answers ... */
 	uint64_t list_version; /* ... and which list that is: only grows within an epoch; 0: no list */
 };
 
@@ -68,6 +69,7 @@ struct dr_order_result {
 	uint64_t position;        /* FENCED (clean), FROZEN, CAUGHT_UP, WRITABLE; code PROMISED: for how many ms more */
 	uint32_t timeline;
 	enum dr_divergence divergence;
+	bool acked;               /* FROZEN, CAUGHT_UP: it acknowledged until then, and has lost nothing of that */
 	char text[DR_REASON_MAX]; /* evidence or reason, one line */
 };
 

@@ -61,6 +61,7 @@ struct dr_report {
 	bool receiving;
 	struct dr_address upstream_at; /* whom it receives from; port 0: unknown or nobody */
 	uint32_t sync_k;             /* primary: as its server has it */
+	bool acks;                   /* standby: acknowledges what it receives, where its kind asks for that */
 	uint32_t peers;
 	struct {
 		struct dr_name member;

@@ -25,15 +25,15 @@ const struct dr_timing *dr_timing_profile(const char *word)
 /* What the kinds differ in for the core and the configuration; one row is one kind. */
 static const struct {
 	const char *name, *adapter;
-	bool counts_bytes, keeps_place;
+	bool counts_bytes, keeps_place, asks_to_ack;
 } kinds[DR_KIND_COUNT] = {
-	[DR_KIND_NONE] = { "none", "none", false, true },
-	[DR_KIND_POSTGRES] = { "postgres", "postgres", true, true },
-	[DR_KIND_MARIADB] = { "mariadb", "mysql", false, true },
-	[DR_KIND_MYSQL] = { "mysql", "mysql", false, true },
-	[DR_KIND_REDIS] = { "redis", "redis", true, false },
-	[DR_KIND_VALKEY] = { "valkey", "redis", true, false },
-	[DR_KIND_REDIS_CLUSTER] = { "redis-cluster", "redis_cluster", true, false },
+	[DR_KIND_NONE] = { "none", "none", false, true, false },
+	[DR_KIND_POSTGRES] = { "postgres", "postgres", true, true, false },
+	[DR_KIND_MARIADB] = { "mariadb", "mysql", false, true, true },
+	[DR_KIND_MYSQL] = { "mysql", "mysql", false, true, true },
+	[DR_KIND_REDIS] = { "redis", "redis", true, false, false },
+	[DR_KIND_VALKEY] = { "valkey", "redis", true, false, false },
+	[DR_KIND_REDIS_CLUSTER] = { "redis-cluster", "redis_cluster", true, false, false },
 };
 
 static unsigned row(enum dr_kind k)
@@ -59,6 +59,11 @@ bool dr_kind_counts_bytes(enum dr_kind k)
 bool dr_kind_keeps_place(enum dr_kind k)
 {
 	return kinds[row(k)].keeps_place;
+}
+
+bool dr_kind_asks_to_ack(enum dr_kind k)
+{
+	return kinds[row(k)].asks_to_ack;
 }
 
 const char *dr_durability_name(enum dr_durability d)

@@ -219,6 +219,9 @@ bool dr_kind_counts_bytes(enum dr_kind k);
 /* A server of it that crashed comes back with all that it had, knows how far that is, and gives it to standbys while it
  * receives from nobody itself.  Of one that does not, the furthest standby is promoted rather. */
 bool dr_kind_keeps_place(enum dr_kind k);
+/* Its primary waits for any k standbys, whoever they are: a standby is in the set because it was told to acknowledge, and
+ * out of it once it said that it does not.  Else the primary itself has the list. */
+bool dr_kind_asks_to_ack(enum dr_kind k);
 const char *dr_durability_name(enum dr_durability d);
 const char *dr_when_alone_name(enum dr_when_alone w);
 const char *dr_errant_name(enum dr_errant x);

@@ -31,6 +31,7 @@ void dr_report_encode(struct dr_buf *out, const struct dr_report *r)
 	dr_pb_address_put(&at, &r->upstream_at);
 	m.upstream_at = &at;
 	m.sync_k = r->sync_k;
+	m.acks = r->acks;
 	m.n_peer = r->peers < DR_MEMBERS_MAX ? r->peers : DR_MEMBERS_MAX;
 	m.peer = ptr;
 	for (size_t i = 0; i < m.n_peer; i++) {
@@ -84,6 +85,7 @@ static enum dr_err take_report(struct dr_report *r, const Drcoord__Pb__Report *m
 	r->receiving = m->receiving;
 	dr_pb_address_take(&r->upstream_at, m->upstream_at);
 	r->sync_k = m->sync_k;
+	r->acks = m->acks;
 	dr_pb_result_take(&r->last, m->last);
 	dr_pb_text(r->text, sizeof(r->text), m->text);
 	r->promise_left_ms = m->promise_left_ms;

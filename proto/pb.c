@@ -158,6 +158,7 @@ void dr_pb_result_put(Drcoord__Pb__OrderResult *m, const struct dr_order_result 
 	m->position = r->position;
 	m->timeline = r->timeline;
 	m->divergence = (uint32_t)r->divergence;
+	m->acked = r->acked;
 	m->text = dr_pb_str(r->text);
 }
 
@@ -173,6 +174,7 @@ void dr_pb_result_take(struct dr_order_result *r, const Drcoord__Pb__OrderResult
 	r->position = m->position;
 	r->timeline = m->timeline;
 	r->divergence = (enum dr_divergence)(m->divergence <= DR_DIVERGENCE_CLONE ? m->divergence : 0);
+	r->acked = m->acked;
 	dr_pb_text(r->text, sizeof(r->text), m->text);
 }
 

@@ -62,6 +62,19 @@ struct my_state {
 	uint64_t received;           /* what it has got, executed or not; at least position */
 };
 
+/* Semi-synchronous replication as a server has it now. */
+struct my_semi {
+	bool known;                  /* it has it, and tells us */
+	bool source, works;          /* commits wait for k; and do so now */
+	bool after_sync;             /* ... before anybody sees them */
+	bool waits_for_nobody;       /* ... even where nobody is there to acknowledge */
+	uint64_t timeout_ms, k;
+	uint64_t waiting;            /* sessions; not those behind them */
+	bool replica;                /* its next connection acknowledges */
+	bool acks;                   /* the present one does */
+	bool told;                   /* it was told to, and was not restarted since */
+};
+
 struct my_own;
 
 struct my_run {
@@ -77,6 +90,7 @@ struct my_run {
 	enum my_dialect dialect;
 	char secret[MY_SECRET_MAX], replication_secret[MY_SECRET_MAX];
 	struct my_state state;
+	struct my_semi semi;       /* as my_semi_read() found it */
 	struct dr_evidence evidence;
 	struct dr_error error;
 	enum dr_err outcome;
@@ -139,6 +153,22 @@ enum dr_err my_errno_err(unsigned number);
 /* ---- read.c */
 DR_MUST_USE enum dr_err my_read(struct my_run *r, struct dr_error *e); /* into r->state and the evidence */
 
+/* ---- semisync.c */
+DR_MUST_USE enum dr_err my_semi_read(struct my_run *r, struct dr_error *e); /* into r->semi and the evidence */
+/* A primary's commits wait for k, without limit; 0: for nobody.  SYNC_SET and WRITABLE alone. */
+DR_MUST_USE enum dr_err my_semi_wait_for(struct my_run *r, uint32_t k, struct dr_error *e);
+/* A standby whose receiver stands still: the connection that it makes next acknowledges, or does not; by r->semi. */
+DR_MUST_USE enum dr_err my_acks_set(struct my_run *r, bool on, struct dr_error *e);
+/* After that and a start: wait until it does. */
+DR_MUST_USE enum dr_err my_acks_seen(struct my_run *r, struct dr_error *e);
+/* All of it, of one that follows; by r->state. */
+DR_MUST_USE enum dr_err my_acks_switch(struct my_run *r, bool on, struct dr_error *e);
+
+/* ---- replica.c */
+/* Begin a change of a standby; refuses one that takes writes. */
+DR_MUST_USE enum dr_err my_read_standby(struct my_run *r, struct dr_error *e);
+bool my_follows(const struct my_run *r); /* its source is args.primary_at; it may not be connected */
+
 /* ---- replica.c: it receives no more, all that it has received is applied, and it has no source.  From r->state. */
 DR_MUST_USE enum dr_err my_leave_source(struct my_run *r, struct dr_error *e);
 
@@ -158,6 +188,8 @@ DR_MUST_USE enum dr_err my_op_probe_write(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_signed(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_writable(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_closed(struct my_run *r, struct dr_error *e);
+DR_MUST_USE enum dr_err my_op_positions(struct my_run *r, struct dr_error *e);
+DR_MUST_USE enum dr_err my_op_acking(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_sync_set(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_frozen(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_following(struct my_run *r, struct dr_error *e);

@@ -14,12 +14,12 @@ typedef enum dr_err my_op(struct my_run *r, struct dr_error *e);
 
 static my_op *const ops[DR_OP_MAX] = {
 	[DR_OP_PROBE] = my_op_probe,         [DR_OP_PROBE_WRITE] = my_op_probe_write,
-	[DR_OP_POSITIONS] = my_op_probe,     [DR_OP_FROZEN] = my_op_frozen,
+	[DR_OP_POSITIONS] = my_op_positions,     [DR_OP_FROZEN] = my_op_frozen,
 	[DR_OP_FOLLOWING] = my_op_following, [DR_OP_WRITABLE] = my_op_writable,
 	[DR_OP_COMPARED] = my_op_compared,   [DR_OP_CLOSED] = my_op_closed,
 	[DR_OP_SYNC_SET] = my_op_sync_set,   [DR_OP_SIGNED] = my_op_signed,
 	[DR_OP_COPIED] = my_op_copied,       [DR_OP_ERRANT] = my_op_errant,
-	[DR_OP_TENDED] = my_op_tended,
+	[DR_OP_TENDED] = my_op_tended,       [DR_OP_ACKING] = my_op_acking,
 };
 
 static bool is_literal(const char *host)
@@ -217,5 +217,6 @@ const struct dr_adapter dr_mysql_adapter = {
 		[DR_OP_COPIED] = true,
 		[DR_OP_ERRANT] = true,
 		[DR_OP_TENDED] = true,
+		[DR_OP_ACKING] = true,
 	},
 };

@@ -28,7 +28,7 @@ enum dr_err my_check_shape(const struct my_run *r, struct dr_error *e)
 }
 
 /* Refuses to touch a server that takes writes: only its agent's lease says who may. */
-static enum dr_err read_standby(struct my_run *r, struct dr_error *e)
+enum dr_err my_read_standby(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = my_begin_change(r, e);
 
@@ -96,12 +96,16 @@ enum dr_err my_leave_source(struct my_run *r, struct dr_error *e)
 
 enum dr_err my_op_frozen(struct my_run *r, struct dr_error *e)
 {
-	enum dr_err rv = read_standby(r, e);
+	enum dr_err rv = my_read_standby(r, e);
 
+	if (rv == DR_OK)
+		rv = my_semi_read(r, e);
+	bool acked = r->semi.told;
 	if (rv == DR_OK && r->state.configured)
 		rv = my_leave_source(r, e);
 	if (rv == DR_OK)
-		rv = read_standby(r, e); /* over a fresh connection */
+		rv = my_read_standby(r, e); /* over a fresh connection */
+	r->evidence.acked = acked;
 	if (rv == DR_OK && r->state.configured)
 		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has made it replicate from %s:%u", r->state.source.host,
 			     r->state.source.port);
@@ -110,7 +114,7 @@ enum dr_err my_op_frozen(struct my_run *r, struct dr_error *e)
 
 /* ---- FOLLOWING */
 
-static bool follows(const struct my_run *r)
+bool my_follows(const struct my_run *r)
 {
 	const struct my_state *s = &r->state;
 	return s->configured && s->source.port == r->args.primary_at.port &&
@@ -166,6 +170,23 @@ static enum dr_err turn_to(struct my_run *r, struct dr_error *e)
 		rv = align(r, e);
 	if (rv == DR_OK)
 		rv = point(r, e);
+	if (rv == DR_OK)
+		rv = my_acks_set(r, r->args.k > 0, e);
+	return rv == DR_OK ? my_say(r, MY_SQL_START, e) : rv;
+}
+
+/* It has the right source: let it run, and acknowledge or not. */
+static enum dr_err carry_on(struct my_run *r, struct dr_error *e)
+{
+	const struct my_state *s = &r->state;
+	enum dr_err rv = DR_OK;
+
+	if (s->receiving && s->applying)
+		return my_acks_switch(r, r->args.k > 0, e);
+	if (s->receiving || s->connecting || s->applying)
+		return my_say(r, MY_SQL_START, e);
+	/* What it has received is thrown away now; it must not seem to have all that it may have acknowledged. */
+	rv = my_acks_set(r, false, e);
 	return rv == DR_OK ? my_say(r, MY_SQL_START, e) : rv;
 }
 
@@ -176,7 +197,7 @@ static enum dr_err wait_receiving(struct my_run *r, struct dr_error *e)
 
 	/* Its threads say that they run before the source has looked at what they ask for. */
 	while (rv == DR_OK) {
-		well = follows(r) && r->state.receiving && r->state.applying && r->state.error == 0 ? well + 1 : 0;
+		well = my_follows(r) && r->state.receiving && r->state.applying && r->state.error == 0 ? well + 1 : 0;
 		if (well > WELL_LOOKS)
 			break;
 		if (!r->state.read_only)
@@ -199,15 +220,20 @@ static enum dr_err wait_receiving(struct my_run *r, struct dr_error *e)
 
 enum dr_err my_op_following(struct my_run *r, struct dr_error *e)
 {
-	enum dr_err rv = read_standby(r, e);
+	enum dr_err rv = my_read_standby(r, e);
 
-	if (rv == DR_OK && !follows(r))
-		rv = turn_to(r, e);
-	else if (rv == DR_OK && !(r->state.receiving && r->state.applying))
-		rv = my_say(r, MY_SQL_START, e);
+	if (rv == DR_OK)
+		rv = my_semi_read(r, e);
+	bool turns = rv == DR_OK && !my_follows(r);
+	if (rv == DR_OK)
+		rv = turns ? turn_to(r, e) : carry_on(r, e);
 	if (rv == DR_OK)
 		rv = my_say(r, MY_SQL_LET_IN, e); /* it may have been closed as a primary, and never stopped */
-	return rv == DR_OK ? wait_receiving(r, e) : rv;
+	if (rv == DR_OK)
+		rv = wait_receiving(r, e);
+	if (rv == DR_OK)
+		rv = turns && r->args.k > 0 ? my_acks_seen(r, e) : my_acks_switch(r, r->args.k > 0, e);
+	return rv == DR_OK ? my_semi_read(r, e) : rv;
 }
 
 /* ---- COMPARED */
@@ -286,7 +312,7 @@ static enum dr_err compare_mysql(struct my_run *r, const struct my_state *mine, 
 
 enum dr_err my_op_compared(struct my_run *r, struct dr_error *e)
 {
-	enum dr_err rv = read_standby(r, e);
+	enum dr_err rv = my_read_standby(r, e);
 	struct my_state mine = r->state;
 	if (rv == DR_OK)
 		rv = read_log_index(r, r->evidence.log_index, e);
@@ -357,7 +383,7 @@ static enum dr_err copy(struct my_run *r, struct dr_error *e)
 
 enum dr_err my_op_copied(struct my_run *r, struct dr_error *e)
 {
-	enum dr_err rv = read_standby(r, e);
+	enum dr_err rv = my_read_standby(r, e);
 
 	if (rv == DR_OK && my_sql(r->dialect, MY_SQL_COPY) == NULL)
 		rv = dr_fail(e, DR_E_UNSUPPORTED, "MariaDB has no CLONE: its agent copies by mariabackup");

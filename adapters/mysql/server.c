@@ -1,10 +1,15 @@
 /* server.c -- ops that look at a server, write to it as a probe, or open it for writes. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "adapters/mysql/my.h"
+#include "base/parse.h"
 
-enum { AGAIN_MS = 5, STANDBYS_MS = 2000, SESSIONS_MAX = 256 };
+enum {
+	AGAIN_MS = 5, STANDBYS_MS = 2000, SESSIONS_MAX = 256, SESSIONS_SQL_MAX = 512,
+	BEFORE_MS = 100 /* longer than another observer's write takes where nothing is wrong */
+};
 
 enum dr_err my_op_probe(struct my_run *r, struct dr_error *e)
 {
@@ -13,6 +18,45 @@ enum dr_err my_op_probe(struct my_run *r, struct dr_error *e)
 }
 
 /* ---- the write probe */
+
+/* How many write probes have not ended, and whether commits wait for standbys. */
+static enum dr_err look_for_probes(struct my_run *r, uint64_t *open, bool *waits, struct dr_error *e)
+{
+	struct my_row row;
+	enum dr_err rv = my_query(r, my_sql(r->dialect, MY_SQL_PROBES), &row, e);
+
+	*open = 0;
+	*waits = false;
+	if (rv == DR_E_DENIED)
+		return DR_OK;
+	if (rv != DR_OK)
+		return rv;
+	bool known = dr_parse_u64(row.cell[0], 0, UINT64_MAX, open) == DR_OK;
+	*waits = known && strcmp(row.cell[1], "") != 0 && strcmp(row.cell[1], "0") != 0;
+	my_row_end(&row);
+	return DR_OK;
+}
+
+/* A commit that waits for a standby is ended by nothing but an acknowledgement, and its session with it: one probe's is
+ * enough.  It is on this server's disk, which is what is asked; whether standbys are there is looked at elsewhere. */
+static enum dr_err wait_for_probes(struct my_run *r, bool *enough, struct dr_error *e)
+{
+	uint64_t open = 0;
+	bool waits = false;
+	enum dr_err rv = look_for_probes(r, &open, &waits, e);
+
+	*enough = false;
+	for (unsigned ms = 0; rv == DR_OK && open > 0; ms += AGAIN_MS) {
+		*enough = waits && r->args.local_commit && ms >= BEFORE_MS;
+		my_tell(r, waits ? "commits wait for a standby's acknowledgement" : "a write before this one has not ended");
+		if (*enough)
+			return DR_OK;
+		rv = my_pause(r, AGAIN_MS, e);
+		if (rv == DR_OK)
+			rv = look_for_probes(r, &open, &waits, e);
+	}
+	return rv;
+}
 
 /* Sixty-four rows at most, so that two coordinators seldom wait for one another. */
 static enum dr_err heartbeat(struct my_run *r, struct dr_error *e)
@@ -35,7 +79,11 @@ enum dr_err my_op_probe_write(struct my_run *r, struct dr_error *e)
 
 	if (rv == DR_OK && r->state.read_only)
 		rv = dr_fail(e, DR_E_REFUSED, "the server takes no writes: read_only is on");
-	return rv == DR_OK ? heartbeat(r, e) : rv;
+	bool enough = false;
+	if (rv == DR_OK)
+		rv = wait_for_probes(r, &enough, e);
+	r->evidence.wrote = rv == DR_OK && enough;
+	return rv == DR_OK && !enough ? heartbeat(r, e) : rv;
 }
 
 /* ---- WRITABLE */
@@ -119,13 +167,27 @@ static enum dr_err open_for_writes(struct my_run *r, struct dr_error *e)
 		rv = my_say(r, MY_SQL_OURS_ONLY, e);
 	if (rv != DR_OK)
 		return rv;
-	if (!signed_by_us(r))
+	if (r->state.read_only) /* nobody else writes yet, and nobody may be there yet to acknowledge ours */
+		rv = my_semi_wait_for(r, 0, e);
+	if (rv == DR_OK && !signed_by_us(r))
 		rv = sign(r, e);
+	if (rv == DR_OK)
+		rv = my_semi_wait_for(r, r->args.k, e);
 	if (rv == DR_OK)
 		rv = my_say(r, MY_SQL_WRITABLE, e);
 	if (rv != DR_OK)
 		(void)!my_say(r, MY_SQL_PERSIST, &second);
 	return rv;
+}
+
+/* A standby that somebody else has made acknowledge. */
+static enum dr_err no_acks(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_semi_read(r, e);
+
+	if (rv != DR_OK)
+		return rv;
+	return r->state.receiving ? my_acks_switch(r, false, e) : my_acks_set(r, false, e);
 }
 
 /* A primary that was there before us has signed nothing; without its row nobody could tell what began there. */
@@ -172,6 +234,8 @@ enum dr_err my_op_signed(struct my_run *r, struct dr_error *e)
 		rv = check_places(r, e);
 	if (rv == DR_OK)
 		rv = my_check_grants(r, e);
+	if (rv == DR_OK && r->state.read_only)
+		rv = no_acks(r, e);
 	if (rv == DR_OK)
 		rv = my_caution(r, e);
 	if (rv == DR_OK)
@@ -202,17 +266,24 @@ enum dr_err my_op_writable(struct my_run *r, struct dr_error *e)
 		rv = my_op_probe(r, e); /* over a fresh connection */
 	if (rv == DR_OK && (r->state.read_only || !signed_by_us(r)))
 		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has set it to read_only again");
-	return rv == DR_OK ? heartbeat(r, e) : rv;
+	if (rv == DR_OK)
+		rv = my_semi_wait_for(r, r->args.k, e); /* found so, unless somebody else has changed it */
+	/* That row was committed here; another would wait for a standby that may still have to come. */
+	return rv == DR_OK && r->args.k == 0 ? heartbeat(r, e) : rv;
 }
 
 /* ---- CLOSED */
 
-/* All sessions but ours, once: whoever comes anew can't write once the server is read-only. */
-static enum dr_err end_sessions(struct my_run *r, struct dr_error *e)
+/* All sessions but ours, or those of them that do nothing, once: whoever comes anew can't write once the server is
+ * read-only. */
+static enum dr_err end_sessions(struct my_run *r, bool idle_only, struct dr_error *e)
 {
 	uint64_t id[SESSIONS_MAX];
+	char sql[SESSIONS_SQL_MAX];
 	unsigned n = 0;
-	enum dr_err rv = my_numbers(r, my_sql(r->dialect, MY_SQL_SESSIONS), id, SESSIONS_MAX, &n, e);
+	(void)snprintf(sql, sizeof(sql), "%s%s", my_sql(r->dialect, MY_SQL_SESSIONS),
+		       idle_only ? my_sql(r->dialect, MY_SQL_SLEEPING) : "");
+	enum dr_err rv = my_numbers(r, sql, id, SESSIONS_MAX, &n, e);
 
 	for (unsigned i = 0; rv == DR_OK && i < n; i++) {
 		rv = my_do(r, e, "KILL %" PRIu64, id[i]);
@@ -225,9 +296,15 @@ static enum dr_err end_sessions(struct my_run *r, struct dr_error *e)
 static enum dr_err make_read_only(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = my_do(r, e, "SET SESSION lock_wait_timeout = 1");
+	bool first = true;
 
 	while (rv == DR_OK) {
-		rv = end_sessions(r, e);
+		/* Where one that waits for a standby is killed, all that were to commit with it go on without: those clients
+		 * would be told that their writes are safe.  Once it is read-only, none waits. */
+		rv = my_semi_read(r, e);
+		if (rv == DR_OK)
+			rv = end_sessions(r, r->semi.source && (first || r->semi.waiting > 0), e);
+		first = false;
 		if (rv == DR_OK)
 			rv = my_say(r, MY_SQL_READ_ONLY, e);
 		if (rv != DR_E_TIMEOUT)
@@ -263,7 +340,7 @@ enum dr_err my_op_closed(struct my_run *r, struct dr_error *e)
 	if (rv == DR_OK)
 		rv = make_read_only(r, e);
 	if (rv == DR_OK)
-		rv = end_sessions(r, e); /* those that may write all the same */
+		rv = end_sessions(r, false, e); /* those that may write all the same */
 	if (rv == DR_OK)
 		rv = send_all(r, e);
 	if (rv == DR_OK)
@@ -273,14 +350,4 @@ enum dr_err my_op_closed(struct my_run *r, struct dr_error *e)
 	if (rv == DR_OK && !r->state.read_only)
 		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has made it writable again");
 	return rv;
-}
-
-/* ---- SYNC_SET */
-
-/* Semi-synchronous replication is not managed yet: nobody is waited for. */
-enum dr_err my_op_sync_set(struct my_run *r, struct dr_error *e)
-{
-	if (r->args.k != 0)
-		return dr_fail(e, DR_E_UNSUPPORTED, "durability: sync is not there for this kind yet");
-	return my_op_probe(r, e);
 }

@@ -45,6 +45,7 @@ struct dr_local_kind {
 	const char *program; /* of its processes, as /proc names it; of several names, '|' between them */
 	const char *mark;    /* the file in the data folder that makes it a standby whoever starts it; NULL: it comes up
 			      * fenced at every start */
+	bool ends_waits;     /* stopping in order lets commits go on that wait for standbys: one that is not closed is killed */
 	int fast, quick;     /* signals: stop in order, sessions cut off; stop at once.  0: nothing but SIGKILL */
 	/* The main process that works on the data folder now, proved by /proc; NOT_FOUND. */
 	enum dr_err (*find)(const char *data_dir, struct dr_proc_id *out, struct dr_error *e);

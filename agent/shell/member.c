@@ -126,6 +126,7 @@ static struct dr_report make_report(struct dr_member *m)
 		if (s->receiving)
 			r.upstream_at = s->upstream_at;
 		r.sync_k = s->sync_k;
+		r.acks = s->acks && m->server == DR_SERVER_STANDBY;
 		fill_peers(&r, s);
 	}
 	if (up && m->seen.in_recovery) {

@@ -149,6 +149,10 @@ static void command_mariadbd(const struct dr_local_server *s, struct dr_local_co
 	dr_command_arg(c, "--innodb-flush-log-at-trx-commit=1");
 	dr_command_arg(c, "--master-retry-count=4294967295");
 	dr_command_arg(c, "--slave-net-timeout=4");
+	/* It waits for nobody and acknowledges to nobody until it is told; how it knows that it was: semisync.c of its adapter. */
+	dr_command_arg(c, "--rpl-semi-sync-master-enabled=0");
+	dr_command_arg(c, "--rpl-semi-sync-slave-enabled=0");
+	dr_command_arg(c, "--rpl-semi-sync-slave-kill-conn-timeout=5");
 }
 
 static void command_mysqld(const struct dr_local_server *s, struct dr_local_command *c)
@@ -161,6 +165,12 @@ static void command_mysqld(const struct dr_local_server *s, struct dr_local_comm
 	dr_command_arg(c, "--innodb-flush-log-at-trx-commit=1");
 	/* What a new copy is made by. */
 	dr_command_arg(c, "--plugin-load-add=mysql_clone.so");
+	/* What durability: sync takes; likewise. */
+	dr_command_arg(c, "--plugin-load-add=semisync_source.so");
+	dr_command_arg(c, "--plugin-load-add=semisync_replica.so");
+	dr_command_arg(c, "--loose-rpl-semi-sync-source-enabled=0");
+	dr_command_arg(c, "--loose-rpl-semi-sync-replica-enabled=0");
+	dr_command_arg(c, "--loose-rpl-semi-sync-replica-trace-level=32");
 	/* 8.0.26 renamed it. */
 	dr_command_arg(c, "--loose-skip-replica-start");
 	dr_command_arg(c, "--loose-skip-slave-start");
@@ -169,6 +179,7 @@ static void command_mysqld(const struct dr_local_server *s, struct dr_local_comm
 
 const struct dr_local_kind dr_mariadb_local = {
 	.program = "mariadbd",
+	.ends_waits = true,
 	.fast = SIGTERM,
 	.find = find_mariadbd,
 	.mark_standby = mark_standby,
@@ -181,6 +192,7 @@ const struct dr_local_kind dr_mariadb_local = {
 
 const struct dr_local_kind dr_mysql_local = {
 	.program = "mysqld",
+	.ends_waits = true,
 	.fast = SIGTERM,
 	.find = find_mysqld,
 	.mark_standby = mark_standby,

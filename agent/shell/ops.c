@@ -107,6 +107,8 @@ static void stage_STOP(struct dr_member *m)
 		}
 	}
 	bool clean = m->op.order.core.kind != DR_ORDER_FENCED || m->op.order.core.clean;
+	if (m->super.kind->ends_waits && m->server != DR_SERVER_STANDBY && !m->op.closed)
+		clean = false;
 	/* Of a closed one all is in place already, and a dump of its memory is nothing to wait for. */
 	uint32_t fast_ms = m->op.closed ? STOP_CLOSED_MS : STOP_FAST_MS;
 	m->op.stop_waits = true;
@@ -418,6 +420,7 @@ static void adapter_done(struct dr_op *op, const struct dr_error *e)
 	m->op.closed = op->kind == DR_OP_CLOSED;
 	m->op.result.position = ev->received;
 	m->op.result.timeline = ev->timeline;
+	m->op.result.acked = ev->acked;
 	if (ev->text[0] != '\0')
 		(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), ev->text);
 	if (op->kind == DR_OP_WRITABLE)
@@ -438,8 +441,8 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 		m->work_op.deadline_ms /= 4;
 	m->work_op.args = (struct dr_op_args){ .epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step,
 					       .self = m->conf->member, .primary = o->target,
-					       .primary_at = o->target_at, .k = o->core.k, .local_commit = true, .end = true,
-					       .takeover = o->takeover, .position = o->core.position,
+					       .primary_at = o->target_at, .k = o->core.k, .cut = o->core.clean,
+					       .local_commit = true, .end = true, .takeover = o->takeover, .position = o->core.position,
 					       .timeline = o->core.timeline };
 	dr_job_copy_folder(dr_conf_server(m->conf)->data, m->work_op.args.folder, sizeof(m->work_op.args.folder));
 	m->work_op.args.peers = o->sync_members;
@@ -515,6 +518,7 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_AD_COPIED:
 	case DR_STAGE_AD_FIT:
 	case DR_STAGE_AD_UNWATCHED:
+	case DR_STAGE_AD_ACKING:
 	case DR_STAGE_AD_CHECKPOINTED: start_adapter(m, dr_stage_op((enum dr_stage)op->stages[op->at])); break;
 	case DR_STAGE_CLOSED: stage_CLOSED(m); break;
 	case DR_STAGE_DATA: stage_DATA(m); break;

@@ -33,7 +33,8 @@ static const uint8_t of_postgres[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
 	[DR_ORDER_SALVAGED] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED), S(FORKED), S(STOP), S(LOGS_SAVED) }, \
 	[DR_ORDER_RELEASED] = { S(LEFT_ALONE) },                                                             \
 	[DR_ORDER_LISTED] = { S(NOTED) },                                                                    \
-	[DR_ORDER_PREPARED] = { S(NOTED) }
+	[DR_ORDER_PREPARED] = { S(NOTED) },                                                                  \
+	[DR_ORDER_ACKING] = { S(FOUND), S(UP), S(AD_ACKING) }
 
 static const uint8_t of_mariadb[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
 	OF_BOTH,
@@ -92,7 +93,8 @@ enum dr_op_kind dr_stage_op(enum dr_stage stage)
 		[S(AD_CHECKPOINTED)] = DR_OP_CHECKPOINTED, [S(AD_COMPARED)] = DR_OP_COMPARED,
 		[S(AD_SIGNED)] = DR_OP_SIGNED,     [S(AD_COPIED)] = DR_OP_COPIED,
 		[S(CLOSED)] = DR_OP_CLOSED,        [S(AD_FIT)] = DR_OP_FIT,
-		[S(AD_UNWATCHED)] = DR_OP_UNWATCHED
+		[S(AD_UNWATCHED)] = DR_OP_UNWATCHED,
+		[S(AD_ACKING)] = DR_OP_ACKING
 	};
 	return op[stage < DR_STAGE_COUNT ? stage : DR_STAGE_END];
 }

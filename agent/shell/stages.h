@@ -17,7 +17,7 @@ enum dr_stage {
 	DR_STAGE_UP,         /* it runs and answers */
 	/* the adapter's op of that name is done */
 	DR_STAGE_AD_FROZEN, DR_STAGE_AD_FOLLOWING, DR_STAGE_AD_WRITABLE, DR_STAGE_AD_SYNC_SET, DR_STAGE_AD_CHECKPOINTED,
-	DR_STAGE_AD_COMPARED, DR_STAGE_AD_SIGNED, DR_STAGE_AD_COPIED, DR_STAGE_AD_FIT, DR_STAGE_AD_UNWATCHED,
+	DR_STAGE_AD_COMPARED, DR_STAGE_AD_SIGNED, DR_STAGE_AD_COPIED, DR_STAGE_AD_FIT, DR_STAGE_AD_UNWATCHED, DR_STAGE_AD_ACKING,
 	DR_STAGE_CLOSED,     /* before a clean stop: it takes no writes, and its position is known */
 	DR_STAGE_DATA,       /* there is data to look at; else on to the next STOP */
 	DR_STAGE_FORKED,     /* it has what the target has not; else the order is done */

@@ -68,6 +68,30 @@ void dr_apply_prove(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	proved(r, s, cmd, cmd->proof);
 }
 
+/* It may do so from now on, whether we ever hear of it or not, and over a connection that nobody has cut yet. */
+static void will_ack(struct dr_service *s, dr_member_ix m)
+{
+	s->member[m].may_ack = true;
+	s->member[m].acks_epoch = 0;
+	for (dr_member_ix x = 0; x < DR_MEMBERS_MAX; x++) {
+		struct dr_order_core *o = &s->member[x].order;
+		if (o->kind == DR_ORDER_SYNC_SET)
+			o->listed = dr_set_without(o->listed, m);
+	}
+}
+
+/* The holder has ended all connections: none acknowledges any more that was made before the order was issued. */
+static void were_cut(struct dr_service *s, const struct dr_order_core *o)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && o->clean; m++) {
+		struct dr_member_repl *mr = &s->member[m];
+		if (mr->acks_epoch != s->epoch)
+			continue;
+		mr->acks_epoch = 0;
+		mr->may_ack = mr->may_ack && !dr_set_has(o->listed, m);
+	}
+}
+
 void dr_apply_order(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	if (cmd->epoch != s->epoch || !dr_service_has(s, cmd->member))
@@ -77,6 +101,8 @@ void dr_apply_order(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	m->order_last += DR_MUTANT(NUMBER_TWICE) && m->order_last % 4 == 3 && m->done.number == m->order_last ? 0 : 1;
 	m->order.number = m->order_last;
 	m->order.epoch = s->epoch;
+	if ((m->order.kind == DR_ORDER_ACKING || m->order.kind == DR_ORDER_FOLLOWING) && m->order.k != 0)
+		will_ack(s, cmd->member);
 	if (m->order.kind == DR_ORDER_LISTED) {
 		m->order.list_version = ++s->list_version;
 	} else if (m->order.kind == DR_ORDER_WRITABLE) {
@@ -146,6 +172,25 @@ static void stands_still(const struct dr_service *s, const struct dr_cmd *cmd, s
 		m->frozen_epoch = 0;
 }
 
+/* Who receives from nobody, or was told so, acknowledges nothing; what it may have promised before is judged by whether it
+ * stands still with all of it. */
+static void acks_are_known(struct dr_service *s, struct dr_member_repl *m, const struct dr_order_result *res)
+{
+	if (m->order.kind == DR_ORDER_SYNC_SET && s->holder < DR_MEMBERS_MAX && m == &s->member[s->holder])
+		were_cut(s, &m->order);
+	bool says = m->order.kind == DR_ORDER_ACKING || m->order.kind == DR_ORDER_FOLLOWING;
+	bool still = m->order.kind == DR_ORDER_FROZEN || m->order.kind == DR_ORDER_CAUGHT_UP;
+	bool alone = still || m->order.kind == DR_ORDER_FENCED || m->order.kind == DR_ORDER_WRITABLE;
+	if (still)
+		m->frozen_unsure = m->may_ack && !res->acked;
+	if (alone || (says && m->order.k == 0)) {
+		m->may_ack = false;
+		m->acks_epoch = 0;
+	} else if (says && m->order.target == s->holder) {
+		m->acks_epoch = s->epoch;
+	}
+}
+
 static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	struct dr_member_repl *m = &s->member[cmd->member];
@@ -158,6 +203,7 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 			proved(r, s, cmd, DR_PROOF_AGENT);
 		m->joined_epoch = 0;
 		/* A clean stop's position is final: nothing runs that could add to it. */
+		m->frozen_unsure = false; /* it was no standby of anybody's */
 		m->frozen_epoch = o->clean && res->position != 0 ? s->epoch : 0;
 		m->frozen_position = res->position;
 		m->frozen_timeline = res->timeline;
@@ -229,6 +275,7 @@ void dr_apply_order_end(struct dr_repl *r, struct dr_service *s, const struct dr
 	if (cmd->result.outcome == DR_OUTCOME_DONE) {
 		m->fails = 0;
 		m->done = m->order;
+		acks_are_known(s, m, &cmd->result);
 		order_done(r, s, cmd);
 	} else if (cmd->result.code == DR_E_BEHIND && m->order.kind == DR_ORDER_WRITABLE && s->holder == cmd->member) {
 		/* It had all that was acknowledged, and has not any more: nobody is known to. */

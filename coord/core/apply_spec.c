@@ -42,7 +42,8 @@ static enum dr_reason kept_by(const struct dr_service *s, dr_member_ix m)
 		return DR_REASON_SPEC_PRIMARY;
 	if (not_fenced(s, m))
 		return DR_REASON_SPEC_UNPROVED;
-	return dr_set_has(s->sync.set, m) || dr_set_has(s->next.set, m) ? DR_REASON_SPEC_SYNC_SET : DR_REASON_NONE;
+	bool waited_for = dr_set_has(s->sync.set, m) || dr_set_has(s->next.set, m) || s->member[m].may_ack;
+	return waited_for ? DR_REASON_SPEC_SYNC_SET : DR_REASON_NONE;
 }
 
 /* Another agent has another journal: what it says of a lease, a fence or a list would not be the old one's word. */

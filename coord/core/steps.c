@@ -104,6 +104,20 @@ static struct dr_step_outcome prove(struct dr_think *t, const struct dr_plan *p,
 	return dr_propose(t, &cmd) ? proposed : waits;
 }
 
+/* While an old lease runs out: whoever acknowledges stops to, which takes a second where its primary does not answer. */
+static bool freeze_early(struct dr_think *t, const struct dr_plan *p)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		bool acks = named(t, m) && t->s->member[m].may_ack && t->s->member[m].unproved_epoch == 0;
+		if (!acks || m == p->old || is_frozen(t, m) || !dr_heard(t, m))
+			continue;
+		struct dr_order_core o = { .kind = DR_ORDER_FROZEN, .target = DR_MEMBER_NONE };
+		if (dr_order_want(t, p, m, o).verdict == DR_STEP_PROPOSED)
+			return true;
+	}
+	return false;
+}
+
 /* Each former holder: told to stop, and proved by its answer, by its lease's end, or by a person's word.  A
  * planned switch takes only the answer: without it the last position is not known. */
 static struct dr_step_outcome step_FENCE_OLD(struct dr_think *t, const struct dr_plan *p)
@@ -130,6 +144,8 @@ static struct dr_step_outcome step_FENCE_OLD(struct dr_think *t, const struct dr
 			return one;
 		all = waits;
 	}
+	if (open > 0 && p->kind == DR_PLAN_FAILOVER && dr_kind_asks_to_ack(t->s->spec.kind) && freeze_early(t, p))
+		return proposed;
 	all.reason = open > 0 ? DR_REASON_FENCE_UNPROVED : DR_REASON_NONE;
 	all.a = open;
 	if (open == 0 && p->kind == DR_PLAN_SWITCHOVER)
@@ -142,10 +158,13 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 	const struct dr_service *s = t->s;
 	*have = 0;
 	*need = 0;
-	dr_member_set frozen = 0;
+	dr_member_set frozen = 0, sure = 0;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (named(t, m) && is_frozen(t, m))
-			frozen = dr_set_with(frozen, m);
+		if (!named(t, m) || !is_frozen(t, m))
+			continue;
+		frozen = dr_set_with(frozen, m);
+		if (!t->s->member[m].frozen_unsure)
+			sure = dr_set_with(sure, m);
 	}
 	if (frozen == 0)
 		return false;
@@ -155,7 +174,7 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 	*need = dr_sync_positions_needed(&s->sync);
 	if (DR_MUTANT(TOO_FEW_POSITIONS) && *need > 0)
 		--*need;
-	*have = dr_set_count((dr_member_set)(frozen & s->sync.set));
+	*have = dr_set_count((dr_member_set)(sure & s->sync.set));
 	/* The holder itself has everything that it ever acknowledged; after `node recover` it may not be known. */
 	return *have >= *need || (s->last_holder != DR_MEMBER_NONE && dr_set_has(frozen, s->last_holder));
 }

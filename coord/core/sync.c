@@ -16,12 +16,27 @@ enum { SETTLE_MS = 1000 };
 
 static bool streams(const struct dr_think *t, dr_member_ix m)
 {
+	if (dr_kind_asks_to_ack(t->s->spec.kind)) /* the holder cannot tell; its own word is asked for besides */
+		return true;
 	const struct dr_report *p = &t->v->member[t->s->holder].report;
 	for (uint32_t i = 0; i < p->peers && i < DR_MEMBERS_MAX; i++) {
 		if (dr_name_eq(&p->peer[i].member, &t->s->spec.member[m].name))
 			return p->peer[i].streaming;
 	}
 	return false;
+}
+
+/* It acknowledges to the present holder, by the log and by its own word. */
+static bool acks(const struct dr_think *t, dr_member_ix m)
+{
+	return t->s->member[m].acks_epoch == t->s->epoch && dr_heard(t, m) && t->v->member[m].report.acks;
+}
+
+/* Told to acknowledge, and does not for so long that somebody else should. */
+static bool fails_to_ack(const struct dr_think *t, dr_member_ix m)
+{
+	uint64_t since = t->v->member[m].acks_not_ms;
+	return since != 0 && t->c->view.now_ms - since >= t->s->spec.alone_after_ms;
 }
 
 /* Fit to be waited for: follows the holder, by its own word and by the holder's. */
@@ -34,7 +49,7 @@ static bool fit(const struct dr_think *t, dr_member_ix m, dr_member_ix holder, b
 	if (to_come) /* can be repointed at once: frozen in line, or followed the primary that was stopped in order */
 		return (s->member[m].frozen_epoch == s->epoch && s->member[m].lineage >= s->primary_epoch) ||
 		       (s->member[m].joined_epoch + 1 == s->epoch && standby && m != s->plan.old);
-	return s->member[m].joined_epoch == s->epoch && dr_follows(t, m) && streams(t, m);
+	return s->member[m].joined_epoch == s->epoch && dr_follows(t, m) && streams(t, m) && !fails_to_ack(t, m);
 }
 
 static dr_member_ix next_best(const struct dr_think *t, dr_member_set from, dr_member_set kept)
@@ -174,23 +189,96 @@ static struct dr_sync target(struct dr_think *t)
 	return given_up(t, s->spec.alone_after_ms) != 0 ? want : s->next;
 }
 
-static bool waits_for_all_of_next(const struct dr_think *t)
+/* The holder's word on a member of its list. */
+static bool is_waited_for(const struct dr_think *t, dr_member_ix m)
 {
 	const struct dr_report *p = &t->v->member[t->s->holder].report;
-	if (p->sync_k != t->s->next.k)
+	bool good = false;
+	for (uint32_t i = 0; i < p->peers && i < DR_MEMBERS_MAX; i++) {
+		if (dr_name_eq(&p->peer[i].member, &t->s->spec.member[m].name))
+			good = p->peer[i].counts_for_sync && p->peer[i].flushed >= t->v->join_point;
+	}
+	return good;
+}
+
+/* The same where the holder waits for whoever acknowledges: all of next do, and nobody else (docs/decisions/0016). */
+static bool acks_as_it_should(const struct dr_think *t, dr_member_ix m)
+{
+	if (!dr_set_has(t->s->next.set, m))
+		return !t->s->member[m].may_ack;
+	return acks(t, m) && dr_follows(t, m) && t->v->member[m].report.received >= t->v->join_point;
+}
+
+static bool waits_for_all_of_next(const struct dr_think *t)
+{
+	bool asks = dr_kind_asks_to_ack(t->s->spec.kind);
+	if (t->v->member[t->s->holder].report.sync_k != t->s->next.k)
 		return false;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (!dr_set_has(t->s->next.set, m))
+		if (t->s->spec.member[m].name.s[0] == '\0' || m == t->s->holder)
 			continue;
-		bool good = false;
-		for (uint32_t i = 0; i < p->peers && i < DR_MEMBERS_MAX; i++) {
-			if (dr_name_eq(&p->peer[i].member, &t->s->spec.member[m].name))
-				good = p->peer[i].counts_for_sync && p->peer[i].flushed >= t->v->join_point;
-		}
-		if (!good)
+		if (asks ? !acks_as_it_should(t, m) : dr_set_has(t->s->next.set, m) && !is_waited_for(t, m))
 			return false;
 	}
 	return true;
+}
+
+static void note_acks(struct dr_think *t)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		uint64_t *since = &t->v->member[m].acks_not_ms;
+		if (!dr_set_has(t->s->next.set, m) || !dr_follows(t, m) || acks(t, m))
+			*since = 0;
+		else if (*since == 0)
+			*since = t->c->view.now_ms;
+	}
+}
+
+/* Its report may be from before the order was done, and the look at its server older still. */
+static bool stopped_to_ack(const struct dr_think *t, dr_member_ix m)
+{
+	const struct dr_timing *tm = &t->c->repl.timing;
+	uint64_t since = t->v->member[m].acks_not_ms;
+	uint64_t look_ms = 2 * ((uint64_t)tm->probe_ms + tm->probe_deadline_ms);
+	return since != 0 && t->c->view.now_ms - since >= 2 * look_ms;
+}
+
+/* Those of next acknowledge, the others do not: each is told so. */
+static void tell_standbys(struct dr_think *t)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && !t->proposed; m++) {
+		const struct dr_member_repl *mr = &t->s->member[m];
+		bool in = dr_set_has(t->s->next.set, m);
+		if (m == t->s->holder || !dr_follows(t, m) || mr->joined_epoch != t->s->epoch)
+			continue;
+		bool told = mr->acks_epoch == t->s->epoch && !stopped_to_ack(t, m);
+		if (in ? told : !mr->may_ack)
+			continue;
+		struct dr_order_core o = { .kind = DR_ORDER_ACKING, .target = t->s->holder, .k = in ? 1 : 0 };
+		(void)dr_order_want(t, NULL, m, o);
+	}
+}
+
+/* Not to be waited for any more, and not to be asked, while the connection stands for which it was last told to acknowledge:
+ * the holder's server can end that. */
+static dr_member_set to_be_cut(const struct dr_think *t)
+{
+	dr_member_set cut = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		const struct dr_member_repl *mr = &t->s->member[m];
+		if (mr->may_ack && mr->acks_epoch == t->s->epoch && !dr_set_has(t->s->next.set, m) && !dr_heard(t, m))
+			cut = dr_set_with(cut, m);
+	}
+	return t->s->next.k > 0 ? cut : 0;
+}
+
+/* Clients need not wait before there is somebody to acknowledge: until all is confirmed the promise rests on more. */
+static bool may_wait(const struct dr_think *t)
+{
+	unsigned n = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
+		n += dr_set_has(t->s->next.set, m) && t->s->member[m].acks_epoch == t->s->epoch ? 1u : 0u;
+	return !dr_kind_asks_to_ack(t->s->spec.kind) || n >= t->s->next.k || t->s->spec.when_alone == DR_ALONE_BLOCK;
 }
 
 /* The server has the set: learn how far it was then, and confirm when all of the set are past that. */
@@ -244,10 +332,17 @@ void dr_sync_think(struct dr_think *t)
 	}
 	const struct dr_member_repl *h = &s->member[s->holder];
 	bool told = h->sync_epoch == s->epoch && h->sync_version == s->next_version;
-	if (!told) {
-		struct dr_order_core o = { .kind = DR_ORDER_SYNC_SET, .sync = s->next.set, .k = s->next.k };
+	dr_member_set cut = to_be_cut(t);
+	if (dr_kind_asks_to_ack(s->spec.kind)) {
+		note_acks(t);
+		if (cut == 0 || h->fails > 0) /* it would cut them off again */
+			tell_standbys(t);
+	}
+	if (cut != 0 || (!told && may_wait(t))) {
+		struct dr_order_core o = { .kind = DR_ORDER_SYNC_SET, .sync = s->next.set,
+					   .k = s->next.k, .clean = cut != 0, .listed = cut };
 		(void)dr_order_want(t, NULL, s->holder, o);
-	} else if (s->sync_joint) {
+	} else if (told && s->sync_joint) {
 		confirm(t);
 	}
 }

@@ -26,6 +26,7 @@ struct dr_member_view {
 	uint64_t retry_at_ms;    /* no new try before */
 	uint64_t look_ms;        /* when its agent was last told to look and report now */
 	uint64_t sync_bad_ms;    /* since when it is unfit for the sync set; 0: fit */
+	uint64_t acks_not_ms;    /* since when it ought to acknowledge, and does not; 0: it does, or need not */
 	uint64_t away_ms;        /* since when it does not follow; 0: it does */
 	uint64_t fenced_ms;      /* since when its agent says that it stopped the server itself; 0: it does not */
 	uint64_t behind_ms;      /* the newest two reports speak of an older epoch: when the first of them came; else 0 */

@@ -111,6 +111,9 @@ static void put_member(struct member_tree *t, const struct dr_service *s, dr_mem
 	m->divergence = (uint32_t)r->divergence;
 	m->fails = r->fails;
 	m->only_expired = r->only_expired;
+	m->may_ack = r->may_ack;
+	m->acks_epoch = r->acks_epoch;
+	m->frozen_unsure = r->frozen_unsure;
 	m->rejoin = s->rejoin[ix].id != 0 ? &t->rejoin : NULL;
 }
 
@@ -142,6 +145,9 @@ static enum dr_err take_member(struct dr_service *s, const Drcoord__Pb__MemberSt
 	r->divergence = (enum dr_divergence)m->divergence;
 	r->fails = m->fails;
 	r->only_expired = m->only_expired;
+	r->may_ack = m->may_ack;
+	r->acks_epoch = m->acks_epoch;
+	r->frozen_unsure = m->frozen_unsure;
 	return take_plan(&s->rejoin[ix], m->rejoin, e);
 }
 

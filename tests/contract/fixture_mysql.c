@@ -109,6 +109,8 @@ static void own_words(struct words *w)
 		word(w, "--secure-file-priv=NULL");
 		word(w, "--mysqlx=OFF");
 		word(w, "--plugin-load-add=mysql_clone.so");
+		word(w, "--plugin-load-add=semisync_source.so");
+		word(w, "--plugin-load-add=semisync_replica.so");
 	} else {
 		word(w, "--log-slave-updates=1");
 		word(w, "--gtid-strict-mode=1");
@@ -237,6 +239,7 @@ static bool start(struct contract_step *steps, unsigned *n)
 		{ DR_OP_PROBE, &primary },     { DR_OP_PROBE_WRITE, &primary }, { DR_OP_POSITIONS, &primary },
 		{ DR_OP_SIGNED, &primary },    { DR_OP_TENDED, &primary },      { DR_OP_FOLLOWING, &standby },
 		{ DR_OP_COMPARED, &standby },  { DR_OP_ERRANT, &standby },      { DR_OP_COPIED, &standby },
+		{ DR_OP_ACKING, &standby },    { DR_OP_SYNC_SET, &primary },    { DR_OP_PROBE_WRITE, &primary },
 		{ DR_OP_FROZEN, &standby },    { DR_OP_WRITABLE, &standby },    { DR_OP_SYNC_SET, &standby },
 		{ DR_OP_CLOSED, &standby },
 	};
@@ -247,7 +250,7 @@ static bool start(struct contract_step *steps, unsigned *n)
 		if (root == NULL && lacks(life[i].kind))
 			continue;
 		struct contract_step *st = &steps[(*n)++];
-		bool probes = life[i].on == &primary && life[i].kind != DR_OP_SIGNED && life[i].kind != DR_OP_TENDED;
+		bool probes = life[i].kind == DR_OP_PROBE || life[i].kind == DR_OP_PROBE_WRITE || life[i].kind == DR_OP_POSITIONS;
 		st->kind = life[i].kind;
 		st->at = life[i].on->at;
 		st->pid = life[i].on->pid;
@@ -263,6 +266,9 @@ static bool start(struct contract_step *steps, unsigned *n)
 		(void)snprintf(st->args.folder, sizeof(st->args.folder), "%s/copy", dir.path);
 		st->args.epoch = life[i].kind == DR_OP_SIGNED ? 2 : 3;
 		st->args.local_commit = true;
+		/* The first primary waits for the standby, until that receives no more. */
+		bool waits = life[i].kind == DR_OP_SYNC_SET && life[i].on == &primary;
+		st->args.k = waits || life[i].kind == DR_OP_ACKING ? 1 : 0;
 	}
 	return true;
 }

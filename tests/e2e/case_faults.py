@@ -59,5 +59,7 @@ CASES["partition-async"] = Case(fault_case(FAULTS["partition"], "async"))
 for _fault in FAULTS.values():
     for _kind in ("mariadb", "mysql", "redis"):
         CASES[f"{_kind}-{_fault.name}"] = Case(fault_case(_fault, "async", turns=(1,), kind=_kind))
+        if _kind != "redis":
+            CASES[f"{_kind}-sync-{_fault.name}"] = Case(fault_case(_fault, "sync", turns=(1,), kind=_kind))
     if _fault.moves and _fault.name != "partition-long":
         CASES[f"all-{_fault.name}"] = Case(fault_case(_fault, None, turns=(1,), kind=ALL))

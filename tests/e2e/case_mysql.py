@@ -1,10 +1,11 @@
 """case_mysql.py -- MariaDB and MySQL: what a member that diverged leaves behind, and how it comes back."""
 
 import glob
+import time
 
 from cluster import member_of
-from faults import A, FAULTS
-from scene import case, eventually, expect
+from faults import A, FAULTS, kill_all
+from scene import (all_joined, case, eventually, expect, kill_node, kill_primary, new_acks, settled_set, verdict)
 from stand import Run
 
 
@@ -57,6 +58,75 @@ def mariadb_diverged(scenes):
 def mysql_diverged(scenes):
     """The same of MySQL, which fetches its copy by CLONE."""
     return diverged(scenes, "mysql")
+
+
+# ---- durability sync
+
+def acking(stand, site=A):
+    """The standbys that acknowledge to a site's server."""
+    return sorted(n for n, state in stand.pg.streaming(site).items() if state == "sync")
+
+
+def replaced(scenes, kind):
+    """The acknowledging standby's host dies, never to be asked: its connection is cut, the other one takes its place."""
+    stand = scenes.up(options={"kind": kind})
+    eventually(stand, "my-b to acknowledge", lambda: acking(stand) == [member_of("az-b")])
+    kill_node(stand, "az-b")
+    eventually(stand, "the promise to rest on my-c alone", lambda: settled_set(stand) == [member_of("az-c")])
+    expect(acking(stand) == [member_of("az-c")], "my-c to acknowledge", acking(stand))
+    new_acks(stand, A)
+    kill_primary(stand)
+    new = stand.first_new_ack(20)[1]
+    expect(new == "az-c", "the only member of the set to take over", new)
+    stand.cluster.start_guard("az-b")
+    all_joined(stand)
+    return verdict(stand, [A, "az-c"])
+
+
+@case("mariadb-sync-replace")
+def mariadb_sync_replace(scenes):
+    """MariaDB: the standby that acknowledges dies, and then the primary: the other has all."""
+    return replaced(scenes, "mariadb")
+
+
+@case("mysql-sync-replace")
+def mysql_sync_replace(scenes):
+    """The same of MySQL."""
+    return replaced(scenes, "mysql")
+
+
+@case("mariadb-sync-alone")
+def mariadb_sync_alone(scenes):
+    """MariaDB: all standbys die: writes wait, probes do not pile up, writes go on alone; sync again after."""
+    stand = scenes.up(options={"kind": "mariadb"}, alone_after="6s")
+    kill_node(stand, "az-b")
+    kill_node(stand, "az-c")
+    time.sleep(4)
+    probes = int(stand.pg.sql(A, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE"
+                                 " 'INSERT INTO drcoord.heartbeat%'"))
+    expect(probes <= 3, "one write probe of each coordinator at most", probes)
+    expect(stand.pg.role(A) == "primary", "the primary to be left alone while it waits")
+    new_acks(stand, A, 20)
+    stand.cluster.start_guard("az-b")
+    stand.cluster.start_guard("az-c")
+    eventually(stand, "a standby to be waited for again", lambda: acking(stand), 60)
+    all_joined(stand)
+    return {**verdict(stand, [A]), "probes": probes}
+
+
+@case("mariadb-sync-restarted")
+def mariadb_sync_restarted(scenes):
+    """MariaDB: the standby that acknowledges is restarted, and acknowledges again only once it has all."""
+    stand = scenes.up(options={"kind": "mariadb"})
+    b = member_of("az-b")
+    eventually(stand, "my-b to acknowledge", lambda: acking(stand) == [b])
+    kill_all(stand.pg.processes("az-b"))
+    eventually(stand, "somebody to acknowledge again", lambda: acking(stand) and len(settled_set(stand) or []) == 1, 40)
+    new_acks(stand, A)
+    kill_primary(stand)
+    new = stand.first_new_ack(20)[1]
+    all_joined(stand)
+    return verdict(stand, [A, new])
 
 
 # ---- bad input: adopting is refused, with the server's words and the remedy

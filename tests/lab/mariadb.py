@@ -47,7 +47,7 @@ def program(name):
 class Mariadb:
     """The MariaDB servers of one service, one in each site; the name tells them from another service's."""
 
-    kind, members, durabilities, rebuilds = "mariadb", "my", ("async",), True
+    kind, members, durabilities, rebuilds = "mariadb", "my", ("sync", "async"), True
     member_word = "mariadbd"
     rpo = "1000"  # transactions
     targets = {"db-kill": 0.8}
@@ -171,8 +171,13 @@ class Mariadb:
             text = self.try_sql(site, "SHOW SLAVE STATUS", "-E") or ""
             seen = dict(re.findall(r"^ *(\w+): (.*)$", text, re.M))
             if seen.get("Slave_IO_Running") == "Yes" and seen.get("Master_Host") == self.lab.address(primary, "db"):
-                found[f"{self.members}-{site[-1]}"] = "async"
+                found[f"{self.members}-{site[-1]}"] = self._semi_sync(site)
         return found
+
+    def _semi_sync(self, site):
+        """"sync" where a standby acknowledges what it receives, else "async"."""
+        says = self.try_sql(site, "SHOW STATUS LIKE 'Rpl_semi_sync_%_status'") or ""
+        return "sync" if re.search(r"_(slave|replica)_status\tON", says) else "async"
 
     def rows(self, site):
         """All (writer, n) that a site's server holds."""

@@ -28,6 +28,8 @@ gtid_mode = ON
 enforce_gtid_consistency = ON
 max_connections = 60
 plugin-load-add = mysql_clone.so
+plugin-load-add = semisync_source.so
+plugin-load-add = semisync_replica.so
 """
 
 
@@ -88,5 +90,5 @@ class Mysql(Mariadb):
             text = self.try_sql(site, "SHOW REPLICA STATUS", "-E") or ""
             seen = dict(re.findall(r"^ *(\w+): (.*)$", text, re.M))
             if seen.get("Replica_IO_Running") == "Yes" and seen.get("Source_Host") == self.lab.address(primary, "db"):
-                found[f"{self.members}-{site[-1]}"] = "async"
+                found[f"{self.members}-{site[-1]}"] = self._semi_sync(site)
         return found

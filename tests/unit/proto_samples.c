@@ -61,6 +61,7 @@ void sample_result(struct dr_order_result *r)
 	r->position = sample_u64();
 	r->timeline = sample_u32();
 	r->divergence = DR_DIVERGENCE_CLONE;
+	r->acked = true;
 	sample_text(r->text, sizeof(r->text), "replayed to 0/3000060");
 }
 

@@ -216,7 +216,7 @@ static void test_report(void **state)
 	r.service = sample_name("orders");
 	r.member = sample_name("pg-a");
 	r.incarnation = sample_u64();
-	r.managed = r.crashed = r.guard_alive = r.foreign = r.receiving = true;
+	r.managed = r.crashed = r.guard_alive = r.foreign = r.receiving = r.acks = true;
 	r.role = DR_ROLE_FENCED;
 	r.epoch = sample_u64();
 	r.order_seen = sample_u64();
@@ -241,7 +241,7 @@ static void test_report(void **state)
 	sample_text(r.text, sizeof(r.text), "cgroup v2");
 	there_and_back(REPORT, &r, &b);
 	assert_true(dr_name_eq(&r.service, &b.service) && dr_name_eq(&r.member, &b.member));
-	assert_true(b.managed && b.crashed && b.guard_alive && b.foreign && b.receiving);
+	assert_true(b.managed && b.crashed && b.guard_alive && b.foreign && b.receiving && b.acks);
 	assert_int_equal(r.role, b.role);
 	assert_int_equal(r.server, b.server);
 	assert_true(r.incarnation == b.incarnation && r.epoch == b.epoch && r.order_seen == b.order_seen &&
