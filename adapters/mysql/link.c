@@ -303,6 +303,21 @@ void my_row_end(struct my_row *row)
 	row->res = NULL;
 }
 
+/* Whether the session only waits for its commit to be acknowledged.  Its client is gone, so it does nothing after that; and to
+ * kill it would let clients' commits go on that wait with it (semisync.c). */
+static enum dr_err is_committing(struct my_run *r, uint64_t session, bool *yes, struct dr_error *e)
+{
+	uint64_t found = 0;
+	unsigned n = 0;
+	char sql[256];
+
+	(void)snprintf(sql, sizeof(sql), "SELECT ID FROM information_schema.PROCESSLIST WHERE ID = %" PRIu64 " AND (STATE LIKE"
+		       " 'Waiting for semi-sync ACK%%' OR STATE IN ('Commit', 'waiting for handler commit'))", session);
+	enum dr_err rv = my_numbers(r, sql, &found, 1, &n, e);
+	*yes = rv == DR_OK && n == 1;
+	return rv;
+}
+
 /* The lock lives as long as the session, and the session as long as its statement. */
 static enum dr_err take_lock(struct my_run *r, struct dr_error *e)
 {
@@ -315,6 +330,10 @@ static enum dr_err take_lock(struct my_run *r, struct dr_error *e)
 			return rv;
 		rv = my_numbers(r, "SELECT IS_USED_LOCK('drcoord')", &holder, 1, &n, e);
 		if (rv != DR_OK)
+			return rv;
+		bool committing = false;
+		rv = n == 1 ? is_committing(r, holder, &committing, e) : DR_OK;
+		if (rv != DR_OK || committing)
 			return rv;
 		if (n == 1 && my_do(r, e, "KILL %" PRIu64, holder) != DR_OK && mysql_errno(r->conn) != ER_NO_SUCH_THREAD)
 			return e->code;
