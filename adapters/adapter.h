@@ -103,7 +103,7 @@ struct dr_evidence {
 	uint32_t sync_k;          /* primary: as the server has it now */
 	/* of kinds whose standbys are told to acknowledge: */
 	bool acks;                /* standby: it acknowledges what it receives */
-	bool acked;               /* FROZEN: it did until then, without a restart between */
+	bool acked;               /* FROZEN, FOLLOWING, ACKING: when it began it had lost nothing that it acknowledged */
 	uint32_t peers;
 	struct dr_peer_seen peer[DR_OP_PEERS_MAX];
 	struct dr_cluster_seen cluster;

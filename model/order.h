@@ -69,7 +69,7 @@ struct dr_order_result {
 	uint64_t position;        /* FENCED (clean), FROZEN, CAUGHT_UP, WRITABLE; code PROMISED: for how many ms more */
 	uint32_t timeline;
 	enum dr_divergence divergence;
-	bool acked;               /* FROZEN, CAUGHT_UP: it acknowledged until then, and has lost nothing of that */
+	bool acked;               /* FROZEN, CAUGHT_UP, FOLLOWING, ACKING: when it began it had lost nothing that it acknowledged */
 	char text[DR_REASON_MAX]; /* evidence or reason, one line */
 };
 

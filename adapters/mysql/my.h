@@ -161,6 +161,8 @@ DR_MUST_USE enum dr_err my_semi_wait_for(struct my_run *r, uint32_t k, struct dr
 DR_MUST_USE enum dr_err my_acks_set(struct my_run *r, bool on, struct dr_error *e);
 /* After that and a start: wait until it does. */
 DR_MUST_USE enum dr_err my_acks_seen(struct my_run *r, struct dr_error *e);
+/* Whether it has lost nothing that it acknowledged; by both. */
+bool my_acks_kept(const struct my_run *r);
 /* All of it, of one that follows; by r->state. */
 DR_MUST_USE enum dr_err my_acks_switch(struct my_run *r, bool on, struct dr_error *e);
 

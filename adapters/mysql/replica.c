@@ -100,12 +100,12 @@ enum dr_err my_op_frozen(struct my_run *r, struct dr_error *e)
 
 	if (rv == DR_OK)
 		rv = my_semi_read(r, e);
-	bool acked = r->semi.told;
+	bool kept = my_acks_kept(r);
 	if (rv == DR_OK && r->state.configured)
 		rv = my_leave_source(r, e);
 	if (rv == DR_OK)
 		rv = my_read_standby(r, e); /* over a fresh connection */
-	r->evidence.acked = acked;
+	r->evidence.acked = kept;
 	if (rv == DR_OK && r->state.configured)
 		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has made it replicate from %s:%u", r->state.source.host,
 			     r->state.source.port);
@@ -224,7 +224,7 @@ enum dr_err my_op_following(struct my_run *r, struct dr_error *e)
 
 	if (rv == DR_OK)
 		rv = my_semi_read(r, e);
-	bool turns = rv == DR_OK && !my_follows(r);
+	bool turns = rv == DR_OK && !my_follows(r), kept = my_acks_kept(r);
 	if (rv == DR_OK)
 		rv = turns ? turn_to(r, e) : carry_on(r, e);
 	if (rv == DR_OK)
@@ -233,7 +233,10 @@ enum dr_err my_op_following(struct my_run *r, struct dr_error *e)
 		rv = wait_receiving(r, e);
 	if (rv == DR_OK)
 		rv = turns && r->args.k > 0 ? my_acks_seen(r, e) : my_acks_switch(r, r->args.k > 0, e);
-	return rv == DR_OK ? my_semi_read(r, e) : rv;
+	if (rv == DR_OK)
+		rv = my_semi_read(r, e);
+	r->evidence.acked = kept;
+	return rv;
 }
 
 /* ---- COMPARED */

@@ -152,6 +152,15 @@ enum dr_err my_acks_set(struct my_run *r, bool on, struct dr_error *e)
 	return rv == DR_OK ? my_say(r, on ? MY_SQL_ACKS_ON : MY_SQL_ACKS_OFF, e) : rv;
 }
 
+/* What it received and has not applied is thrown away once both threads stand still. */
+bool my_acks_kept(const struct my_run *r)
+{
+	const struct my_state *s = &r->state;
+	bool runs = s->receiving || s->connecting || s->applying;
+
+	return r->semi.told && (runs || s->received <= s->position);
+}
+
 /* The connection that was made for it stands; the next one is not to acknowledge unasked. */
 enum dr_err my_acks_seen(struct my_run *r, struct dr_error *e)
 {
@@ -272,6 +281,7 @@ enum dr_err my_op_acking(struct my_run *r, struct dr_error *e)
 
 	if (rv == DR_OK)
 		rv = my_semi_read(r, e);
+	bool kept = my_acks_kept(r);
 	if (rv == DR_OK && on && !my_follows(r))
 		rv = dr_fail(e, DR_E_REFUSED, "it does not follow %s:%u", r->args.primary_at.host, r->args.primary_at.port);
 	if (rv == DR_OK && on && !(r->semi.acks && r->semi.told))
@@ -284,6 +294,7 @@ enum dr_err my_op_acking(struct my_run *r, struct dr_error *e)
 		rv = end_waits(r, e);
 	if (rv == DR_OK)
 		rv = my_op_positions(r, e); /* over a fresh connection */
+	r->evidence.acked = kept;
 	if (rv == DR_OK && (on ? !r->evidence.acks : r->semi.acks || r->semi.replica))
 		rv = dr_fail(e, DR_E_CONFLICT, "it does not acknowledge as it was told: it was cut off, or somebody else has"
 			     " changed it");

@@ -180,13 +180,16 @@ static void acks_are_known(struct dr_service *s, struct dr_member_repl *m, const
 		were_cut(s, &m->order);
 	bool says = m->order.kind == DR_ORDER_ACKING || m->order.kind == DR_ORDER_FOLLOWING;
 	bool still = m->order.kind == DR_ORDER_FROZEN || m->order.kind == DR_ORDER_CAUGHT_UP;
-	bool alone = still || m->order.kind == DR_ORDER_FENCED || m->order.kind == DR_ORDER_WRITABLE;
-	if (still)
-		m->frozen_unsure = m->may_ack && !res->acked;
-	if (alone || (says && m->order.k == 0)) {
+	bool primary = m->order.kind == DR_ORDER_FENCED || m->order.kind == DR_ORDER_WRITABLE;
+	if (still || (says && m->order.k == 0)) {
+		m->unsure = m->unsure || (m->may_ack && !res->acked);
 		m->may_ack = false;
 		m->acks_epoch = 0;
+	} else if (primary) {
+		m->unsure = m->may_ack = false; /* of its own */
+		m->acks_epoch = 0;
 	} else if (says && m->order.target == s->holder) {
+		m->unsure = false; /* it had all when it began, or the promise rests on the holder until it has */
 		m->acks_epoch = s->epoch;
 	}
 }
@@ -203,7 +206,6 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 			proved(r, s, cmd, DR_PROOF_AGENT);
 		m->joined_epoch = 0;
 		/* A clean stop's position is final: nothing runs that could add to it. */
-		m->frozen_unsure = false; /* it was no standby of anybody's */
 		m->frozen_epoch = o->clean && res->position != 0 ? s->epoch : 0;
 		m->frozen_position = res->position;
 		m->frozen_timeline = res->timeline;

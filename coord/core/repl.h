@@ -29,7 +29,7 @@ struct dr_member_repl {
 	uint64_t frozen_epoch;         /* receives nothing since this epoch; final position: */
 	uint64_t frozen_position;
 	uint32_t frozen_timeline;
-	bool frozen_unsure;            /* ... which may be behind what it acknowledged: it was restarted since */
+	bool unsure;                   /* may lack what it acknowledged: it was restarted since, and not told again */
 	bool may_ack;                  /* was told to acknowledge, and has not said yet that it does not any more */
 	uint64_t acks_epoch;           /* said so of the holder of this epoch */
 	uint64_t joined_epoch;         /* follows (or is) the holder of this epoch */

@@ -163,7 +163,7 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 		if (!named(t, m) || !is_frozen(t, m))
 			continue;
 		frozen = dr_set_with(frozen, m);
-		if (!t->s->member[m].frozen_unsure)
+		if (!t->s->member[m].unsure)
 			sure = dr_set_with(sure, m);
 	}
 	if (frozen == 0)

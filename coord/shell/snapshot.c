@@ -113,7 +113,7 @@ static void put_member(struct member_tree *t, const struct dr_service *s, dr_mem
 	m->only_expired = r->only_expired;
 	m->may_ack = r->may_ack;
 	m->acks_epoch = r->acks_epoch;
-	m->frozen_unsure = r->frozen_unsure;
+	m->unsure = r->unsure;
 	m->rejoin = s->rejoin[ix].id != 0 ? &t->rejoin : NULL;
 }
 
@@ -147,7 +147,7 @@ static enum dr_err take_member(struct dr_service *s, const Drcoord__Pb__MemberSt
 	r->only_expired = m->only_expired;
 	r->may_ack = m->may_ack;
 	r->acks_epoch = m->acks_epoch;
-	r->frozen_unsure = m->frozen_unsure;
+	r->unsure = m->unsure;
 	return take_plan(&s->rejoin[ix], m->rejoin, e);
 }
 
