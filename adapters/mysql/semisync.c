@@ -1,5 +1,5 @@
 /* semisync.c -- a primary waits for any k that acknowledge, and a standby acknowledges because it was told to
- * (docs/decisions/0016-semi-sync.md).
+ * (docs/decisions/0020-semi-sync.md).
  *
  * A standby's setting is on only while its receiver connects: so a connection that was made for it acknowledges, and one
  * that the server makes anew by itself does not.  That it was told is kept in a second setting, in the server's memory

@@ -107,8 +107,7 @@ static void stage_STOP(struct dr_member *m)
 		}
 	}
 	bool clean = m->op.order.core.kind != DR_ORDER_FENCED || m->op.order.core.clean;
-	if (m->super.kind->ends_waits && m->server != DR_SERVER_STANDBY && !m->op.closed)
-		clean = false;
+	clean = clean && !(m->super.kind->ends_waits && m->server != DR_SERVER_STANDBY && !m->op.closed);
 	/* Of a closed one all is in place already, and a dump of its memory is nothing to wait for. */
 	uint32_t fast_ms = m->op.closed ? STOP_CLOSED_MS : STOP_FAST_MS;
 	m->op.stop_waits = true;
@@ -442,8 +441,8 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 	m->work_op.args = (struct dr_op_args){ .epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step,
 					       .self = m->conf->member, .primary = o->target,
 					       .primary_at = o->target_at, .k = o->core.k, .cut = o->core.clean,
-					       .local_commit = true, .end = true, .takeover = o->takeover, .position = o->core.position,
-					       .timeline = o->core.timeline };
+					       .local_commit = true, .end = true, .takeover = o->takeover,
+					       .position = o->core.position, .timeline = o->core.timeline };
 	dr_job_copy_folder(dr_conf_server(m->conf)->data, m->work_op.args.folder, sizeof(m->work_op.args.folder));
 	m->work_op.args.peers = o->sync_members;
 	memcpy(m->work_op.args.peer, o->sync_member, sizeof(o->sync_member));

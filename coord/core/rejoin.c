@@ -35,7 +35,7 @@ void dr_follow_think(struct dr_think *t)
 		/* Whoever could not follow as it is needs a rejoin plan: this must not take its turn again and again. */
 		if (s->rejoin[m].id != 0 || (p->id == 0 && mr->fails > 0))
 			continue;
-		/* It may acknowledge at once: until it is confirmed the promise rests on the holder, too (docs/decisions/0016). */
+		/* It may acknowledge at once: until it is confirmed the promise rests on the holder, too (docs/decisions/0020). */
 		bool acks = dr_kind_asks_to_ack(s->spec.kind) && dr_set_has(s->next.set, m) && s->next.k > 0;
 		struct dr_order_core o = { .kind = DR_ORDER_FOLLOWING, .target = s->holder, .k = acks ? 1 : 0 };
 		(void)dr_order_want(t, p, m, o);

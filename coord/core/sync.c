@@ -201,7 +201,7 @@ static bool is_waited_for(const struct dr_think *t, dr_member_ix m)
 	return good;
 }
 
-/* The same where the holder waits for whoever acknowledges: all of next do, and nobody else (docs/decisions/0016). */
+/* The same where the holder waits for whoever acknowledges: all of next do, and nobody else (docs/decisions/0020). */
 static bool acks_as_it_should(const struct dr_think *t, dr_member_ix m)
 {
 	if (!dr_set_has(t->s->next.set, m))
