@@ -102,7 +102,7 @@ void w_fill_report(struct world *w, uint32_t mi, struct dr_report *r)
 	r->crashed = m->core.crashed;
 	r->guard_alive = m->guard;
 	r->lease_left_ms = (uint32_t)dr_agent_lease_left_ms(&m->core);
-	r->last = j->done;
+	r->last = m->journal.done; /* what is on its way to the disk is told to nobody */
 	r->promise_left_ms = (uint32_t)dr_agent_promise_left_ms(&m->core);
 	r->errant = m->core.server == DR_SERVER_STANDBY ? m->server.errant : 0;
 }
