@@ -137,6 +137,10 @@ static void check_folders(struct dr_yaml *y, const struct dr_conf_agent *a, uint
 	const struct dr_conf_agent_service *s = &a->service[i];
 	const struct dr_conf_server *own = dr_conf_server(s);
 	const char *kind = dr_kind_name(s->kind);
+	if (s->kind == DR_KIND_REDIS_CLUSTER && own->ca_file[0] != '\0')
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.ca_file", i, kind),
+			    "services.%s.%s.ca_file: TLS to the nodes of a Redis Cluster is not there yet; expected none",
+			    s->service.s, kind);
 	if (own->data[0] == '\0')
 		return;
 	if (own->salvage_dir[0] != '\0' && lies_in(own->salvage_dir, own->data))
