@@ -45,6 +45,7 @@ class Mysql(Mariadb):
     """The MySQL servers of one service, one in each site."""
 
     kind, member_word = "mysql", "mysqld"
+    durabilities = ("async",)
 
     def __init__(self, lab, version=None, name="my", port=3306):
         super().__init__(lab, version, name, port)
