@@ -97,6 +97,8 @@ static void do_cluster(struct script *s)
 		o.profile = value(s, "profile");
 	if (value_is(s, "kind", "redis"))
 		v->kind = DR_KIND_REDIS;
+	if (value_is(s, "kind", "mariadb"))
+		v->kind = DR_KIND_MARIADB;
 	if (value_is(s, "durability", "async"))
 		v->durability = DR_DURABILITY_ASYNC;
 	v->k = (uint32_t)number_or(s, "k", v->k);

@@ -58,8 +58,9 @@ static void check_orders(enum dr_kind kind, bool used[DR_STAGE_COUNT])
 {
 	for (size_t i = 0; i < COUNT(orders); i++) {
 		size_t n = stages_of(kind, orders[i]);
-		if (n == 0)
-			fail_msg("order %s has no stages for %s", dr_order_name(orders[i]), dr_kind_name(kind));
+		bool given = orders[i] != DR_ORDER_ACKING || dr_kind_asks_to_ack(kind);
+		if ((n == 0) == given)
+			fail_msg("order %s has %zu stages for %s", dr_order_name(orders[i]), n, dr_kind_name(kind));
 		for (size_t at = 0; at < n; at++)
 			used[dr_order_stages(kind, orders[i])[at]] = true;
 	}

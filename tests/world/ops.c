@@ -58,10 +58,11 @@ static enum progress frozen(struct op *op)
 		return FAILED;
 	if (!DR_MUTANT(FREEZE_SKIPPED)) {
 		op->s->upstream = DR_MEMBER_NONE;
-		op->s->connected = false;
+		op->s->connected = op->s->acks = false;
 	}
 	if (!is_standby(op))
 		return GOES_ON;
+	op->r->acked = true;
 	seen(op);
 	return DONE;
 }
@@ -76,6 +77,8 @@ static enum progress caught_up(struct op *op)
 		return GOES_ON;
 	if (op->s->timeline < op->to->timeline)
 		op->s->timeline = op->to->timeline; /* it has followed it there */
+	op->s->acks = false;
+	op->r->acked = true;
 	seen(op);
 	return DONE;
 }
@@ -102,7 +105,7 @@ static void promote(struct world *w, uint32_t mi, uint64_t epoch)
 {
 	struct w_server *s = &w->m[mi].server;
 	s->upstream = DR_MEMBER_NONE;
-	s->connected = false;
+	s->connected = s->acks = false;
 	s->timeline++;
 	s->acked = s->n;
 	s->epoch = epoch;
@@ -185,10 +188,35 @@ static enum progress following(struct op *op)
 	op->s->upstream = (uint8_t)op->target;
 	if (!is_standby(op))
 		return GOES_ON;
-	if (op->s->connected)
+	if (op->s->connected) {
+		op->s->acks = op->o->k != 0;
+		op->r->acked = true;
 		return DONE;
+	}
 	bool left = target_up(op) && w_common(op->s, op->to) != op->s->n;
 	return left && op->age > 200 ? FAILED : GOES_ON;
+}
+
+/* In place, over the connection that stands: what is sent over it from now on counts. */
+static enum progress acking(struct op *op)
+{
+	if (op->s->state == DR_SERVER_PRIMARY)
+		return FAILED;
+	if (op->o->k != 0 && !(op->s->connected && op->s->upstream == op->target))
+		return GOES_ON;
+	op->s->acks = op->o->k != 0;
+	op->r->acked = true; /* these servers forget nothing that they received */
+	return DONE;
+}
+
+/* Connections that its agent ends: they are made anew, and do not acknowledge. */
+static void cut_off(struct op *op)
+{
+	for (uint32_t i = 0; i < op->w->members; i++) {
+		struct w_server *s = &op->w->m[i].server;
+		if (s->upstream == op->mi && s->state == DR_SERVER_STANDBY)
+			s->connected = s->acks = false;
+	}
 }
 
 static enum progress compared(struct op *op)
@@ -242,7 +270,11 @@ static enum progress look(struct op *op)
 		if (op->s->state != DR_SERVER_PRIMARY)
 			return FAILED;
 		set_sync(op);
+		if (op->o->clean)
+			cut_off(op);
 		return DONE;
+	case DR_ORDER_ACKING:
+		return acking(op);
 	case DR_ORDER_COMPARED:
 		return compared(op);
 	case DR_ORDER_SALVAGED:

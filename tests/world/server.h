@@ -25,7 +25,8 @@ struct w_server {
 	uint64_t other_data; /* script: 0: the service's */
 	uint32_t saved;    /* so many of its writes are saved beside */
 	bool held;         /* script: connected, but nothing comes */
-	dr_member_set set; /* whom it waits for as primary ... */
+	bool acks;         /* a kind that is asked to: it acknowledges over the connection that it has now */
+	dr_member_set set; /* whom it waits for as primary; of such a kind: for whoever acknowledges ... */
 	uint32_t k;        /* ... any k of them */
 	uint32_t acked;    /* writes acknowledged, or there when it was promoted: what a read shows */
 	bool acks_blocked; /* script: does not take writes ... */

@@ -53,7 +53,7 @@ void w_server_set(struct world *w, uint32_t mi, enum dr_server_state state, bool
 	s->state = state;
 	s->crashed = crashed;
 	if (state == DR_SERVER_STOPPED)
-		s->connected = false;
+		s->connected = s->acks = false;
 	struct w_timer *t = w_after(w, 2, tell_agent);
 	t->proc = w_proc(W_AGENT, mi);
 	t->a = mi;
@@ -137,7 +137,7 @@ static void receive(struct world *w, uint32_t mi)
 	struct w_server *s = &w->m[mi].server;
 	struct w_server *from = s->upstream < w->members ? &w->m[s->upstream].server : NULL;
 	if (s->state != DR_SERVER_STANDBY || from == NULL || !up(from) || !both_ways(w, mi, s->upstream)) {
-		s->connected = false;
+		s->connected = s->acks = false; /* made anew, it does not acknowledge before it is told to */
 		return;
 	}
 	if (!s->connected || from->n < s->n)
@@ -152,17 +152,18 @@ static void receive(struct world *w, uint32_t mi)
 	s->timeline = from->timeline;
 }
 
-static bool acknowledged(const struct world *w, uint32_t mi, uint32_t at)
+static bool acknowledged(struct world *w, uint32_t mi, uint32_t at)
 {
 	const struct w_server *s = &w->m[mi].server;
 	const struct w_service *of = &w->s[w->m[mi].service];
+	bool asks = dr_kind_asks_to_ack(w_spec_of(w, mi)->kind);
 	uint32_t have = 0;
 	for (dr_member_ix i = 0; i < of->members; i++) {
 		const struct w_server *o = &w->m[of->first + i].server;
-		if (dr_set_has(s->set, i) && o->connected && o->upstream == mi && o->n > at)
+		if ((asks ? o->acks : dr_set_has(s->set, i)) && o->connected && o->upstream == mi && o->n > at)
 			have++;
 	}
-	return have >= s->k || s->set == 0;
+	return have >= s->k || (!asks && s->set == 0);
 }
 
 static void acknowledge(struct world *w, uint32_t mi)
@@ -245,6 +246,7 @@ void w_server_see(struct world *w, uint32_t mi, struct dr_report *r)
 	if (s->connected)
 		r->upstream_at = w->m[s->upstream].address;
 	r->sync_k = s->k;
+	r->acks = s->acks && s->connected;
 	for (dr_member_ix i = 0; i < of->members; i++) {
 		const struct w_server *o = &w->m[of->first + i].server;
 		if (o->upstream != mi || !o->connected)
