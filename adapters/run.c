@@ -15,7 +15,7 @@
 #include "sys/clock.h"
 #include "sys/proc.h"
 
-enum { LOOK_MS = 20, COMMAND_MAX = 512, OUTPUT_MAX = 64 << 10, REAP_MS = 2000 };
+enum { LOOK_MS = 20, COMMAND_MAX = 512, REAP_MS = 2000 };
 
 void dr_run_env_put(struct dr_run_env *env, const char *name, const char *fmt, ...)
 {
@@ -63,12 +63,11 @@ static enum dr_err program_of(const struct dr_run *r, const char *word, char *pa
 }
 
 /* What comes is kept up to a line; the rest is read so that the program does not wait for us. */
-static void listen_to(int fd, char *said, size_t *len, size_t *total)
+static void listen_to(int fd, char *said, size_t *len)
 {
-	char chunk[512];
+	char chunk[4096];
 	ssize_t n = read(fd, chunk, sizeof(chunk));
 	for (ssize_t i = 0; i < n; i++) {
-		(*total)++;
 		if (*len + 1 < DR_RUN_SAID_MAX && (*len == 0 || said[*len - 1] != '\n'))
 			said[(*len)++] = chunk[i] == '\n' || (chunk[i] >= 0x20 && chunk[i] < 0x7f) ? chunk[i] : ' ';
 	}
@@ -93,15 +92,16 @@ static void reap(const struct dr_proc_id *id, int pidfd, int *status)
 static enum dr_err attend(const struct dr_run *r, const struct dr_proc_id *id, int pidfd, int out, char *said, int *status,
 			  struct dr_error *e)
 {
-	size_t len = 0, total = 0;
+	size_t len = 0;
+	bool comes = true;
 	enum dr_err rv = DR_OK;
 	for (;;) {
 		struct pollfd p[2] = { { .fd = pidfd, .events = POLLIN }, { .fd = out, .events = POLLIN } };
-		(void)poll(p, total < OUTPUT_MAX ? 2 : 1, LOOK_MS);
+		(void)poll(p, comes ? 2 : 1, LOOK_MS);
 		if ((p[1].revents & POLLIN) != 0)
-			listen_to(out, said, &len, &total);
+			listen_to(out, said, &len);
 		else if ((p[1].revents & (POLLHUP | POLLERR)) != 0)
-			total = OUTPUT_MAX; /* nothing more comes */
+			comes = false;
 		if ((p[0].revents & POLLIN) != 0 && (p[1].revents & POLLIN) == 0)
 			break;
 		if (r->goes_on != NULL && !r->goes_on(r->ctx))

@@ -171,6 +171,8 @@ DR_MUST_USE enum dr_err my_acks_switch(struct my_run *r, bool on, struct dr_erro
 DR_MUST_USE enum dr_err my_read_standby(struct my_run *r, struct dr_error *e);
 bool my_follows(const struct my_run *r); /* its source is args.primary_at; it may not be connected */
 
+/* Until all that it has received is applied; its applier must run.  From r->state on. */
+DR_MUST_USE enum dr_err my_drain(struct my_run *r, struct dr_error *e);
 /* ---- replica.c: it receives no more, all that it has received is applied, and it has no source.  From r->state. */
 DR_MUST_USE enum dr_err my_leave_source(struct my_run *r, struct dr_error *e);
 

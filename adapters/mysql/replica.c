@@ -56,8 +56,7 @@ static enum dr_err is_all_applied(struct my_run *r, unsigned *idle, bool *all, s
 	return rv;
 }
 
-/* Until all that it has received is applied. */
-static enum dr_err drain(struct my_run *r, struct dr_error *e)
+enum dr_err my_drain(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = my_read(r, e);
 	unsigned idle = 0;
@@ -88,7 +87,7 @@ enum dr_err my_leave_source(struct my_run *r, struct dr_error *e)
 		rv = my_say(r, MY_SQL_STOP_IO, e);
 	/* Where both stand still, nothing that was received is there for long. */
 	if (rv == DR_OK && (receives || r->state.applying))
-		rv = drain(r, e);
+		rv = my_drain(r, e);
 	if (rv == DR_OK)
 		rv = my_say(r, MY_SQL_STOP, e);
 	return rv == DR_OK ? my_say(r, MY_SQL_RESET, e) : rv;

@@ -13,7 +13,7 @@
 
 /* The longest that the servers take; less would let commits go on without anybody. */
 static const uint64_t NEVER_MS = UINT64_MAX;
-enum { AGAIN_MS = 5, DUMPS_MAX = 256, STUCK_MS = 30 /* many times what an acknowledgement takes */ };
+enum { AGAIN_MS = 5, DUMPS_MAX = 256, WAITS_MAX = 3, STUCK_MS = 30 /* many times what an acknowledgement takes */ };
 
 static uint64_t u64(const char *text)
 {
@@ -76,10 +76,26 @@ static bool waits_for(const struct my_run *r, uint32_t k)
 	return k == 0 ? !r->semi.source : waits(&r->semi) && r->semi.k == k;
 }
 
+/* A write that is acknowledged outlives a power cut: a server that was adopted may be set otherwise. */
+static enum dr_err be_durable(struct my_run *r, struct dr_error *e)
+{
+	uint64_t is = 0;
+	unsigned n = 0;
+	enum dr_err rv = my_numbers(r, "SELECT @@global.sync_binlog = 1 AND @@global.innodb_flush_log_at_trx_commit = 1", &is, 1,
+				    &n, e);
+
+	if (rv != DR_OK || (n == 1 && is == 1))
+		return rv;
+	rv = my_do(r, e, "SET GLOBAL sync_binlog = 1, GLOBAL innodb_flush_log_at_trx_commit = 1");
+	return rv == DR_OK ? DR_OK : dr_wrap(e, "durability: sync needs sync_binlog and innodb_flush_log_at_trx_commit at 1");
+}
+
 enum dr_err my_semi_wait_for(struct my_run *r, uint32_t k, struct dr_error *e)
 {
 	enum dr_err rv = my_semi_read(r, e);
 
+	if (rv == DR_OK && k > 0)
+		rv = be_durable(r, e);
 	if (rv != DR_OK || waits_for(r, k))
 		return rv;
 	if (!r->semi.known)
@@ -148,7 +164,9 @@ enum dr_err my_acks_set(struct my_run *r, bool on, struct dr_error *e)
 	if (!r->semi.known)
 		return on ? dr_fail(e, DR_E_UNSUPPORTED, "it cannot acknowledge: start it with plugin-load-add ="
 				    " semisync_replica.so") : DR_OK;
-	rv = my_say(r, on ? MY_SQL_TOLD : MY_SQL_UNTOLD, e);
+	rv = on ? be_durable(r, e) : DR_OK;
+	if (rv == DR_OK)
+		rv = my_say(r, on ? MY_SQL_TOLD : MY_SQL_UNTOLD, e);
 	return rv == DR_OK ? my_say(r, on ? MY_SQL_ACKS_ON : MY_SQL_ACKS_OFF, e) : rv;
 }
 
@@ -181,6 +199,16 @@ enum dr_err my_acks_seen(struct my_run *r, struct dr_error *e)
 	return rv;
 }
 
+static enum dr_err drain_or_go_on(struct my_run *r, struct dr_error *e)
+{
+	struct dr_error other;
+	enum dr_err rv = my_drain(r, e);
+
+	if (rv != DR_OK)
+		dr_best_effort(my_say(r, MY_SQL_START_IO, &other));
+	return rv;
+}
+
 enum dr_err my_acks_switch(struct my_run *r, bool on, struct dr_error *e)
 {
 	enum dr_err rv = my_semi_read(r, e);
@@ -195,6 +223,9 @@ enum dr_err my_acks_switch(struct my_run *r, bool on, struct dr_error *e)
 		rv = my_say(r, MY_SQL_START_SQL, e);
 	if (rv == DR_OK)
 		rv = my_say(r, MY_SQL_STOP_IO, e);
+	/* What it has acknowledged it must not forget in a restart from now on: that it did would not be seen any more. */
+	if (rv == DR_OK && !on)
+		rv = drain_or_go_on(r, e);
 	if (rv == DR_OK)
 		rv = my_acks_set(r, on, e);
 	if (rv == DR_OK)
@@ -205,30 +236,44 @@ enum dr_err my_acks_switch(struct my_run *r, bool on, struct dr_error *e)
 /* What we have received before the present connection was made, MariaDB does not ask us for again; and while a commit waits for
  * that, no other one can be written that would bring an acknowledgement.  It is with us, which is all that is asked: so the
  * wait is ended, at the cost of one client's connection. */
-static enum dr_err end_a_wait(struct my_run *r, uint64_t received, uint64_t *before, bool *any, struct dr_error *e)
+struct wait_look {
+	uint64_t session; /* that waits; 0: none */
+	uint64_t at;      /* the primary's position */
+	unsigned ended;
+};
+
+static enum dr_err end_a_wait(struct my_run *r, uint64_t received, struct wait_look *before, bool *any, struct dr_error *e)
 {
-	uint64_t waits = 0;
+	uint64_t waits = 0, at = 0;
 	unsigned n = 0;
 	enum dr_err rv = my_connect_to(r, &r->args.primary_at, e);
 
 	*any = false;
 	if (rv == DR_OK)
 		rv = my_read(r, e);
+	at = r->state.position;
 	if (rv == DR_OK)
 		rv = my_numbers(r, my_sql(r->dialect, MY_SQL_WAITERS), &waits, 1, &n, e);
-	*any = rv == DR_OK && n == 1;
-	/* The same one, a while later: nothing moves, and so nothing can slip in between the look and the end. */
-	bool stuck = *any && waits == *before && !r->state.read_only && received >= r->state.position;
-	*before = n == 1 ? waits : 0;
+	if (rv == DR_OK)
+		rv = my_read(r, e);
+	/* A session that commits one after the other waits at nearly each look, and needs nobody's help. */
+	bool moves = r->state.position != at || (before->session != 0 && before->at != at);
+	*any = rv == DR_OK && n == 1 && !moves;
+	/* The same one, a while later, and nothing was committed meanwhile: it is what we have and are not asked for. */
+	bool stuck = *any && waits == before->session && !r->state.read_only && received >= at;
+	before->session = *any ? waits : 0;
+	before->at = at;
 	if (!stuck)
 		return rv;
+	if (before->ended++ >= WAITS_MAX)
+		return dr_fail(e, DR_E_CONFLICT, "commits of the primary's wait again and again for what is here already");
 	rv = my_do(r, e, "KILL %" PRIu64, waits);
 	return rv == DR_E_FAILED ? DR_OK : rv; /* it has gone by itself */
 }
 
 static enum dr_err end_waits(struct my_run *r, struct dr_error *e)
 {
-	uint64_t before = 0;
+	struct wait_look before = { .session = 0 };
 	bool any = my_sql(r->dialect, MY_SQL_WAITERS) != NULL;
 	enum dr_err rv = DR_OK;
 

@@ -85,8 +85,8 @@ static void were_cut(struct dr_service *s, const struct dr_order_core *o)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && o->clean; m++) {
 		struct dr_member_repl *mr = &s->member[m];
-		if (mr->acks_epoch != s->epoch)
-			continue;
+		if (mr->acks_epoch == 0)
+			continue; /* told, and not heard since: it may begin to at any time */
 		mr->acks_epoch = 0;
 		mr->may_ack = mr->may_ack && !dr_set_has(o->listed, m);
 	}
@@ -172,6 +172,13 @@ static void stands_still(const struct dr_service *s, const struct dr_cmd *cmd, s
 		m->frozen_epoch = 0;
 }
 
+/* The promise rests on it since it was chosen, and it was never promoted: a restart in between has cost it something. */
+static bool was_only_chosen(const struct dr_service *s, const struct dr_member_repl *m)
+{
+	return dr_kind_asks_to_ack(s->spec.kind) && s->last_holder < DR_MEMBERS_MAX && m == &s->member[s->last_holder] &&
+	       m->lineage != s->primary_epoch;
+}
+
 /* Who receives from nobody, or was told so, acknowledges nothing; what it may have promised before is judged by whether it
  * stands still with all of it. */
 static void acks_are_known(struct dr_service *s, struct dr_member_repl *m, const struct dr_order_result *res)
@@ -180,13 +187,16 @@ static void acks_are_known(struct dr_service *s, struct dr_member_repl *m, const
 		were_cut(s, &m->order);
 	bool says = m->order.kind == DR_ORDER_ACKING || m->order.kind == DR_ORDER_FOLLOWING;
 	bool still = m->order.kind == DR_ORDER_FROZEN || m->order.kind == DR_ORDER_CAUGHT_UP;
-	bool primary = m->order.kind == DR_ORDER_FENCED || m->order.kind == DR_ORDER_WRITABLE;
 	if (still || (says && m->order.k == 0)) {
-		m->unsure = m->unsure || (m->may_ack && !res->acked);
+		m->unsure = m->unsure || ((m->may_ack || was_only_chosen(s, m)) && !res->acked);
 		m->may_ack = false;
 		m->acks_epoch = 0;
-	} else if (primary) {
-		m->unsure = m->may_ack = false; /* of its own */
+	} else if (m->order.kind == DR_ORDER_WRITABLE) {
+		m->unsure = m->may_ack = false; /* what it has is what there is */
+		m->acks_epoch = 0;
+	} else if (m->order.kind == DR_ORDER_FENCED) {
+		m->unsure = m->unsure || m->may_ack; /* it was stopped, and may have forgotten what it had not applied */
+		m->may_ack = false;
 		m->acks_epoch = 0;
 	} else if (says && m->order.target == s->holder) {
 		m->unsure = false; /* it had all when it began, or the promise rests on the holder until it has */
@@ -282,6 +292,7 @@ void dr_apply_order_end(struct dr_repl *r, struct dr_service *s, const struct dr
 	} else if (cmd->result.code == DR_E_BEHIND && m->order.kind == DR_ORDER_WRITABLE && s->holder == cmd->member) {
 		/* It had all that was acknowledged, and has not any more: nobody is known to. */
 		s->last_holder = s->last_holder == cmd->member ? DR_MEMBER_NONE : s->last_holder;
+		m->unsure = m->unsure || dr_kind_asks_to_ack(s->spec.kind);
 		m->fails++;
 	} else if (cmd->result.code != DR_E_PROMISED) {
 		m->fails++; /* a promise ends by itself */

@@ -163,7 +163,7 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 		if (!named(t, m) || !is_frozen(t, m))
 			continue;
 		frozen = dr_set_with(frozen, m);
-		if (!t->s->member[m].unsure)
+		if (!t->s->member[m].unsure && !dr_has_other_data(t, m))
 			sure = dr_set_with(sure, m);
 	}
 	if (frozen == 0)
@@ -176,7 +176,7 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 		--*need;
 	*have = dr_set_count((dr_member_set)(sure & s->sync.set));
 	/* The holder itself has everything that it ever acknowledged; after `node recover` it may not be known. */
-	return *have >= *need || (s->last_holder != DR_MEMBER_NONE && dr_set_has(frozen, s->last_holder));
+	return *have >= *need || (s->last_holder != DR_MEMBER_NONE && dr_set_has(sure, s->last_holder));
 }
 
 static bool has_candidate(const struct dr_think *t, const struct dr_plan *p)

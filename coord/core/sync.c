@@ -223,6 +223,16 @@ static bool waits_for_all_of_next(const struct dr_think *t)
 	return true;
 }
 
+/* A member out of the set that was not yet heard to have stopped may release commits by itself. */
+static bool others_may_ack(const struct dr_think *t)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (m != t->s->holder && t->s->member[m].may_ack && !dr_set_has(t->s->next.set, m))
+			return true;
+	}
+	return false;
+}
+
 static void note_acks(struct dr_think *t)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
@@ -266,7 +276,7 @@ static dr_member_set to_be_cut(const struct dr_think *t)
 	dr_member_set cut = 0;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		const struct dr_member_repl *mr = &t->s->member[m];
-		if (mr->may_ack && mr->acks_epoch == t->s->epoch && !dr_set_has(t->s->next.set, m) && !dr_heard(t, m))
+		if (mr->may_ack && mr->acks_epoch != 0 && !dr_set_has(t->s->next.set, m) && !dr_heard(t, m))
 			cut = dr_set_with(cut, m);
 	}
 	return t->s->next.k > 0 ? cut : 0;
@@ -291,6 +301,12 @@ static void confirm(struct dr_think *t)
 		t->v->join_version = s->next_version;
 		t->v->join_point = 0;
 		t->v->join_since_ms = t->c->view.now_ms;
+	}
+	/* What they have released until the last of them stops, those of next must have, too. */
+	if (s->next.k > 0 && others_may_ack(t)) {
+		t->v->join_point = 0;
+		t->v->join_since_ms = t->c->view.now_ms;
+		return;
 	}
 	if (s->next.k > 0 && !DR_MUTANT(JOINED_TOO_EARLY)) {
 		/* A report's look at the server is at most two probes and their deadlines old (agent/shell/member.c). */

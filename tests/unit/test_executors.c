@@ -161,7 +161,7 @@ static void note_issued(const char *path, const char *line)
 	for (size_t i = 0; i < COUNT(orders); i++) {
 		if (strcmp(dr_order_name(orders[i]), word) != 0)
 			continue;
-		exists = stages_of(DR_KIND_POSTGRES, orders[i]) > 0;
+		exists = stages_of(DR_KIND_POSTGRES, orders[i]) > 0 || stages_of(DR_KIND_MARIADB, orders[i]) > 0;
 		shown.issued[orders[i]] = true;
 	}
 	shown.orders++;
