@@ -9,145 +9,8 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 
-#include "coord/core/repl.h"
 #include "coord/shell/snapshot.h"
-
-enum { SERVICES = 5, A = 0, B = 1 };
-
-static struct dr_repl *repl;
-static uint64_t log_index;
-/* s0 to s2 are of group 1, s3 of group 2; s4 has its primary elsewhere. */
-static const uint32_t group[SERVICES] = { 1, 1, 1, 2, 1 };
-
-static struct dr_name name(const char *text)
-{
-	struct dr_name n;
-	assert_true(dr_name_set(&n, text));
-	return n;
-}
-
-static void apply(struct dr_cmd cmd)
-{
-	cmd.wall_ms = 1000000 + log_index;
-	dr_repl_apply(repl, ++log_index, &cmd);
-}
-
-static struct dr_cmd command(enum dr_cmd_kind kind, uint32_t service)
-{
-	return (struct dr_cmd){ .kind = kind, .service = service, .member = DR_MEMBER_NONE, .target = DR_MEMBER_NONE,
-				.epoch = service < SERVICES ? repl->service[service].epoch : 0 };
-}
-
-static void apply_spec(uint32_t services)
-{
-	static struct dr_spec_service all[SERVICES];
-	struct dr_spec spec = { .service = all, .services = services, .sites = 2,
-				.site = { { .name = name("az-a") }, { .name = name("az-b") } } };
-	struct dr_cmd cmd = command(DR_CMD_SPEC, DR_SERVICE_NONE);
-	memset(all, 0, sizeof(all));
-	spec.timing = *dr_timing_profile("metro");
-	for (uint32_t i = 0; i < services; i++) {
-		char text[8];
-		(void)snprintf(text, sizeof(text), "s%u", i);
-		all[i] = (struct dr_spec_service){ .name = name(text), .kind = DR_KIND_POSTGRES, .auto_failover = true,
-						   .group = group[i] };
-		all[i].member[A] = (struct dr_spec_member){ .name = name("pg-a"), .site = name("az-a"), .priority = 1 };
-		all[i].member[B] = (struct dr_spec_member){ .name = name("pg-b"), .site = name("az-b"), .priority = 1 };
-	}
-	cmd.a = repl->spec_version;
-	cmd.spec = &spec;
-	apply(cmd);
-}
-
-static int begin(void **state)
-{
-	(void)state;
-	repl = mmap(NULL, sizeof(*repl), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert_ptr_not_equal(repl, MAP_FAILED);
-	log_index = 0;
-	dr_repl_init(repl);
-	apply_spec(SERVICES);
-	for (uint32_t i = 0; i < SERVICES; i++) {
-		struct dr_service *s = &repl->service[i];
-		s->managed = true;
-		s->holder = s->last_holder = i == 4 ? B : A;
-		s->epoch = s->primary_epoch = 1;
-	}
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	return munmap(repl, sizeof(*repl));
-}
-
-static const struct dr_site_plan *newest(void)
-{
-	const struct dr_site_plan *best = &repl->site_plan[0];
-	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++)
-		best = repl->site_plan[i].id > best->id ? &repl->site_plan[i] : best;
-	return best;
-}
-
-/* The open site plan's number, 0 without one. */
-static uint64_t open_now(void)
-{
-	return newest()->open ? newest()->id : 0;
-}
-
-static void ask(enum dr_plan_kind kind, uint64_t request)
-{
-	struct dr_cmd cmd = command(DR_CMD_SITE_OPEN, DR_SERVICE_NONE);
-	cmd.plan_kind = (uint32_t)kind;
-	cmd.site = name("az-a");
-	cmd.actor = name("anna");
-	cmd.reason = DR_REASON_OPERATOR;
-	cmd.request = request;
-	apply(cmd);
-}
-
-/* Whether the service has a plan after it was asked for: by the lost site's first (site), by the turn of a site plan. */
-static bool opens(uint32_t service, const char *site, uint64_t site_plan, enum dr_plan_kind kind)
-{
-	struct dr_cmd cmd = command(DR_CMD_PLAN_OPEN, service);
-	uint64_t before = repl->service[service].plan.id;
-	cmd.plan_kind = (uint32_t)kind;
-	cmd.reason = DR_REASON_MEMBER_LOST;
-	cmd.site_plan = site_plan;
-	if (site != NULL)
-		cmd.site = name(site);
-	apply(cmd);
-	return repl->service[service].plan.id != before;
-}
-
-static void close_plan(uint32_t service, bool success, enum dr_reason why)
-{
-	struct dr_service *s = &repl->service[service];
-	struct dr_cmd cmd = command(DR_CMD_PLAN_CLOSE, service);
-	cmd.plan = s->plan.id;
-	cmd.flag = success;
-	cmd.reason = why;
-	assert_int_not_equal(cmd.plan, 0);
-	apply(cmd);
-}
-
-/* The service's plan ends with another primary. */
-static void moves_to(uint32_t service, dr_member_ix to)
-{
-	struct dr_service *s = &repl->service[service];
-	s->holder = s->last_holder = to;
-	s->primary_epoch = ++s->epoch;
-	close_plan(service, true, DR_REASON_NONE);
-}
-
-static void leave(uint32_t service, enum dr_reason why)
-{
-	struct dr_cmd cmd = command(DR_CMD_SITE_LEFT, service);
-	cmd.site_plan = repl->service[service].part.plan;
-	cmd.reason = why;
-	apply(cmd);
-}
+#include "site_rig.h"
 
 static enum dr_part_state part(uint32_t service)
 {
@@ -342,7 +205,7 @@ static void test_steps_in_snapshot(void **state)
 	assert_int_equal(munmap(now, sizeof(*now)), 0);
 }
 
-#define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define T(test) cmocka_unit_test_setup_teardown(test, rig_begin, rig_end)
 
 int main(void)
 {
