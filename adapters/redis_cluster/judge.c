@@ -309,9 +309,6 @@ void redc_judge_writable(const struct red_sight *s, struct red_todo *t)
 		tell_cover(&m->nodes, t);
 	} else if (s->acted >= PROMOTE_TRIES) {
 		refuse(t, DR_E_CONFLICT, "asked %u times, and it is no master of its slots, or not for long", s->acted);
-	} else if (epoch < s->args->epoch && !dr_op_has_place(s->args, m->timeline, m->position)) {
-		refuse(t, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch %" PRIu32
-			", that was %" PRIu64 " of %" PRIu32, m->position, m->timeline, s->args->position, s->args->timeline);
 	} else if (m->replica) {
 		judge_promotion(s, t);
 	} else if (m->nodes.slots == 0) {

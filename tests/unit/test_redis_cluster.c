@@ -182,11 +182,6 @@ static void takes_off_the_brakes_last(void **state)
 	s = node(false, true);
 	s.nodes.slots = 0;
 	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_FAIL);
-	s = node(true, true); /* come back with less than it was chosen for */
-	c.args.position = s.position + 1;
-	c.args.timeline = s.timeline;
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->code, DR_E_BEHIND);
-	c.args.position = 0;
 	s = node(false, true);
 	s.cluster = false;
 	assert_int_equal(judged(&c, redc_judge_writable, &s)->code, DR_E_UNSUPPORTED);
