@@ -23,7 +23,7 @@ static const char close_script[] =
 	"redis.call('HSET', KEYS[1], 'closed', string.match(i, 'master_repl_offset:(%d+)')) "
 	"return 1";
 
-DR_PRINTF(3, 4) static void refuse(struct red_todo *t, enum dr_err code, const char *fmt, ...)
+void red_refuse(struct red_todo *t, enum dr_err code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -34,7 +34,7 @@ DR_PRINTF(3, 4) static void refuse(struct red_todo *t, enum dr_err code, const c
 	va_end(ap);
 }
 
-DR_PRINTF(2, 3) static void wait_for(struct red_todo *t, const char *fmt, ...)
+void red_wait(struct red_todo *t, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -44,8 +44,6 @@ DR_PRINTF(2, 3) static void wait_for(struct red_todo *t, const char *fmt, ...)
 	(void)vsnprintf(t->text, sizeof(t->text), fmt, ap);
 	va_end(ap);
 }
-
-#define SAY(t, ...) (red_say(&(t)->commands, __VA_ARGS__, NULL), (t)->count++)
 
 static void put_number(char dst[24], uint64_t n)
 {
@@ -57,7 +55,7 @@ static void say_sign(const struct red_sight *s, struct red_todo *t)
 	char epoch[24];
 
 	put_number(epoch, s->args->epoch);
-	SAY(t, "EVAL", sign_script, "1", RED_LINEAGE, epoch, s->target->member.s);
+	RED_SAY(t, "EVAL", sign_script, "1", RED_LINEAGE, epoch, s->target->member.s);
 }
 
 /* A primary whose data says that it was promoted just so, and that this is its stream. */
@@ -89,7 +87,7 @@ void red_judge_probe_write(const struct red_sight *s, struct red_todo *t)
 	char at[24];
 
 	if (m->replica) {
-		refuse(t, DR_E_REFUSED, "the server takes no writes: it is a replica");
+		red_refuse(t, DR_E_REFUSED, "the server takes no writes: it is a replica");
 		return;
 	}
 	t->verdict = RED_DO;
@@ -98,7 +96,7 @@ void red_judge_probe_write(const struct red_sight *s, struct red_todo *t)
 	if (s->args->epoch > (m->lineage.there ? m->lineage.epoch : 0) || is_renamed(s))
 		say_sign(s, t);
 	else
-		SAY(t, "HSET", RED_LINEAGE, is_signed(m) ? "at" : "beat", at);
+		RED_SAY(t, "HSET", RED_LINEAGE, is_signed(m) ? "at" : "beat", at);
 }
 
 /* One that is taken over was a primary before. */
@@ -111,7 +109,7 @@ void red_judge_signed(const struct red_sight *s, struct red_todo *t)
 	if (m->replica || !older)
 		return;
 	if (s->acted >= TRIES) {
-		refuse(t, DR_E_CONFLICT, "somebody else takes its mark away again");
+		red_refuse(t, DR_E_CONFLICT, "somebody else takes its mark away again");
 		return;
 	}
 	t->verdict = RED_DO;
@@ -125,17 +123,18 @@ void red_judge_fit(const struct red_sight *s, struct red_todo *t)
 
 	t->verdict = RED_HOLDS;
 	if (!m->valkey && m->version < VERSION_LEAST)
-		refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
+		red_refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
 	else if (m->cluster)
-		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");
+		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");
 	else if (!m->appends && m->save[0] == '\0')
-		refuse(t, DR_E_REFUSED, "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)");
+		red_refuse(t, DR_E_REFUSED, "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)");
 	else if (m->sentinels > 0 && !s->target->adopt_sentinels)
-		refuse(t, DR_E_REFUSED, "Sentinels watch it (%" PRIu64 "), and would undo what drcoord does: SENTINEL REMOVE it on"
-			" each of them, or sentinels: adopt in the node file", m->sentinels);
+		red_refuse(t, DR_E_REFUSED, "Sentinels watch it (%" PRIu64 "), and would undo what drcoord does: SENTINEL REMOVE it"
+			    " on each of them, or sentinels: adopt in the node file", m->sentinels);
 	else if (m->denied[0] != '\0')
-		refuse(t, DR_E_DENIED, "its account may not all that fencing and promoting need: ACL SETUSER %s ~" RED_LINEAGE "%s",
-		       s->target->user[0] != '\0' ? s->target->user : "default", m->denied);
+		red_refuse(t, DR_E_DENIED, "its account may not all that fencing and promoting need: ACL SETUSER %s ~" RED_LINEAGE
+			   "%s",
+			   s->target->user[0] != '\0' ? s->target->user : "default", m->denied);
 }
 
 /* ---- on a standby */
@@ -145,18 +144,18 @@ void red_judge_frozen(const struct red_sight *s, struct red_todo *t)
 	const struct red_state *m = s->mine;
 
 	if (!m->replica) {
-		refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica");
+		red_refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica");
 	} else if (m->nowhere) {
 		t->verdict = RED_HOLDS;
 	} else if (s->acted >= TRIES) {
-		refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
+		red_refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
 	} else if (m->linked && s->looks < SETTLE_LOOKS && (s->looks == 0 || m->offset != s->offset_last)) {
 		/* What a dead primary sent last may still stand in the connection. */
-		wait_for(t, "receiving the last of what was sent");
+		red_wait(t, "receiving the last of what was sent");
 		t->pause_ms = 1;
 	} else {
 		t->verdict = RED_DO;
-		SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
+		RED_SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
 	}
 }
 
@@ -165,14 +164,14 @@ static void say_follow(const struct red_sight *s, struct red_todo *t)
 	char port[24];
 
 	put_number(port, s->args->primary_at.port);
-	SAY(t, "CONFIG", "SET", "replica-read-only", "yes");
+	RED_SAY(t, "CONFIG", "SET", "replica-read-only", "yes");
 	if (s->target->replication_user[0] != '\0')
-		SAY(t, "CONFIG", "SET", "masteruser", s->target->replication_user);
+		RED_SAY(t, "CONFIG", "SET", "masteruser", s->target->replication_user);
 	if (s->replication_secret[0] != '\0')
-		SAY(t, "CONFIG", "SET", "masterauth", s->replication_secret);
+		RED_SAY(t, "CONFIG", "SET", "masterauth", s->replication_secret);
 	if (s->target->ca_file[0] != '\0')
-		SAY(t, "CONFIG", "SET", "tls-replication", "yes");
-	SAY(t, "REPLICAOF", s->args->primary_at.host, port);
+		RED_SAY(t, "CONFIG", "SET", "tls-replication", "yes");
+	RED_SAY(t, "REPLICAOF", s->args->primary_at.host, port);
 }
 
 /* A replica asks its source once a second, and a source that is being promoted refuses.  Later and later, so that a way that
@@ -189,17 +188,17 @@ void red_judge_following(const struct red_sight *s, struct red_todo *t)
 	bool aimed = m->replica && m->source.port == to->port && strcmp(m->source.host, to->host) == 0;
 
 	if (!m->replica) {
-		refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica");
+		red_refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica");
 	} else if (aimed && m->linked && !m->syncing) {
 		t->verdict = RED_HOLDS;
 	} else if (aimed && ask_anew(s)) {
 		t->verdict = RED_DO;
-		SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
+		RED_SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
 		say_follow(s, t);
 	} else if (aimed) {
-		wait_for(t, "%s %s:%u", m->syncing ? "being sent everything by" : "not receiving yet from", to->host, to->port);
+		red_wait(t, "%s %s:%u", m->syncing ? "being sent everything by" : "not receiving yet from", to->host, to->port);
 	} else if (s->acted >= TRIES) {
-		refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
+		red_refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
 	} else {
 		t->verdict = RED_DO;
 		say_follow(s, t);
@@ -213,12 +212,12 @@ void red_judge_following(const struct red_sight *s, struct red_todo *t)
 static void say_promote(const struct red_sight *s, struct red_todo *t)
 {
 	t->verdict = RED_DO;
-	SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0");
-	SAY(t, "MULTI");
-	SAY(t, "REPLICAOF", "NO", "ONE");
+	RED_SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0");
+	RED_SAY(t, "MULTI");
+	RED_SAY(t, "REPLICAOF", "NO", "ONE");
 	say_sign(s, t);
-	SAY(t, "CLIENT", "KILL", "TYPE", "normal");
-	SAY(t, "EXEC");
+	RED_SAY(t, "CLIENT", "KILL", "TYPE", "normal");
+	RED_SAY(t, "EXEC");
 }
 
 /* Restarted since it was chosen, it has what its files had. */
@@ -234,26 +233,26 @@ void red_judge_writable(const struct red_sight *s, struct red_todo *t)
 	char at[24];
 
 	if (m->cluster) {
-		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");
+		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");
 	} else if (epoch > s->args->epoch) {
-		refuse(t, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", epoch);
+		red_refuse(t, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", epoch);
 	} else if (is_signed(m) && epoch == s->args->epoch) {
 		put_number(at, m->offset);
 		t->verdict = RED_DO;
 		t->wrote = true;
-		SAY(t, "HSET", RED_LINEAGE, "at", at);
+		RED_SAY(t, "HSET", RED_LINEAGE, "at", at);
 	} else if (s->acted >= TRIES) {
-		refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
+		red_refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
 	} else if (m->replica && m->syncing) {
-		refuse(t, DR_E_REFUSED, "it is being sent everything by %s:%u, and has not got it all", m->source.host,
-		       m->source.port);
+		red_refuse(t, DR_E_REFUSED, "it is being sent everything by %s:%u, and has not got it all", m->source.host,
+			   m->source.port);
 	} else if (epoch < s->args->epoch && is_behind(s)) {
-		refuse(t, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch %" PRIu32
-			", that was %" PRIu64 " of %" PRIu32, m->position, m->timeline, s->args->position, s->args->timeline);
+		red_refuse(t, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch"
+			    " %" PRIu32 ", that was %" PRIu64 " of %" PRIu32, m->position, m->timeline, s->args->position, s->args->timeline);
 	} else if (m->replica) {
 		say_promote(s, t);
 	} else if (epoch == s->args->epoch && !is_renamed(s)) {
-		refuse(t, DR_E_REFUSED, "its data says that %s was promoted in epoch %" PRIu64, m->lineage.member, epoch);
+		red_refuse(t, DR_E_REFUSED, "its data says that %s was promoted in epoch %" PRIu64, m->lineage.member, epoch);
 	} else {
 		t->verdict = RED_DO;
 		say_sign(s, t);
@@ -273,8 +272,8 @@ static void say_drain(const struct red_state *m, struct red_todo *t)
 
 	put_number(replicas, m->replicas);
 	put_number(at, m->offset);
-	SAY(t, "EVAL", drain_script, "1", RED_LINEAGE, is_signed(m) ? "at" : "beat", at);
-	SAY(t, "WAIT", replicas, "100");
+	RED_SAY(t, "EVAL", drain_script, "1", RED_LINEAGE, is_signed(m) ? "at" : "beat", at);
+	RED_SAY(t, "WAIT", replicas, "100");
 }
 
 /* A demotion does not end by itself, so that there is nothing to take back when whoever asked for it dies meanwhile.  The mark
@@ -287,23 +286,23 @@ void red_judge_closed(const struct red_sight *s, struct red_todo *t)
 		/* A signal is looked for ten times a second; nobody can write meanwhile. */
 		t->verdict = RED_DO;
 		t->goodbye = true;
-		SAY(t, "SHUTDOWN", m->appends ? "NOSAVE" : "SAVE", "NOW");
+		RED_SAY(t, "SHUTDOWN", m->appends ? "NOSAVE" : "SAVE", "NOW");
 	} else if (m->replica && m->nowhere) {
 		t->verdict = RED_HOLDS;
 	} else if (m->replica) {
-		refuse(t, DR_E_REFUSED, "it is a replica of %s:%u, and was no primary", m->source.host, m->source.port);
+		red_refuse(t, DR_E_REFUSED, "it is a replica of %s:%u, and was no primary", m->source.host, m->source.port);
 	} else if (s->acted >= TRIES) {
-		refuse(t, DR_E_CONFLICT, "somebody else has made it writable again");
+		red_refuse(t, DR_E_CONFLICT, "somebody else has made it writable again");
 	} else {
 		t->verdict = RED_DO;
 		say_drain(m, t);
-		SAY(t, "MULTI");
-		SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0"); /* for our own write, and nobody's between */
+		RED_SAY(t, "MULTI");
+		RED_SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0"); /* for our own write, and nobody's between */
 		if (is_signed(m))
-			SAY(t, "EVAL", close_script, "1", RED_LINEAGE);
-		SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
-		SAY(t, "CLIENT", "KILL", "TYPE", "normal");
-		SAY(t, "EXEC");
+			RED_SAY(t, "EVAL", close_script, "1", RED_LINEAGE);
+		RED_SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
+		RED_SAY(t, "CLIENT", "KILL", "TYPE", "normal");
+		RED_SAY(t, "EXEC");
 	}
 }
 
@@ -317,14 +316,14 @@ void red_judge_sync_set(const struct red_sight *s, struct red_todo *t)
 	char near[24];
 
 	if (m->replica) {
-		refuse(t, DR_E_REFUSED, "the server takes no writes: it is a replica");
+		red_refuse(t, DR_E_REFUSED, "the server takes no writes: it is a replica");
 	} else if (m->near == s->args->k && (m->near == 0 || m->near_s == NEAR_S)) {
 		t->verdict = RED_HOLDS;
 	} else if (s->acted >= TRIES) {
-		refuse(t, DR_E_CONFLICT, "somebody else sets min-replicas-to-write to %u", m->near);
+		red_refuse(t, DR_E_CONFLICT, "somebody else sets min-replicas-to-write to %u", m->near);
 	} else {
 		t->verdict = RED_DO;
 		put_number(near, s->args->k);
-		SAY(t, "CONFIG", "SET", "min-replicas-max-lag", NEAR_S_TEXT, "min-replicas-to-write", near);
+		RED_SAY(t, "CONFIG", "SET", "min-replicas-max-lag", NEAR_S_TEXT, "min-replicas-to-write", near);
 	}
 }

@@ -100,6 +100,11 @@ struct red_sight {
 	uint64_t offset_last;           /* of the look before */
 };
 typedef void red_judge(const struct red_sight *s, struct red_todo *t);
+/* Verdicts in words: it can't be; not yet, look again in a moment. */
+void red_refuse(struct red_todo *t, enum dr_err code, const char *fmt, ...) DR_PRINTF(3, 4);
+void red_wait(struct red_todo *t, const char *fmt, ...) DR_PRINTF(2, 3);
+/* One command more. */
+#define RED_SAY(t, ...) (red_say(&(t)->commands, __VA_ARGS__, NULL), (t)->count++)
 
 /* ---- reading.c */
 /* The first value of the key in an INFO; false without. */

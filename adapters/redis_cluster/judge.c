@@ -6,43 +6,18 @@
  *     WRITABLE     a master, not fenced   the lease is held: the only one who takes the first brake away
  *     CLOSED       fenced again           takes no writes; then it is told to end */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "adapters/redis_cluster/cluster.h"
 
 enum {
-	AGAIN_MS = 10, SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIES = 6,
+	SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIES = 6,
 	VOTES_LOOKS = 100,  /* so long are votes waited for: 1 s */
 	MAJORITY_LOOKS = 200,
 	PROMOTE_TRIES = 8,
 	VERSION_LEAST = 70000
 };
-
-DR_PRINTF(3, 4) static void refuse(struct red_todo *t, enum dr_err code, const char *fmt, ...)
-{
-	va_list ap;
-
-	t->verdict = RED_FAIL;
-	t->code = code;
-	va_start(ap, fmt);
-	(void)vsnprintf(t->text, sizeof(t->text), fmt, ap);
-	va_end(ap);
-}
-
-DR_PRINTF(2, 3) static void wait_for(struct red_todo *t, const char *fmt, ...)
-{
-	va_list ap;
-
-	t->verdict = RED_WAIT;
-	t->pause_ms = AGAIN_MS;
-	va_start(ap, fmt);
-	(void)vsnprintf(t->text, sizeof(t->text), fmt, ap);
-	va_end(ap);
-}
-
-#define SAY(t, ...) (red_say(&(t)->commands, __VA_ARGS__, NULL), (t)->count++)
 
 /* A primary is who could acknowledge a write. */
 static bool takes_writes(const struct red_state *m)
@@ -77,7 +52,7 @@ static void say_library(const struct red_sight *s, struct red_todo *t, const cha
 	redc_library(name, what, s->target);
 	(void)snprintf(code, sizeof(code),
 		       "#!lua name=%s\n-- drcoord %s\nredis.register_function('%s', function() return 0 end)", name, words, name);
-	SAY(t, "FUNCTION", "LOAD", "REPLACE", code);
+	RED_SAY(t, "FUNCTION", "LOAD", "REPLACE", code);
 }
 
 static void say_sign(const struct red_sight *s, struct red_todo *t)
@@ -100,20 +75,20 @@ static void say_beat(const struct red_sight *s, struct red_todo *t)
 /* It promotes itself never, and moves to no other shard. */
 static void say_stay(struct red_todo *t)
 {
-	SAY(t, "CONFIG", "SET", "cluster-replica-no-failover", "yes", "cluster-allow-replica-migration", "no");
+	RED_SAY(t, "CONFIG", "SET", "cluster-replica-no-failover", "yes", "cluster-allow-replica-migration", "no");
 }
 
 /* A primary that somebody else demotes keeps what only it may have. */
 static void say_deaf(struct red_todo *t)
 {
-	SAY(t, "CONFIG", "SET", "masteruser", REDC_BRAKE_USER, "masterauth", REDC_BRAKE_USER);
+	RED_SAY(t, "CONFIG", "SET", "masteruser", REDC_BRAKE_USER, "masterauth", REDC_BRAKE_USER);
 }
 
 /* It acknowledges no write and gives no full copy, and stays as it is. */
 static void say_brakes(struct red_todo *t)
 {
-	SAY(t, "CONFIG", "SET", "min-replicas-to-write", REDC_BRAKE_REPLICAS, "min-replicas-max-lag", "10",
-	    "repl-diskless-sync-delay", REDC_BRAKE_DELAY);
+	RED_SAY(t, "CONFIG", "SET", "min-replicas-to-write", REDC_BRAKE_REPLICAS, "min-replicas-max-lag", "10",
+		"repl-diskless-sync-delay", REDC_BRAKE_DELAY);
 	say_stay(t);
 }
 
@@ -133,11 +108,11 @@ void redc_judge_probe(const struct red_sight *s, struct red_todo *t)
 void redc_judge_probe_write(const struct red_sight *s, struct red_todo *t)
 {
 	if (s->mine->replica) {
-		refuse(t, DR_E_REFUSED, "the server takes no writes: it is a replica");
+		red_refuse(t, DR_E_REFUSED, "the server takes no writes: it is a replica");
 		return;
 	}
 	if (s->mine->fenced) {
-		refuse(t, DR_E_REFUSED, "the server takes no writes: its brakes are on (min-replicas-to-write)");
+		red_refuse(t, DR_E_REFUSED, "the server takes no writes: its brakes are on (min-replicas-to-write)");
 		return;
 	}
 	t->verdict = RED_DO;
@@ -159,7 +134,7 @@ void redc_judge_signed(const struct red_sight *s, struct red_todo *t)
 	if (!sign && !brakes)
 		return;
 	if (s->acted >= TRIES) {
-		refuse(t, DR_E_CONFLICT, "somebody else takes its mark or its brakes away again");
+		red_refuse(t, DR_E_CONFLICT, "somebody else takes its mark or its brakes away again");
 		return;
 	}
 	t->verdict = RED_DO;
@@ -180,14 +155,14 @@ void redc_judge_fit(const struct red_sight *s, struct red_todo *t)
 
 	t->verdict = RED_HOLDS;
 	if (!m->valkey && m->version < VERSION_LEAST)
-		refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
+		red_refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
 	else if (!m->cluster)
-		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is no; expected a node of a Redis Cluster, or kind: redis");
+		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is no; expected a node of a Redis Cluster, or kind: redis");
 	else if (!m->appends && m->save[0] == '\0')
-		refuse(t, DR_E_REFUSED, "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)");
+		red_refuse(t, DR_E_REFUSED, "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)");
 	else if (m->nodes.self.port != at->port || strcmp(m->nodes.self.host, at->host) != 0)
-		refuse(t, DR_E_REFUSED, "the cluster knows it as %s:%u, not as %s:%u: set cluster-announce-ip and -port",
-		       m->nodes.self.host, m->nodes.self.port, at->host, at->port);
+		red_refuse(t, DR_E_REFUSED, "the cluster knows it as %s:%u, not as %s:%u: set cluster-announce-ip and -port",
+			   m->nodes.self.host, m->nodes.self.port, at->host, at->port);
 }
 
 /* ---- on a standby */
@@ -197,20 +172,20 @@ void redc_judge_frozen(const struct red_sight *s, struct red_todo *t)
 	const struct red_state *m = s->mine;
 
 	if (takes_writes(m)) {
-		refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica, or has its brakes on");
+		red_refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica, or has its brakes on");
 	} else if (!m->replica || (m->deaf && !m->linked && !m->syncing)) {
 		t->verdict = RED_HOLDS;
 	} else if (!m->deaf && m->linked && s->looks < SETTLE_LOOKS && (s->looks == 0 || m->offset != s->offset_last)) {
 		/* What a dead primary sent last may still stand in the connection. */
-		wait_for(t, "receiving the last of what was sent");
+		red_wait(t, "receiving the last of what was sent");
 		t->pause_ms = 1;
 	} else if (s->acted >= AIMED_TRIES) {
-		refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
+		red_refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
 	} else {
 		t->verdict = RED_DO;
 		say_brakes(t);
 		say_deaf(t);
-		SAY(t, "CLIENT", "KILL", "TYPE", "master");
+		RED_SAY(t, "CLIENT", "KILL", "TYPE", "master");
 	}
 }
 
@@ -220,9 +195,9 @@ static void say_follow(const struct red_sight *s, struct red_todo *t)
 
 	t->verdict = RED_DO;
 	say_brakes(t);
-	SAY(t, "CONFIG", "SET", "replica-read-only", "yes", "masteruser", me->replication_user, "masterauth",
-	    s->replication_secret);
-	SAY(t, "CLUSTER", "REPLICATE", s->mine->nodes.wanted);
+	RED_SAY(t, "CONFIG", "SET", "replica-read-only", "yes", "masteruser", me->replication_user, "masterauth",
+		s->replication_secret);
+	RED_SAY(t, "CLUSTER", "REPLICATE", s->mine->nodes.wanted);
 }
 
 void redc_judge_following(const struct red_sight *s, struct red_todo *t)
@@ -233,17 +208,17 @@ void redc_judge_following(const struct red_sight *s, struct red_todo *t)
 	bool patient = aimed && (m->syncing || s->acted >= AIMED_TRIES || s->looks < (unsigned)AIMED_LOOKS << s->acted);
 
 	if (takes_writes(m))
-		refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica, or has its brakes on");
+		red_refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica, or has its brakes on");
 	else if (aimed && m->linked && !m->syncing && has_brakes(m))
 		t->verdict = RED_HOLDS;
 	else if (!m->replica && m->nodes.slots > 0)
-		wait_for(t, "the cluster has not told it yet that others have its slots");
+		red_wait(t, "the cluster has not told it yet that others have its slots");
 	else if (m->nodes.wanted[0] == '\0')
-		wait_for(t, "it knows no master at %s:%u yet", to->host, to->port);
+		red_wait(t, "it knows no master at %s:%u yet", to->host, to->port);
 	else if (patient)
-		wait_for(t, "%s %s:%u", m->syncing ? "being sent everything by" : "not receiving yet from", to->host, to->port);
+		red_wait(t, "%s %s:%u", m->syncing ? "being sent everything by" : "not receiving yet from", to->host, to->port);
 	else if (!aimed && s->acted >= AIMED_TRIES)
-		refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
+		red_refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
 	else
 		say_follow(s, t);
 }
@@ -264,7 +239,7 @@ void redc_judge_compared(const struct red_sight *s, struct red_todo *t)
 static void say_failover(struct red_todo *t, bool votes)
 {
 	t->verdict = RED_DO;
-	SAY(t, "CLUSTER", "FAILOVER", votes ? "FORCE" : "TAKEOVER");
+	RED_SAY(t, "CLUSTER", "FAILOVER", votes ? "FORCE" : "TAKEOVER");
 }
 
 static void tell_cover(const struct red_nodes *n, struct red_todo *t)
@@ -280,15 +255,15 @@ static void judge_promotion(const struct red_sight *s, struct red_todo *t)
 	bool votes = red_nodes_can_vote(n), may = s->args->takeover;
 
 	if (s->mine->syncing)
-		refuse(t, DR_E_REFUSED, "it is being sent everything by %s:%u, and has not got it all", s->mine->source.host,
-		       s->mine->source.port);
+		red_refuse(t, DR_E_REFUSED, "it is being sent everything by %s:%u, and has not got it all", s->mine->source.host,
+			   s->mine->source.port);
 	else if (!votes && !may && s->looks < MAJORITY_LOOKS)
-		wait_for(t, "%u of %u masters of the cluster are there, no majority", n->masters_there, n->masters);
+		red_wait(t, "%u of %u masters of the cluster are there, no majority", n->masters_there, n->masters);
 	else if (!votes && !may)
-		refuse(t, DR_E_REFUSED, "%u of %u masters of the cluster are there, no majority to elect it: takeover: true in the"
-			" spec does without", n->masters_there, n->masters);
+		red_refuse(t, DR_E_REFUSED, "%u of %u masters of the cluster are there, no majority to elect it: takeover: true in"
+			    " the spec does without", n->masters_there, n->masters);
 	else if (s->acted > 0 && s->looks < VOTES_LOOKS)
-		wait_for(t, "asked to be a master: %u of %u masters are there", n->masters_there, n->masters);
+		red_wait(t, "asked to be a master: %u of %u masters are there", n->masters_there, n->masters);
 	else
 		say_failover(t, votes && (s->acted == 0 || !may));
 }
@@ -299,28 +274,28 @@ void redc_judge_writable(const struct red_sight *s, struct red_todo *t)
 	uint64_t epoch = epoch_of(m);
 
 	if (!m->cluster) {
-		refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is no; expected a node of a Redis Cluster");
+		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is no; expected a node of a Redis Cluster");
 	} else if (epoch > s->args->epoch) {
-		refuse(t, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", epoch);
+		red_refuse(t, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", epoch);
 	} else if (takes_writes(m) && is_signed(m) && epoch == s->args->epoch) {
 		t->verdict = RED_DO;
 		t->wrote = true;
 		say_beat(s, t);
 		tell_cover(&m->nodes, t);
 	} else if (s->acted >= PROMOTE_TRIES) {
-		refuse(t, DR_E_CONFLICT, "asked %u times, and it is no master of its slots, or not for long", s->acted);
+		red_refuse(t, DR_E_CONFLICT, "asked %u times, and it is no master of its slots, or not for long", s->acted);
 	} else if (m->replica) {
 		judge_promotion(s, t);
 	} else if (m->nodes.slots == 0) {
-		refuse(t, DR_E_REFUSED, "it is a master without slots: others have them");
+		red_refuse(t, DR_E_REFUSED, "it is a master without slots: others have them");
 	} else if (takes_writes(m) && epoch == s->args->epoch && !is_renamed(s)) {
-		refuse(t, DR_E_REFUSED, "its data says that %s was promoted in epoch %" PRIu64, m->lineage.member, epoch);
+		red_refuse(t, DR_E_REFUSED, "its data says that %s was promoted in epoch %" PRIu64, m->lineage.member, epoch);
 	} else {
 		t->verdict = RED_DO;
 		say_deaf(t);
-		SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0", "repl-diskless-sync-delay", "0");
+		RED_SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0", "repl-diskless-sync-delay", "0");
 		say_sign(s, t);
-		SAY(t, "CLIENT", "KILL", "TYPE", "normal");
+		RED_SAY(t, "CLIENT", "KILL", "TYPE", "normal");
 	}
 }
 
@@ -333,22 +308,22 @@ void redc_judge_closed(const struct red_sight *s, struct red_todo *t)
 	char replicas[24];
 
 	if (m->replica) {
-		refuse(t, DR_E_REFUSED, "it is a replica of %s:%u, and was no primary", m->source.host, m->source.port);
+		red_refuse(t, DR_E_REFUSED, "it is a replica of %s:%u, and was no primary", m->source.host, m->source.port);
 	} else if (m->fenced && s->args->end) {
 		t->verdict = RED_DO;
 		t->goodbye = true;
-		SAY(t, "SHUTDOWN", m->appends ? "NOSAVE" : "SAVE", "NOW");
+		RED_SAY(t, "SHUTDOWN", m->appends ? "NOSAVE" : "SAVE", "NOW");
 	} else if (m->fenced) {
 		t->verdict = RED_HOLDS;
 	} else if (s->acted >= TRIES) {
-		refuse(t, DR_E_CONFLICT, "somebody else takes its brakes off again");
+		red_refuse(t, DR_E_CONFLICT, "somebody else takes its brakes off again");
 	} else {
 		t->verdict = RED_DO;
 		(void)snprintf(replicas, sizeof(replicas), "%" PRIu64, m->replicas);
 		say_beat(s, t);
 		say_brakes(t);
-		SAY(t, "WAIT", replicas, "100");
-		SAY(t, "CLIENT", "KILL", "TYPE", "normal");
+		RED_SAY(t, "WAIT", replicas, "100");
+		RED_SAY(t, "CLIENT", "KILL", "TYPE", "normal");
 	}
 }
 
@@ -356,8 +331,8 @@ void redc_judge_closed(const struct red_sight *s, struct red_todo *t)
 void redc_judge_sync_set(const struct red_sight *s, struct red_todo *t)
 {
 	if (s->args->k != 0)
-		refuse(t, DR_E_UNSUPPORTED, "durability: sync is not there for this kind: Redis answers before"
-			" its replicas have a write");
+		red_refuse(t, DR_E_UNSUPPORTED, "durability: sync is not there for this kind: Redis answers before"
+			    " its replicas have a write");
 	else
 		t->verdict = RED_HOLDS;
 }
