@@ -247,8 +247,9 @@ void red_judge_writable(const struct red_sight *s, struct red_todo *t)
 		red_refuse(t, DR_E_REFUSED, "it is being sent everything by %s:%u, and has not got it all", m->source.host,
 			   m->source.port);
 	} else if (epoch < s->args->epoch && is_behind(s)) {
-		red_refuse(t, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch"
-			    " %" PRIu32 ", that was %" PRIu64 " of %" PRIu32, m->position, m->timeline, s->args->position, s->args->timeline);
+		red_refuse(t, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch "
+			    "%" PRIu32 ", that was %" PRIu64 " of %" PRIu32,
+			   m->position, m->timeline, s->args->position, s->args->timeline);
 	} else if (m->replica) {
 		say_promote(s, t);
 	} else if (epoch == s->args->epoch && !is_renamed(s)) {
