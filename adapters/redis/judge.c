@@ -220,10 +220,15 @@ static void say_promote(const struct red_sight *s, struct red_todo *t)
 	RED_SAY(t, "EXEC");
 }
 
-/* Restarted since it was chosen, it has what its files had. */
-static bool is_behind(const struct red_sight *s)
+bool red_is_behind(const struct red_sight *s, struct red_todo *t)
 {
-	return !dr_op_has_place(s->args, s->mine->timeline, s->mine->position);
+	const struct red_state *m = s->mine;
+
+	if (dr_op_has_place(s->args, m->timeline, m->position))
+		return false;
+	red_refuse(t, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch %" PRIu32
+		   ", that was %" PRIu64 " of %" PRIu32, m->position, m->timeline, s->args->position, s->args->timeline);
+	return true;
 }
 
 void red_judge_writable(const struct red_sight *s, struct red_todo *t)
@@ -246,10 +251,8 @@ void red_judge_writable(const struct red_sight *s, struct red_todo *t)
 	} else if (m->replica && m->syncing) {
 		red_refuse(t, DR_E_REFUSED, "it is being sent everything by %s:%u, and has not got it all", m->source.host,
 			   m->source.port);
-	} else if (epoch < s->args->epoch && is_behind(s)) {
-		red_refuse(t, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch "
-			    "%" PRIu32 ", that was %" PRIu64 " of %" PRIu32,
-			   m->position, m->timeline, s->args->position, s->args->timeline);
+	} else if (epoch < s->args->epoch && red_is_behind(s, t)) {
+		return;
 	} else if (m->replica) {
 		say_promote(s, t);
 	} else if (epoch == s->args->epoch && !is_renamed(s)) {

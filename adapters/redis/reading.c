@@ -141,8 +141,17 @@ void red_read_brake(struct red_state *s, const redisReply *config)
 	}
 }
 
-/* Offsets compare only within one stream.  A server that was restarted with an append-only file has its data and has lost its
- * place in the stream: what its data says is how far it is at least. */
+/* How far it is in the stream that its data names.  Promoted since, its own stream begins where it left that one.  A server that
+ * was restarted with an append-only file has its data and has lost its place: what its data says is how far it is at least. */
+static uint64_t place_in(const struct red_state *s, const struct red_lineage *l)
+{
+	if (strcmp(l->origin, s->id) == 0)
+		return s->offset;
+	bool left = s->offset_before > 0 && strcmp(l->origin, s->id_before) == 0;
+	return left && s->offset_before - 1 > l->at ? s->offset_before - 1 : l->at;
+}
+
+/* Offsets compare only within one stream. */
 void red_place(struct red_state *s)
 {
 	const struct red_lineage *l = &s->lineage;
@@ -151,7 +160,7 @@ void red_place(struct red_state *s)
 	if (l->there && l->closed)
 		s->position = l->closed_at;
 	else if (l->there)
-		s->position = strcmp(l->origin, s->id) == 0 ? s->offset : l->at;
+		s->position = place_in(s, l);
 	else
 		s->position = !s->replica || (s->linked && !s->syncing) ? s->offset : 0;
 }

@@ -118,7 +118,7 @@ void redc_judge_probe_write(const struct red_sight *s, struct red_todo *t)
 	t->verdict = RED_DO;
 	t->wrote = true;
 	say_beat(s, t);
-	if (!s->mine->lineage.there && s->args->epoch > 0)
+	if ((!s->mine->lineage.there && s->args->epoch > 0) || is_renamed(s))
 		say_sign(s, t);
 }
 
@@ -284,6 +284,8 @@ void redc_judge_writable(const struct red_sight *s, struct red_todo *t)
 		tell_cover(&m->nodes, t);
 	} else if (s->acted >= PROMOTE_TRIES) {
 		red_refuse(t, DR_E_CONFLICT, "asked %u times, and it is no master of its slots, or not for long", s->acted);
+	} else if (epoch < s->args->epoch && red_is_behind(s, t)) {
+		return;
 	} else if (m->replica) {
 		judge_promotion(s, t);
 	} else if (m->nodes.slots == 0) {

@@ -97,6 +97,14 @@ static void places(void **state)
 	s.offset = 7;
 	red_place(&s);
 	assert_int_equal(s.position, 900);
+	/* Promoted, it has of that stream what it had then, whatever was written since. */
+	(void)dr_copy_text(s.id_before, sizeof(s.id_before), ID_A);
+	s.offset_before = 951;
+	red_place(&s);
+	assert_int_equal(s.position, 950);
+	s.offset_before = 0;
+	red_place(&s);
+	assert_int_equal(s.position, 900);
 	/* ... after it was closed in order. */
 	s.lineage.closed = true;
 	s.lineage.closed_at = 1234;

@@ -188,6 +188,44 @@ static void takes_off_the_brakes_last(void **state)
 	dr_buf_close(&c.todo.commands);
 }
 
+/* As a server that is one: its stream got a name of its own, and the one before ends where it left that. */
+static void promote(struct red_state *s)
+{
+	*s = node(false, true);
+	(void)dr_copy_text(s->id, sizeof(s->id), ID_B);
+	(void)dr_copy_text(s->id_before, sizeof(s->id_before), ID_A);
+	s->offset_before = 1001;
+	s->offset = 1014; /* and goes on */
+	red_place(s);
+}
+
+/* What it has while it is promoted, in several looks, is what it was chosen for; after a restart it may be less. */
+static void is_no_primary_with_less(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rc-b", 5);
+	struct red_state s = node(true, true);
+	c.args.position = s.position;
+	c.args.timeline = s.timeline;
+	assert_true(says(judged(&c, redc_judge_writable, &s), "FORCE"));
+	promote(&s);
+	assert_int_equal(s.position, 1000);
+	assert_true(says(judged(&c, redc_judge_writable, &s), "epoch 5"));
+	s.id_before[0] = '\0'; /* restarted in between, it has what its files had */
+	red_place(&s);
+	assert_int_equal(s.position, 900);
+	struct red_todo *t = judged(&c, redc_judge_writable, &s);
+	assert_int_equal(t->code, DR_E_BEHIND);
+	assert_non_null(strstr(t->text, "900"));
+	s = node(true, true);
+	(void)dr_copy_text(s.id, sizeof(s.id), ID_B);
+	red_place(&s);
+	assert_int_equal(judged(&c, redc_judge_writable, &s)->code, DR_E_BEHIND);
+	c.args.position = 900; /* frozen as it came back, it is taken for what it has */
+	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_DO);
+	dr_buf_close(&c.todo.commands);
+}
+
 static void writes_as_a_probe(void **state)
 {
 	(void)state;
@@ -197,6 +235,9 @@ static void writes_as_a_probe(void **state)
 	assert_true(t->wrote && says(t, "drcoord_b_") && !says(t, "drcoord_l_"));
 	s.lineage.there = false; /* FUNCTION FLUSH */
 	assert_true(says(judged(&c, redc_judge_probe_write, &s), "drcoord_l_"));
+	s = node(false, false);
+	(void)dr_copy_text(s.id, sizeof(s.id), ID_B); /* its first replica gave the stream another name */
+	assert_true(says(judged(&c, redc_judge_probe_write, &s), "origin " ID_B));
 	s = node(false, true); /* somebody else promoted it */
 	assert_int_equal(judged(&c, redc_judge_probe_write, &s)->code, DR_E_REFUSED);
 	s = node(true, true);
@@ -373,6 +414,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_the_view),     cmocka_unit_test(is_elected),
 		cmocka_unit_test(takes_over_by_policy), cmocka_unit_test(takes_off_the_brakes_last),
+		cmocka_unit_test(is_no_primary_with_less),
 		cmocka_unit_test(writes_as_a_probe),  cmocka_unit_test(freezes_and_follows),
 		cmocka_unit_test(closes),             cmocka_unit_test(takes_over_running_ones),
 		cmocka_unit_test(wants_its_file),     cmocka_unit_test(keeps_its_name),
