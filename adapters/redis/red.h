@@ -63,7 +63,8 @@ struct red_state {
 	struct red_lineage lineage;
 	/* a node of a Redis Cluster (adapters/redis_cluster) */
 	bool fenced;               /* it acknowledges no write */
-	bool deaf;                 /* it can log in to no source */
+	bool unnamed;              /* it would log in to its source as nobody; if it logs in at all */
+	bool deaf;                 /* it can log in to no source; asked after we made it so */
 	bool keeps;                /* it gives nobody a full copy */
 	bool stays;                /* it neither promotes itself nor moves to another shard by itself */
 	struct red_nodes nodes;
@@ -133,8 +134,8 @@ red_judge red_judge_probe, red_judge_probe_write, red_judge_frozen, red_judge_fo
 
 /* What differs between one primary with replicas and a node of a Redis Cluster (adapters/redis_cluster). */
 struct red_dialect {
-	/* Add what is asked at each reading beside INFO; returns how many answers that is. */
-	unsigned (*ask)(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op);
+	/* Add what is asked at each reading beside INFO; returns how many answers that is.  acted: the run has done something. */
+	unsigned (*ask)(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op, bool acted);
 	/* The answer to the i-th of them. */
 	void (*take)(struct red_state *s, unsigned i, const redisReply *r, const struct dr_op_args *args);
 	red_judge *judge[DR_OP_MAX];

@@ -136,7 +136,7 @@ static void ask(struct red_own *o)
 			red_say(&b, "AUTH", o->secret, NULL);
 	}
 	red_say(&b, "INFO", NULL);
-	r->answers += o->dialect->ask(&b, t, r->op->kind);
+	r->answers += o->dialect->ask(&b, t, r->op->kind, r->acted > 0);
 	dr_assert(dr_buf_ok(&b));
 	red_link_send(o->link, b.data, b.len);
 	explicit_bzero(b.data, b.len);
@@ -434,9 +434,10 @@ void red_close(struct dr_session *s)
 /* In this order: the lineage for everybody, the next for the server's own agent, the rest for a FIT. */
 enum question { ASKED_LINEAGE, ASKED_BRAKE, ASKED_SAVE, ASKED_SENTINELS, ASKED_DENIED };
 
-static unsigned single_ask(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op)
+static unsigned single_ask(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op, bool acted)
 {
 	(void)t;
+	(void)acted;
 	red_say(b, "HGETALL", RED_LINEAGE, NULL);
 	if (op != DR_OP_POSITIONS && op != DR_OP_SYNC_SET && op != DR_OP_FIT)
 		return ASKED_BRAKE;

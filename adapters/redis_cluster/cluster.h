@@ -13,7 +13,7 @@
 #define REDC_BRAKE_DELAY "1000000000"
 #define REDC_BRAKE_USER "drcoord-nobody"
 
-unsigned redc_ask(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op);
+unsigned redc_ask(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op, bool acted);
 void redc_take(struct red_state *s, unsigned i, const redisReply *r, const struct dr_op_args *args);
 red_judge redc_judge_probe, redc_judge_probe_write, redc_judge_frozen, redc_judge_following, redc_judge_writable,
 	redc_judge_sync_set, redc_judge_compared, redc_judge_closed, redc_judge_fit, redc_judge_signed;

@@ -204,7 +204,7 @@ void redc_judge_following(const struct red_sight *s, struct red_todo *t)
 {
 	const struct red_state *m = s->mine;
 	const struct dr_address *to = &s->args->primary_at;
-	bool aimed = m->replica && !m->deaf && m->source.port == to->port && strcmp(m->source.host, to->host) == 0;
+	bool aimed = m->replica && !m->unnamed && m->source.port == to->port && strcmp(m->source.host, to->host) == 0;
 	bool patient = aimed && (m->syncing || s->acted >= AIMED_TRIES || s->looks < (unsigned)AIMED_LOOKS << s->acted);
 
 	if (takes_writes(m))

@@ -17,14 +17,16 @@ void redc_library(char name[REDC_LIBRARY_MAX], const char *what, const struct dr
 		*p = *p == '-' ? '_' : *p;
 }
 
-unsigned redc_ask(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op)
+/* What a replica logs in with is asked only where it has just been overwritten: the secret itself is nobody's business here. */
+unsigned redc_ask(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op, bool acted)
 {
 	char name[REDC_LIBRARY_MAX];
+	bool deafened = acted && (op == DR_OP_FROZEN || op == DR_OP_SIGNED);
 
 	redc_library(name, "[lb]", t);
 	red_say(b, "CLUSTER", "NODES", NULL);
-	red_say(b, "CONFIG", "GET", "min-replicas-to-write", "min-replicas-max-lag", "masteruser", "masterauth",
-		"repl-diskless-sync-delay", "cluster-replica-no-failover", "cluster-allow-replica-migration", NULL);
+	red_say(b, "CONFIG", "GET", "min-replicas-to-write", "min-replicas-max-lag", "masteruser", "repl-diskless-sync-delay",
+		"cluster-replica-no-failover", "cluster-allow-replica-migration", deafened ? "masterauth" : NULL, NULL);
 	red_say(b, "FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE", NULL);
 	if (op != DR_OP_FIT)
 		return ASKED_SAVE;
@@ -58,7 +60,8 @@ static void take_brakes(struct red_state *s, const redisReply *r)
 	bool lag = number(text_of(value_of(r, "min-replicas-max-lag"))) > 0;
 
 	s->fenced = lag && number(text_of(value_of(r, "min-replicas-to-write"))) >= BRAKE_LEAST;
-	s->deaf = strcmp(text_of(value_of(r, "masteruser")), REDC_BRAKE_USER) == 0 && text_of(value_of(r, "masterauth"))[0] != '\0';
+	s->unnamed = strcmp(text_of(value_of(r, "masteruser")), REDC_BRAKE_USER) == 0;
+	s->deaf = s->unnamed && text_of(value_of(r, "masterauth"))[0] != '\0';
 	s->keeps = number(text_of(value_of(r, "repl-diskless-sync-delay"))) >= BRAKE_LEAST;
 	s->stays = strcmp(text_of(value_of(r, "cluster-replica-no-failover")), "yes") == 0 &&
 		   strcmp(text_of(value_of(r, "cluster-allow-replica-migration")), "no") == 0;

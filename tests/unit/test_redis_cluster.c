@@ -63,7 +63,8 @@ static void reads_the_view(void **state)
 static struct red_state node(bool replica, bool fenced)
 {
 	struct red_state s = { .version = 70015, .cluster = true, .appends = true, .offset = 1000, .replica = replica,
-			       .fenced = fenced, .keeps = fenced, .stays = true, .deaf = !replica, .replicas = 2 };
+			       .fenced = fenced, .keeps = fenced, .stays = true, .unnamed = !replica, .deaf = !replica,
+			       .replicas = 2 };
 	(void)dr_copy_text(s.id, sizeof(s.id), ID_A);
 	s.lineage = (struct red_lineage){ .there = true, .epoch = 4, .at = 900 };
 	(void)dr_copy_text(s.lineage.member, sizeof(s.lineage.member), "rc-a");
@@ -256,14 +257,16 @@ static void freezes_and_follows(void **state)
 	c.sight.offset_last = s.offset;
 	struct red_todo *t = judged(&c, redc_judge_frozen, &s);
 	assert_true(t->verdict == RED_DO && says(t, "drcoord-nobody") && says(t, "KILL") && sets_brakes(t));
-	s.deaf = true;
+	s.unnamed = s.deaf = true;
 	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_DO); /* the link is still there */
 	s.linked = false;
 	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_HOLDS);
+	s.deaf = false; /* without a password nobody asks for its name */
+	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_DO);
 	c.sight.looks = 0;
 	t = judged(&c, redc_judge_following, &s);
 	assert_true(t->verdict == RED_DO && says(t, "REPLICATE\r\n$40\r\n" NODE_A) && sets_brakes(t) && !says(t, "drcoord-nobody"));
-	s.deaf = false;
+	s.unnamed = false;
 	s.linked = true;
 	assert_int_equal(judged(&c, redc_judge_following, &s)->verdict, RED_HOLDS);
 	s.fenced = false; /* it would take writes if anybody promoted it */
@@ -276,6 +279,24 @@ static void freezes_and_follows(void **state)
 	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_FAIL);
 	assert_int_equal(judged(&c, redc_judge_following, &s)->verdict, RED_FAIL);
 	dr_buf_close(&c.todo.commands);
+}
+
+/* What a standby logs in with is read by nobody, but where it was just overwritten. */
+static void asks_for_no_secret(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rc-b", 4);
+	for (unsigned op = 0; op < DR_OP_MAX; op++) {
+		for (int acted = 0; acted < 2; acted++) {
+			struct dr_buf b;
+			dr_buf_init(&b, RED_BYTES_MAX);
+			(void)redc_ask(&b, &c.target, (enum dr_op_kind)op, acted != 0);
+			dr_buf_put_u8(&b, 0);
+			bool asks = strstr((const char *)b.data, "masterauth") != NULL;
+			assert_int_equal(asks, acted != 0 && (op == DR_OP_FROZEN || op == DR_OP_SIGNED));
+			dr_buf_close(&b);
+		}
+	}
 }
 
 static void closes(void **state)
@@ -416,6 +437,7 @@ int main(void)
 		cmocka_unit_test(takes_over_by_policy), cmocka_unit_test(takes_off_the_brakes_last),
 		cmocka_unit_test(is_no_primary_with_less),
 		cmocka_unit_test(writes_as_a_probe),  cmocka_unit_test(freezes_and_follows),
+		cmocka_unit_test(asks_for_no_secret),
 		cmocka_unit_test(closes),             cmocka_unit_test(takes_over_running_ones),
 		cmocka_unit_test(wants_its_file),     cmocka_unit_test(keeps_its_name),
 	};
