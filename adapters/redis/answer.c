@@ -16,7 +16,7 @@ static const struct {
 	{ "NOPERM", DR_E_DENIED },      { "DENIED", DR_E_DENIED },       { "MASTERDOWN", DR_E_REFUSED },
 	{ "NOREPLICAS", DR_E_FAILED },  { "OOM", DR_E_FAILED },          { "CLUSTERDOWN", DR_E_UNSUPPORTED },
 	{ "MOVED", DR_E_UNSUPPORTED },  { "ERR max number of clients", DR_E_FULL },
-	{ "ERR invalid password", DR_E_AUTH },
+	{ "ERR invalid password", DR_E_AUTH }, { "DRCOORD", DR_E_REFUSED },
 };
 
 enum dr_err red_error(const char *answer, struct dr_error *e)

@@ -10,12 +10,19 @@ enum { AGAIN_MS = 10, SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIE
 #define NEAR_S_TEXT "1" /* the least there is: replicas say once a second how far they are */
 
 /* The promotion's mark, the first write of the new primary: before any client's, since it stands in one transaction with what
- * makes the server a primary.  A script, as a replica refuses to queue a write, and as it must name the new stream. */
+ * makes the server a primary.  A script, as a replica refuses to queue a write, and as it must name the new stream.  The data's
+ * id stays; where all was deleted it is what was seen before (ARGV[3]), and what has none yet gets one. */
 static const char sign_script[] =
 	"local i = redis.call('INFO', 'replication') "
+	"local origin = string.match(i, 'master_replid:(%x+)') "
+	"local h, had = redis.pcall('HGETALL', KEYS[1]), {} "
+	"for n = 1, #h, 2 do had[h[n]] = h[n + 1] end "
+	"if (tonumber(had.epoch or '') or 0) > tonumber(ARGV[1]) then "
+	"return redis.error_reply('DRCOORD it has seen epoch ' .. had.epoch .. ' already') end "
+	"local id = had.id or (ARGV[3] ~= '' and ARGV[3]) or string.sub(origin, 1, 16) "
 	"redis.call('DEL', KEYS[1]) "
 	"redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'member', ARGV[2], "
-	"'origin', string.match(i, 'master_replid:(%x+)'), 'at', string.match(i, 'master_repl_offset:(%d+)')) "
+	"'origin', origin, 'id', id, 'at', string.match(i, 'master_repl_offset:(%d+)')) "
 	"return 1";
 
 static const char close_script[] =
@@ -52,10 +59,12 @@ static void put_number(char dst[24], uint64_t n)
 
 static void say_sign(const struct red_sight *s, struct red_todo *t)
 {
-	char epoch[24];
+	char epoch[24], id[RED_IDENTITY_DIGITS + 1] = "";
 
 	put_number(epoch, s->args->epoch);
-	RED_SAY(t, "EVAL", sign_script, "1", RED_LINEAGE, epoch, s->target->member.s);
+	if (s->identity != 0)
+		(void)snprintf(id, sizeof(id), "%016" PRIx64, s->identity);
+	RED_SAY(t, "EVAL", sign_script, "1", RED_LINEAGE, epoch, s->target->member.s, id);
 }
 
 /* A primary whose data says that it was promoted just so, and that this is its stream. */
@@ -70,6 +79,14 @@ static bool is_renamed(const struct red_sight *s)
 	const struct red_lineage *l = &s->mine->lineage;
 	return l->there && l->epoch == s->args->epoch && strcmp(l->member, s->target->member.s) == 0 &&
 	       strcmp(l->origin, s->mine->id) != 0;
+}
+
+/* Its mark is of an epoch before, of its stream's name before, or from before data had an id. */
+static bool is_to_sign(const struct red_sight *s)
+{
+	const struct red_lineage *l = &s->mine->lineage;
+	bool ours = l->there && l->epoch == s->args->epoch && strcmp(l->member, s->target->member.s) == 0;
+	return s->args->epoch > (l->there ? l->epoch : 0) || is_renamed(s) || (ours && l->identity == 0);
 }
 
 /* ---- looks */
@@ -93,7 +110,7 @@ void red_judge_probe_write(const struct red_sight *s, struct red_todo *t)
 	t->verdict = RED_DO;
 	t->wrote = true;
 	put_number(at, m->offset);
-	if (s->args->epoch > (m->lineage.there ? m->lineage.epoch : 0) || is_renamed(s))
+	if (is_to_sign(s))
 		say_sign(s, t);
 	else
 		RED_SAY(t, "HSET", RED_LINEAGE, is_signed(m) ? "at" : "beat", at);
@@ -102,11 +119,8 @@ void red_judge_probe_write(const struct red_sight *s, struct red_todo *t)
 /* One that is taken over was a primary before. */
 void red_judge_signed(const struct red_sight *s, struct red_todo *t)
 {
-	const struct red_state *m = s->mine;
-	bool older = s->args->epoch > (m->lineage.there ? m->lineage.epoch : 0) || is_renamed(s);
-
 	t->verdict = RED_HOLDS;
-	if (m->replica || !older)
+	if (s->mine->replica || !is_to_sign(s))
 		return;
 	if (s->acted >= TRIES) {
 		red_refuse(t, DR_E_CONFLICT, "somebody else takes its mark away again");

@@ -106,6 +106,20 @@ static const char *text_of(const redisReply *r)
 	return r != NULL && r->type == REDIS_REPLY_STRING ? r->str : "";
 }
 
+uint64_t red_identity(const char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint64_t v = 0;
+
+	for (int i = 0; i < RED_IDENTITY_DIGITS; i++) {
+		const char *d = text[i] != '\0' ? strchr(digits, text[i]) : NULL;
+		if (d == NULL)
+			return 0;
+		v = v << 4 | (uint64_t)(d - digits);
+	}
+	return v;
+}
+
 void red_read_lineage(struct red_state *s, const redisReply *hash)
 {
 	struct red_lineage *l = &s->lineage;
@@ -120,6 +134,8 @@ void red_read_lineage(struct red_state *s, const redisReply *hash)
 			(void)dr_copy_text(l->member, sizeof(l->member), value);
 		} else if (strcmp(key, "origin") == 0) {
 			(void)dr_copy_text(l->origin, sizeof(l->origin), value);
+		} else if (strcmp(key, "id") == 0) {
+			l->identity = red_identity(value);
 		} else if (strcmp(key, "at") == 0) {
 			l->at = u64(value);
 		} else if (strcmp(key, "closed") == 0) {
@@ -170,6 +186,7 @@ void red_tell(const struct red_state *s, struct dr_evidence *ev)
 	ev->reached = true;
 	ev->text[0] = '\0'; /* what was waited for before this reading */
 	ev->in_recovery = s->replica || s->fenced;
+	ev->system_id = s->lineage.there ? s->lineage.identity : 0;
 	ev->timeline = ev->checkpoint_timeline = s->timeline;
 	ev->received = ev->replayed = s->position;
 	ev->sync_k = s->near_s != 0 ? s->near : 0; /* with a lag of 0 it is not looked at */

@@ -26,6 +26,7 @@ enum { RED_ID_MAX = 48, RED_SECRET_MAX = 256, RED_BYTES_MAX = 8192, RED_SAVE_MAX
 /* A hash in database 0, replicated and kept with all else: which promotion the data descends from.
  *   epoch, member  the promotion, and of whom
  *   origin         the replication id of that primary
+ *   id             of the data, random: the beginning of the first origin; it stays whoever is promoted
  *   at             how far its stream was when this was last written: who has this has at least so much
  *   closed         the end of its stream: written by a primary that takes no more writes, for itself alone */
 #define RED_LINEAGE "drcoord:lineage"
@@ -35,6 +36,7 @@ struct red_lineage {
 	uint64_t epoch;
 	char member[DR_NAME_MAX];
 	char origin[RED_ID_MAX];
+	uint64_t identity; /* id; 0: from before there was one */
 	uint64_t at;
 	bool closed;
 	uint64_t closed_at;
@@ -94,6 +96,7 @@ struct red_sight {
 	const struct dr_op_args *args;
 	const struct dr_target *target;
 	const char *replication_secret;
+	uint64_t identity;              /* of what the stream that mine is in held before; 0: not known */
 	const struct red_state *mine;
 	const struct red_state *source; /* NULL: not read */
 	unsigned acted;                 /* so often has this run done something */
@@ -115,6 +118,9 @@ bool red_info(const char *info, const char *key, char *dst, size_t cap);
 void red_read_info(struct red_state *s, const char *info);
 void red_read_lineage(struct red_state *s, const redisReply *hash);
 void red_read_brake(struct red_state *s, const redisReply *config);
+/* "74de152f36de8f5e...": its first RED_IDENTITY_DIGITS as a number; 0 when these are no digits. */
+enum { RED_IDENTITY_DIGITS = 16 };
+uint64_t red_identity(const char *text);
 /* timeline and position, from all else. */
 void red_place(struct red_state *s);
 void red_tell(const struct red_state *s, struct dr_evidence *ev);

@@ -36,11 +36,22 @@ static bool is_signed(const struct red_state *m)
 	return m->lineage.there && strcmp(m->lineage.origin, m->id) == 0;
 }
 
+static bool is_ours(const struct red_sight *s)
+{
+	const struct red_lineage *l = &s->mine->lineage;
+	return l->there && l->epoch == s->args->epoch && strcmp(l->member, s->target->member.s) == 0;
+}
+
 /* As that, and its stream has another id since: it gets one with its first replica. */
 static bool is_renamed(const struct red_sight *s)
 {
-	const struct red_lineage *l = &s->mine->lineage;
-	return l->there && l->epoch == s->args->epoch && strcmp(l->member, s->target->member.s) == 0 && !is_signed(s->mine);
+	return is_ours(s) && !is_signed(s->mine);
+}
+
+/* As that, or its mark is from before data had an id. */
+static bool is_to_sign_anew(const struct red_sight *s)
+{
+	return is_ours(s) && (!is_signed(s->mine) || s->mine->lineage.identity == 0);
 }
 
 /* ---- what is said */
@@ -57,10 +68,14 @@ static void say_library(const struct red_sight *s, struct red_todo *t, const cha
 
 static void say_sign(const struct red_sight *s, struct red_todo *t)
 {
+	const struct red_state *m = s->mine;
+	uint64_t id = m->lineage.there ? m->lineage.identity : 0;
 	char words[256];
 
-	(void)snprintf(words, sizeof(words), "epoch %" PRIu64 " member %s origin %s at %" PRIu64, s->args->epoch,
-		       s->target->member.s, s->mine->id, s->mine->offset);
+	if (id == 0)
+		id = s->identity != 0 ? s->identity : red_identity(m->id);
+	(void)snprintf(words, sizeof(words), "epoch %" PRIu64 " member %s origin %s id %016" PRIx64 " at %" PRIu64, s->args->epoch,
+		       s->target->member.s, m->id, id, m->offset);
 	say_library(s, t, "l", words);
 }
 
@@ -118,7 +133,7 @@ void redc_judge_probe_write(const struct red_sight *s, struct red_todo *t)
 	t->verdict = RED_DO;
 	t->wrote = true;
 	say_beat(s, t);
-	if ((!s->mine->lineage.there && s->args->epoch > 0) || is_renamed(s))
+	if ((!s->mine->lineage.there && s->args->epoch > 0) || is_to_sign_anew(s))
 		say_sign(s, t);
 }
 
@@ -127,7 +142,7 @@ void redc_judge_signed(const struct red_sight *s, struct red_todo *t)
 {
 	const struct red_state *m = s->mine;
 	bool primary = takes_writes(m);
-	bool sign = primary && (s->args->epoch > epoch_of(m) || is_renamed(s));
+	bool sign = primary && (s->args->epoch > epoch_of(m) || is_to_sign_anew(s));
 	bool brakes = primary ? !m->stays || !m->deaf : !has_brakes(m);
 
 	t->verdict = RED_HOLDS;

@@ -67,7 +67,7 @@ static void take_brakes(struct red_state *s, const redisReply *r)
 		   strcmp(text_of(value_of(r, "cluster-allow-replica-migration")), "no") == 0;
 }
 
-/* The word behind a key in a library's second line: "-- drcoord epoch 4 member rc-a origin ID at 17". */
+/* The word behind a key in a library's second line: "-- drcoord epoch 4 member rc-a origin ID id ID at 17". */
 static bool said(const char *code, const char *key, char *dst, size_t cap)
 {
 	static const char mark[] = "\n-- drcoord ";
@@ -101,6 +101,7 @@ static void take_lineage(struct red_lineage *l, const char *code)
 	l->there = l->epoch > 0 && l->epoch <= UINT32_MAX;
 	(void)said(code, "member", l->member, sizeof(l->member));
 	(void)said(code, "origin", l->origin, sizeof(l->origin));
+	l->identity = said(code, "id", text, sizeof(text)) ? red_identity(text) : 0;
 	l->at = said(code, "at", text, sizeof(text)) ? number(text) : 0;
 }
 

@@ -36,7 +36,7 @@ static struct red_state read_of(const char *info)
 
 static struct red_state primary(void)
 {
-	struct red_state s = read_of(info_primary);
+	struct red_state s = read_of(info_primary); /* its data has no id yet */
 	s.lineage = (struct red_lineage){ .there = true, .epoch = 4, .at = 900 };
 	(void)dr_copy_text(s.lineage.member, sizeof(s.lineage.member), "rd-a");
 	(void)dr_copy_text(s.lineage.origin, sizeof(s.lineage.origin), ID_A);
@@ -117,6 +117,25 @@ static void places(void **state)
 	red_place(&s);
 	assert_int_equal(s.timeline, 1);
 	assert_int_equal(s.position, 0);
+}
+
+/* The data's id goes with it, and is told as the data's own. */
+static void has_an_identity(void **state)
+{
+	(void)state;
+	struct dr_evidence ev = { .reached = false };
+	struct red_state s = primary();
+	red_tell(&s, &ev);
+	assert_int_equal(ev.system_id, 0); /* from before there was one */
+	s.lineage.identity = red_identity(ID_A);
+	red_tell(&s, &ev);
+	assert_int_equal(ev.system_id, 0x74de152f36de8f5e);
+	s.lineage.there = false;
+	red_tell(&s, &ev);
+	assert_int_equal(ev.system_id, 0);
+	assert_int_equal(red_identity("74de152f36de8f5"), 0);
+	assert_int_equal(red_identity("74de152f36de8f5X"), 0);
+	assert_int_equal(red_identity(""), 0);
 }
 
 struct case_ {
@@ -211,9 +230,13 @@ static void writes_as_a_probe(void **state)
 	(void)state;
 	struct case_ c = new_case("rd-a", 4);
 	struct red_state s = primary();
+	assert_true(says(judged(&c, red_judge_probe_write, &s, NULL), "EVAL")); /* it gets an id */
+	s.lineage.identity = 7;
 	assert_true(says(judged(&c, red_judge_probe_write, &s, NULL), "\r\nat\r\n"));
 	s.lineage.there = false; /* FLUSHALL */
+	c.sight.identity = 7;
 	assert_true(says(judged(&c, red_judge_probe_write, &s, NULL), "EVAL"));
+	assert_true(says(&c.todo, "0000000000000007"));
 	s = primary();
 	c.args.epoch = 3; /* a coordinator that is behind changes nothing */
 	assert_false(says(judged(&c, red_judge_probe_write, &s, NULL), "EVAL"));
@@ -456,7 +479,7 @@ static void is_moved_aside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_info),	  cmocka_unit_test(places),	   cmocka_unit_test(promotes_once),
+		cmocka_unit_test(reads_info),	  cmocka_unit_test(places),	   cmocka_unit_test(has_an_identity), cmocka_unit_test(promotes_once),
 		cmocka_unit_test(is_no_primary_with_less),
 		cmocka_unit_test(writes_as_a_probe), cmocka_unit_test(freezes_and_follows), cmocka_unit_test(closes),
 		cmocka_unit_test(brakes),

@@ -66,7 +66,7 @@ static struct red_state node(bool replica, bool fenced)
 			       .fenced = fenced, .keeps = fenced, .stays = true, .unnamed = !replica, .deaf = !replica,
 			       .replicas = 2 };
 	(void)dr_copy_text(s.id, sizeof(s.id), ID_A);
-	s.lineage = (struct red_lineage){ .there = true, .epoch = 4, .at = 900 };
+	s.lineage = (struct red_lineage){ .there = true, .epoch = 4, .identity = 7, .at = 900 };
 	(void)dr_copy_text(s.lineage.member, sizeof(s.lineage.member), "rc-a");
 	(void)dr_copy_text(s.lineage.origin, sizeof(s.lineage.origin), ID_A);
 	s.nodes = (struct red_nodes){ .there = true, .self = at_a, .slots = replica ? 0 : 5461, .covered = 16384,
@@ -171,7 +171,7 @@ static void takes_off_the_brakes_last(void **state)
 	(void)dr_copy_text(s.id, sizeof(s.id), ID_B);
 	struct red_todo *t = judged(&c, redc_judge_writable, &s);
 	assert_true(t->verdict == RED_DO && !t->wrote && says(t, "min-replicas-to-write\r\n$1\r\n0"));
-	assert_true(says(t, "drcoord_l_shard_1") && says(t, "epoch 5 member rc-b origin " ID_B " at 1000"));
+	assert_true(says(t, "drcoord_l_shard_1") && says(t, "epoch 5 member rc-b origin " ID_B " id 0000000000000007 at 1000"));
 	assert_true(strstr((const char *)t->commands.data, "KILL") > strstr((const char *)t->commands.data, "FUNCTION"));
 	s = node(false, false);
 	s.lineage.epoch = 5; /* done: it is only written to */
@@ -238,7 +238,10 @@ static void writes_as_a_probe(void **state)
 	assert_true(says(judged(&c, redc_judge_probe_write, &s), "drcoord_l_"));
 	s = node(false, false);
 	(void)dr_copy_text(s.id, sizeof(s.id), ID_B); /* its first replica gave the stream another name */
-	assert_true(says(judged(&c, redc_judge_probe_write, &s), "origin " ID_B));
+	assert_true(says(judged(&c, redc_judge_probe_write, &s), "origin " ID_B " id 0000000000000007"));
+	s = node(false, false);
+	s.lineage.identity = 0; /* from before there was one */
+	assert_true(says(judged(&c, redc_judge_probe_write, &s), " id 74de152f36de8f5e"));
 	s = node(false, true); /* somebody else promoted it */
 	assert_int_equal(judged(&c, redc_judge_probe_write, &s)->code, DR_E_REFUSED);
 	s = node(true, true);
