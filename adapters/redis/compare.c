@@ -1,19 +1,60 @@
-/* compare.c -- COMPARED: whether what a copy has is in the primary's history.  Pure.
+/* compare.c -- COMPARED: whether what a copy has is in the primary's history; FOLLOWING: whether it would be lost there.  Pure.
  *
  * Proved is little: the place in the stream, where a server still knows it, or that the copy only ever followed this very
  * primary.  All else is saved beside and fetched anew. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "adapters/redis/red.h"
 #include "base/parse.h"
 
-static bool follows_stream(const struct red_state *mine, const struct red_state *source)
+enum place { PLACE_UNKNOWN, PLACE_WITHIN, PLACE_BEYOND };
+
+/* Where what a copy has ends, in the source's stream. */
+static enum place place_in(const struct red_state *mine, const struct red_state *source)
 {
 	if (mine->id[0] == '\0')
-		return false;
+		return PLACE_UNKNOWN;
 	if (strcmp(mine->id, source->id) == 0)
-		return mine->offset <= source->offset;
-	return strcmp(mine->id, source->id_before) == 0 && mine->offset < source->offset_before;
+		return mine->offset <= source->offset ? PLACE_WITHIN : PLACE_BEYOND;
+	if (source->offset_before > 0 && strcmp(mine->id, source->id_before) == 0)
+		return mine->offset < source->offset_before ? PLACE_WITHIN : PLACE_BEYOND;
+	return PLACE_UNKNOWN;
+}
+
+static bool is_other_data(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_lineage *a = &s->mine->lineage, *b = &s->source->lineage;
+
+	if (!a->there || !b->there || a->identity == 0 || b->identity == 0 || a->identity == b->identity)
+		return false;
+	red_refuse(t, DR_E_REFUSED, "its data is of another service: its id is %016" PRIx64 ", that of %s:%u %016" PRIx64
+		   "; see whose server either is, and empty the data folder of the wrong one", a->identity,
+		   s->args->primary_at.host, s->args->primary_at.port, b->identity);
+	return true;
+}
+
+/* A source that can't go on from where the copy is sends everything, and nothing of what was there is left. */
+bool red_may_not_follow(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine, *from = s->source;
+
+	if (m->empty || s->vetted)
+		return false;
+	if (from == NULL) {
+		t->verdict = RED_SOURCE;
+		return true;
+	}
+	if (is_other_data(s, t))
+		return true;
+	enum place place = place_in(m, from);
+	bool later = place == PLACE_UNKNOWN && m->lineage.there && from->lineage.there && m->lineage.epoch > from->lineage.epoch;
+	if (place != PLACE_BEYOND && !later)
+		return false;
+	red_refuse(t, DR_E_CONFLICT, "it has more than %s:%u, which would overwrite it: it is at %" PRIu64 " of epoch %" PRIu32
+		   ", that at %" PRIu64 " of %" PRIu32 "; a rejoin saves it first", s->args->primary_at.host,
+		   s->args->primary_at.port, m->position, m->timeline, from->position, from->timeline);
+	return true;
 }
 
 /* Restarted with an append-only file it has lost its place in the stream; but what it has came from this primary alone. */
@@ -46,7 +87,11 @@ void red_judge_compared(const struct red_sight *s, struct red_todo *t)
 		t->verdict = RED_FAIL;
 		t->code = DR_E_FAILED;
 		(void)dr_copy_text(t->text, sizeof(t->text), "the source is a replica itself");
-	} else if (follows_stream(s->mine, s->source)) {
+	} else if (is_other_data(s, t)) {
+		return;
+	} else if (place_in(s->mine, s->source) == PLACE_BEYOND) {
+		verdict(t, DR_DIVERGENCE_CLONE, "it has more than the primary");
+	} else if (place_in(s->mine, s->source) == PLACE_WITHIN) {
 		verdict(t, DR_DIVERGENCE_NONE, "its place in the primary's stream is known");
 	} else if (only_followed(s)) {
 		verdict(t, DR_DIVERGENCE_NONE, "what it has came from this primary alone");

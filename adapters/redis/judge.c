@@ -213,7 +213,7 @@ void red_judge_following(const struct red_sight *s, struct red_todo *t)
 		red_wait(t, "%s %s:%u", m->syncing ? "being sent everything by" : "not receiving yet from", to->host, to->port);
 	} else if (s->acted >= TRIES) {
 		red_refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
-	} else {
+	} else if (!red_may_not_follow(s, t)) {
 		t->verdict = RED_DO;
 		say_follow(s, t);
 	}

@@ -5,7 +5,8 @@
  *   connect -> read -> judge -> HOLDS: done
  *               ^         \---> DO: send commands, await their answers, and read over a fresh connection
  *               |         \---> WAIT: read again in a moment
- *               \---------+---> SOURCE: read the server at primary_at as well, then judge both
+ *               \---------+---> SOURCE: read the server at primary_at as well, then judge both; DO comes after another
+ *                                       reading, over a connection to the server itself
  *
  * Judging and reading are pure; redis.c alone has connections. */
 #ifndef DR_ADAPTERS_REDIS_RED_H
@@ -99,6 +100,7 @@ struct red_sight {
 	uint64_t identity;              /* of what the stream that mine is in held before; 0: not known */
 	const struct red_state *mine;
 	const struct red_state *source; /* NULL: not read */
+	bool vetted;                    /* FOLLOWING: the source was looked at, and may be followed */
 	unsigned acted;                 /* so often has this run done something */
 	unsigned looks;                 /* and so often has it looked since */
 	uint64_t offset_last;           /* of the look before */
@@ -137,6 +139,9 @@ void red_say_may(struct dr_buf *b);
 /* ---- judge.c, compare.c */
 red_judge red_judge_probe, red_judge_probe_write, red_judge_frozen, red_judge_following, red_judge_writable, red_judge_sync_set,
 	red_judge_compared, red_judge_closed, red_judge_fit, red_judge_signed;
+
+/* FOLLOWING, before the source may overwrite what mine has: whether the verdict is to look at the source first, or to refuse it. */
+bool red_may_not_follow(const struct red_sight *s, struct red_todo *t);
 
 /* What differs between one primary with replicas and a node of a Redis Cluster (adapters/redis_cluster). */
 struct red_dialect {

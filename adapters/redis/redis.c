@@ -28,7 +28,7 @@ struct red_run {
 	bool failed;
 	struct dr_error error;  /* the first of this phase */
 	struct red_state state, source;
-	bool has_source;
+	bool has_source, vetted;
 	bool wrote, ends, goodbye; /* of what is being done */
 	unsigned acted, looks;
 	uint64_t offset_last;
@@ -91,12 +91,29 @@ static void finish(struct red_own *o, struct dr_error *e)
 
 /* ---- reading */
 
+enum { SOURCE_AGAIN_MS = 50 };
+
 static void on_answer(void *ctx, const redisReply *r);
+static void on_again(uv_timer_t *h);
+
+/* Whoever is being promoted ends its connections: what is to follow it looks again, as long as its order lets it. */
+static bool source_may_come(struct red_own *o, const struct dr_error *e)
+{
+	struct red_run *r = &o->run;
+	if (!r->at_source || r->op->kind != DR_OP_FOLLOWING || dr_err_class(e->code) != DR_CLASS_RETRY)
+		return false;
+	disconnect(o);
+	(void)dr_copy_text(r->op->evidence.text, sizeof(r->op->evidence.text), e->msg);
+	(void)uv_timer_start(&o->again, on_again, SOURCE_AGAIN_MS, 0);
+	return true;
+}
 
 static void on_failed(void *ctx, const struct dr_error *e)
 {
 	struct red_own *o = ctx;
 	struct dr_error copy = *e;
+	if (source_may_come(o, o->run.failed ? &o->run.error : e))
+		return;
 	if (o->run.phase == PHASE_DOING && o->run.goodbye) {
 		finish(o, NULL);
 		return;
@@ -185,13 +202,17 @@ static void take(struct red_own *o, struct red_state *s, unsigned slot, const re
 static void on_again(uv_timer_t *h)
 {
 	struct red_own *o = h->data;
-	ask(o);
+	if (o->link != NULL)
+		ask(o);
+	else
+		begin_again(o, false);
 }
 
 static void act(struct red_own *o, const struct red_todo *t)
 {
 	struct red_run *r = &o->run;
 
+	dr_assert(!r->at_source);
 	r->phase = PHASE_DOING;
 	r->failed = false;
 	r->answers = t->count;
@@ -222,7 +243,14 @@ static void carry_out(struct red_own *o, const struct red_todo *t)
 
 	switch (t->verdict) {
 	case RED_HOLDS: hold(o, t); break;
-	case RED_DO: act(o, t); break;
+	case RED_DO:
+		if (!r->at_source) {
+			act(o, t);
+			break;
+		}
+		r->vetted = true;
+		begin_again(o, false);
+		break;
 	case RED_WAIT:
 		(void)dr_copy_text(r->op->evidence.text, sizeof(r->op->evidence.text), t->text);
 		r->looks++;
@@ -245,8 +273,8 @@ static void judge(struct red_own *o)
 	const struct red_sight sight = { .args = &r->op->args, .target = &o->session->target, .mine = &r->state,
 					 .replication_secret = o->replication_secret,
 					 .identity = strcmp(o->identity_of, r->state.id) == 0 ? o->identity : 0,
-					 .source = r->has_source ? &r->source : NULL, .acted = r->acted, .looks = r->looks,
-					 .offset_last = r->offset_last };
+					 .source = r->has_source ? &r->source : NULL, .vetted = r->vetted,
+					 .acted = r->acted, .looks = r->looks, .offset_last = r->offset_last };
 
 	if (r->op->kind == DR_OP_FOLLOWING &&
 	    read_secret(o->session->target.replication_password_file, o->replication_secret, &e) != DR_OK) {
@@ -349,6 +377,8 @@ static void on_answer(void *ctx, const redisReply *reply)
 		return;
 	if (r->phase == PHASE_DOING && r->goodbye)
 		finish(o, NULL); /* it will not: a signal does it */
+	else if (r->failed && source_may_come(o, &r->error))
+		return;
 	else if (r->failed)
 		finish(o, &r->error);
 	else if (r->phase == PHASE_READING)

@@ -234,7 +234,7 @@ void redc_judge_following(const struct red_sight *s, struct red_todo *t)
 		red_wait(t, "%s %s:%u", m->syncing ? "being sent everything by" : "not receiving yet from", to->host, to->port);
 	else if (!aimed && s->acted >= AIMED_TRIES)
 		red_refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
-	else
+	else if (!red_may_not_follow(s, t))
 		say_follow(s, t);
 }
 

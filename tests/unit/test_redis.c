@@ -259,6 +259,8 @@ static void freezes_and_follows(void **state)
 	s = frozen();
 	assert_int_equal(judged(&c, red_judge_frozen, &s, NULL)->verdict, RED_HOLDS);
 	c.sight.looks = 0;
+	assert_int_equal(judged(&c, red_judge_following, &s, NULL)->verdict, RED_SOURCE);
+	c.sight.vetted = true;
 	t = judged(&c, red_judge_following, &s, NULL);
 	assert_true(t->verdict == RED_DO && says(t, "10.0.0.1"));
 	s = standby();
@@ -269,6 +271,37 @@ static void freezes_and_follows(void **state)
 	s = primary();
 	assert_int_equal(judged(&c, red_judge_frozen, &s, NULL)->verdict, RED_FAIL);
 	assert_int_equal(judged(&c, red_judge_following, &s, NULL)->verdict, RED_FAIL);
+	dr_buf_close(&c.todo.commands);
+}
+
+/* A source that lacks what it has would overwrite it. */
+static void looks_at_its_source(void **state)
+{
+	(void)state;
+	struct case_ c = new_case("rd-b", 4);
+	struct red_state s = frozen(), source = primary();
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->verdict, RED_DO);
+	source.offset = s.offset - 1;
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->code, DR_E_CONFLICT);
+	s.empty = true;
+	assert_int_equal(judged(&c, red_judge_following, &s, NULL)->verdict, RED_DO);
+	s = frozen(); /* promoted where it left the stream, later than this one */
+	(void)dr_copy_text(source.id, sizeof(source.id), ID_B);
+	(void)dr_copy_text(source.id_before, sizeof(source.id_before), ID_A);
+	source.offset_before = s.offset;
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->code, DR_E_CONFLICT);
+	source.offset_before = s.offset + 1;
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->verdict, RED_DO);
+	source.id_before[0] = '\0'; /* where it stands there is not known: what its data descends from says something */
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->verdict, RED_DO);
+	source.lineage.epoch = 3;
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->code, DR_E_CONFLICT);
+	source = primary();
+	s.lineage.identity = 7;
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->verdict, RED_DO);
+	source.lineage.identity = 8;
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->code, DR_E_REFUSED);
+	assert_int_equal(judged(&c, red_judge_compared, &s, &source)->code, DR_E_REFUSED);
 	dr_buf_close(&c.todo.commands);
 }
 
@@ -481,7 +514,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_info),	  cmocka_unit_test(places),	   cmocka_unit_test(has_an_identity), cmocka_unit_test(promotes_once),
 		cmocka_unit_test(is_no_primary_with_less),
-		cmocka_unit_test(writes_as_a_probe), cmocka_unit_test(freezes_and_follows), cmocka_unit_test(closes),
+		cmocka_unit_test(writes_as_a_probe), cmocka_unit_test(freezes_and_follows), cmocka_unit_test(looks_at_its_source),
+		cmocka_unit_test(closes),
 		cmocka_unit_test(brakes),
 		cmocka_unit_test(compares),	  cmocka_unit_test(names_what_is_unfit), cmocka_unit_test(errors_have_codes),
 		cmocka_unit_test(wants_its_file), cmocka_unit_test(is_moved_aside),

@@ -267,6 +267,8 @@ static void freezes_and_follows(void **state)
 	s.deaf = false; /* without a password nobody asks for its name */
 	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_DO);
 	c.sight.looks = 0;
+	assert_int_equal(judged(&c, redc_judge_following, &s)->verdict, RED_SOURCE);
+	c.sight.vetted = true;
 	t = judged(&c, redc_judge_following, &s);
 	assert_true(t->verdict == RED_DO && says(t, "REPLICATE\r\n$40\r\n" NODE_A) && sets_brakes(t) && !says(t, "drcoord-nobody"));
 	s.unnamed = false;

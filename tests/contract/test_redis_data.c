@@ -1,0 +1,152 @@
+/* test_redis_data.c -- whose data a Redis server has: its id stays with it, no signing lowers an epoch, and nobody follows a server
+ * that would overwrite what only it has. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "redis_server.h"
+
+static struct rig_dir dir;
+static struct redis_server ours = { .member = "rd-a" }, copy = { .member = "rd-b" }, theirs = { .member = "rd-x" };
+static struct rig rig;
+
+/* The op on the server in that epoch; whom it concerns is at `source`.  What it ended with. */
+static enum dr_err asked(struct rig_op *o, struct dr_session *s, enum dr_op_kind kind, const struct redis_server *on,
+			 const struct redis_server *source, uint64_t epoch)
+{
+	struct contract_step st;
+	redis_step(&st, kind, "sessions", on, source);
+	st.args.epoch = epoch;
+	if (s->adapter == NULL)
+		rig_session_open(&rig, s, &dr_redis_adapter, &st.target);
+	return rig_op_run(&rig, o, s, kind, &st.args, st.deadline_ms);
+}
+
+static struct dr_evidence holds(enum dr_op_kind kind, const struct redis_server *on, const struct redis_server *source,
+				uint64_t epoch)
+{
+	struct dr_session s = { .adapter = NULL };
+	struct rig_op o;
+	if (asked(&o, &s, kind, on, source, epoch) != DR_OK)
+		fail_msg("%s on %s: %s", dr_op_name(kind), on->member, o.e.msg);
+	rig_session_close(&rig, &s, NULL);
+	return o.op.evidence;
+}
+
+static void is_refused(enum dr_op_kind kind, const struct redis_server *on, const struct redis_server *source, uint64_t epoch,
+		       enum dr_err code, const char *text)
+{
+	struct dr_session s = { .adapter = NULL };
+	struct rig_op o;
+	if (asked(&o, &s, kind, on, source, epoch) != code || strstr(o.e.msg, text) == NULL)
+		fail_msg("%s on %s: %s: %s", dr_op_name(kind), on->member, dr_err_name(o.code), o.e.msg);
+	rig_session_close(&rig, &s, NULL);
+}
+
+/* It goes with the data, outlives its deletion and a promotion. */
+static void has_one_identity(void **state)
+{
+	struct dr_session watch = { .adapter = NULL };
+	struct rig_op o;
+	(void)state;
+	assert_int_equal(holds(DR_OP_PROBE, &ours, &ours, 0).system_id, 0);
+	(void)holds(DR_OP_SIGNED, &ours, &ours, 3);
+	uint64_t id = holds(DR_OP_PROBE, &ours, &ours, 0).system_id;
+	assert_true(id != 0);
+	(void)holds(DR_OP_FOLLOWING, &copy, &ours, 3);
+	assert_true(holds(DR_OP_PROBE, &copy, &ours, 0).system_id == id);
+	/* The stream got a name of its own with its first replica: whoever probes has seen that before all is deleted. */
+	assert_int_equal(asked(&o, &watch, DR_OP_PROBE_WRITE, &ours, &ours, 3), DR_OK);
+	assert_int_equal(asked(&o, &watch, DR_OP_PROBE_WRITE, &ours, &ours, 3), DR_OK);
+	redis_server_tell(&dir, &ours, "FLUSHALL", NULL);
+	assert_int_equal(asked(&o, &watch, DR_OP_PROBE_WRITE, &ours, &ours, 3), DR_OK);
+	rig_session_close(&rig, &watch, NULL);
+	struct dr_evidence after = holds(DR_OP_PROBE, &ours, &ours, 0);
+	assert_true(after.system_id == id);
+	assert_int_equal(after.timeline, 3);
+	(void)holds(DR_OP_FROZEN, &copy, &ours, 4);
+	assert_true(holds(DR_OP_WRITABLE, &copy, &ours, 4).wrote);
+	assert_true(holds(DR_OP_PROBE, &copy, &ours, 0).system_id == id);
+	assert_int_equal(holds(DR_OP_PROBE, &copy, &ours, 0).timeline, 4);
+}
+
+/* Whoever asks with an older epoch is behind: the mark stays. */
+static void keeps_its_epoch(void **state)
+{
+	(void)state;
+	is_refused(DR_OP_WRITABLE, &copy, &copy, 3, DR_E_REFUSED, "epoch 4");
+	(void)holds(DR_OP_PROBE_WRITE, &copy, &copy, 3);
+	(void)holds(DR_OP_SIGNED, &copy, &copy, 3);
+	assert_int_equal(holds(DR_OP_PROBE, &copy, &copy, 0).timeline, 4);
+}
+
+/* What only it has is there after it was told to follow; and so is another service's. */
+static void is_not_overwritten(void **state)
+{
+	(void)state;
+	redis_server_tell(&dir, &ours, "SET", "only", "here", NULL); /* by the old primary, after it was cut off */
+	redis_server_tell(&dir, &ours, "REPLICAOF", "127.0.0.1", "0", NULL);
+	redis_server_tell(&dir, &theirs, "SET", "another", "service", NULL);
+	(void)holds(DR_OP_SIGNED, &theirs, &theirs, 1);
+	is_refused(DR_OP_FOLLOWING, &ours, &copy, 4, DR_E_CONFLICT, "it has more than");
+	assert_int_equal(holds(DR_OP_COMPARED, &ours, &copy, 4).divergence, DR_DIVERGENCE_CLONE);
+	is_refused(DR_OP_FOLLOWING, &ours, &theirs, 4, DR_E_REFUSED, "another service");
+	is_refused(DR_OP_COMPARED, &ours, &theirs, 4, DR_E_REFUSED, "another service");
+	redis_server_tell(&dir, &ours, "GET", "only", NULL);
+	assert_true(holds(DR_OP_PROBE, &ours, &copy, 0).in_recovery);
+	assert_false(holds(DR_OP_PROBE, &ours, &copy, 0).receiving);
+}
+
+/* A source that is not there yet is waited for. */
+static void waits_for_its_source(void **state)
+{
+	(void)state;
+	struct dr_session s = { .adapter = NULL };
+	struct redis_server nobody = { .member = "rd-n", .at = { .host = "127.0.0.1", .port = rig_free_port() } };
+	struct contract_step st;
+	struct rig_op o;
+	redis_step(&st, DR_OP_FOLLOWING, "sessions", &ours, &nobody);
+	rig_session_open(&rig, &s, &dr_redis_adapter, &st.target);
+	assert_int_equal(rig_op_run(&rig, &o, &s, DR_OP_FOLLOWING, &st.args, 300), DR_E_TIMEOUT);
+	rig_session_close(&rig, &s, NULL);
+}
+
+static int set_up(void **state)
+{
+	static const char *const writes[] = { "--repl-diskless-sync-delay", "0", NULL };
+	static const char *const nobodys[] = { "--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1 0", NULL };
+	(void)state;
+	if (!redis_is_here())
+		return 1;
+	rig_init(&rig);
+	rig_dir_make(&dir, REDIS_USER);
+	redis_server_start(&dir, &ours, writes);
+	redis_server_start(&dir, &copy, nobodys);
+	redis_server_start(&dir, &theirs, writes);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	redis_server_stop(&ours);
+	redis_server_stop(&copy);
+	redis_server_stop(&theirs);
+	rig_dir_remove(&dir);
+	rig_close(&rig);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(has_one_identity), cmocka_unit_test(keeps_its_epoch), cmocka_unit_test(is_not_overwritten),
+		cmocka_unit_test(waits_for_its_source),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
