@@ -512,7 +512,8 @@ static void is_moved_aside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_info),	  cmocka_unit_test(places),	   cmocka_unit_test(has_an_identity), cmocka_unit_test(promotes_once),
+		cmocka_unit_test(reads_info),	  cmocka_unit_test(places),
+		cmocka_unit_test(has_an_identity), cmocka_unit_test(promotes_once),
 		cmocka_unit_test(is_no_primary_with_less),
 		cmocka_unit_test(writes_as_a_probe), cmocka_unit_test(freezes_and_follows), cmocka_unit_test(looks_at_its_source),
 		cmocka_unit_test(closes),
