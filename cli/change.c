@@ -78,7 +78,8 @@ enum dr_exit dr_client_request_build(struct dr_cli *c, struct dr_client_request 
 		rv = set_number(c, "--id", c->option[DR_OPTION_ID], &r->raft_id);
 	if (rv == DR_EXIT_OK)
 		rv = set_number(c, "--if-version", c->option[DR_OPTION_IF_VERSION], &r->version);
-	if (rv == DR_EXIT_OK && c->verb == &dr_verbs[DR_VERB_PAUSE])
+	bool waits = c->verb == &dr_verbs[DR_VERB_FAILBACK] && c->option[DR_OPTION_FOR] != NULL;
+	if (rv == DR_EXIT_OK && (waits || c->verb == &dr_verbs[DR_VERB_PAUSE]))
 		rv = set_until(c, r);
 	return rv;
 }

@@ -47,7 +47,7 @@ struct dr_cmd {
 	bool flag;              /* MODE: managed; APPROVE: accept loss; PLAN_CLOSE: success */
 	bool flag2;             /* APPROVE: assert fenced */
 	bool force;             /* SITE_OPEN: healthy primaries, too; MODE, SPEC: clients that are held are left so */
-	uint64_t until_wall_ms; /* PAUSE */
+	uint64_t until_wall_ms; /* PAUSE, SITE_OPEN */
 	uint64_t request;       /* an operator's request id, for answering once; 0: none */
 	struct dr_name actor;
 	char text[DR_REASON_MAX];

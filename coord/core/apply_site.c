@@ -320,6 +320,7 @@ void dr_apply_site_open(struct dr_repl *r, const struct dr_cmd *cmd)
 	if (p == NULL)
 		return;
 	p->force = cmd->force;
+	p->until_wall_ms = cmd->until_wall_ms;
 	p->accept_loss = cmd->flag;
 	p->assert_fenced = cmd->flag2;
 	p->reason = cmd->reason;

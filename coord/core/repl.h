@@ -101,6 +101,7 @@ struct dr_site_plan {
 	struct dr_name actor;          /* empty: the site was lost */
 	char text[DR_REASON_MAX];
 	uint64_t opened_wall_ms, closed_wall_ms;
+	uint64_t until_wall_ms;        /* FAILBACK: so long it waits for members; 0: as long as one always does */
 	uint32_t steps;                /* of the runbook, in their order: */
 	struct dr_site_step step[DR_RUNBOOK_MAX];
 	uint32_t running;              /* 1 + which of them has its turn; 0: none, services have theirs */

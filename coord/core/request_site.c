@@ -116,10 +116,12 @@ struct asked {
 	struct dr_name about;
 };
 
-/* It may be well in a while: a failback waits for that. */
-static bool comes_back(const struct dr_refusal *no)
+/* It may be well in a while: a failback waits for that; told for how long, also for who is not even heard. */
+static bool comes_back(const struct dr_refusal *no, const struct dr_request *q)
 {
-	return no->reason == DR_REASON_NOT_JOINED || no->reason == DR_REASON_NOT_FOLLOWING || no->reason == DR_REASON_LAGS;
+	bool absent = no->reason == DR_REASON_NOT_REACHABLE || no->reason == DR_REASON_PROMISED;
+	return no->reason == DR_REASON_NOT_JOINED || no->reason == DR_REASON_NOT_FOLLOWING || no->reason == DR_REASON_LAGS ||
+	       (q->until_wall_ms != 0 && absent);
 }
 
 static void ask_each(struct dr_core *c, const struct dr_request *q, enum dr_plan_kind kind, struct dr_decision *out,
@@ -137,7 +139,7 @@ static void ask_each(struct dr_core *c, const struct dr_request *q, enum dr_plan
 		all->takes++;
 		all->ill += dr_incident(&t, &a) != DR_REASON_NONE || t.s->plan.id != 0 ? 1u : 0u;
 		struct dr_refusal no = ask_one(&t, kind, &one, &ignored);
-		bool ready = no.reason == DR_REASON_NONE || (kind == DR_PLAN_FAILBACK && comes_back(&no));
+		bool ready = no.reason == DR_REASON_NONE || (kind == DR_PLAN_FAILBACK && comes_back(&no, q));
 		all->ready += ready ? 1u : 0u;
 		if (ready || all->first.reason != DR_REASON_NONE)
 			continue;
@@ -180,6 +182,7 @@ struct dr_refusal dr_ask_site(struct dr_core *c, const struct dr_request *q, str
 	cmd->plan_kind = (uint32_t)kind;
 	cmd->reason = DR_REASON_OPERATOR;
 	cmd->force = q->force;
+	cmd->until_wall_ms = kind == DR_PLAN_FAILBACK ? q->until_wall_ms : 0;
 	cmd->flag = kind == DR_PLAN_FAILOVER && q->accept_loss;
 	cmd->flag2 = kind == DR_PLAN_FAILOVER && q->assert_fenced;
 	return no;

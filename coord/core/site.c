@@ -166,8 +166,10 @@ static bool is_final(enum dr_reason why)
 }
 
 /* A new leader has to hear everybody first, and a verdict takes its time. */
-static uint64_t patience_ms(const struct dr_think *t, const struct dr_site_plan *p)
+static uint64_t patience_ms(const struct dr_think *t, const struct dr_site_plan *p, uint64_t age)
 {
+	if (p->kind == DR_PLAN_FAILBACK && p->until_wall_ms != 0)
+		return age + (p->until_wall_ms > t->c->view.wall_ms ? p->until_wall_ms - t->c->view.wall_ms : 0);
 	if (p->kind == DR_PLAN_FAILBACK)
 		return BACK_MS;
 	return p->kind == DR_PLAN_SWITCHOVER ? READY_MS : 2 * (uint64_t)t->c->repl.timing.detect_after_ms;
@@ -212,10 +214,10 @@ static void take_turn(struct dr_think *t, const struct dr_site_plan *p, uint64_t
 	if (no.reason == DR_REASON_NONE) {
 		cmd.site_plan = p->id;
 		(void)dr_propose(t, &cmd);
-	} else if ((is_final(no.reason) || age >= patience_ms(t, p)) && !DR_MUTANT(SITE_WAITS_FOR_ALL)) {
+	} else if ((is_final(no.reason) || age >= patience_ms(t, p, age)) && !DR_MUTANT(SITE_WAITS_FOR_ALL)) {
 		leave(t, p, no.reason, no.a, no.b);
 	} else {
-		dr_wake_at(t->out, t->v->part_since_ms + patience_ms(t, p));
+		dr_wake_at(t->out, t->v->part_since_ms + patience_ms(t, p, age));
 	}
 }
 

@@ -420,6 +420,7 @@ static void put_site_plans(struct whole *w, const struct dr_repl *r)
 		m->text = dr_pb_str(p->text);
 		m->opened_wall_ms = p->opened_wall_ms;
 		m->closed_wall_ms = p->closed_wall_ms;
+		m->until_wall_ms = p->until_wall_ms;
 		m->place = i + 1;
 		put_site_steps(w, p, i);
 		w->site_plan_ptr[w->m.n_site_plan++] = m;
@@ -455,7 +456,7 @@ static enum dr_err take_site_plan(struct dr_repl *r, const Drcoord__Pb__SitePlan
 				    .pending = m->pending, .services = m->services, .done = m->done, .left = m->left,
 				    .force = m->force, .accept_loss = m->accept_loss, .assert_fenced = m->assert_fenced,
 				    .reason = (enum dr_reason)m->reason, .opened_wall_ms = m->opened_wall_ms,
-				    .closed_wall_ms = m->closed_wall_ms };
+				    .closed_wall_ms = m->closed_wall_ms, .until_wall_ms = m->until_wall_ms };
 	dr_pb_text(p->text, sizeof(p->text), m->text);
 	enum dr_err rv = dr_pb_name(&p->site, m->site, "site_plan.site", e);
 	if (rv == DR_OK)

@@ -101,6 +101,8 @@ static json_t *site_plan_json(const struct dr_repl *r, const struct dr_site_plan
 	put_text(o, "text", p->text);
 	put_u64(o, "opened_wall_ms", p->opened_wall_ms);
 	put_u64(o, "closed_wall_ms", p->closed_wall_ms);
+	if (p->until_wall_ms != 0)
+		put_u64(o, "until_wall_ms", p->until_wall_ms);
 	(void)json_object_set_new(o, "parts", parts_json(r, p));
 	return o;
 }

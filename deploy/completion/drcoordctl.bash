@@ -33,7 +33,7 @@ _drcoordctl()
 	"simulate switchover") words="--to --force --site" ;;
 	"failover") words="--reason --to --force --accept-loss --assert-fenced --site" ;;
 	"switchover") words="--reason --to --force --site" ;;
-	"failback") words="--reason --force --site" ;;
+	"failback") words="--reason --force --for --site" ;;
 	"approve") words="--reason --accept-loss --assert-fenced" ;;
 	"abort") words="--reason" ;;
 	"pause") words="--reason --for" ;;

@@ -303,10 +303,12 @@ static void test_paused(void **state)
 	end();
 }
 
-static enum dr_reason ask(enum dr_request_kind kind, const char *site, bool force, struct dr_name *about)
+static enum dr_reason ask_until(enum dr_request_kind kind, const char *site, bool force, uint64_t until_wall_ms,
+				struct dr_name *about)
 {
 	static uint64_t id = 1000;
-	struct dr_request q = { .kind = kind, .id = ++id, .force = force, .actor = named("anna-", 0) };
+	struct dr_request q = { .kind = kind, .id = ++id, .force = force, .until_wall_ms = until_wall_ms,
+				.actor = named("anna-", 0) };
 	assert_true(dr_name_set(&q.site, site));
 	step((struct dr_core_event){ .kind = DR_EV_REQUEST, .request = &q });
 	struct dr_answer a = out->answer;
@@ -314,6 +316,11 @@ static enum dr_reason ask(enum dr_request_kind kind, const char *site, bool forc
 		*about = a.about;
 	commit_pending();
 	return a.now ? a.refused : DR_REASON_NONE;
+}
+
+static enum dr_reason ask(enum dr_request_kind kind, const char *site, bool force, struct dr_name *about)
+{
+	return ask_until(kind, site, force, 0, about);
 }
 
 static unsigned open_plans(void)
@@ -361,6 +368,43 @@ static void test_shards(void **state)
 	end();
 }
 
+/* A member that is not there yet: refused, unless one is to wait for it; then as long as that, and no longer. */
+static void test_failback_waits(void **state)
+{
+	(void)state;
+	start(same);
+	for (uint32_t i = 0; i < SERVICES; i++) {
+		struct dr_service *s = &core->repl.service[i];
+		s->home = 0;
+		s->holder = s->last_holder = 1;
+		s->member[0].unproved_epoch = 0;
+		s->member[1].unproved_epoch = 1;
+	}
+	dead[0] = true;
+	run(2000);
+	assert_int_equal(ask(DR_REQ_FAILBACK, "az-a", false, NULL), DR_REASON_NOT_REACHABLE);
+	uint64_t until = 1000000 + now + 20000;
+	assert_int_equal(ask_until(DR_REQ_FAILBACK, "az-a", false, until, NULL), DR_REASON_NONE);
+	run(19000);
+	for (uint32_t i = 0; i < SERVICES; i++)
+		assert_int_equal(core->repl.service[i].part.state, DR_PART_WAITING);
+	run(1500);
+	assert_false(core->repl.site_plan[0].open);
+	assert_int_equal(core->repl.service[0].part.left, DR_REASON_NOT_REACHABLE);
+	/* Back in time. */
+	until = 1000000 + now + 20000;
+	assert_int_equal(ask_until(DR_REQ_FAILBACK, "az-a", false, until, NULL), DR_REASON_NONE);
+	run(5000);
+	assert_int_equal(core->repl.service[0].plan.id, 0);
+	dead[0] = false;
+	run(1000);
+	for (uint32_t i = 0; i < SERVICES; i++) {
+		assert_int_equal(core->repl.service[i].part.state, DR_PART_MOVING);
+		assert_int_equal(core->repl.service[i].plan.wanted, 0);
+	}
+	end();
+}
+
 /* What is asked for is judged for all of the site; the answer names the service that it is refused for. */
 static void test_asked(void **state)
 {
@@ -385,6 +429,6 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_site),   cmocka_unit_test(test_hosts_only),
 					    cmocka_unit_test(test_groups), cmocka_unit_test(test_limit),
 					    cmocka_unit_test(test_paused), cmocka_unit_test(test_shards),
-					    cmocka_unit_test(test_asked) };
+					    cmocka_unit_test(test_asked), cmocka_unit_test(test_failback_waits) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
