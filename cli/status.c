@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/client.h"
 #include "cli/out.h"
+#include "sys/clock.h"
 
 static void row_of(struct dr_table *t, const json_t *object, const char *const keys[], unsigned n)
 {
@@ -354,6 +355,19 @@ static void say_steps(const json_t *plan, const char *which)
 	}
 }
 
+/* A failback that was told for how long it may wait. */
+static void say_wait(const json_t *plan, const char *which)
+{
+	char how[DR_TABLE_CELL_MAX];
+	json_int_t until = json_integer_value(json_object_get(plan, "until_wall_ms"));
+	json_int_t now = (json_int_t)dr_clock_wall_ms();
+	if (until == 0 || strcmp(text_of(plan, "state"), "closed") == 0)
+		return;
+	long long left_s = (long long)(until > now ? until - now : 0) / 1000;
+	(void)snprintf(how, sizeof(how), ": waits for members, %lld s more at most", left_s);
+	say(text_of(plan, "site"), which, how);
+}
+
 /* "site failover 7: open, group 2, 3 of 5 moved, 1 left", and why those are left. */
 static void say_site_plan(const json_t *plan)
 {
@@ -366,6 +380,7 @@ static void say_site_plan(const json_t *plan)
 		       dr_json_text(plan, "group"), dr_json_text(plan, "done"), dr_json_text(plan, "services"),
 		       dr_json_text(plan, "left"));
 	say(site, which, how);
+	say_wait(plan, which);
 	say_steps(plan, which);
 	json_array_foreach(json_object_get(plan, "parts"), i, part)
 	{
