@@ -101,7 +101,8 @@ void dr_note_forgotten(struct dr_core *c, uint32_t ix, dr_member_ix m)
 	const struct dr_service *s = &c->repl.service[ix];
 	struct dr_member_view *mv = &c->view.service[ix].member[m];
 	const struct dr_report *r = &mv->report;
-	bool confirmed = s->managed && s->holder == m && s->primary_epoch == s->epoch && s->plan.id == 0;
+	bool stays = s->plan.id == 0 || s->plan.step[s->plan.at] == DR_STEP_DECLARE; /* else it may just have been promoted */
+	bool confirmed = s->managed && s->holder == m && s->primary_epoch == s->epoch && stays;
 	bool knows = r->managed && r->role == DR_ROLE_PRIMARY && r->epoch == s->epoch;
 	if (!confirmed || knows || r->server == DR_SERVER_PRIMARY)
 		mv->forgot_ms = 0;

@@ -158,14 +158,16 @@ static void put_sync(Drcoord__Pb__Sync *m, const struct dr_sync *s)
 	m->k = s->k;
 }
 
-static enum dr_err take_sync(struct dr_sync *s, const Drcoord__Pb__Sync *m, struct dr_error *e)
+/* What a server is told to wait for may name nobody and count all the same (`bounded`); what a promise rests on may not. */
+static enum dr_err take_sync(struct dr_sync *s, const Drcoord__Pb__Sync *m, bool names, struct dr_error *e)
 {
 	memset(s, 0, sizeof(*s));
 	if (m == NULL)
 		return DR_OK;
 	s->set = (dr_member_set)(m->set & 0xffu);
 	s->k = m->k;
-	return s->k <= dr_set_count(s->set) ? DR_OK : dr_fail(e, DR_E_CORRUPT, "a sync set with k above its size");
+	uint32_t most = names || s->set != 0 ? dr_set_count(s->set) : DR_MEMBERS_MAX;
+	return s->k <= most ? DR_OK : dr_fail(e, DR_E_CORRUPT, "a sync set with k above its size");
 }
 
 static void put_part(Drcoord__Pb__Part *m, const struct dr_part *p)
@@ -282,9 +284,9 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 	if (rv == DR_OK)
 		rv = dr_pb_name(&s->pause_actor, m->pause_actor, "pause.actor", e);
 	if (rv == DR_OK)
-		rv = take_sync(&s->sync, m->sync, e);
+		rv = take_sync(&s->sync, m->sync, true, e);
 	if (rv == DR_OK)
-		rv = take_sync(&s->next, m->next, e);
+		rv = take_sync(&s->next, m->next, false, e);
 	if (rv == DR_OK)
 		rv = take_plan(&s->plan, m->plan, e);
 	if (rv == DR_OK)

@@ -422,6 +422,7 @@ static void test_snapshot(void **state)
 	assert_true(opens(0, NULL, open_now(), DR_PLAN_SWITCHOVER));
 	leave(1, DR_REASON_LAGS);
 	repl->service[3].route_held[1] = 5;
+	repl->service[3].next.k = 2; /* as under `bounded`: so many of nobody in particular */
 	struct dr_repl *was = repl;
 	struct dr_repl *now = mmap(NULL, sizeof(*repl), PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -437,6 +438,7 @@ static void test_snapshot(void **state)
 	assert_int_equal(now->service[2].home, A);
 	assert_int_equal(now->service[4].home, DR_MEMBER_NONE);
 	assert_int_equal(now->service[3].route_held[1], 5);
+	assert_int_equal(now->service[3].next.k, 2);
 	assert_memory_equal(now->site_plan, was->site_plan, sizeof(now->site_plan));
 	dr_buf_close(&b);
 	dr_buf_close(&again);
