@@ -83,6 +83,7 @@ struct dr_evidence {
 	bool receiving;           /* its receiver is connected */
 	bool wrote;               /* PROBE_WRITE, WRITABLE: the write was durable */
 	bool in_spite;            /* ... though by a default of our role or database our transactions were read only */
+	bool untouched;           /* WRITABLE: nothing was sent that could make the server a primary; false: it may have been */
 	bool too_few;             /* a write was refused: too few standbys are near, and it waits for them by itself */
 	uint64_t system_id;       /* identity of the data; 0 unknown */
 	uint32_t timeline;

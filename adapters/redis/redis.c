@@ -213,6 +213,7 @@ static void act(struct red_own *o, const struct red_todo *t)
 	struct red_run *r = &o->run;
 
 	dr_assert(!r->at_source);
+	r->op->evidence.untouched = false;
 	r->phase = PHASE_DOING;
 	r->failed = false;
 	r->answers = t->count;
@@ -449,6 +450,7 @@ enum dr_err red_start(struct dr_session *s, struct dr_op *op, struct dr_error *e
 	o->run.op = op;
 	o->run.judge = o->dialect->judge[op->kind];
 	dr_assert(o->run.judge != NULL || op->kind == DR_OP_UNWATCHED);
+	op->evidence.untouched = op->kind == DR_OP_WRITABLE;
 	enum dr_err rv = op->kind == DR_OP_UNWATCHED ? hunt(o, e) : begin(o, false, e);
 	if (rv != DR_OK)
 		leave(o);

@@ -218,17 +218,21 @@ static void watch_order(struct dr_agent_core *c, struct dr_agent_decision *out)
 	}
 	c->op_wanted = false;
 	c->op_running = true;
+	c->turned_before = c->turning;
 	c->turning = c->turning || kind == DR_ORDER_WRITABLE;
 	out->start_op = true;
 }
 
-static void op_ended(struct dr_agent_core *c, const struct dr_order_result *r, struct dr_agent_decision *out)
+static void op_ended(struct dr_agent_core *c, const struct dr_agent_event *ev, struct dr_agent_decision *out)
 {
+	const struct dr_order_result *r = ev->result;
 	if (!c->op_running || r->number != c->journal.order_seen)
 		return;
 	const struct dr_order *o = &c->journal.order;
 	bool listed = o->core.kind == DR_ORDER_LISTED && r->outcome == DR_OUTCOME_DONE;
 	c->op_running = false;
+	if (ev->untouched && !c->turned_before)
+		c->turning = c->journal.turning = false;
 	if (listed && !dr_agent_may_take_list(c, o))
 		c->op_wanted = true; /* the lease was extended meanwhile, by others */
 	else
@@ -290,7 +294,7 @@ static void take_in(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 	case DR_AG_ORDER: dr_agent_gate(c, ev->order, out); break;
 	case DR_AG_CANCEL: dr_agent_gate_cancel(c, ev->number, out); break;
 	case DR_AG_GRANT: dr_agent_grant(c, ev, out); break;
-	case DR_AG_OP_ENDED: op_ended(c, ev->result, out); break;
+	case DR_AG_OP_ENDED: op_ended(c, ev, out); break;
 	case DR_AG_SERVER: server_changed(c, ev, out); break;
 	case DR_AG_GUARD:
 		c->guard_alive = ev->alive;

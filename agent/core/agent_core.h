@@ -57,6 +57,7 @@ struct dr_agent_event {
 	uint64_t number, id, epoch;
 	uint32_t ttl_ms;
 	const struct dr_order_result *result;
+	bool untouched;            /* OP_ENDED: nothing was sent to the server that could make it a primary */
 	const struct dr_ask *ask;
 	const struct dr_promise *promise;
 	enum dr_server_state server;
@@ -118,6 +119,7 @@ struct dr_agent_core {
 	uint64_t fence_since_ms;
 	uint64_t accepted_ms;        /* when the present order was accepted */
 	bool op_wanted, op_running;
+	bool turned_before;          /* when the op in flight began, an earlier one may have told the server to become a primary */
 	struct dr_order_result unwritten; /* how the op ended, while the journal cannot be written; number 0: nothing waits */
 	uint64_t journal_again_ms;   /* before this moment nothing is written but what an event calls for */
 	uint32_t journal_fails;      /* in a row */

@@ -55,6 +55,7 @@ struct dr_member_op {
 	enum dr_divergence divergence; /* as compared by this op */
 	char why[DR_REASON_MAX];
 	bool closed;             /* by this op, before the stop */
+	bool touched;            /* the server may have been told what the order wants */
 	struct dr_job job;
 	bool job_running, adapter_running, stop_waits;
 	uint64_t job_number, adapter_number; /* the order that each was started for */

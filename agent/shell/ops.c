@@ -40,7 +40,8 @@ static void finish(struct dr_member *m, enum dr_outcome outcome, enum dr_err cod
 	dr_log(outcome == DR_OUTCOME_DONE ? DR_LOG_INFO : DR_LOG_WARN, "order.ended",
 	       "member=%s number=%llu order=%s outcome=%s text=\"%s\"", m->conf->member.s, (unsigned long long)r.number,
 	       dr_order_name(m->op.order.core.kind), dr_outcome_name(outcome), r.text);
-	struct dr_agent_event ev = { .kind = DR_AG_OP_ENDED, .result = &r };
+	bool untouched = m->op.order.core.kind == DR_ORDER_WRITABLE && !m->op.touched;
+	struct dr_agent_event ev = { .kind = DR_AG_OP_ENDED, .result = &r, .untouched = untouched };
 	dr_member_event(m, &ev);
 	dr_member_probe_now(m);
 }
@@ -404,6 +405,7 @@ static void adapter_done(struct dr_op *op, const struct dr_error *e)
 		return;
 	}
 	const struct dr_evidence *ev = &op->evidence;
+	m->op.touched = !ev->untouched;
 	if (e != NULL) {
 		if (e->code == DR_E_BEHIND)
 			m->op.result.position = ev->received;
@@ -447,7 +449,7 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 	m->work_op.args.peers = o->sync_members;
 	memcpy(m->work_op.args.peer, o->sync_member, sizeof(o->sync_member));
 	if (dr_session_start(&m->work, &m->work_op, &e) == DR_OK) {
-		m->op.adapter_running = true;
+		m->op.adapter_running = m->op.touched = true;
 		m->op.adapter_number = m->op.number;
 	} else if (e.code == DR_E_BUSY) {
 		look_again(m);
@@ -466,16 +468,6 @@ static void stage_CLOSED(struct dr_member *m)
 		next(m);
 }
 
-static void done(struct dr_member *m);
-
-static void stage_FORKED(struct dr_member *m)
-{
-	if (m->op.divergence == DR_DIVERGENCE_NONE)
-		done(m);
-	else
-		next(m);
-}
-
 static void done(struct dr_member *m)
 {
 	if (m->op.order.core.kind == DR_ORDER_COMPARED) {
@@ -489,6 +481,14 @@ static void done(struct dr_member *m)
 		(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), m->op.job.salvage.path);
 	}
 	finish(m, DR_OUTCOME_DONE, DR_OK, "");
+}
+
+static void stage_FORKED(struct dr_member *m)
+{
+	if (m->op.divergence == DR_DIVERGENCE_NONE)
+		done(m);
+	else
+		next(m);
 }
 
 static void run_stage(struct dr_member *m)
@@ -554,7 +554,7 @@ void dr_member_op_start(struct dr_member *m)
 	m->op.started_ms = 0;
 	m->op.divergence = DR_DIVERGENCE_UNKNOWN;
 	m->op.why[0] = '\0';
-	m->op.closed = false;
+	m->op.closed = m->op.touched = false;
 	m->op.until_ms = dr_clock_boot_ms() + dr_order_limit_ms(o->core.kind);
 	memset(&m->op.result, 0, sizeof(m->op.result));
 	if (!m->op.job_running) {

@@ -38,14 +38,15 @@ static struct dr_evidence holds(enum dr_op_kind kind, const struct redis_server 
 	return o.op.evidence;
 }
 
-static void is_refused(enum dr_op_kind kind, const struct redis_server *on, const struct redis_server *source, uint64_t epoch,
-		       enum dr_err code, const char *text)
+static struct dr_evidence is_refused(enum dr_op_kind kind, const struct redis_server *on, const struct redis_server *source,
+				     uint64_t epoch, enum dr_err code, const char *text)
 {
 	struct dr_session s = { .adapter = NULL };
 	struct rig_op o;
 	if (asked(&o, &s, kind, on, source, epoch) != code || strstr(o.e.msg, text) == NULL)
 		fail_msg("%s on %s: %s: %s", dr_op_name(kind), on->member, dr_err_name(o.code), o.e.msg);
 	rig_session_close(&rig, &s, NULL);
+	return o.op.evidence;
 }
 
 /* It goes with the data, outlives its deletion and a promotion. */
@@ -70,7 +71,8 @@ static void has_one_identity(void **state)
 	assert_true(after.system_id == id);
 	assert_int_equal(after.timeline, 3);
 	(void)holds(DR_OP_FROZEN, &copy, &ours, 4);
-	assert_true(holds(DR_OP_WRITABLE, &copy, &ours, 4).wrote);
+	struct dr_evidence promoted = holds(DR_OP_WRITABLE, &copy, &ours, 4);
+	assert_true(promoted.wrote && !promoted.untouched);
 	assert_true(holds(DR_OP_PROBE, &copy, &ours, 0).system_id == id);
 	assert_int_equal(holds(DR_OP_PROBE, &copy, &ours, 0).timeline, 4);
 }
@@ -79,7 +81,7 @@ static void has_one_identity(void **state)
 static void keeps_its_epoch(void **state)
 {
 	(void)state;
-	is_refused(DR_OP_WRITABLE, &copy, &copy, 3, DR_E_REFUSED, "epoch 4");
+	assert_true(is_refused(DR_OP_WRITABLE, &copy, &copy, 3, DR_E_REFUSED, "epoch 4").untouched);
 	(void)holds(DR_OP_PROBE_WRITE, &copy, &copy, 3);
 	(void)holds(DR_OP_SIGNED, &copy, &copy, 3);
 	assert_int_equal(holds(DR_OP_PROBE, &copy, &copy, 0).timeline, 4);
@@ -93,10 +95,10 @@ static void is_not_overwritten(void **state)
 	redis_server_tell(&dir, &ours, "REPLICAOF", "127.0.0.1", "0", NULL);
 	redis_server_tell(&dir, &theirs, "SET", "another", "service", NULL);
 	(void)holds(DR_OP_SIGNED, &theirs, &theirs, 1);
-	is_refused(DR_OP_FOLLOWING, &ours, &copy, 4, DR_E_CONFLICT, "it has more than");
+	(void)is_refused(DR_OP_FOLLOWING, &ours, &copy, 4, DR_E_CONFLICT, "it has more than");
 	assert_int_equal(holds(DR_OP_COMPARED, &ours, &copy, 4).divergence, DR_DIVERGENCE_CLONE);
-	is_refused(DR_OP_FOLLOWING, &ours, &theirs, 4, DR_E_REFUSED, "another service");
-	is_refused(DR_OP_COMPARED, &ours, &theirs, 4, DR_E_REFUSED, "another service");
+	(void)is_refused(DR_OP_FOLLOWING, &ours, &theirs, 4, DR_E_REFUSED, "another service");
+	(void)is_refused(DR_OP_COMPARED, &ours, &theirs, 4, DR_E_REFUSED, "another service");
 	redis_server_tell(&dir, &ours, "GET", "only", NULL);
 	assert_true(holds(DR_OP_PROBE, &ours, &copy, 0).in_recovery);
 	assert_false(holds(DR_OP_PROBE, &ours, &copy, 0).receiving);

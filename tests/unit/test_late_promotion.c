@@ -163,6 +163,40 @@ static void test_restart(void **state)
 	assert_int_equal(did.fence, DR_FENCE_NONE);
 }
 
+static void promotion_fails(bool untouched)
+{
+	struct dr_order_result r = { .number = 11, .epoch = 4, .outcome = DR_OUTCOME_FAILED, .code = DR_E_BEHIND };
+	step((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &r, .untouched = untouched });
+	assert_true(did.journal && did.answer);
+}
+
+/* Refused before anything was sent, it stays the standby that it was: nobody ends it, and the guard lets go. */
+static void test_refused_is_a_standby(void **state)
+{
+	(void)state;
+	promotion_fails(true);
+	assert_false(core.journal.turning || core.turning);
+	order(DR_ORDER_FROZEN, 12, 5, false);
+	assert_int_equal(did.fence, DR_FENCE_NONE);
+	assert_true(did.start_op);
+	server(DR_SERVER_STANDBY);
+	assert_true(did.disarm);
+}
+
+/* What was sent may still be carried out, also what an earlier try sent. */
+static void test_failed_may_turn(void **state)
+{
+	promotion_fails(false);
+	assert_true(core.journal.turning && core.turning);
+	(void)turning(state);
+	promotion_fails(false);
+	order(DR_ORDER_WRITABLE, 12, 4, false); /* under the same lease, no older than it */
+	assert_true(did.start_op);
+	struct dr_order_result r = { .number = 12, .epoch = 4, .outcome = DR_OUTCOME_FAILED, .code = DR_E_FAILED };
+	step((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &r, .untouched = true });
+	assert_true(core.journal.turning && core.turning);
+}
+
 /* Let go, it is nobody's business. */
 static void test_released(void **state)
 {
@@ -180,7 +214,7 @@ int main(void)
 #define T(test) cmocka_unit_test_setup(test, turning)
 	const struct CMUnitTest tests[] = {
 		T(test_guard_stays_until_it_ends), T(test_fenced_in_time), T(test_is_no_standby), T(test_lease_ends),
-		T(test_restart), T(test_released),
+		T(test_restart), T(test_refused_is_a_standby), T(test_failed_may_turn), T(test_released),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
