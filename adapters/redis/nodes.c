@@ -124,6 +124,7 @@ static void take_line(struct red_nodes *n, const struct line *l, const struct dr
 	bool reached = self || (!failed && !has_flag(flags, "fail?") && strcmp(l->field[FIELD_LINK], "connected") == 0);
 	n->masters++;
 	n->masters_there += reached ? 1u : 0u;
+	n->masters_heard += reached && strcmp(l->field[FIELD_PING], "0") == 0 ? 1u : 0u;
 	n->covered += failed ? 0u : slots;
 	if (self)
 		n->slots = slots;

@@ -17,6 +17,8 @@ struct red_nodes {
 	uint32_t covered;               /* that have an owner which the cluster has not found failed */
 	uint32_t masters;               /* that own slots, failed ones too; they are who votes */
 	uint32_t masters_there;         /* of them those that it reaches now, itself included */
+	uint32_t masters_heard;         /* of these those that owe it no answer, itself included: one that died has not answered long
+					 * before it is found failed */
 	char wanted[RED_NODE_ID_MAX];   /* the id of the master at the address that was asked for; "": none is known */
 };
 
@@ -26,6 +28,11 @@ void red_nodes_read(struct red_nodes *n, const char *text, const struct dr_addre
 static inline bool red_nodes_can_vote(const struct red_nodes *n)
 {
 	return 2 * n->masters_there > n->masters;
+}
+/* ... and whether it is likely that they do. */
+static inline bool red_nodes_may_soon_vote(const struct red_nodes *n)
+{
+	return red_nodes_can_vote(n) && 2 * n->masters_heard > n->masters;
 }
 
 #endif

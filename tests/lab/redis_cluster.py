@@ -20,7 +20,7 @@ appendfsync everysec
 save ""
 repl-backlog-size 16mb
 cluster-enabled yes
-cluster-node-timeout 1000
+cluster-node-timeout 2500
 min-replicas-to-write 1000000
 min-replicas-max-lag 10
 masteruser drcoord-nobody

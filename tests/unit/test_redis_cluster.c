@@ -48,6 +48,7 @@ static void reads_the_view(void **state)
 	assert_int_equal(n.covered, 10923); /* the third's are nobody's */
 	assert_int_equal(n.masters, 3);
 	assert_int_equal(n.masters_there, 1); /* one is doubted, and one failed */
+	assert_int_equal(n.masters_heard, 1);
 	assert_false(red_nodes_can_vote(&n));
 	red_nodes_read(&n, view, &six);
 	assert_string_equal(n.wanted, "d9702ee103d6ff15ba7ab09b5117c01dfb4cb96c");
@@ -70,7 +71,7 @@ static struct red_state node(bool replica, bool fenced)
 	(void)dr_copy_text(s.lineage.member, sizeof(s.lineage.member), "rc-a");
 	(void)dr_copy_text(s.lineage.origin, sizeof(s.lineage.origin), ID_A);
 	s.nodes = (struct red_nodes){ .there = true, .self = at_a, .slots = replica ? 0 : 5461, .covered = 16384,
-				      .masters = 3, .masters_there = 3 };
+				      .masters = 3, .masters_there = 3, .masters_heard = 3 };
 	if (replica) {
 		s.source = at_a;
 		(void)dr_copy_text(s.nodes.wanted, sizeof(s.nodes.wanted), NODE_A);
@@ -136,6 +137,9 @@ static void is_elected(void **state)
 	t = judged(&c, redc_judge_writable, &s);
 	assert_true(t->verdict == RED_DO && says(t, "FORCE"));
 	c.args.takeover = true;
+	c.sight.looks = 29;
+	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_WAIT);
+	c.sight.looks = 30;
 	t = judged(&c, redc_judge_writable, &s);
 	assert_true(t->verdict == RED_DO && says(t, "TAKEOVER"));
 	s.syncing = true; /* half a copy is nobody's primary */
@@ -160,6 +164,12 @@ static void takes_over_by_policy(void **state)
 	c.args.takeover = true;
 	t = judged(&c, redc_judge_writable, &s);
 	assert_true(t->verdict == RED_DO && says(t, "TAKEOVER") && !says(t, "FORCE"));
+	c.sight.looks = 0; /* none is doubted yet, and most have not answered lately */
+	s.nodes.masters_there = 3;
+	s.nodes.masters_heard = 1;
+	assert_true(says(judged(&c, redc_judge_writable, &s), "TAKEOVER"));
+	c.args.takeover = false;
+	assert_true(says(judged(&c, redc_judge_writable, &s), "FORCE"));
 	dr_buf_close(&c.todo.commands);
 }
 
