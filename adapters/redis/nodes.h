@@ -17,7 +17,7 @@ struct red_nodes {
 	uint32_t covered;               /* that have an owner which the cluster has not found failed */
 	uint32_t masters;               /* that own slots, failed ones too; they are who votes */
 	uint32_t masters_there;         /* of them those that it reaches now, itself included */
-	uint32_t masters_heard;         /* of these those that owe it no answer, itself included: one that died has not answered long
+	uint32_t masters_heard;         /* of these those that owe it no answer, itself included: one that died owes one long
 					 * before it is found failed */
 	char wanted[RED_NODE_ID_MAX];   /* the id of the master at the address that was asked for; "": none is known */
 };
