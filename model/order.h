@@ -29,6 +29,7 @@ struct dr_order_core {
 	uint32_t k;           /* ... and k; FOLLOWING, ACKING: 1: it acknowledges what it receives, where its kind asks for that */
 	uint64_t position;    /* CAUGHT_UP: reach this; WRITABLE: have at least this ... */
 	uint32_t timeline;    /* ... of this timeline, or be on a later one; 0: whatever the timeline */
+	uint64_t system_id;   /* WRITABLE: only data of this identity; 0: whatever it is */
 	bool clean;           /* FENCED: checkpoint and stop in order; else at once; SYNC_SET: all streams are cut and start anew */
 	dr_member_set listed; /* SYNC_SET: who acknowledges no more once that is done; WRITABLE, LISTED: whom the agent
 			       * asks when no leader answers ... */
@@ -68,6 +69,7 @@ struct dr_order_result {
 	enum dr_err code;         /* when FAILED or REFUSED */
 	uint64_t position;        /* FENCED (clean), FROZEN, CAUGHT_UP, WRITABLE; code PROMISED: for how many ms more */
 	uint32_t timeline;
+	uint64_t system_id;       /* what the data that this was found in is known by; 0: not known */
 	enum dr_divergence divergence;
 	bool acked;               /* FROZEN, CAUGHT_UP, FOLLOWING, ACKING: when it began it had lost nothing that it acknowledged */
 	char text[DR_REASON_MAX]; /* evidence or reason, one line */

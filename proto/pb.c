@@ -130,6 +130,7 @@ void dr_pb_order_put(Drcoord__Pb__OrderCore *m, const struct dr_order_core *o)
 	m->k = o->k;
 	m->position = o->position;
 	m->timeline = o->timeline;
+	m->system_id = o->system_id;
 	m->clean = o->clean;
 	m->listed = o->listed;
 	m->list_version = o->list_version;
@@ -144,8 +145,8 @@ void dr_pb_order_take(struct dr_order_core *o, const Drcoord__Pb__OrderCore *m)
 	*o = (struct dr_order_core){ .kind = (enum dr_order_kind)m->kind, .number = m->number, .epoch = m->epoch,
 				     .plan = m->plan, .step = m->step, .target = dr_pb_member(m->target),
 				     .sync = (dr_member_set)(m->sync & 0xffu), .k = m->k, .position = m->position,
-				     .timeline = m->timeline, .clean = m->clean, .listed = (dr_member_set)(m->listed & 0xffu),
-				     .list_version = m->list_version };
+				     .timeline = m->timeline, .system_id = m->system_id, .clean = m->clean,
+				     .listed = (dr_member_set)(m->listed & 0xffu), .list_version = m->list_version };
 }
 
 void dr_pb_result_put(Drcoord__Pb__OrderResult *m, const struct dr_order_result *r)
@@ -157,6 +158,7 @@ void dr_pb_result_put(Drcoord__Pb__OrderResult *m, const struct dr_order_result 
 	m->code = (uint32_t)r->code;
 	m->position = r->position;
 	m->timeline = r->timeline;
+	m->system_id = r->system_id;
 	m->divergence = (uint32_t)r->divergence;
 	m->acked = r->acked;
 	m->text = dr_pb_str(r->text);
@@ -173,6 +175,7 @@ void dr_pb_result_take(struct dr_order_result *r, const Drcoord__Pb__OrderResult
 	r->code = (enum dr_err)(m->code < DR_ERR_COUNT ? m->code : DR_E_FAILED);
 	r->position = m->position;
 	r->timeline = m->timeline;
+	r->system_id = m->system_id;
 	r->divergence = (enum dr_divergence)(m->divergence <= DR_DIVERGENCE_CLONE ? m->divergence : 0);
 	r->acked = m->acked;
 	dr_pb_text(r->text, sizeof(r->text), m->text);

@@ -142,6 +142,9 @@ static enum dr_err check_place(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = my_read(r, e);
 
+	if (rv == DR_OK && r->state.read_only && r->args.system_id != 0 && r->state.identity != r->args.system_id)
+		return dr_fail(e, DR_E_BEHIND, "its data is not the service's: drcoord.identity is %" PRIu64 ", not %" PRIu64,
+			       r->state.identity, r->args.system_id);
 	if (rv != DR_OK || !r->state.read_only || dr_op_has_place(&r->args, r->evidence.timeline, r->evidence.replayed))
 		return rv;
 	return dr_fail(e, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch %" PRIu32

@@ -288,6 +288,12 @@ static enum pg_next writable_before(struct pg_run *r, const PGresult *res, struc
 	enum pg_next next = pg_state_step(r, res, e);
 	const struct pg_state *st = &r->now;
 	r->before = r->now;
+	uint64_t wanted = r->op->args.system_id;
+	if (next == PG_NEXT && st->in_recovery && wanted != 0 && st->system_id != wanted) {
+		(void)dr_fail(e, DR_E_BEHIND, "its data is not the service's: its system identifier is %" PRIu64 ", not %" PRIu64,
+			      st->system_id, wanted);
+		return PG_FAILED;
+	}
 	/* Its positions go on over timelines, whatever its files say of those yet. */
 	if (next != PG_NEXT || !st->in_recovery || st->received >= r->op->args.position)
 		return next;

@@ -5,7 +5,7 @@
 
 #include "proto/codec.h"
 
-enum { JOURNAL_FORMAT = 2, IS_MANAGED = 1, IS_TURNING = 2, ACKED = 0x80 /* beside the divergence */ };
+enum { JOURNAL_FORMAT = 3, IS_MANAGED = 1, IS_TURNING = 2, ACKED = 0x80 /* beside the divergence */ };
 
 static void put_timing(struct dr_buf *out, const struct dr_timing *t)
 {
@@ -31,6 +31,7 @@ static void put_result(struct dr_buf *out, const struct dr_order_result *r)
 	dr_buf_put_u8(out, (uint8_t)r->code);
 	dr_buf_put_u64be(out, r->position);
 	dr_buf_put_u32be(out, r->timeline);
+	dr_buf_put_u64be(out, r->system_id);
 	dr_buf_put_u8(out, (uint8_t)((unsigned)r->divergence | (r->acked ? ACKED : 0u)));
 	dr_buf_put(out, r->text, sizeof(r->text));
 }
@@ -44,6 +45,7 @@ static void take_result(struct dr_view *v, struct dr_order_result *r)
 	r->code = (enum dr_err)dr_view_u8(v);
 	r->position = dr_view_u64be(v);
 	r->timeline = dr_view_u32be(v);
+	r->system_id = dr_view_u64be(v);
 	uint8_t divergence = dr_view_u8(v);
 	r->divergence = (enum dr_divergence)(divergence & ~(unsigned)ACKED);
 	r->acked = (divergence & ACKED) != 0;

@@ -39,6 +39,7 @@ void dr_command_env(struct dr_local_command *c, const char *fmt, ...) DR_PRINTF(
 struct dr_local_final {
 	uint64_t position;
 	uint32_t timeline;
+	uint64_t system_id;
 };
 
 struct dr_local_kind {

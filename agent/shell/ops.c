@@ -98,14 +98,12 @@ static void stage_STOP(struct dr_member *m)
 	bool proved = false;
 	if (m->op.stop_waits)
 		return;
-	if (m->super.seen.phase == DR_SUPER_STOPPED) {
-		if (dr_supervisor_proved(&m->super, &proved, &e) == DR_OK && proved) {
-			if (dr_supervisor_mark_standby(&m->super, &e) != DR_OK && e.code != DR_E_NOT_FOUND)
-				fail(m, &e);
-			else
-				next(m);
-			return;
-		}
+	if (m->super.seen.phase == DR_SUPER_STOPPED && dr_supervisor_proved(&m->super, &proved, &e) == DR_OK && proved) {
+		if (dr_supervisor_mark_standby(&m->super, &e) != DR_OK && e.code != DR_E_NOT_FOUND)
+			fail(m, &e);
+		else
+			next(m);
+		return;
 	}
 	bool clean = m->op.order.core.kind != DR_ORDER_FENCED || m->op.order.core.clean;
 	clean = clean && !(m->super.kind->ends_waits && m->server != DR_SERVER_STANDBY && !m->op.closed);
@@ -126,6 +124,7 @@ static void stage_FINAL(struct dr_member *m)
 	if (m->op.order.core.clean && kind->final != NULL && kind->final(dr_conf_server(m->conf)->data, &at, &e) == DR_OK) {
 		m->op.result.position = at.position;
 		m->op.result.timeline = at.timeline;
+		m->op.result.system_id = at.system_id;
 	}
 	next(m);
 }
@@ -421,6 +420,7 @@ static void adapter_done(struct dr_op *op, const struct dr_error *e)
 	m->op.closed = op->kind == DR_OP_CLOSED;
 	m->op.result.position = ev->received;
 	m->op.result.timeline = ev->timeline;
+	m->op.result.system_id = ev->system_id;
 	m->op.result.acked = ev->acked;
 	if (ev->text[0] != '\0')
 		(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), ev->text);
@@ -440,11 +440,11 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 	m->work_op.deadline_ms = (uint32_t)(m->op.until_ms > now + 100 ? m->op.until_ms - now : 100);
 	if (kind == DR_OP_CLOSED) /* the stop that follows needs its time */
 		m->work_op.deadline_ms /= 4;
-	m->work_op.args = (struct dr_op_args){ .epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step,
-					       .self = m->conf->member, .primary = o->target,
-					       .primary_at = o->target_at, .k = o->core.k, .cut = o->core.clean,
-					       .local_commit = true, .end = true, .takeover = o->takeover,
-					       .position = o->core.position, .timeline = o->core.timeline };
+	m->work_op.args = (struct dr_op_args){
+		.epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step, .self = m->conf->member, .primary = o->target,
+		.primary_at = o->target_at, .k = o->core.k, .cut = o->core.clean, .local_commit = true, .end = true,
+		.takeover = o->takeover, .position = o->core.position, .timeline = o->core.timeline,
+		.system_id = o->core.system_id };
 	dr_job_copy_folder(dr_conf_server(m->conf)->data, m->work_op.args.folder, sizeof(m->work_op.args.folder));
 	m->work_op.args.peers = o->sync_members;
 	memcpy(m->work_op.args.peer, o->sync_member, sizeof(o->sync_member));

@@ -40,7 +40,7 @@ static enum dr_err read_final(const char *data_dir, struct dr_local_final *out, 
 	enum dr_err rv = dr_pg_final_read(data_dir, &c, e);
 	*out = (struct dr_local_final){ 0 };
 	if (rv == DR_OK && c.shut_down)
-		*out = (struct dr_local_final){ .position = c.checkpoint, .timeline = c.timeline };
+		*out = (struct dr_local_final){ .position = c.checkpoint, .timeline = c.timeline, .system_id = c.system_id };
 	return rv;
 }
 

@@ -244,9 +244,17 @@ static void apply_recover(struct dr_repl *r, struct dr_service *s, const struct 
 		pause_recovered(r, s, cmd);
 }
 
+/* Once, until the service is adopted anew: a volume that is another one's says so afterwards. */
+static void apply_identity(struct dr_service *s, const struct dr_cmd *cmd)
+{
+	if (s->managed && s->epoch == cmd->epoch && s->primary_epoch == cmd->epoch && s->system_id == 0)
+		s->system_id = cmd->a;
+}
+
 static void apply_to_service(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
 	switch (cmd->kind) {
+	case DR_CMD_IDENTITY: apply_identity(s, cmd); break;
 	case DR_CMD_PLAN_OPEN: dr_apply_plan_open(r, s, cmd); break;
 	case DR_CMD_DECLARE: dr_apply_declare(r, s, cmd); break;
 	case DR_CMD_CHOOSE: dr_apply_choose(r, s, cmd); break;

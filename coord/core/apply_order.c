@@ -27,6 +27,11 @@ uint32_t dr_sync_positions_needed(const struct dr_sync *s)
 	return n - s->k + 1;
 }
 
+bool dr_is_of_service(const struct dr_service *s, uint64_t system_id)
+{
+	return system_id == 0 || s->system_id == 0 || system_id == s->system_id;
+}
+
 bool dr_has_all_of(const struct dr_member_repl *m, const struct dr_member_repl *source)
 {
 	if (m->frozen_timeline != source->frozen_timeline)
@@ -40,7 +45,8 @@ bool dr_is_part_of_holder(const struct dr_service *s, dr_member_ix m)
 	const struct dr_member_repl *x = &s->member[m], *h = &s->member[s->holder];
 	/* It was a holder and has followed nobody since.  Restarted, it says no more than how far it was at least. */
 	bool beyond = x->proof_epoch > x->lineage && !dr_kind_keeps_place(s->spec.kind);
-	return x->frozen_epoch == s->epoch && x->lineage >= s->primary_epoch && h->lineage >= s->primary_epoch && !beyond &&
+	return x->frozen_epoch == s->epoch && dr_is_of_service(s, x->frozen_system_id) && x->lineage >= s->primary_epoch &&
+	       h->lineage >= s->primary_epoch && !beyond &&
 	       dr_has_all_of(h, x);
 }
 
@@ -160,6 +166,7 @@ static void stands_still(const struct dr_service *s, const struct dr_cmd *cmd, s
 	m->frozen_epoch = s->epoch;
 	m->frozen_position = cmd->result.position;
 	m->frozen_timeline = cmd->result.timeline;
+	m->frozen_system_id = cmd->result.system_id;
 	/* It has received all of the target's, so it is on the target's timeline, whatever its files say yet. */
 	if (to != NULL && to->frozen_timeline > m->frozen_timeline)
 		m->frozen_timeline = to->frozen_timeline;
@@ -219,6 +226,7 @@ static void order_done(struct dr_repl *r, struct dr_service *s, const struct dr_
 		m->frozen_epoch = o->clean && res->position != 0 ? s->epoch : 0;
 		m->frozen_position = res->position;
 		m->frozen_timeline = res->timeline;
+		m->frozen_system_id = res->system_id;
 		break;
 	case DR_ORDER_FROZEN:
 	case DR_ORDER_CAUGHT_UP:

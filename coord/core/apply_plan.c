@@ -377,6 +377,7 @@ void dr_apply_claim(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	}
 	s->managed = true;
 	s->primary_epoch = s->epoch;
+	s->system_id = 0; /* somebody may have made its data anew while nobody managed it */
 	clear_orders(s);
 	s->listed = 0; /* its agent has no list yet */
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_MODE, cmd, s);

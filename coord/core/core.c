@@ -269,6 +269,8 @@ static void think(struct dr_think *t)
 	if (!t->proposed && !planned && !held && t->s->plan.id == 0)
 		incident_think(t);
 	if (!t->proposed)
+		dr_identity_think(t);
+	if (!t->proposed)
 		dr_sync_think(t);
 	if (!t->proposed)
 		dr_list_think(t);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 const char *dr_verdict_name(enum dr_verdict v)
 {
@@ -282,13 +283,42 @@ static bool same_address(const struct dr_address *x, const struct dr_address *y)
 	return x->port == y->port && strcmp(x->host, y->host) == 0;
 }
 
+/* The log's word, not the last holder's: that one may come back with another volume. */
+static uint64_t system_id(const struct dr_service *s, const struct dr_service_view *v)
+{
+	dr_member_ix of = s->holder != DR_MEMBER_NONE ? s->holder : s->last_holder;
+	if (s->system_id != 0 && !DR_MUTANT(IDENTITY_BY_REPORT))
+		return s->system_id;
+	return of < DR_MEMBERS_MAX ? v->member[of].report.system_id : 0;
+}
+
+bool dr_core_has_other_data(const struct dr_core *c, uint32_t service, dr_member_ix m)
+{
+	const struct dr_service_view *v = &c->view.service[service];
+	uint64_t ours = system_id(&c->repl.service[service], v), its = v->member[m].report.system_id;
+	return ours != 0 && its != 0 && ours != its;
+}
+
 bool dr_has_other_data(const struct dr_think *t, dr_member_ix m)
 {
-	dr_member_ix of = t->s->holder != DR_MEMBER_NONE ? t->s->holder : t->s->last_holder;
-	if (of >= DR_MEMBERS_MAX || of == m)
-		return false;
-	uint64_t ours = t->v->member[of].report.system_id, its = t->v->member[m].report.system_id;
-	return ours != 0 && its != 0 && ours != its;
+	const struct dr_member_repl *mr = &t->s->member[m];
+	bool was = mr->frozen_epoch == t->s->epoch && !dr_is_of_service(t->s, mr->frozen_system_id);
+	return dr_core_has_other_data(t->c, t->ix, m) || (was && !DR_MUTANT(IDENTITY_BY_REPORT));
+}
+
+/* What the data of a primary that serves is known by is written down once, so that no later report can say otherwise. */
+void dr_identity_think(struct dr_think *t)
+{
+	const struct dr_service *s = t->s;
+	if (!s->managed || s->system_id != 0 || s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch)
+		return;
+	const struct dr_report *r = &t->v->member[s->holder].report;
+	bool serves = dr_heard(t, s->holder) && r->server == DR_SERVER_PRIMARY && r->managed && r->epoch == s->epoch;
+	if (!serves || r->system_id == 0)
+		return;
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_IDENTITY);
+	cmd.a = r->system_id;
+	(void)dr_propose(t, &cmd);
 }
 
 /* An address that another service's server has now looks as the holder's does: what was received from there is not its. */
@@ -363,6 +393,8 @@ enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_m
 		*a = age != UINT64_MAX ? age : 0;
 		return DR_REASON_NOT_REACHABLE;
 	}
+	if (dr_core_has_other_data(c, service, m))
+		return DR_REASON_OTHER_DATA;
 	/* Where an epoch came to nothing nobody has joined it: what counts is that it followed the last primary. */
 	bool nobodys = s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch;
 	bool in_line = nobodys && s->was_primary && s->member[m].lineage >= s->primary_epoch;

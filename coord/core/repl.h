@@ -29,6 +29,7 @@ struct dr_member_repl {
 	uint64_t frozen_epoch;         /* receives nothing since this epoch; final position: */
 	uint64_t frozen_position;
 	uint32_t frozen_timeline;
+	uint64_t frozen_system_id;     /* ... in data that is known by this; 0: not known */
 	bool unsure;                   /* may lack what it acknowledged: it was restarted since, and not told again */
 	bool may_ack;                  /* was told to acknowledge, and has not said yet that it does not any more */
 	uint64_t acks_epoch;           /* said so of the holder of this epoch */
@@ -118,6 +119,8 @@ struct dr_service {
 	dr_member_ix holder;           /* of that epoch; NONE */
 	dr_member_ix last_holder;      /* the newest holder that had every acknowledged write; NONE: none, or unknown */
 	uint64_t primary_epoch;        /* the newest epoch whose holder was seen to take writes */
+	uint64_t system_id;            /* what its data is known by, as its primary said first; 0: not known yet, or of a kind
+					* that has none */
 	struct dr_sync sync;           /* what the promise rests on now */
 	struct dr_sync next;           /* what the server is to wait for; equal sets: settled */
 	bool sync_joint;               /* sync is the union of old and next */
@@ -239,6 +242,8 @@ bool dr_plan_may_end(const struct dr_plan *p);
 bool dr_service_may_hold(const struct dr_service *s, uint32_t *route);
 /* Whether the plan is between holding the clients back and the new primary's first write. */
 bool dr_plan_holds_clients(const struct dr_plan *p);
+/* Whether data that is known by this may be the service's: it is, or one of both is not known. */
+bool dr_is_of_service(const struct dr_service *s, uint64_t system_id);
 /* Whether a frozen member has all that another one has, if their histories are one: a position counts only on the same or
  * a later timeline. */
 bool dr_has_all_of(const struct dr_member_repl *m, const struct dr_member_repl *source);

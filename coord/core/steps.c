@@ -19,9 +19,16 @@ static bool named(const struct dr_think *t, dr_member_ix m)
 	return m < DR_MEMBERS_MAX && t->s->spec.member[m].name.s[0] != '\0';
 }
 
+/* Found with other data, and now it may be the service's again: what was found then says nothing. */
+static bool may_have_its_data_back(const struct dr_think *t, dr_member_ix m)
+{
+	return !dr_is_of_service(t->s, t->s->member[m].frozen_system_id) &&
+	       dr_is_of_service(t->s, t->v->member[m].report.system_id);
+}
+
 static bool is_frozen(const struct dr_think *t, dr_member_ix m)
 {
-	return t->s->member[m].frozen_epoch == t->s->epoch;
+	return t->s->member[m].frozen_epoch == t->s->epoch && !may_have_its_data_back(t, m);
 }
 
 /* Ask its agent for a report out of turn. */
@@ -407,6 +414,7 @@ static void chosen_for(const struct dr_service *s, const struct dr_plan *p, stru
 {
 	dr_member_ix of = p->source < DR_MEMBERS_MAX ? p->source : p->candidate;
 	o->position = p->position;
+	o->system_id = s->system_id;
 	if (p->kind == DR_PLAN_SWITCHOVER && p->old < DR_MEMBERS_MAX) {
 		of = p->old;
 		o->position = s->member[of].frozen_position;
@@ -424,8 +432,7 @@ static struct dr_step_outcome step_PROMOTE(struct dr_think *t, const struct dr_p
 	/* Trying again would find no more; whoever has more is found by the next plan. */
 	if (h->result.code == DR_E_BEHIND && h->result.number == h->order_last && h->result.epoch == s->epoch)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_FELL_BEHIND, p->position, h->result.position };
-	struct dr_order_core o = { .kind = DR_ORDER_WRITABLE, .target = DR_MEMBER_NONE, .sync = s->next.set,
-				   .k = s->next.k };
+	struct dr_order_core o = { .kind = DR_ORDER_WRITABLE, .target = DR_MEMBER_NONE, .sync = s->next.set, .k = s->next.k };
 	chosen_for(s, p, &o);
 	return dr_order_want(t, p, s->holder, o);
 }

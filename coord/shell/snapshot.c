@@ -104,6 +104,7 @@ static void put_member(struct member_tree *t, const struct dr_service *s, dr_mem
 	m->frozen_epoch = r->frozen_epoch;
 	m->frozen_position = r->frozen_position;
 	m->frozen_timeline = r->frozen_timeline;
+	m->frozen_system_id = r->frozen_system_id;
 	m->joined_epoch = r->joined_epoch;
 	m->lineage = r->lineage;
 	m->sync_epoch = r->sync_epoch;
@@ -138,6 +139,7 @@ static enum dr_err take_member(struct dr_service *s, const Drcoord__Pb__MemberSt
 	r->frozen_epoch = m->frozen_epoch;
 	r->frozen_position = m->frozen_position;
 	r->frozen_timeline = m->frozen_timeline;
+	r->frozen_system_id = m->frozen_system_id;
 	r->joined_epoch = m->joined_epoch;
 	r->lineage = m->lineage;
 	r->sync_epoch = m->sync_epoch;
@@ -212,6 +214,7 @@ static void put_service(struct service_tree *t, const struct dr_service *s, uint
 	m->holder = dr_pb_place(s->holder);
 	m->last_holder = dr_pb_place(s->last_holder);
 	m->primary_epoch = s->primary_epoch;
+	m->system_id = s->system_id;
 	m->sync = &t->sync;
 	m->next = &t->next;
 	m->sync_joint = s->sync_joint;
@@ -263,6 +266,7 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 	s->holder = dr_pb_member(m->holder);
 	s->last_holder = dr_pb_member(m->last_holder);
 	s->primary_epoch = m->primary_epoch;
+	s->system_id = m->system_id;
 	s->home = dr_pb_member(m->home);
 	s->sync_joint = m->sync_joint;
 	s->next_version = m->next_version;

@@ -161,6 +161,32 @@ static void closed_midway(const struct contract_step *st)
 	assert_int_equal(o.code, DR_E_CANCELLED);
 }
 
+static struct dr_evidence probed(struct dr_session *s, const struct contract_step *st)
+{
+	struct rig_op o;
+	if (rig_op_run(&here.rig, &o, s, DR_OP_PROBE, &st->args, st->deadline_ms) != DR_OK)
+		fail_msg("probe: %s: %s", dr_err_name(o.code), o.e.msg);
+	return o.op.evidence;
+}
+
+/* A standby with another service's data is not promoted, and stays one. */
+static void with_other_data(const struct contract_step *st)
+{
+	struct dr_op_args args = st->args;
+	struct dr_session s;
+	struct rig_op o;
+	rig_session_open(&here.rig, &s, here.adapter, &st->target);
+	args.system_id = probed(&s, st).system_id;
+	if (args.system_id != 0) {
+		say(st, "with other data");
+		args.system_id ^= 1;
+		assert_int_equal(rig_op_run(&here.rig, &o, &s, st->kind, &args, st->deadline_ms), DR_E_BEHIND);
+		assert_non_null(strstr(o.e.msg, "not the service's"));
+		assert_true(probed(&s, st).in_recovery);
+	}
+	rig_session_close(&here.rig, &s, NULL);
+}
+
 static void never(struct dr_op *op, const struct dr_error *e)
 {
 	(void)op;
@@ -204,6 +230,8 @@ static void every_op_keeps_the_contract(void **state)
 		} else {
 			hung(st);
 		}
+		if (st->kind == DR_OP_WRITABLE)
+			with_other_data(st);
 		cancelled(st);
 		closed_midway(st);
 		twice(st);

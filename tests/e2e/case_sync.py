@@ -1,12 +1,13 @@
 """case_sync.py -- the sync set: replaced, empty, and through a second death; members built from nothing."""
 
+import os
 import shutil
 import time
 
 import measure
 from cluster import letter, member_of
 from faults import A
-from net import SITES
+from net import SITES, host_name
 from scene import (all_joined, case, eventually, events_of, expect, joined, kill_all, kill_node, kill_primary,
                    new_acks, settled_set, stop_go_on, timeline_in_control_file, verdict)
 
@@ -173,3 +174,49 @@ def asking(stand):
     """The number of the open plan that asks; None."""
     plan = stand.cluster.service().get("plan") or {}
     return plan["id"] if plan.get("state") == "asking" else None
+
+
+def put_other_volume(stand, site):
+    """Another service's data in place of a site's, and further on in its log than ours."""
+    pg, old = stand.pg, stand.pg.data[site] + ".ours"
+    os.rename(pg.data[site], old)
+    for argv in (["initdb", "-A", "trust", "-N", "-U", "postgres", "--locale=C.UTF-8", "-E", "UTF8", "-D"],
+                 ["pg_resetwal", "-l", "000000050000000A00000001", "-D"]):
+        stand.lab.run(host_name(site, "db"), [f"{pg.bin}/{argv[0]}", *argv[1:], pg.data[site]], user="postgres")
+    for name in ("postgresql.conf", "pg_hba.conf"):
+        shutil.copy2(f"{old}/{name}", f"{pg.data[site]}/{name}")
+
+
+def put_own_volume_back(stand, site):
+    """A person mends it."""
+    shutil.rmtree(stand.pg.data[site])
+    os.rename(stand.pg.data[site] + ".ours", stand.pg.data[site])
+
+
+def asking_rejoin(stand):
+    """The number of the rejoin that asks; None."""
+    asks = [p for p in stand.cluster.service().get("rejoins", []) if p["state"] == "asking"]
+    expect(not asks or "another system identifier" in asks[0]["failed_because"], "the server's own word", asks)
+    return asks[0]["id"] if asks else None
+
+
+@case("other-volume")
+def other_volume(scenes):
+    """The primary's host comes back with another service's volume before anybody can choose: it is not promoted."""
+    stand = scenes.up()
+    coordinators = [f"c-{letter(site)}" for site in SITES]
+    stop_go_on(stand, coordinators, go_on=False)
+    kill_node(stand, A)
+    put_other_volume(stand, A)
+    stand.cluster.start_guard(A)
+    eventually(stand, "agent-a to run", lambda: "agent-a" in stand.cluster.pids())
+    stop_go_on(stand, coordinators, go_on=True)
+    new = stand.first_new_ack(40)[1]
+    expect(new != A, "a standby with the service's data to be promoted", new)
+    rejoin = eventually(stand, "the rejoin of pg-a to ask", lambda: asking_rejoin(stand), 60)
+    kill_node(stand, A)
+    put_own_volume_back(stand, A)
+    stand.cluster.start_guard(A)
+    stand.cluster.ctl("approve", str(rejoin), "--reason", "its volume is back", person="approver")
+    all_joined(stand)
+    return verdict(stand, [A, new])

@@ -8,6 +8,9 @@
  * the end every step of every plan must have been met.  With four arguments: that one run, with its transcript. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -44,8 +47,14 @@ struct crash {
 
 enum side { BEFORE, AFTER, SIDES };
 static const char *const side_names[] = { "before", "after" };
-static bool met[SIDES][DR_PLAN_KIND_MAX][DR_STEPS_MAX]; /* the leader was lost before, or after this step */
-static uint32_t runs, failures;
+
+/* All runs are divided among two processes, by the command; this is what they have in common. */
+enum { PROCESSES = 2 };
+static struct tally {
+	bool met[SIDES][DR_PLAN_KIND_MAX][DR_STEPS_MAX]; /* the leader was lost before, or after this step */
+	uint32_t runs[PROCESSES], failures[PROCESSES];
+} *tally;
+static uint32_t mine, processes = 1;
 
 static void lose(struct world *w, uint32_t c, struct crash *x)
 {
@@ -68,9 +77,9 @@ static void note_step(const struct world *w, uint32_t c, enum w_moment at, const
 	for (dr_member_ix m = 0; p == NULL && m < DR_MEMBERS_MAX; m++)
 		p = s->rejoin[m].id == cmd->plan ? &s->rejoin[m] : NULL;
 	if (cmd->kind == DR_CMD_PLAN_OPEN && at >= W_APPLIED)
-		met[BEFORE][cmd->plan_kind][0] = true;
+		tally->met[BEFORE][cmd->plan_kind][0] = true;
 	else if (p != NULL && p->id != 0)
-		met[at >= W_APPLIED ? BEFORE : AFTER][p->kind][p->at] = true;
+		tally->met[at >= W_APPLIED ? BEFORE : AFTER][p->kind][p->at] = true;
 }
 
 static void on_moment(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd)
@@ -201,9 +210,9 @@ static uint32_t play(const struct story *s, struct crash *x, FILE *out)
 	bool well = settle(w, s, x, why, sizeof(why));
 	if (well)
 		w_check_kept(w);
-	runs++;
+	tally->runs[mine]++;
 	if (!well || w->violations > 0) {
-		failures++;
+		tally->failures[mine]++;
 		(void)printf("golden_crash %s %u %s %s: around %s: %s, %u violation(s)\n", s->name, x->at,
 			     moment_names[x->moment], manner_names[x->manner], x->what, well ? "well" : why,
 			     w->violations);
@@ -291,8 +300,8 @@ static void all_of(const struct story *s)
 {
 	struct crash none = { 0 };
 	uint32_t n = play(s, &none, NULL);
-	uint32_t before = failures;
-	for (uint32_t at = 1; at <= n; at++) {
+	uint32_t before = tally->failures[mine];
+	for (uint32_t at = 1 + mine; at <= n; at += processes) {
 		for (int moment = W_PROPOSES; moment <= W_CARRIED_OUT; moment++) {
 			for (int manner = KILL; manner < MANNERS; manner++) {
 				if (manner == CUT && (moment == W_COMMITTED || moment == W_CARRIED_OUT))
@@ -307,18 +316,18 @@ static void all_of(const struct story *s)
 			}
 		}
 	}
-	(void)printf("%s: %u commands, %u failed\n", s->name, n, failures - before);
+	(void)printf("%s: every %u. of %u commands, %u failed\n", s->name, processes, n, tally->failures[mine] - before);
 }
 
 static void check_side(enum side side, int kind)
 {
 	const struct dr_plan_row *row = dr_plan_row((enum dr_plan_kind)kind);
 	for (uint32_t i = 0; row != NULL && i < row->steps; i++) {
-		if (met[side][kind][i])
+		if (tally->met[side][kind][i])
 			continue;
 		(void)printf("no run lost its leader %s %s/%s\n", side_names[side], row->name,
 			     dr_step_name(row->step[i]));
-		failures++;
+		tally->failures[mine]++;
 	}
 }
 
@@ -340,8 +349,33 @@ static int find(const char *const *names, int n, const char *name)
 	return 0;
 }
 
+/* The caller goes on as one of two; whoever is the other one ends in here. */
+static pid_t divide(void)
+{
+	processes = PROCESSES;
+	(void)fflush(stdout);
+	pid_t other = fork();
+	dr_assert(other >= 0);
+	if (other != 0)
+		return other;
+	mine = 1;
+	for (uint32_t i = 0; i < STORIES; i++)
+		all_of(&stories[i]);
+	(void)fflush(stdout);
+	_exit(0);
+}
+
+static bool ended_well(pid_t other)
+{
+	int status = 0;
+	return waitpid(other, &status, 0) == other && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 int main(int argc, char **argv)
 {
+	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	dr_assert(tally != MAP_FAILED);
+	pid_t other = argc < 2 ? divide() : 0;
 	for (uint32_t i = 0; i < STORIES; i++) {
 		if (argc > 1 && strcmp(argv[1], stories[i].name) != 0)
 			continue;
@@ -354,8 +388,11 @@ int main(int argc, char **argv)
 				   .manner = (enum manner)find(manner_names, 2, argv[4]) };
 		(void)play(&stories[i], &x, stdout);
 	}
-	if (argc < 2)
+	if (argc < 2) {
+		tally->failures[0] += ended_well(other) ? 0u : 1u;
 		check_met();
+	}
+	uint32_t runs = tally->runs[0] + tally->runs[1], failures = tally->failures[0] + tally->failures[1];
 	(void)printf("%u runs, %u failed\n", runs, failures);
 	return failures == 0 ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-/* damage.c -- storage that lost something: a coordinator's log, term, snapshot or guard, an agent's journal.
+/* damage.c -- storage that lost something: a coordinator's log, term, snapshot or guard, an agent's journal, a member's volume.
  *
  * A restart on it must be refused or lose nothing; who is refused is let in again with nothing, under a new id
  * (seats.c).  One coordinator at a time: what a majority has lost nobody can bring back but `recover`. */
@@ -10,9 +10,10 @@
 #include "agent/shell/journal.h"
 #include "agent/shell/journal_codec.h"
 #include "base/assert.h"
+#include "base/mem.h"
 #include "tests/sim/raft_parts.h"
 
-enum { AIMED_CUT_MS = 800, BACK_MS = 20, ENTRIES_LOST = 30 };
+enum { AIMED_CUT_MS = 800, BACK_MS = 20, ENTRIES_LOST = 30, FOREIGN_MORE = 100, SWAP_MS = 200 };
 enum { /* of DAMAGE: b % 16 */
 	DAMAGE_AIMED = 6, /* below it: when it matters most */
 	DAMAGE_LOG = 9,
@@ -169,4 +170,47 @@ void sim_damage_journal(struct sim *s, uint32_t mi, uint64_t until, uint32_t by)
 	m->late_stands = false;
 	m->told_done = 0;
 	m->high_seen = m->high_epoch = 0;
+}
+
+/* ---- a member's volume */
+
+/* Whether that is more or less than its own, on a later timeline or an older one, says nothing. */
+void sim_swap_data(struct sim *s, uint32_t mi, uint64_t until, uint32_t by)
+{
+	struct world *w = s->w;
+	struct w_server *v = &w->m[mi].server, *own = &s->own[mi];
+	const struct dr_service *r = w_repl(w, w->m[mi].service);
+	if (r == NULL || r->system_id == 0 || v->other_data != 0 || own->wal != NULL || !dr_kind_keeps_place(r->spec.kind))
+		return;
+	w_say(w, "%s: its volume is another service's from now on", w_member_name(w, mi));
+	sim_kill_node(s, mi, w->now + SWAP_MS, false);
+	sim_extend(&s->until.swap[mi], until);
+	*own = *v;
+	own->wal = dr_xcalloc(W_WAL_MAX * sizeof(own->wal[0]));
+	memcpy(own->wal, v->wal, v->n * sizeof(v->wal[0]));
+	v->n = by % 3 == 0 || v->n + FOREIGN_MORE >= W_WAL_MAX ? 0 : v->n + by % FOREIGN_MORE;
+	for (uint32_t i = 0; i < v->n; i++)
+		v->wal[i] = W_WAL_MAX - 1; /* no client's number */
+	v->saved = 0;
+	v->timeline = 1 + by % 4;
+	v->upstream = DR_MEMBER_NONE;
+	v->other_data = 1 + by;
+}
+
+/* Somebody puts the right one back, unless it was copied anew from the primary meanwhile. */
+void sim_swap_back(struct sim *s, uint32_t mi)
+{
+	struct w_server *v = &s->w->m[mi].server, *own = &s->own[mi];
+	if (own->wal != NULL && v->other_data != 0) {
+		w_say(s->w, "%s has its own volume back", w_member_name(s->w, mi));
+		sim_kill_node(s, mi, s->w->now + SWAP_MS, false);
+		memcpy(v->wal, own->wal, own->n * sizeof(v->wal[0]));
+		v->n = own->n;
+		v->saved = own->saved;
+		v->timeline = own->timeline;
+		v->upstream = own->upstream;
+		v->other_data = 0;
+	}
+	dr_free(own->wal);
+	own->wal = NULL;
 }

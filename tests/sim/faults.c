@@ -27,7 +27,8 @@ enum kind {
 	FAULT_MAX,
 	FAULT_OWN_DICE = FAULT_DAMAGE_COORD,
 	FAULT_LATER = FAULT_SLOW_SERVER,
-	FAULT_SITES = FAULT_SITE_PLAN
+	FAULT_SITES = FAULT_SITE_PLAN,
+	FAULT_DATA = FAULT_SWAP_DATA
 };
 
 static const struct {
@@ -168,7 +169,8 @@ void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms)
 	 * next.  And in another half what makes servers and agents' disks ill, and people who take it upon themselves. */
 	draw_own(s, sim_dice(s->seed, 6), FAULT_OWN_DICE, FAULT_LATER, from_ms, ms, false);
 	draw_own(s, sim_dice(s->seed, 8), FAULT_LATER, FAULT_SITES, from_ms, ms, false);
-	draw_own(s, sim_dice(s->seed, 11), FAULT_SITES, FAULT_MAX, from_ms, ms, s->w->services > 1);
+	draw_own(s, sim_dice(s->seed, 11), FAULT_SITES, FAULT_DATA, from_ms, ms, s->w->services > 1);
+	draw_own(s, sim_dice(s->seed, 17), FAULT_DATA, FAULT_MAX, from_ms, ms, false);
 }
 
 void sim_extend(uint64_t *until, uint64_t to)
@@ -373,6 +375,7 @@ static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
 	case FAULT_REQUEST: sim_request(s, f); break;
 	case FAULT_SITE_PLAN: sim_order_site(s, f); break;
 	case FAULT_SPEC: sim_apply_spec(s, f); break;
+	case FAULT_SWAP_DATA: sim_swap_data(s, f->a, until, f->b); break;
 	case FAULT_DAMAGE_AGENT: sim_damage_journal(s, f->a, until, f->b); break;
 	case FAULT_MOVE_MEMBER: sim_move_member(w, &(struct w_timer){ .a = f->a, .b = 1, .u = f->ms }); break;
 	default: dr_assert(false);
@@ -460,6 +463,8 @@ static void end_member(struct sim *s, uint32_t m)
 		else
 			w_node(w, m, true);
 	}
+	if (over(s, &s->until.swap[m]))
+		sim_swap_back(s, m);
 	if (over(s, &s->until.guard[m]) && s->until.node[m] == 0)
 		w_guard_back(w, m);
 	if (over(s, &s->until.hang[m]))

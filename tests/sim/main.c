@@ -21,7 +21,7 @@ static const char usage[] =
 	"  drcoord-sim --seed N           play one seed and show its transcript\n"
 	"  drcoord-sim --seeds A..B       play many, and name those that fail   [--jobs J]\n"
 	"  drcoord-sim --minimize N       find a smaller list of faults with which seed N still fails, and play it\n"
-	"  drcoord-sim --mutants [NAME]   switch on one deliberate bug after another: each must be found   [--jobs J]\n"
+	"  drcoord-sim --mutants[=NAME]   switch on one deliberate bug after another: each must be found   [--jobs J]\n"
 	"  --minutes M, --seconds S       virtual time of faults in each seed (one minute; at most fifteen)\n"
 	"  --mutant NAME                  with this deliberate bug switched on\n"
 	"  --coverage                     count which fault met which step of a plan, in which role\n"

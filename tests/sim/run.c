@@ -188,6 +188,8 @@ static void open_sim(struct sim *s, uint64_t seed)
 
 static void close_sim(struct sim *s)
 {
+	for (uint32_t i = 0; i < W_MEMBERS_MAX; i++)
+		dr_free(s->own[i].wal);
 	w_free(s->w);
 	sim_raft_close(s);
 	the_sim = NULL;

@@ -91,6 +91,8 @@ void sim_draw_runbook(struct sim *s);
 /* damage.c */
 void sim_damage_coord(struct sim *s, const struct sim_fault *f);
 void sim_damage_journal(struct sim *s, uint32_t m, uint64_t until, uint32_t by);
+void sim_swap_data(struct sim *s, uint32_t m, uint64_t until, uint32_t by);
+void sim_swap_back(struct sim *s, uint32_t m);
 void sim_power_cut(struct sim *s, uint32_t c, uint64_t until);
 /* Everything ends now: what is down is started, what is cut is joined. */
 void sim_heal(struct sim *s);
@@ -100,6 +102,7 @@ struct sim_until {
 	uint64_t cut[W_SITES_MAX][W_SITES_MAX], storm;
 	uint64_t node[W_MEMBERS_MAX], guard[W_MEMBERS_MAX], hang[W_MEMBERS_MAX], hold[W_MEMBERS_MAX];
 	uint64_t lie[W_MEMBERS_MAX], mute[W_MEMBERS_MAX], renewals[W_MEMBERS_MAX], slow_server[W_MEMBERS_MAX];
+	uint64_t swap[W_MEMBERS_MAX];
 	uint64_t slow[W_PROCS], full[W_PROCS];
 };
 
@@ -122,6 +125,7 @@ struct sim {
 	struct sim_fault fault[SIM_FAULTS_MAX];
 	struct dr_spec spec; /* as it was at first */
 	struct dr_spec_service service[W_SERVICES_MAX];
+	struct w_server own[W_MEMBERS_MAX]; /* what stands on the volume that another one took the place of; wal NULL: none did */
 	bool vouched[W_MEMBERS_MAX];
 	uint64_t vouched_at[W_SERVICES_MAX];
 	uint32_t looks; /* of the operator, when all is healed */

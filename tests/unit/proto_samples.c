@@ -60,6 +60,7 @@ void sample_result(struct dr_order_result *r)
 	r->code = DR_E_STALE;
 	r->position = sample_u64();
 	r->timeline = sample_u32();
+	r->system_id = sample_u64();
 	r->divergence = DR_DIVERGENCE_CLONE;
 	r->acked = true;
 	sample_text(r->text, sizeof(r->text), "replayed to 0/3000060");
@@ -89,6 +90,7 @@ void sample_core(struct dr_order_core *o)
 	o->listed = 0x5a;
 	o->list_version = sample_u64();
 	o->timeline = (uint32_t)sample_u64();
+	o->system_id = sample_u64();
 }
 
 static void fill_member(struct dr_spec_member *m, uint32_t i)

@@ -280,6 +280,7 @@ static void test_order(void **state)
 		    o.core.step == b.core.step && o.core.target == b.core.target &&
 		    o.core.sync == b.core.sync && o.core.k == b.core.k &&
 		    o.core.position == b.core.position && o.core.timeline == b.core.timeline && b.core.clean);
+	assert_true(o.core.system_id != 0 && o.core.system_id == b.core.system_id);
 	assert_true(b.core.listed == o.core.listed && b.core.list_version == o.core.list_version);
 	o.core.target = DR_MEMBER_NONE;
 	there_and_back(ORDER, &o, &b);
@@ -290,8 +291,7 @@ static void test_order(void **state)
 static void test_order_refused(void **state)
 {
 	(void)state;
-	struct dr_order o;
-	struct dr_order b;
+	struct dr_order o, b;
 	memset(&o, 0, sizeof(o));
 	sample_core(&o.core);
 	o.core.number = 0;

@@ -145,7 +145,8 @@ static void check_frozen(struct world *w, const struct w_service *of, const stru
 		return;
 	for (uint32_t i = 0; i < of->members; i++) {
 		const struct w_server *v = &w->m[of->first + i].server;
-		bool frozen = s->member[i].frozen_epoch == s->epoch && v->state == DR_SERVER_STANDBY;
+		bool frozen = s->member[i].frozen_epoch == s->epoch && v->state == DR_SERVER_STANDBY &&
+			      v->other_data == 0 && dr_is_of_service(s, s->member[i].frozen_system_id);
 		if (frozen && w_position(v) > s->member[i].frozen_position)
 			w_violation(w, "%s went on receiving after it was frozen", w_member_name(w, of->first + i));
 	}

@@ -112,7 +112,8 @@ static void settle_loss(struct w_service *of, const struct dr_service *s)
 
 static bool stands_still(const struct dr_service *s, dr_member_ix m)
 {
-	return s->spec.member[m].name.s[0] != '\0' && s->member[m].frozen_epoch == s->epoch;
+	return s->spec.member[m].name.s[0] != '\0' && s->member[m].frozen_epoch == s->epoch &&
+	       dr_is_of_service(s, s->member[m].frozen_system_id);
 }
 
 static bool further(const struct dr_member_repl *a, const struct dr_member_repl *b)
@@ -167,7 +168,7 @@ static void note_choice(struct world *w, struct w_service *of, const struct dr_s
 	seen->chose_epoch = s->epoch;
 	seen->chose = 0;
 	for (uint32_t i = 0; i < of->members; i++) {
-		if (s->member[i].frozen_epoch == s->epoch && s->member[i].lineage >= s->primary_epoch)
+		if (stands_still(s, (dr_member_ix)i) && s->member[i].lineage >= s->primary_epoch)
 			seen->chose |= 1u << i;
 	}
 }

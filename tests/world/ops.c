@@ -39,6 +39,7 @@ static void seen(struct op *op)
 {
 	op->r->position = w_position(op->s);
 	op->r->timeline = op->s->timeline;
+	op->r->system_id = w_system_id(op->s);
 }
 
 static enum progress fenced(struct op *op)
@@ -161,12 +162,18 @@ static bool is_behind(const struct op *op)
 	return w_position(op->s) < op->o->position;
 }
 
+static bool is_another(const struct op *op)
+{
+	return op->o->system_id != 0 && op->o->system_id != w_system_id(op->s);
+}
+
 static enum progress writable(struct op *op)
 {
 	if (op->s->state != DR_SERVER_PRIMARY) {
 		if (!is_standby(op) || op->age < PROMOTE_MS)
 			return GOES_ON;
-		if (is_behind(op)) {
+		if (is_behind(op) || is_another(op)) {
+			op->s->promotion.epoch = 0; /* it was not sent */
 			op->r->code = DR_E_BEHIND;
 			seen(op);
 			return FAILED;
@@ -224,6 +231,8 @@ static enum progress compared(struct op *op)
 	if (!target_up(op))
 		return GOES_ON;
 	bool prefix = w_common(op->s, op->to) == op->s->n && op->s->timeline <= op->to->timeline;
+	if (op->s->other_data != op->to->other_data)
+		return FAILED; /* nobody overwrites what may be another service's only copy */
 	op->r->divergence = prefix ? DR_DIVERGENCE_NONE : (enum dr_divergence)op->w->m[op->mi].divergence;
 	return DONE;
 }
@@ -298,7 +307,7 @@ static enum progress carry_on(struct op *op, struct w_member *m)
 		m->fail[kind]--;
 		return FAILED;
 	}
-	if (kind == DR_ORDER_WRITABLE && op->s->state == DR_SERVER_STANDBY && !is_behind(op))
+	if (kind == DR_ORDER_WRITABLE && op->s->state == DR_SERVER_STANDBY && !is_behind(op) && !is_another(op))
 		promotion_sent(op);
 	/* A slow one is stopped slowly, from the first moment on. */
 	bool in_time = op->age >= m->server.slow_ms || kind == DR_ORDER_FENCED;

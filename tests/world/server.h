@@ -22,7 +22,7 @@ struct w_server {
 	uint32_t timeline;
 	uint8_t upstream;  /* member; DR_MEMBER_NONE */
 	bool connected;    /* receives from upstream */
-	uint64_t other_data; /* script: 0: the service's */
+	uint64_t other_data; /* whose data it is; 0: the service's */
 	uint32_t saved;    /* so many of its writes are saved beside */
 	bool held;         /* script: connected, but nothing comes */
 	bool acks;         /* a kind that is asked to: it acknowledges over the connection that it has now */

@@ -13,6 +13,11 @@ uint64_t w_position(const struct w_server *s)
 	return ((uint64_t)s->n + 1) * W_POSITION;
 }
 
+uint64_t w_system_id(const struct w_server *s)
+{
+	return 7 + s->other_data;
+}
+
 /* How many writes from the first on both have alike. */
 uint32_t w_common(const struct w_server *a, const struct w_server *b)
 {
@@ -141,7 +146,7 @@ static void receive(struct world *w, uint32_t mi)
 		return;
 	}
 	if (!s->connected || from->n < s->n)
-		s->connected = from->timeline >= s->timeline && w_common(s, from) == s->n;
+		s->connected = from->timeline >= s->timeline && w_common(s, from) == s->n && s->other_data == from->other_data;
 	bool gives = from->state == DR_SERVER_PRIMARY || from->connected; /* a replica of nobody has nobody follow it */
 	if (!s->connected && gives && !dr_kind_keeps_place(w_spec_of(w, mi)->kind))
 		take_all_of(w, mi, from);
@@ -239,7 +244,7 @@ void w_server_see(struct world *w, uint32_t mi, struct dr_report *r)
 	const struct w_service *of = &w->s[w->m[mi].service];
 	if (!up(s))
 		return;
-	r->system_id = 7 + s->other_data;
+	r->system_id = w_system_id(s);
 	r->timeline = s->timeline;
 	r->received = r->replayed = w_position(s);
 	r->receiving = s->connected;

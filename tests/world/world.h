@@ -185,6 +185,7 @@ void w_server_see(struct world *w, uint32_t m, struct dr_report *r);
 void w_replicate(struct world *w);
 void w_server_paused(struct world *w, uint32_t mi);
 uint64_t w_position(const struct w_server *s);
+uint64_t w_system_id(const struct w_server *s);
 uint32_t w_common(const struct w_server *a, const struct w_server *b);
 
 /* check.c */
