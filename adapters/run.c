@@ -132,7 +132,8 @@ static enum dr_err carry_out(const struct dr_run *r, const char *const *words, c
 		env[i + 1] = r->env->text[i];
 	if (pipe2(out, O_CLOEXEC | O_NONBLOCK) != 0)
 		return dr_fail(e, DR_E_UNKNOWN, "no pipe: %s", strerror(errno));
-	struct dr_spawn s = { .argv = argv, .env = env, .join_fd = -1, .out_fd = out[1], .err_fd = out[1] };
+	struct dr_spawn s = { .argv = argv, .env = env, .join_fd = -1, .out_fd = out[1], .err_fd = out[1],
+			      .dies_with_us = true };
 	enum dr_err rv = dr_spawn(&s, &id, &pidfd, e);
 	(void)close(out[1]);
 	if (rv == DR_OK) {

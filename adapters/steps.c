@@ -1,8 +1,9 @@
 /* steps.c -- see steps.h.
  *
- *   asked -> try -> done --> answered, remembered
- *             ^ |
- *             | +-> failed -> a pause, TRIES_MAX times while there is time -> answered, forgotten */
+ *   asked -> waits for another run of the step -> try -> over --> remembered, answered
+ *                                                  ^ |
+ *                                                  | +-> failed -> a pause, TRIES_MAX times while there is time -> over
+ *   cancelled: killed, over as soon as nothing of it runs.  dropped: killed, neither remembered nor answered. */
 #include "adapters/steps.h"
 
 #include <inttypes.h>
@@ -14,11 +15,13 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { TRIES_MAX = 3, PAUSE_FIRST_MS = 200, SOON_MS = 1 };
+enum { TRIES_MAX = 3, PAUSE_FIRST_MS = 200, SOON_MS = 1, TURN_MS = 20 };
+
+static const char undo_word[] = "/undo";
 
 void dr_step_key(char out[DR_STEP_KEY_MAX], const struct dr_name *cluster, uint64_t plan, const struct dr_name *step, bool undo)
 {
-	(void)snprintf(out, DR_STEP_KEY_MAX, "%s/site-plan/%" PRIu64 "/%s%s", cluster->s, plan, step->s, undo ? "/undo" : "");
+	(void)snprintf(out, DR_STEP_KEY_MAX, "%s/site-plan/%" PRIu64 "/%s%s", cluster->s, plan, step->s, undo ? undo_word : "");
 }
 
 static void on_later(uv_timer_t *t);
@@ -37,23 +40,51 @@ static struct dr_step_run *find(struct dr_steps *s, const char *key)
 	return NULL;
 }
 
-static bool is_idle(const struct dr_step_run *r)
+static struct dr_step_answer *recall(struct dr_steps *s, const char *key)
 {
-	return !r->running && !r->closing && !uv_is_active((const uv_handle_t *)&r->later);
+	for (uint32_t i = 0; i < DR_STEP_ENDS_MAX; i++) {
+		if (s->end[i].key[0] != '\0' && strcmp(s->end[i].key, key) == 0)
+			return &s->end[i];
+	}
+	return NULL;
 }
 
-/* A free place, else that of the step that was done first. */
+/* What is cancelled is so whatever became of it; else the first end counts. */
+static void remember(struct dr_steps *s, const struct dr_step_answer *a)
+{
+	struct dr_step_answer *known = recall(s, a->key);
+	if (known == NULL) {
+		s->end[s->ends_next] = *a;
+		s->ends_next = (s->ends_next + 1) % DR_STEP_ENDS_MAX;
+	} else if (a->code == DR_E_CANCELLED) {
+		*known = *a;
+	}
+}
+
+static void cancelled_answer(struct dr_step_answer *a, const char *key)
+{
+	*a = (struct dr_step_answer){ .code = DR_E_CANCELLED };
+	(void)dr_copy_text(a->key, sizeof(a->key), key);
+}
+
 static struct dr_step_run *place_for(struct dr_steps *s)
 {
-	struct dr_step_run *best = NULL;
 	for (uint32_t i = 0; i < DR_STEP_RUNS_MAX; i++) {
-		struct dr_step_run *r = &s->run[i];
-		if (!r->used)
-			return r;
-		if (r->done && is_idle(r) && (best == NULL || r->used_ms < best->used_ms))
-			best = r;
+		if (!s->run[i].used)
+			return &s->run[i];
 	}
-	return best;
+	return NULL;
+}
+
+/* Another run of the same step goes on, or is being ended. */
+static bool has_to_wait(const struct dr_step_run *r)
+{
+	for (uint32_t i = 0; i < DR_STEP_RUNS_MAX; i++) {
+		const struct dr_step_run *o = &r->all->run[i];
+		if (o != r && o->used && (o->running || o->closing) && dr_name_eq(&o->ask.step.name, &r->ask.step.name))
+			return true;
+	}
+	return false;
 }
 
 static void answer(struct dr_step_run *r)
@@ -61,20 +92,24 @@ static void answer(struct dr_step_run *r)
 	struct dr_step_answer a = r->answer;
 	struct dr_steps *s = r->all;
 	bool dropped = r->dropped;
-	r->used = r->done && !dropped;
+	r->used = false;
 	if (!dropped)
 		s->ended(s, &a);
 }
 
 static void end(struct dr_step_run *r, const struct dr_error *e)
 {
-	r->done = e == NULL;
+	r->over = true;
 	r->answer.code = e == NULL ? DR_OK : DR_E_FAILED;
 	(void)dr_copy_text(r->answer.key, sizeof(r->answer.key), r->ask.key);
 	(void)dr_copy_text(r->answer.text, sizeof(r->answer.text), e == NULL ? "" : e->msg);
+	if (r->cancelled)
+		cancelled_answer(&r->answer, r->ask.key);
+	if (!r->dropped)
+		remember(r->all, &r->answer);
 	/* What a command said goes no further than this log. */
 	dr_log(e == NULL ? DR_LOG_INFO : DR_LOG_WARN, e == NULL ? "step.done" : "step.failed",
-	       "key=%s tries=%u why=\"%s\" shows=\"%s\"", r->ask.key, r->tries, r->answer.text, r->op.evidence.text);
+	       "key=%s tries=%u why=\"%s\" shows=\"%s\"", r->ask.key, r->tries, e == NULL ? "" : e->msg, r->op.evidence.text);
 }
 
 static void on_closed(struct dr_session *session)
@@ -87,7 +122,8 @@ static void on_closed(struct dr_session *session)
 
 static bool may_try_again(const struct dr_step_run *r, const struct dr_error *e, uint64_t pause)
 {
-	return !r->dropped && dr_err_class(e->code) == DR_CLASS_RETRY && e->code != DR_E_TIMEOUT && r->tries < TRIES_MAX &&
+	bool mended_by_waiting = dr_err_class(e->code) == DR_CLASS_RETRY && e->code != DR_E_TIMEOUT;
+	return !r->dropped && !r->cancelled && mended_by_waiting && r->tries < TRIES_MAX &&
 	       dr_clock_boot_ms() + pause < r->until_ms;
 }
 
@@ -156,69 +192,146 @@ static enum dr_err try_once(struct dr_step_run *r, struct dr_error *e)
 	return DR_OK;
 }
 
+static void end_unbegun(struct dr_step_run *r, enum dr_err code, const char *why)
+{
+	struct dr_error e;
+	dr_best_effort(dr_fail(&e, code, "%s", why));
+	end(r, &e);
+	answer(r);
+}
+
 static void on_later(uv_timer_t *t)
 {
 	struct dr_step_run *r = t->data;
 	struct dr_error e;
 	if (r->closing || r->running)
 		later(r, SOON_MS);
-	else if (r->done || r->dropped)
+	else if (!r->over && (r->dropped || r->cancelled))
+		end_unbegun(r, DR_E_CANCELLED, "cancelled");
+	else if (r->over)
 		answer(r);
+	else if (dr_clock_boot_ms() >= r->until_ms)
+		end_unbegun(r, DR_E_TIMEOUT, "its time was over before another run of the step had ended");
+	else if (has_to_wait(r))
+		later(r, TURN_MS);
 	else if (try_once(r, &e) != DR_OK) {
 		end(r, &e);
 		answer(r);
 	}
 }
 
-static void begin(struct dr_steps *s, struct dr_step_run *r, const struct dr_step_ask *ask)
+static struct dr_step_run *take_place(struct dr_steps *s, const char *key)
 {
+	struct dr_step_run *r = place_for(s);
+	if (r == NULL) {
+		dr_log(DR_LOG_WARN, "step.refused", "key=%s why=\"%d steps are under way here\"", key, DR_STEP_RUNS_MAX);
+		return NULL;
+	}
 	if (!r->ready)
 		(void)uv_timer_init(s->loop, &r->later);
 	r->ready = true;
 	r->later.data = r;
 	r->all = s;
-	r->ask = *ask;
 	r->used = true;
-	r->done = r->dropped = false;
+	r->over = r->dropped = r->cancelled = false;
 	r->tries = 0;
-	r->used_ms = dr_clock_boot_ms();
-	r->until_ms = r->used_ms + (ask->step.timeout_ms != 0 ? ask->step.timeout_ms : 1);
+	memset(&r->ask, 0, sizeof(r->ask));
 	memset(&r->op, 0, sizeof(r->op));
 	later(r, 0);
+	return r;
 }
 
-void dr_steps_ask(struct dr_steps *s, const struct dr_step_ask *ask)
+/* What has ended is answered once more. */
+static void answer_again(struct dr_steps *s, const struct dr_step_answer *a)
 {
-	struct dr_step_run *r = find(s, ask->key);
-	if (r != NULL) {
-		if (r->done && is_idle(r))
-			later(r, 0); /* it is answered once more */
+	struct dr_step_run *r = take_place(s, a->key);
+	if (r == NULL)
 		return;
-	}
-	r = place_for(s);
-	if (r != NULL)
-		begin(s, r, ask);
-	else
-		dr_log(DR_LOG_WARN, "step.refused", "key=%s why=\"%d steps are under way here\"", ask->key, DR_STEP_RUNS_MAX);
+	(void)dr_copy_text(r->ask.key, sizeof(r->ask.key), a->key);
+	r->answer = *a;
+	r->over = true;
 }
 
-void dr_steps_drop(struct dr_steps *s, const char *key)
+static void begin(struct dr_steps *s, const struct dr_step_ask *ask)
 {
-	struct dr_step_run *r = find(s, key);
-	if (r == NULL || r->done)
+	struct dr_step_run *r = take_place(s, ask->key);
+	uint32_t ms = ask->step.timeout_ms != 0 ? ask->step.timeout_ms : 1;
+	if (r == NULL)
 		return;
-	r->dropped = true;
+	r->ask = *ask;
+	r->until_ms = dr_clock_boot_ms() + (ask->left_ms != 0 && ask->left_ms < ms ? ask->left_ms : ms);
+}
+
+static void kill_run(struct dr_step_run *r)
+{
 	if (r->running)
 		dr_session_cancel(&r->session);
 	else if (!r->closing)
 		later(r, 0);
 }
 
+/* Nobody begins what is being undone; what of it runs is ended, and the undo waits for that. */
+static void end_what_is_undone(struct dr_steps *s, const struct dr_step_ask *ask)
+{
+	char key[DR_STEP_KEY_MAX];
+	struct dr_step_answer a;
+	size_t n = strlen(ask->key), word = strlen(undo_word);
+	if (!ask->undo || n <= word || strcmp(ask->key + n - word, undo_word) != 0)
+		return;
+	(void)dr_copy_text(key, sizeof(key), ask->key);
+	key[n - word] = '\0';
+	struct dr_step_run *r = find(s, key);
+	cancelled_answer(&a, key);
+	remember(s, &a);
+	if (r == NULL || r->over)
+		return;
+	r->cancelled = true;
+	kill_run(r);
+}
+
+void dr_steps_ask(struct dr_steps *s, const struct dr_step_ask *ask)
+{
+	const struct dr_step_answer *known = recall(s, ask->key);
+	if (find(s, ask->key) != NULL)
+		return;
+	end_what_is_undone(s, ask);
+	if (known != NULL)
+		answer_again(s, known);
+	else
+		begin(s, ask);
+}
+
+void dr_steps_cancel(struct dr_steps *s, const char *key)
+{
+	struct dr_step_run *r = find(s, key);
+	struct dr_step_answer a;
+	cancelled_answer(&a, key);
+	if (r == NULL) {
+		remember(s, &a);
+		answer_again(s, &a);
+	} else if (!r->over) {
+		r->cancelled = true;
+		kill_run(r);
+	} else {
+		remember(s, &a);
+		r->answer = a; /* it is on its way */
+	}
+}
+
+void dr_steps_drop(struct dr_steps *s, const char *key)
+{
+	struct dr_step_run *r = find(s, key);
+	if (r == NULL || r->over)
+		return;
+	r->dropped = true;
+	kill_run(r);
+}
+
 bool dr_steps_runs(const struct dr_steps *s, const char *key)
 {
 	for (uint32_t i = 0; i < DR_STEP_RUNS_MAX; i++) {
 		const struct dr_step_run *r = &s->run[i];
-		if (r->used && !r->dropped && !r->done && strcmp(r->ask.key, key) == 0)
+		if (r->used && !r->over && strcmp(r->ask.key, key) == 0)
 			return true;
 	}
 	return false;

@@ -344,7 +344,8 @@ static void say_steps(const json_t *plan, const char *which)
 	{
 		char what[DR_TABLE_CELL_MAX + 64];
 		const char *state = text_of(step, "state"), *why = text_of(step, "why");
-		bool runs = strcmp(state, "running") == 0 || strcmp(state, "undoing") == 0;
+		bool runs = strcmp(state, "running") == 0 || strcmp(state, "undoing") == 0 ||
+			    strstr(state, "ending") != NULL;
 		if (!runs && why[0] == '\0')
 			continue;
 		(void)snprintf(what, sizeof(what), "step %s of the runbook: %s%s", text_of(step, "step"), state,

@@ -46,7 +46,8 @@ struct dr_cmd {
 	uint32_t ttl_ms;        /* TICK: the lease's length it grants */
 	bool flag;              /* MODE: managed; APPROVE: accept loss; PLAN_CLOSE: success */
 	bool flag2;             /* APPROVE: assert fenced */
-	bool force;             /* SITE_OPEN: healthy primaries, too; MODE, SPEC: clients that are held are left so */
+	bool force;             /* SITE_OPEN: healthy primaries, too; MODE, SPEC: clients that are held are left so;
+				 * SITE_STEP: nobody runs it any more */
 	uint64_t until_wall_ms; /* PAUSE, SITE_OPEN */
 	uint64_t request;       /* an operator's request id, for answering once; 0: none */
 	struct dr_name actor;

@@ -78,7 +78,7 @@ const char *dr_plan_name(enum dr_plan_kind k)
 const char *dr_site_step_state_name(enum dr_site_step_state s)
 {
 	static const char *const names[DR_SITE_STEP_STATES] = { "waiting", "running", "done", "failed", "undoing", "undone",
-								"undo_failed" };
+								"undo_failed", "ending", "undo_ending" };
 	return (unsigned)s < DR_SITE_STEP_STATES ? names[s] : "waiting";
 }
 

@@ -49,7 +49,7 @@ const char *dr_part_state_name(enum dr_part_state s); /* "waiting"; "none" */
 /* How a step of the runbook fares in it. */
 enum dr_site_step_state {
 	DR_SITE_STEP_WAITING, DR_SITE_STEP_RUNNING, DR_SITE_STEP_DONE, DR_SITE_STEP_FAILED, DR_SITE_STEP_UNDOING,
-	DR_SITE_STEP_UNDONE, DR_SITE_STEP_UNDO_FAILED, DR_SITE_STEP_STATES
+	DR_SITE_STEP_UNDONE, DR_SITE_STEP_UNDO_FAILED, DR_SITE_STEP_ENDING, DR_SITE_STEP_UNDO_ENDING, DR_SITE_STEP_STATES
 };
 const char *dr_site_step_state_name(enum dr_site_step_state s);
 

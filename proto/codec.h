@@ -50,13 +50,14 @@ struct dr_step_ask {
 	uint64_t plan;
 	enum dr_plan_kind kind;
 	bool undo;
+	uint32_t left_ms;          /* of its time, by the leader's count; 0: all of it */
 	struct dr_runbook_step step;
 };
 void dr_step_ask_encode(struct dr_buf *out, const struct dr_step_ask *a);
 DR_MUST_USE enum dr_err dr_step_ask_decode(struct dr_step_ask *a, const uint8_t *p, size_t n, struct dr_error *e);
 struct dr_step_answer {
 	char key[DR_STEP_KEY_MAX];
-	enum dr_err code;          /* OK: it is done; FAILED: text says why */
+	enum dr_err code;          /* OK: it is done; FAILED: text says why; CANCELLED: it does not run there, and will not */
 	char text[DR_REASON_MAX];
 };
 void dr_step_answer_encode(struct dr_buf *out, const struct dr_step_answer *a);

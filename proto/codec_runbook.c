@@ -96,6 +96,7 @@ void dr_step_ask_encode(struct dr_buf *out, const struct dr_step_ask *a)
 	m.plan = a->plan;
 	m.plan_kind = (uint32_t)a->kind;
 	m.undo = a->undo;
+	m.left_ms = a->left_ms;
 	m.step = &step;
 	dr_pb_pack(out, &m.base);
 }
@@ -112,6 +113,7 @@ enum dr_err dr_step_ask_decode(struct dr_step_ask *a, const uint8_t *p, size_t n
 	a->plan = m->plan;
 	a->kind = (enum dr_plan_kind)(m->plan_kind < DR_PLAN_KIND_MAX ? m->plan_kind : DR_PLAN_NONE);
 	a->undo = m->undo;
+	a->left_ms = m->left_ms;
 	if (a->key[0] == '\0' || m->step == NULL)
 		rv = dr_fail(e, DR_E_PROTOCOL, "a step without a key, or with nothing to do");
 	if (rv == DR_OK)
@@ -142,7 +144,7 @@ enum dr_err dr_step_answer_decode(struct dr_step_answer *a, const uint8_t *p, si
 		return dr_fail(e, DR_E_PROTOCOL, "an answer that does not decode");
 	dr_pb_text(a->key, sizeof(a->key), m->key);
 	dr_pb_text(a->text, sizeof(a->text), m->text);
-	a->code = m->code == DR_OK ? DR_OK : DR_E_FAILED;
+	a->code = m->code == DR_OK || m->code == DR_E_CANCELLED ? (enum dr_err)m->code : DR_E_FAILED;
 	dr_pb_free(m, &b);
 	return DR_OK;
 }

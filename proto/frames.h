@@ -23,6 +23,7 @@ enum dr_frame {
 	DR_FRAME_ROUTED = 38,       /* coord/shell/routes.c: coordinator -> every coordinator, what became of a route of its own */
 	DR_FRAME_STEP_ASK = 39,     /* StepAsk: leader -> agent or coordinator, carry out a step of a site plan's runbook */
 	DR_FRAME_STEP_ANSWER = 42,  /* StepAnswer: from there to every coordinator */
+	DR_FRAME_STEP_CANCEL = 43,  /* StepAnswer, its key alone: leader -> agent or coordinator, end it for good */
 	DR_FRAME_ASK = 50,          /* Ask: a primary's agent -> the agents of the members on its list */
 	DR_FRAME_PROMISE = 51,      /* Promise: the answer */
 	DR_FRAME_COPY_ASK = 52,     /* Ask: a member's agent -> the agent of another one, "send me a copy of it" */

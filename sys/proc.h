@@ -84,6 +84,7 @@ struct dr_spawn {
 	int in_fd;                     /* <= 0: /dev/null */
 	int out_fd, err_fd;            /* -1: /dev/null */
 	int keep_fd[DR_PROC_KEEP_MAX]; /* inherited under the same number; entries <= 0 are unused */
+	bool dies_with_us;             /* it is killed when the thread that started it ends, as with its process */
 	bool no_wait; /* don't wait for exec (its file may be on a hung disk): a failure is then
 					* exit code 127 */
 };

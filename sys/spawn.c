@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -101,7 +102,7 @@ static bool child_files(const struct dr_spawn *s, int word_fd)
 	return true;
 }
 
-static void __attribute__((noreturn)) child_main(const struct dr_spawn *s, int word_fd)
+static void __attribute__((noreturn)) child_main(const struct dr_spawn *s, pid_t parent, int word_fd)
 {
 	extern char **environ;
 	/* "0" is the writer itself. */
@@ -113,6 +114,9 @@ static void __attribute__((noreturn)) child_main(const struct dr_spawn *s, int w
 		child_fail(word_fd, STEP_FILES);
 	if (!child_user(s->user))
 		child_fail(word_fd, STEP_USER);
+	/* A change of user would forget it, and whoever started us may be gone already. */
+	if (s->dies_with_us && (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent))
+		_exit(127);
 	if (chdir(s->cwd != NULL ? s->cwd : "/") != 0)
 		child_fail(word_fd, STEP_CWD);
 	(void)umask(077);
@@ -153,9 +157,10 @@ enum dr_err dr_spawn(const struct dr_spawn *s, struct dr_proc_id *out, int *pidf
 	/* A handler of ours must not run in the child before it has default signals. */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid_t parent = getpid();
 	pid_t pid = fork();
 	if (pid == 0)
-		child_main(s, word[1]);
+		child_main(s, parent, word[1]);
 	int fork_err = errno;
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	(void)close(word[1]);

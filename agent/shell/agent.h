@@ -139,6 +139,7 @@ void dr_agent_send_all(struct dr_agent *a, uint16_t frame, const struct dr_buf *
 /* runbook.c */
 void dr_agent_runbook_open(struct dr_agent *a);
 void dr_agent_runbook_asked(struct dr_coord_link *l, const uint8_t *p, size_t n); /* DR_FRAME_STEP_ASK */
+void dr_agent_runbook_cancelled(struct dr_coord_link *l, const uint8_t *p, size_t n); /* DR_FRAME_STEP_CANCEL */
 
 /* member.c */
 DR_MUST_USE enum dr_err dr_member_open(struct dr_member *m, struct dr_agent *a,

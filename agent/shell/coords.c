@@ -141,6 +141,7 @@ static void on_frame(struct dr_conn *c, uint16_t type, const uint8_t *payload, s
 	case DR_FRAME_LEAD: take_lead(l, payload, len); break;
 	case DR_FRAME_ORDER: take_order(l, payload, len); break;
 	case DR_FRAME_STEP_ASK: dr_agent_runbook_asked(l, payload, len); break;
+	case DR_FRAME_STEP_CANCEL: dr_agent_runbook_cancelled(l, payload, len); break;
 	case DR_FRAME_GRANT:
 	case DR_FRAME_LOOK:
 	case DR_FRAME_CANCEL: take_member_msg(l, type, payload, len); break;

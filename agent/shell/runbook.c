@@ -49,3 +49,11 @@ void dr_agent_runbook_asked(struct dr_coord_link *l, const uint8_t *p, size_t n)
 	else
 		dr_log(DR_LOG_WARN, "step.refused", "coordinator=%s why=\"%s\"", l->peer->name.s, e.msg);
 }
+
+void dr_agent_runbook_cancelled(struct dr_coord_link *l, const uint8_t *p, size_t n)
+{
+	struct dr_step_answer which;
+	struct dr_error ignored;
+	if (dr_agent_leader(l->agent) == l && dr_step_answer_decode(&which, p, n, &ignored) == DR_OK)
+		dr_steps_cancel(l->agent->steps, which.key);
+}

@@ -1,10 +1,16 @@
 /* apply_runbook.c -- the steps of people's own in a site plan: which ones it has, whose turn it is, what became of each.
  *
- *   WAITING --its turn--> RUNNING --done--> DONE --the plan is taken back--> UNDOING --> UNDONE | UNDO_FAILED
- *                            +----failed--> FAILED ----------^
+ *   WAITING --its turn--> RUNNING --done----> DONE ----+--the plan is taken back--> ENDING --nobody runs it--> UNDOING
+ *                            +------failed--> FAILED --+                              ^  |                        |
+ *                            +------the plan is given up-----------------------------+  +-not undone: as it was  +-> UNDONE
+ *                                                                                                     UNDO_FAILED <-+
  *
  * One has its turn at a time, and no service begins meanwhile.  What the steps do stands in the spec; the log says which
- * of them are due, before anybody acts, and how they ended. */
+ * of them are due, before anybody acts, and how they ended.
+ *
+ * Nobody undoes what somebody may still be doing: a leader before may have had the step run, and so may one that does not
+ * know yet that it is none.  ENDING ends when all who may have it say that they do not, or when its time has passed for
+ * whoever was asked (runbook.c).  Its turn may outlive the plan.  UNDO_ENDING is the same for an undo that was given up. */
 #include "coord/core/emit.h"
 
 #include <string.h>
@@ -72,6 +78,11 @@ static void emit(struct dr_repl *r, enum dr_event_kind kind, const struct dr_cmd
 	e->text[at] = '\0';
 }
 
+static bool is_ending(const struct dr_site_step *s)
+{
+	return s->state == DR_SITE_STEP_ENDING || s->state == DR_SITE_STEP_UNDO_ENDING;
+}
+
 static void start(struct dr_repl *r, struct dr_site_plan *p, uint32_t step, uint64_t wall_ms)
 {
 	struct dr_cmd plain = { .wall_ms = wall_ms };
@@ -92,28 +103,51 @@ bool dr_runbook_turn(struct dr_repl *r, struct dr_site_plan *p, bool any, uint32
 }
 
 /* One that failed may have done half of what it was to do. */
-bool dr_runbook_undo(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_ms)
+bool dr_runbook_undo(const struct dr_repl *r, struct dr_site_plan *p)
 {
-	for (uint32_t i = p->steps; i > 0; i--) {
-		const struct dr_site_step *s = &p->step[i - 1];
+	for (uint32_t i = p->steps; i > 0 && p->running == 0; i--) {
+		struct dr_site_step *s = &p->step[i - 1];
 		const struct dr_runbook_step *does = dr_runbook_step(r, &s->name);
 		bool begun = s->state == DR_SITE_STEP_DONE || s->state == DR_SITE_STEP_FAILED;
 		if (!begun || does == NULL || !dr_runbook_has_undo(does))
 			continue;
-		start(r, p, i - 1, wall_ms);
-		return true;
+		s->state = DR_SITE_STEP_ENDING;
+		p->running = i;
 	}
-	return false;
+	return p->running != 0;
 }
 
-void dr_runbook_drop(struct dr_site_plan *p)
+/* As it was before somebody wanted to know that nobody runs it. */
+static void settle(struct dr_site_step *s)
 {
-	if (p->running != 0 && p->step[p->running - 1].state == DR_SITE_STEP_RUNNING) {
-		p->step[p->running - 1].state = DR_SITE_STEP_FAILED;
-		p->step[p->running - 1].why = DR_REASON_GIVEN_UP;
-	}
-	p->running = 0;
+	if (s->state == DR_SITE_STEP_UNDO_ENDING)
+		s->state = DR_SITE_STEP_UNDO_FAILED;
+	else
+		s->state = s->why == DR_REASON_NONE ? DR_SITE_STEP_DONE : DR_SITE_STEP_FAILED;
+}
+
+static void give_up(struct dr_repl *r, struct dr_site_plan *p, uint32_t step, uint64_t wall_ms)
+{
+	struct dr_cmd plain = { .wall_ms = wall_ms, .reason = DR_REASON_STEP_GIVEN_UP, .a = p->id };
+	struct dr_site_step *s = &p->step[step];
+	s->state = p->undoing ? DR_SITE_STEP_UNDO_ENDING : DR_SITE_STEP_ENDING;
+	s->why = DR_REASON_STEP_GIVEN_UP;
+	emit(r, DR_EVENT_SITE_STEP_FAILED, &plain, p, step);
+}
+
+void dr_runbook_drop(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_ms)
+{
+	struct dr_site_step *s = p->running != 0 ? &p->step[p->running - 1] : NULL;
 	p->asks = false;
+	if (s != NULL && (s->state == DR_SITE_STEP_RUNNING || s->state == DR_SITE_STEP_UNDOING)) {
+		give_up(r, p, p->running - 1, wall_ms);
+		return;
+	}
+	if (s != NULL && is_ending(s) && s->why == DR_REASON_STEP_GIVEN_UP)
+		return;
+	if (s != NULL && is_ending(s))
+		settle(s);
+	p->running = 0;
 }
 
 static bool stops(const struct dr_repl *r, const struct dr_site_plan *p, uint32_t step)
@@ -122,10 +156,28 @@ static bool stops(const struct dr_repl *r, const struct dr_site_plan *p, uint32_
 	return !p->undoing && s != NULL && s->on_failure == DR_RUNBOOK_STOP;
 }
 
+/* Nobody runs it: it is undone now, or all there was to do was to end it. */
+static bool is_over(struct dr_repl *r, struct dr_site_plan *p, uint32_t step, uint64_t wall_ms)
+{
+	const struct dr_runbook_step *does = dr_runbook_step(r, &p->step[step].name);
+	bool undo = p->open && p->undoing && does != NULL && dr_runbook_has_undo(does);
+	if (undo && p->step[step].state == DR_SITE_STEP_ENDING) {
+		start(r, p, step, wall_ms);
+		return false;
+	}
+	settle(&p->step[step]);
+	p->running = 0;
+	return p->open;
+}
+
 bool dr_runbook_ended(struct dr_repl *r, struct dr_site_plan *p, const struct dr_cmd *cmd)
 {
 	uint32_t at = cmd->step;
-	if (!p->open || p->running == 0 || p->running != at + 1 || p->asks || cmd->flag2 != p->undoing)
+	if (p->running == 0 || p->running != at + 1 || p->asks || cmd->force != is_ending(&p->step[at]))
+		return false;
+	if (cmd->force)
+		return is_over(r, p, at, cmd->wall_ms);
+	if (!p->open || cmd->flag2 != p->undoing)
 		return false;
 	struct dr_site_step *s = &p->step[at];
 	if (p->undoing)
@@ -143,10 +195,16 @@ bool dr_runbook_ended(struct dr_repl *r, struct dr_site_plan *p, const struct dr
 	return true;
 }
 
+bool dr_runbook_step_failed(const struct dr_site_step *s)
+{
+	return s->state == DR_SITE_STEP_FAILED || s->state == DR_SITE_STEP_UNDO_FAILED ||
+	       (is_ending(s) && s->why != DR_REASON_NONE);
+}
+
 uint32_t dr_runbook_failed(const struct dr_site_plan *p)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < p->steps; i++)
-		n += p->step[i].state == DR_SITE_STEP_FAILED || p->step[i].state == DR_SITE_STEP_UNDO_FAILED ? 1u : 0u;
+		n += dr_runbook_step_failed(&p->step[i]) ? 1u : 0u;
 	return n;
 }

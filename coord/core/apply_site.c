@@ -135,7 +135,7 @@ static void name_failed(const struct dr_site_plan *p, char *dst, size_t cap, siz
 	const char *first = at == 0 ? "failed: " : "; failed: ";
 	for (uint32_t i = 0; i < p->steps; i++) {
 		const struct dr_site_step *s = &p->step[i];
-		if (s->state != DR_SITE_STEP_FAILED && s->state != DR_SITE_STEP_UNDO_FAILED)
+		if (!dr_runbook_step_failed(s))
 			continue;
 		if (!put_one(dst, cap, &at, first, s->name.s, dr_reason_name(s->why)))
 			return;
@@ -170,14 +170,15 @@ static void close_site(struct dr_repl *r, struct dr_site_plan *p, const struct d
 		name_left(r, p, e->text, sizeof(e->text));
 }
 
-/* All stayed where they were, and none is under way: what was prepared for their move is taken back. */
+/* All stayed where they were, and none is under way or may be yet, by a plan that asks a person: what was prepared for their
+ * move is taken back. */
 static bool came_to_nothing(const struct dr_repl *r, const struct dr_site_plan *p)
 {
 	if (p->kind == DR_PLAN_FAILOVER || p->done > 0)
 		return false;
 	for (uint32_t i = 0; i < r->services; i++) {
-		const struct dr_part *t = &r->service[i].part;
-		if (r->service[i].used && t->plan == p->id && t->left == DR_REASON_STILL_MOVING)
+		const struct dr_service *s = &r->service[i];
+		if (s->used && s->part.plan == p->id && s->plan.id != 0 && moves(s->plan.kind))
 			return false;
 	}
 	return true;
@@ -201,7 +202,7 @@ static void next_turn(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_m
 	p->undoing = p->undoing || (n == 0 && came_to_nothing(r, p));
 	p->pending = 0;
 	n = p->undoing ? 0 : n; /* what moves goes on by itself */
-	if (p->undoing ? dr_runbook_undo(r, p, wall_ms) : dr_runbook_turn(r, p, n > 0, group, wall_ms))
+	if (p->undoing ? dr_runbook_undo(r, p) : dr_runbook_turn(r, p, n > 0, group, wall_ms))
 		return;
 	p->pending = n;
 	p->group = n > 0 ? group : p->group;
@@ -483,7 +484,7 @@ void dr_apply_site_approve(struct dr_repl *r, const struct dr_cmd *cmd)
 	if (!asks)
 		return;
 	(void)emit(r, DR_EVENT_SITE_APPROVED, cmd, NULL, p);
-	dr_runbook_drop(p);
+	dr_runbook_drop(r, p, cmd->wall_ms);
 	next_turn(r, p, cmd->wall_ms);
 }
 
@@ -503,7 +504,7 @@ static void leave_waiting(struct dr_repl *r, struct dr_site_plan *p)
 }
 
 /* Plans that are open go on: each may be given up by its own number.  What the steps of a planned one did is taken back
- * first; asked once more, it ends at once. */
+ * first; asked once more, it ends at once.  A step that runs is ended where it does, also after the plan. */
 void dr_apply_site_close(struct dr_repl *r, const struct dr_cmd *cmd)
 {
 	struct dr_site_plan *p = plan_of(r, cmd->site_plan);
@@ -513,10 +514,10 @@ void dr_apply_site_close(struct dr_repl *r, const struct dr_cmd *cmd)
 	}
 	bool again = p->undoing;
 	leave_waiting(r, p);
-	dr_runbook_drop(p);
+	dr_runbook_drop(r, p, cmd->wall_ms);
 	p->pending = 0;
 	p->undoing = p->kind != DR_PLAN_FAILOVER;
-	if (again || !p->undoing || !dr_runbook_undo(r, p, cmd->wall_ms))
+	if (again || !p->undoing || !dr_runbook_undo(r, p))
 		close_site(r, p, cmd);
 	dr_request_remember(r, cmd, DR_REASON_NONE, p->id);
 }

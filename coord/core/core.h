@@ -73,6 +73,8 @@ struct dr_site_step_wanted {
 	struct dr_name site;
 	uint32_t step;
 	bool undo;
+	bool end;         /* it was given up: whoever may run it is to end it, and DR_EV_SITE_STEP says when nobody does */
+	uint32_t left_ms; /* of its time, as this leader counts it: whoever begins it now is to have ended by then */
 	const struct dr_runbook_step *does; /* borrowed from repl */
 };
 bool dr_core_site_step(const struct dr_core *c, uint32_t i, struct dr_site_step_wanted *out);

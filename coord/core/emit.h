@@ -51,10 +51,11 @@ void dr_part_gone(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *
 /* apply_runbook.c: steps of people's own in a site plan. */
 /* Start the step that is due before the services of a group (any: there are some left); false: none is. */
 bool dr_runbook_turn(struct dr_repl *r, struct dr_site_plan *p, bool any, uint32_t group, uint64_t wall_ms);
-/* Start to undo the newest one that was begun; false: nothing is left to undo. */
-bool dr_runbook_undo(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_ms);
-/* Whatever has its turn has it no more. */
-void dr_runbook_drop(struct dr_site_plan *p);
+/* The newest one that was begun is undone next, once nobody runs it any more; false: nothing is left to undo. */
+bool dr_runbook_undo(const struct dr_repl *r, struct dr_site_plan *p);
+/* Whatever has its turn has it no more, but to be ended where it runs. */
+void dr_runbook_drop(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_ms);
+bool dr_runbook_step_failed(const struct dr_site_step *s);
 /* A step ended: true when the plan goes on. */
 bool dr_runbook_ended(struct dr_repl *r, struct dr_site_plan *p, const struct dr_cmd *cmd);
 uint32_t dr_runbook_failed(const struct dr_site_plan *p);

@@ -64,6 +64,7 @@ struct dr_core_event {
 	uint64_t site_plan;        /* SITE_STEP */
 	uint32_t step;             /* SITE_STEP: of its runbook */
 	bool undo, done;           /* SITE_STEP: of its undo; it is done (else it failed) */
+	bool nobody;               /* SITE_STEP: all who may run what was given up say that they do not, and will not */
 	const struct dr_request *request;
 };
 

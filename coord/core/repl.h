@@ -85,7 +85,7 @@ struct dr_site_step {
 	struct dr_name name;
 	uint32_t due;                  /* before the services of this group and higher ones; UINT32_MAX: after all */
 	enum dr_site_step_state state;
-	enum dr_reason why;            /* FAILED, UNDO_FAILED */
+	enum dr_reason why;            /* FAILED, UNDO_FAILED; ENDING: NONE when it was done */
 };
 
 /* A plan of plans: those of a site's services, group after group.  Which services, each one's part says. */
@@ -105,7 +105,8 @@ struct dr_site_plan {
 	uint64_t until_wall_ms;        /* FAILBACK: so long it waits for members; 0: as long as one always does */
 	uint32_t steps;                /* of the runbook, in their order: */
 	struct dr_site_step step[DR_RUNBOOK_MAX];
-	uint32_t running;              /* 1 + which of them has its turn; 0: none, services have theirs */
+	uint32_t running;              /* 1 + which of them has its turn; 0: none, services have theirs.  Also of one that is
+					* closed, while what it had run is being ended */
 	bool asks;                     /* that one failed, and a person says whether to go on */
 	bool undoing;                  /* taken back: what was done is undone, the newest first */
 };

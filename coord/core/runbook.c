@@ -1,7 +1,12 @@
 /* runbook.c -- steps of site plans on the leader: which one ought to be under way, and for how long it is waited for.
  *
  * Whoever carries one out keeps its time limit and says how it ended (DR_EV_SITE_STEP).  Where nobody does, because he is
- * gone or we began to lead in between, the leader ends it a while later, so that no step holds a plan up for good. */
+ * gone or we began to lead in between, the leader ends it a while later, so that no step holds a plan up for good.
+ *
+ * One that was given up is over for certain when all who may have it say so, or when the time has passed that was left to
+ * the last who was asked: since the plan is known to be given up nobody is asked, and a leader before us had begun to count
+ * earlier than we have. */
+#include "base/mutant.h"
 #include "coord/core/think.h"
 
 enum {
@@ -9,15 +14,48 @@ enum {
 	AGAIN_MS = 1000   /* an end that was proposed and is not there yet is proposed again after this */
 };
 
+static enum dr_site_step_state state_now(const struct dr_site_plan *p)
+{
+	return p->step[p->running - 1].state;
+}
+
+static bool is_ending(const struct dr_site_plan *p)
+{
+	return state_now(p) == DR_SITE_STEP_ENDING || state_now(p) == DR_SITE_STEP_UNDO_ENDING;
+}
+
+static bool has_turn(const struct dr_core *c, const struct dr_site_plan *p)
+{
+	bool leads = c->view.leading && !c->view.recovering;
+	return leads && p->running != 0 && !p->asks && (p->open || is_ending(p));
+}
+
+/* Nothing of it was seen as another one: a leader counts from when it began to lead. */
+static bool is_seen(const struct dr_site_step_view *v, const struct dr_site_plan *p)
+{
+	return v->plan == p->id && v->running == p->running && v->state == state_now(p);
+}
+
+static uint32_t left_ms(const struct dr_core *c, uint32_t i, const struct dr_runbook_step *does)
+{
+	const struct dr_site_step_view *v = &c->view.site_step[i];
+	uint64_t age = is_seen(v, &c->repl.site_plan[i]) ? c->view.now_ms - v->since_ms : 0;
+	return age < does->timeout_ms ? does->timeout_ms - (uint32_t)age : 0;
+}
+
 bool dr_core_site_step(const struct dr_core *c, uint32_t i, struct dr_site_step_wanted *out)
 {
 	const struct dr_site_plan *p = &c->repl.site_plan[i];
-	if (!c->view.leading || c->view.recovering || !p->open || p->running == 0 || p->asks)
+	if (!has_turn(c, p))
 		return false;
 	*out = (struct dr_site_step_wanted){ .plan = p->id, .kind = p->kind, .site = p->site, .step = p->running - 1,
-					     .undo = p->undoing };
+					     .end = is_ending(p) };
+	out->undo = state_now(p) == DR_SITE_STEP_UNDOING || state_now(p) == DR_SITE_STEP_UNDO_ENDING;
 	out->does = dr_runbook_step(&c->repl, &p->step[out->step].name);
-	return out->does != NULL;
+	if (out->does == NULL)
+		return false;
+	out->left_ms = left_ms(c, i, out->does);
+	return true;
 }
 
 static void end(struct dr_core *c, uint32_t i, const struct dr_cmd *how, struct dr_decision *out)
@@ -33,6 +71,7 @@ static void end(struct dr_core *c, uint32_t i, const struct dr_cmd *how, struct 
 	q->cmd.site_plan = p->id;
 	q->cmd.step = p->running - 1;
 	q->cmd.flag2 = p->undoing;
+	q->cmd.force = is_ending(p);
 	q->cmd.wall_ms = c->view.wall_ms;
 	c->view.site_step[i].proposed_ms = c->view.now_ms;
 }
@@ -42,10 +81,19 @@ static struct dr_site_step_view *look_at(struct dr_core *c, uint32_t i)
 {
 	const struct dr_site_plan *p = &c->repl.site_plan[i];
 	struct dr_site_step_view *v = &c->view.site_step[i];
-	if (v->plan != p->id || v->running != p->running || v->undoing != p->undoing)
-		*v = (struct dr_site_step_view){ .plan = p->id, .running = p->running, .undoing = p->undoing,
-						 .since_ms = c->view.now_ms };
+	uint64_t given_up = v->plan == p->id ? v->given_up_ms : 0;
+	if (given_up == 0 && (p->undoing || !p->open))
+		given_up = c->view.now_ms;
+	if (!is_seen(v, p))
+		*v = (struct dr_site_step_view){ .plan = p->id, .running = p->running, .state = state_now(p),
+						 .since_ms = c->view.now_ms, .given_up_ms = given_up };
 	return v->proposed_ms != 0 && c->view.now_ms < v->proposed_ms + AGAIN_MS ? NULL : v;
+}
+
+/* What was asked for before the plan was given up was so by then at the latest; an undo that is given up, later. */
+static uint64_t counts_from(const struct dr_site_step_view *v)
+{
+	return v->state == DR_SITE_STEP_ENDING ? v->given_up_ms : v->since_ms;
 }
 
 static void think(struct dr_core *c, uint32_t i, struct dr_decision *out)
@@ -58,8 +106,10 @@ static void think(struct dr_core *c, uint32_t i, struct dr_decision *out)
 		return;
 	}
 	uint64_t limit = does != NULL ? (uint64_t)does->timeout_ms + GRACE_MS : 0;
-	if (does != NULL && c->view.now_ms < v->since_ms + limit) {
-		dr_wake_at(out, v->since_ms + limit);
+	uint64_t from = counts_from(v);
+	bool at_once = does == NULL || (is_ending(p) && DR_MUTANT(UNDO_BESIDE));
+	if (!at_once && c->view.now_ms < from + limit) {
+		dr_wake_at(out, from + limit);
 		return;
 	}
 	struct dr_cmd how = { .reason = does != NULL ? DR_REASON_STEP_UNANSWERED : DR_REASON_STEP_GONE, .a = limit };
@@ -68,11 +118,8 @@ static void think(struct dr_core *c, uint32_t i, struct dr_decision *out)
 
 void dr_runbook_think(struct dr_core *c, struct dr_decision *out)
 {
-	if (!c->view.leading || c->view.recovering)
-		return;
 	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
-		const struct dr_site_plan *p = &c->repl.site_plan[i];
-		if (p->open && p->running != 0 && !p->asks)
+		if (has_turn(c, &c->repl.site_plan[i]))
 			think(c, i, out);
 	}
 }
@@ -83,7 +130,7 @@ void dr_runbook_told(struct dr_core *c, const struct dr_core_event *ev, struct d
 	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
 		struct dr_site_step_wanted w;
 		if (!dr_core_site_step(c, i, &w) || w.plan != ev->site_plan || w.step != ev->step || w.undo != ev->undo ||
-		    look_at(c, i) == NULL)
+		    w.end != ev->nobody || look_at(c, i) == NULL)
 			continue;
 		for (size_t k = 0; ev->text != NULL && ev->text[k] != '\0' && k + 1 < sizeof(how.text); k++)
 			how.text[k] = ev->text[k];

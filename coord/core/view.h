@@ -77,8 +77,9 @@ struct dr_service_view {
 struct dr_site_step_view {
 	uint64_t plan;
 	uint32_t running;
-	bool undoing;
+	enum dr_site_step_state state;
 	uint64_t since_ms, proposed_ms; /* its end was proposed; 0: it was not */
+	uint64_t given_up_ms;           /* since when the plan is taken back or closed; 0: it is not */
 };
 
 enum { DR_TAGS_KEPT = 4 * 256 }; /* a few times as many as are on their way */

@@ -276,7 +276,9 @@ void dr_peers_frame(struct dr_in *in, uint16_t type, const uint8_t *p, size_t n)
 	else if (type == DR_FRAME_STEP_ASK)
 		dr_runbook_asked(in->coord, &in->conn.peer.name, p, n);
 	else if (type == DR_FRAME_STEP_ANSWER)
-		dr_runbook_told_frame(in->coord, p, n);
+		dr_runbook_told_frame(in->coord, &in->conn.peer.name, p, n);
+	else if (type == DR_FRAME_STEP_CANCEL)
+		dr_runbook_cancelled(in->coord, p, n);
 	else if (type == DR_FRAME_LEDGER)
 		take_ledger(in->coord, &in->conn.peer.name, p, n);
 }

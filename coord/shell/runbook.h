@@ -9,8 +9,10 @@ void dr_runbook_open(struct dr_coord *c);
 void dr_runbook_carry_out(struct dr_coord *c);
 /* DR_FRAME_STEP_ASK of another coordinator. */
 void dr_runbook_asked(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n);
+/* DR_FRAME_STEP_CANCEL of another coordinator. */
+void dr_runbook_cancelled(struct dr_coord *c, const uint8_t *p, size_t n);
 /* DR_FRAME_STEP_ANSWER of a coordinator, of an agent. */
-void dr_runbook_told_frame(struct dr_coord *c, const uint8_t *p, size_t n);
+void dr_runbook_told_frame(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n);
 void dr_runbook_agent(struct dr_in *in, const uint8_t *p, size_t n);
 
 #endif

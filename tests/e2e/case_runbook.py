@@ -16,7 +16,8 @@ def scripts(stand):
     """The folder of commands: "note" writes a line, "freeze" makes a file, "thaw" removes it, "refuse" fails."""
     here = stand.lab.make_folder("noted")
     commands(stand, note=f'echo "$DRCOORD_STEP $DRCOORD_KEY $(hostname)" >> {here}/notes', freeze=f"touch {here}/frozen",
-             frozen=f"test -e {here}/frozen", thaw=f"rm -f {here}/frozen", refuse="echo secret; exit 5")
+             frozen=f"test -e {here}/frozen", thaw=f"rm -f {here}/frozen", refuse="echo secret; exit 5", linger=f"echo began >> {here}/linger; sleep 40; echo late >> {here}/linger",
+             unlinger=f"echo undone >> {here}/linger")
     return here
 
 
@@ -95,6 +96,7 @@ def site_runbook(scenes):
     to = all_joined(stand)
     new_acks(stand, to)
     given_up(stand, here, hook, to)
+    given_up_while_one_runs(stand, here, to)
     return verdict(stand, [A, to])
 
 
@@ -117,3 +119,21 @@ def given_up(stand, here, hook, at):
     expect((states["tell"], states["freeze"], states["between"]) == ("undone", "undone", "waiting"), "the steps to say so", states)
     undone = [t for t in told(hook) if t["undo"] and t["carried_out"]]
     expect([t["idempotency_key"] for t in undone] == [f"demo/site-plan/{plan}/tell/undo"], "the receiver to be told so", undone)
+
+
+def given_up_while_one_runs(stand, here, at):
+    """On an agent, and on a leader that is not the one who asked for it: it is killed there before it is undone."""
+    for on in ({"on_agent": "agent-b"}, {}):
+        lines = os.path.join(here, "linger")
+        stand.cluster.runbook = [{"name": "linger", "when": "before", "run": "linger", "undo": "unlinger", "timeout": "60s", **on}]
+        stand.cluster.ctl("apply", "-f", stand.cluster.spec_file(), "--reason", "for the last one")
+        stand.cluster.insist("the last one to be taken", "switchover", "--site", at, "--reason", "evacuate")
+        eventually(stand, "the step to run", lambda path=lines: os.path.exists(path), 20)
+        plan = max(site_plans(stand), key=lambda p: p["id"])["id"]
+        stand.cluster.ctl("abort", str(plan), "--reason", "not now")
+        end = closed(stand, "switchover", 30)
+        with open(lines) as f:
+            wrote = f.read().split()
+        expect(end["plan"] == plan and wrote == ["began", "undone"], "it to be ended, and then undone", wrote)
+        expect(steps_of(stand) == {"linger": "undone"}, "the step to say so", steps_of(stand))
+        os.remove(lines)

@@ -36,7 +36,9 @@ def closed(stand, kind, seconds=60):
     def over():
         plans = site_plans(stand)
         ended = events_of(stand, "site.plan.closed", plan_kind=kind)
-        return ended if plans and all(p["state"] == "closed" for p in plans) and ended else None
+        newest = max((p["id"] for p in plans if p["kind"] == kind), default=0)
+        shown = ended and ended[-1]["plan"] >= newest  # watch may show it a moment later than status
+        return ended if plans and all(p["state"] == "closed" for p in plans) and shown else None
     return eventually(stand, f"the site {kind} to end", over, seconds)[-1]
 
 

@@ -81,13 +81,14 @@ static bool abort_open(struct world *w, const struct dr_repl *r)
 /* In some seeds site plans have steps of people's own; some of those fail. */
 void sim_draw_runbook(struct sim *s)
 {
-	static const char *const names[] = { "first", "bad-first", "between", "bad-between", "last", "bad-last" };
+	static const char *const names[] = { "first", "bad-first", "between", "bad-between", "last", "bad-last",
+					     "slow-first", "mute-first", "agent-slow", "agent-mute" };
 	struct sim_dice d = sim_dice(s->seed, 14);
 	if (sim_roll(&d, 4) != 0)
 		return;
-	for (uint32_t i = 0; i < 6; i++) {
-		if (sim_roll(&d, 2) == 0)
-			(void)w_runbook_add(s->w, names[i], (enum dr_runbook_when)(i / 2), 0);
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (sim_roll(&d, i < 6 ? 2 : 4) == 0)
+			(void)w_runbook_add(s->w, names[i], i < 6 ? (enum dr_runbook_when)(i / 2) : DR_RUNBOOK_BEFORE, 0);
 	}
 }
 

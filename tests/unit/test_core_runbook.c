@@ -63,6 +63,17 @@ static void step_ends(bool done)
 	apply(cmd);
 }
 
+/* Who may run what was given up says that he does not, or its time is over. */
+static void nobody_runs(void)
+{
+	struct dr_cmd cmd = command(DR_CMD_SITE_STEP, DR_SERVICE_NONE);
+	cmd.site_plan = newest()->id;
+	cmd.step = newest()->running - 1;
+	cmd.force = true;
+	cmd.flag2 = newest()->undoing;
+	apply(cmd);
+}
+
 static enum dr_site_step_state state_of(const char *step)
 {
 	for (uint32_t i = 0; i < newest()->steps; i++) {
@@ -129,10 +140,18 @@ static void test_step_stops(void **state)
 	assert_true(opens(0, NULL, open_now(), DR_PLAN_SWITCHOVER));
 	end_site(open_now(), 4);
 	assert_string_equal(running(), "must");
+	assert_int_equal(state_of("must"), DR_SITE_STEP_ENDING);
+	step_ends(true); /* an end of it that came too late: somebody else may run it yet */
+	assert_int_equal(state_of("must"), DR_SITE_STEP_ENDING);
+	nobody_runs();
+	assert_int_equal(state_of("must"), DR_SITE_STEP_UNDOING);
+	nobody_runs(); /* once more */
+	assert_int_equal(state_of("must"), DR_SITE_STEP_UNDOING);
 	moves_to(0, B); /* what moves goes on, meanwhile */
 	assert_int_equal(part(0), DR_PART_DONE);
 	step_ends(true);
 	assert_string_equal(running(), "first");
+	nobody_runs();
 	step_ends(false);
 	assert_int_equal(open_now(), 0);
 	assert_int_equal(state_of("must"), DR_SITE_STEP_UNDONE);
@@ -141,9 +160,62 @@ static void test_step_stops(void **state)
 	ask(DR_PLAN_SWITCHOVER, 5);
 	step_ends(true);
 	end_site(open_now(), 6);
-	assert_string_equal(running(), "must");
+	assert_int_equal(state_of("must"), DR_SITE_STEP_ENDING);
 	end_site(open_now(), 7);
 	assert_int_equal(open_now(), 0);
+	/* What runs somewhere is ended all the same. */
+	assert_int_equal(state_of("must"), DR_SITE_STEP_ENDING);
+	nobody_runs();
+	assert_int_equal(state_of("must"), DR_SITE_STEP_FAILED);
+	assert_int_equal(newest()->running, 0);
+	assert_int_equal(state_of("first"), DR_SITE_STEP_DONE);
+}
+
+/* An undo that is given up is ended, too; of a step that was done only whether it is undone is not known yet. */
+static void test_undo_given_up(void **state)
+{
+	(void)state;
+	add_step("first", DR_RUNBOOK_BEFORE, 0, DR_RUNBOOK_ANY, false);
+	add_step("second", DR_RUNBOOK_BEFORE, 0, DR_RUNBOOK_ANY, false);
+	ask(DR_PLAN_SWITCHOVER, 1);
+	step_ends(true);
+	step_ends(true);
+	end_site(open_now(), 2);
+	nobody_runs();
+	assert_int_equal(state_of("second"), DR_SITE_STEP_UNDOING);
+	end_site(open_now(), 3);
+	assert_int_equal(open_now(), 0);
+	assert_int_equal(state_of("second"), DR_SITE_STEP_UNDO_ENDING);
+	nobody_runs();
+	assert_int_equal(state_of("second"), DR_SITE_STEP_UNDO_FAILED);
+	ask(DR_PLAN_SWITCHOVER, 4);
+	step_ends(true);
+	step_ends(true);
+	end_site(open_now(), 5);
+	assert_int_equal(state_of("second"), DR_SITE_STEP_ENDING);
+	end_site(open_now(), 6);
+	assert_int_equal(state_of("second"), DR_SITE_STEP_DONE);
+	assert_int_equal(newest()->running, 0);
+}
+
+/* A service's own plan asks a person, who may still let it move: nothing is taken back under it. */
+static void test_not_taken_back_while_one_asks(void **state)
+{
+	(void)state;
+	add_step("first", DR_RUNBOOK_BEFORE, 0, DR_RUNBOOK_ANY, false);
+	ask(DR_PLAN_SWITCHOVER, 1);
+	step_ends(true);
+	assert_true(opens(0, NULL, open_now(), DR_PLAN_SWITCHOVER));
+	struct dr_cmd cmd = command(DR_CMD_ASK, 0);
+	cmd.plan = repl->service[0].plan.id;
+	cmd.reason = DR_REASON_NOT_ASKED;
+	apply(cmd);
+	assert_int_equal(part(0), DR_PART_LEFT);
+	for (uint32_t i = 1; i < 4; i++)
+		leave(i, DR_REASON_NO_CANDIDATE);
+	assert_int_equal(open_now(), 0);
+	assert_false(newest()->undoing);
+	assert_int_equal(state_of("first"), DR_SITE_STEP_DONE);
 }
 
 /* Nothing moved: what was prepared is taken back by itself.  After a failover nothing is. */
@@ -158,6 +230,7 @@ static void test_steps_taken_back(void **state)
 		leave(i, DR_REASON_NO_CANDIDATE);
 	assert_true(newest()->undoing);
 	assert_string_equal(running(), "first");
+	nobody_runs();
 	step_ends(true);
 	assert_int_equal(open_now(), 0);
 	assert_int_equal(state_of("last"), DR_SITE_STEP_WAITING);
@@ -199,6 +272,7 @@ static void test_steps_in_snapshot(void **state)
 	repl = now; /* and it goes on from there */
 	end_site(open_now(), 2);
 	assert_string_equal(running(), "first");
+	nobody_runs();
 	step_ends(true);
 	assert_int_equal(open_now(), 0);
 	repl = was;
@@ -210,6 +284,7 @@ static void test_steps_in_snapshot(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_steps), T(test_step_stops), T(test_steps_taken_back),
+					    T(test_undo_given_up), T(test_not_taken_back_while_one_asks),
 					    T(test_steps_in_snapshot) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ enum {
 	W_LOG_MAX = 16384,
 	W_WAL_MAX = 65536,
 	W_SPECS_MAX = 1024,
+	W_JOBS_MAX = 64,
 	W_WRITE_MS = 20,  /* between two writes on a primary */
 	W_READ_MS = 20,   /* between two reads from each server */
 	W_HOP_MS = 1,     /* one way over the network */
@@ -58,7 +59,8 @@ struct w_coordinator {
 	uint64_t granted_epoch[W_MEMBERS_MAX];
 	uint64_t route_epoch[W_SERVICES_MAX][DR_ROUTES_MAX];
 	bool route_held[W_SERVICES_MAX][DR_ROUTES_MAX];
-	uint64_t site_step[DR_SITE_PLANS_KEPT]; /* begun last, of each site plan */
+	uint64_t site_step[DR_SITE_PLANS_KEPT]; /* begun last, of each site plan, or given up ... */
+	uint32_t site_step_silent[DR_SITE_PLANS_KEPT]; /* ... and which places have not said yet that they do not run it */
 	uint64_t events_seen, nth_of; /* by check_log.c: nth command of that entry */
 	uint32_t nth;
 };

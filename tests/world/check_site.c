@@ -64,8 +64,12 @@ static const struct dr_event_record *closing_event(const struct dr_repl *r, uint
 static uint32_t steps_failed(const struct dr_site_plan *p)
 {
 	uint32_t n = 0;
-	for (uint32_t i = 0; i < p->steps; i++)
-		n += p->step[i].state == DR_SITE_STEP_FAILED || p->step[i].state == DR_SITE_STEP_UNDO_FAILED ? 1u : 0u;
+	for (uint32_t i = 0; i < p->steps; i++) {
+		enum dr_site_step_state s = p->step[i].state;
+		bool ending = s == DR_SITE_STEP_ENDING || s == DR_SITE_STEP_UNDO_ENDING;
+		bool failed = s == DR_SITE_STEP_FAILED || s == DR_SITE_STEP_UNDO_FAILED;
+		n += failed || (ending && p->step[i].why == DR_REASON_STEP_GIVEN_UP) ? 1u : 0u;
+	}
 	return n;
 }
 

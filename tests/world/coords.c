@@ -347,6 +347,7 @@ void w_coord_start(struct world *w, uint32_t ci)
 	memset(c->route_epoch, 0, sizeof(c->route_epoch));
 	memset(c->route_held, 0, sizeof(c->route_held));
 	memset(c->site_step, 0, sizeof(c->site_step));
+	memset(c->site_step_silent, 0, sizeof(c->site_step_silent));
 	memset(c->agent_ms, 0, sizeof(c->agent_ms));
 	memset(c->server_ms, 0, sizeof(c->server_ms));
 	memset(c->write_ms, 0, sizeof(c->write_ms));

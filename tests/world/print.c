@@ -65,7 +65,8 @@ void w_print_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 	if (cmd->site_plan != 0)
 		(void)fprintf(f, " site_plan=%llu", U(cmd->site_plan));
 	if (cmd->kind == DR_CMD_SITE_STEP)
-		(void)fprintf(f, " %sstep=%u %s", cmd->flag2 ? "undo " : "", cmd->step, cmd->flag ? "done" : "failed");
+		(void)fprintf(f, " %sstep=%u %s", cmd->flag2 && !cmd->force ? "undo " : "", cmd->step,
+			      cmd->force ? "over" : cmd->flag ? "done" : "failed");
 	if (cmd->site.s[0] != '\0' && cmd->kind != DR_CMD_COORDINATOR)
 		(void)fprintf(f, " site=%s", cmd->site.s);
 	if (cmd->epoch != 0)

@@ -26,6 +26,14 @@ enum w_moment {
 	W_CARRIED_OUT /* ... and its decision was carried out */
 };
 
+/* A step of people's own (runbook.c), where it runs or did. */
+struct w_job {
+	uint64_t key, nth; /* plan, step, whether it is the undo; a number of its own */
+	uint32_t place;    /* a coordinator, or the agent */
+	uint32_t canceller; /* the coordinator that wants to know when it is over */
+	bool running, bad, mute, dropped, cancelled;
+};
+
 struct w_entry {
 	struct dr_cmd cmd;
 	uint64_t term, tag;
@@ -65,6 +73,8 @@ struct world {
 	char first_violation[256];
 	void (*hook)(struct world *w, uint32_t c, enum w_moment at, const struct dr_cmd *cmd);
 	void *hook_arg;
+	struct w_job job[W_JOBS_MAX];
+	uint64_t jobs;
 	struct w_seen seen;
 	struct dr_decision *decision;
 	struct dr_spec *applied[W_SPECS_MAX]; /* the log borrows them */
