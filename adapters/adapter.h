@@ -144,6 +144,8 @@ struct dr_target {
 	char replication_password_file[DR_PATH_MAX];
 	char ca_file[DR_PATH_MAX];     /* who may sign servers' certificates; empty: TLS as it comes, unchecked */
 	bool adopt_sentinels;          /* Redis, on the agent: those that watch it are told to forget it, else they are refused */
+	uint32_t sentinels;            /* ... they are these, who alone are told the password; none: whoever says that it is one */
+	struct dr_address sentinel[DR_SENTINELS_MAX];
 	char sentinel_password_file[DR_PATH_MAX];
 	/* servers, on the agent: preferred over address when not empty; of MySQL the socket itself */
 	char unix_socket_dir[DR_PATH_MAX];

@@ -28,6 +28,7 @@ enum {
 	DR_EVENTS_KEPT = 8192,     /* in replicated state: watch resumes this far back */
 
 	DR_AGENT_SERVICES_MAX = 32, /* services of one agent */
+	DR_SENTINELS_MAX = 8,      /* Redis Sentinels that an agent is told of, per service */
 	DR_CONF_FILE_MAX = 8 << 20, /* bytes of one YAML file */
 	DR_CONF_PROBLEMS_MAX = 100, /* problems kept of one YAML file */
 

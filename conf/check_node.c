@@ -141,6 +141,10 @@ static void check_folders(struct dr_yaml *y, const struct dr_conf_agent *a, uint
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.ca_file", i, kind),
 			    "services.%s.%s.ca_file: TLS to the nodes of a Redis Cluster is not there yet; expected none",
 			    s->service.s, kind);
+	if (own->sentinel_password_file[0] != '\0' && own->sentinels_named == 0)
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.sentinel_password_file", i, kind),
+			    "services.%s.%s.sentinel_password_file: nobody is named to whom it may be sent; expected sentinels_at, "
+			    "with the Sentinels' addresses, beside it", s->service.s, kind);
 	if (own->data[0] == '\0')
 		return;
 	if (own->salvage_dir[0] != '\0' && lies_in(own->salvage_dir, own->data))

@@ -135,6 +135,12 @@ static void *place_served_redis_cluster(void *holder, uint32_t i, bool make)
 	return place_server(holder, i, DR_KIND_REDIS_CLUSTER);
 }
 
+static void *place_server_sentinel(void *holder, uint32_t i, bool make)
+{
+	struct dr_conf_server *s = holder;
+	return may_have(&s->sentinels_named, i, make, DR_SENTINELS_MAX) ? &s->sentinel[i] : NULL;
+}
+
 static void *place_spec_timing(void *holder, uint32_t i, bool make)
 {
 	(void)make;

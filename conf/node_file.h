@@ -75,6 +75,8 @@ struct dr_conf_server {
 	char ca_file[DR_PATH_MAX];     /* not PostgreSQL: who may sign servers' certificates; empty: unchecked, or no TLS */
 	uint32_t server_id;            /* MySQL, MariaDB: server_id */
 	enum dr_sentinels sentinels;   /* Redis */
+	uint32_t sentinels_named;      /* Redis; how many of: */
+	struct dr_address sentinel[DR_SENTINELS_MAX]; /* who watches the server; the password goes to nobody else */
 	char sentinel_password_file[DR_PATH_MAX]; /* Redis; empty: none */
 };
 

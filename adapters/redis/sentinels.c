@@ -1,6 +1,7 @@
 /* sentinels.c -- see sentinels.h.
  *
- *   LISTEN: how many listen, and what they say of themselves -> REMOVE: each of those in turn -> LISTEN, until nobody does */
+ *   VISIT: each that is named, what it watches -> REMOVE: each that watches the server, in turn -> LISTEN: how many listen, and what
+ *   they say of themselves -> REMOVE -> LISTEN, until nobody does */
 #include "adapters/redis/sentinels.h"
 
 #include <stdio.h>
@@ -19,11 +20,12 @@ enum {
 	ROUNDS_MAX = 4,
 	SILENCE_MS = 5000,
 	SETTLE_MS = 200,
+	ANSWER_MS = 2000, /* so long a Sentinel may take; no more than that it is there is known of one that takes longer */
 	FIELDS = 5,
 	WHO_MAX = DR_HOST_MAX + RED_NAME_MAX + 24
 };
 
-enum phase { LISTEN, REMOVE };
+enum phase { LISTEN, VISIT, REMOVE };
 
 struct red_hunt {
 	struct dr_target target;
@@ -38,12 +40,15 @@ struct red_hunt {
 	uint64_t listeners;
 	struct red_sentinel one[SENTINELS_MAX];
 	uint32_t known, told; /* told of known have forgotten it */
+	uint32_t visited;     /* of those that are named */
+	bool authed;          /* on this connection the first answer is to AUTH */
 	char text[DR_REASON_MAX];
 	bool dropped, over;
 };
 
 static void look_around(struct red_hunt *h);
 static void tell_next(struct red_hunt *h);
+static void visit_next(struct red_hunt *h);
 
 static void handle_gone(void *ctx)
 {
@@ -75,21 +80,57 @@ static void end(struct red_hunt *h, const struct dr_error *e)
 	h->owner.done(h->owner.ctx, e, h->text);
 }
 
-static void where(const struct red_sentinel *s, char dst[WHO_MAX])
+static bool same(const struct dr_address *x, const struct dr_address *y)
 {
-	(void)snprintf(dst, WHO_MAX, "Sentinel %s:%u (%s)", s->at.host, s->at.port, s->name);
+	return x->port == y->port && strcmp(x->host, y->host) == 0;
+}
+
+static bool is_named(const struct red_hunt *h, const struct dr_address *at)
+{
+	for (uint32_t i = 0; i < h->target.sentinels; i++) {
+		if (same(&h->target.sentinel[i], at))
+			return true;
+	}
+	return false;
+}
+
+static void where(const struct red_hunt *h, char dst[WHO_MAX])
+{
+	const struct red_sentinel *s = &h->one[h->told];
+	if (h->phase == LISTEN)
+		(void)snprintf(dst, WHO_MAX, "looking for Sentinels");
+	else if (h->phase == VISIT)
+		(void)snprintf(dst, WHO_MAX, "Sentinel %s:%u", h->target.sentinel[h->visited].host,
+			       h->target.sentinel[h->visited].port);
+	else
+		(void)snprintf(dst, WHO_MAX, "Sentinel %s:%u (%s)", s->at.host, s->at.port, s->name);
+}
+
+static void fail(struct red_hunt *h, struct dr_error *e)
+{
+	char who[WHO_MAX];
+	where(h, who);
+	(void)dr_wrap(e, "%s", who);
+	end(h, e);
+}
+
+/* Whoever watches and does not answer goes on once it can. */
+static void on_mute(uv_timer_t *t)
+{
+	struct dr_error e;
+	(void)dr_fail(&e, DR_E_UNREACHABLE, "does not answer, and would go on once it does: see to it, or take it out of sentinels_at"
+		      " when it is gone for good");
+	fail(t->data, &e);
 }
 
 static void on_failed(void *ctx, const struct dr_error *e)
 {
 	struct red_hunt *h = ctx;
 	struct dr_error copy = *e;
-	char who[WHO_MAX];
-	if (h->phase == REMOVE) {
-		where(&h->one[h->told], who);
-		(void)dr_wrap(&copy, "%s", who);
-	}
-	end(h, &copy);
+	if (h->phase == VISIT)
+		(void)dr_fail(&copy, e->code, "%s; it may come back: start it, or take it out of sentinels_at when it is gone for good",
+			      e->msg);
+	fail(h, &copy);
 }
 
 /* ---- LISTEN */
@@ -135,10 +176,17 @@ static void forget(struct red_hunt *h)
 static void heard(struct red_hunt *h, const redisReply *r)
 {
 	struct red_sentinel s;
+	struct dr_error e;
 	bool message = r->type == REDIS_REPLY_ARRAY && r->elements == 3 && r->element[0]->type == REDIS_REPLY_STRING &&
 		       strcmp(r->element[0]->str, "message") == 0 && r->element[2]->type == REDIS_REPLY_STRING;
 	if (!message || !red_read_hello(r->element[2]->str, &s))
 		return;
+	if (h->target.sentinels > 0 && !is_named(h, &s.at)) {
+		(void)dr_fail(&e, DR_E_REFUSED, "one at %s:%u says that it watches it as %s, and sentinels_at does not name it: stop it,"
+			      " or name it there", s.at.host, s.at.port, s.name);
+		fail(h, &e);
+		return;
+	}
 	note(h, &s);
 	if (h->known >= h->listeners || h->known == SENTINELS_MAX)
 		tell_next(h);
@@ -167,14 +215,46 @@ static void on_settled(uv_timer_t *t)
 	look_around(t->data);
 }
 
+/* ---- VISIT */
+
+static const char *value_of(const redisReply *r, const char *key)
+{
+	for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i + 1 < r->elements; i += 2) {
+		const redisReply *k = r->element[i], *v = r->element[i + 1];
+		if (k->type == REDIS_REPLY_STRING && strcmp(k->str, key) == 0 && v->type == REDIS_REPLY_STRING)
+			return v->str;
+	}
+	return "";
+}
+
+bool red_read_watched(const redisReply *r, const struct dr_address *server, char name[RED_NAME_MAX])
+{
+	uint64_t port = 0;
+	return strcmp(value_of(r, "ip"), server->host) == 0 &&
+	       dr_parse_u64(value_of(r, "port"), 1, UINT16_MAX, &port) == DR_OK && port == server->port &&
+	       value_of(r, "name")[0] != '\0' && dr_copy_text(name, RED_NAME_MAX, value_of(r, "name"));
+}
+
+static void visited(struct red_hunt *h, const redisReply *masters)
+{
+	for (size_t i = 0; masters->type == REDIS_REPLY_ARRAY && i < masters->elements; i++) {
+		struct red_sentinel s;
+		memset(&s, 0, sizeof(s));
+		s.at = h->target.sentinel[h->visited];
+		if (red_read_watched(masters->element[i], &h->target.address, s.name))
+			note(h, &s);
+	}
+	h->visited++;
+	visit_next(h);
+}
+
 /* ---- REMOVE */
 
 static void removed(struct red_hunt *h)
 {
-	const struct red_sentinel *s = &h->one[h->told];
 	char who[WHO_MAX];
 	size_t at = strlen(h->text);
-	where(s, who);
+	where(h, who);
 	(void)snprintf(h->text + at, sizeof(h->text) - at, "%s%s", at > 0 ? ", " : "forgotten by ", who);
 	h->told++;
 	if (h->told < h->known) {
@@ -186,26 +266,25 @@ static void removed(struct red_hunt *h)
 	(void)uv_timer_start(&h->timer, on_settled, SETTLE_MS, 0);
 }
 
-/* ---- both */
+/* ---- all */
 
 static void on_answer(void *ctx, const redisReply *r)
 {
 	struct red_hunt *h = ctx;
 	struct dr_error e;
-	char who[WHO_MAX];
-	bool has_auth = (h->phase == LISTEN ? h->secret : h->sentinel_secret)[0] != '\0';
-	unsigned at = h->answers++ + (has_auth ? 0 : 1); /* 0: AUTH */
+	unsigned at = h->answers++ + (h->authed ? 0 : 1); /* 0: AUTH */
 	const char *no = red_refusal(r);
 	if (no != NULL && h->phase == REMOVE && strstr(no, "No such master") != NULL)
 		no = NULL; /* told by another agent meanwhile */
 	if (no != NULL) {
-		(void)red_error(no, &e);
-		if (h->phase == REMOVE)
-			where(&h->one[h->told], who);
-		(void)dr_wrap(&e, "%s", h->phase == REMOVE ? who : "looking for Sentinels");
-		end(h, &e);
+		bool unnamed = red_error(no, &e) == DR_E_AUTH && h->phase == REMOVE && !h->authed;
+		if (unnamed)
+			(void)dr_fail(&e, DR_E_AUTH, "%s; name it in sentinels_at, beside sentinel_password_file", no);
+		fail(h, &e);
 	} else if (h->phase == REMOVE && at == 1) {
 		removed(h);
+	} else if (h->phase == VISIT && at == 1) {
+		visited(h, r);
 	} else if (h->phase == LISTEN && at == 1) {
 		counted(h, r);
 	} else if (h->phase == LISTEN) {
@@ -231,21 +310,50 @@ static void say(struct red_hunt *h, struct dr_buf *b)
 	dr_buf_close(b);
 }
 
+/* Any client may say on the channel that it is a Sentinel: the password is for those that are named. */
+static void greet(struct red_hunt *h, const struct dr_address *at, struct dr_buf *b)
+{
+	dr_buf_init(b, RED_BYTES_MAX);
+	h->authed = h->sentinel_secret[0] != '\0' && is_named(h, at);
+	if (h->authed)
+		red_say(b, "AUTH", h->sentinel_secret, NULL);
+	(void)uv_timer_start(&h->timer, on_mute, ANSWER_MS, 0);
+}
+
+static void visit_next(struct red_hunt *h)
+{
+	const struct dr_address *to = &h->target.sentinel[h->visited];
+	struct dr_error e;
+	struct dr_buf b;
+	if (h->visited >= h->target.sentinels) {
+		if (h->known > h->told)
+			tell_next(h);
+		else
+			look_around(h);
+	} else if (!connect_to(h, VISIT, to, &e)) {
+		on_failed(h, &e);
+	} else {
+		greet(h, to, &b);
+		red_say(&b, "SENTINEL", "MASTERS", NULL);
+		say(h, &b);
+	}
+}
+
 static void tell_next(struct red_hunt *h)
 {
 	const struct red_sentinel *s = &h->one[h->told];
-	char who[WHO_MAX];
 	struct dr_error e;
 	struct dr_buf b;
-	if (!connect_to(h, REMOVE, &s->at, &e)) {
-		where(s, who);
-		(void)dr_wrap(&e, "%s", who);
-		end(h, &e);
+	bool may = h->target.adopt_sentinels;
+	if (!may || !connect_to(h, REMOVE, &s->at, &e)) {
+		h->phase = REMOVE;
+		if (!may)
+			(void)dr_fail(&e, DR_E_REFUSED, "watches it, and would undo what drcoord does: SENTINEL REMOVE %s there, or "
+				      "sentinels: adopt in the node file", s->name);
+		fail(h, &e);
 		return;
 	}
-	dr_buf_init(&b, RED_BYTES_MAX);
-	if (h->sentinel_secret[0] != '\0')
-		red_say(&b, "AUTH", h->sentinel_secret, NULL);
+	greet(h, &s->at, &b);
 	red_say(&b, "SENTINEL", "REMOVE", s->name, NULL);
 	say(h, &b);
 }
@@ -256,9 +364,10 @@ static bool ask(struct red_hunt *h, struct dr_error *e)
 	if (!connect_to(h, LISTEN, &h->target.address, e))
 		return false;
 	dr_buf_init(&b, RED_BYTES_MAX);
-	if (h->secret[0] != '\0' && h->target.user[0] != '\0')
+	h->authed = h->secret[0] != '\0';
+	if (h->authed && h->target.user[0] != '\0')
 		red_say(&b, "AUTH", h->target.user, h->secret, NULL);
-	else if (h->secret[0] != '\0')
+	else if (h->authed)
 		red_say(&b, "AUTH", h->secret, NULL);
 	red_say(&b, "PUBSUB", "NUMSUB", HELLO, NULL);
 	red_say(&b, "SUBSCRIBE", HELLO, NULL);
@@ -278,6 +387,11 @@ static void look_around(struct red_hunt *h)
 	}
 }
 
+static void on_begun(uv_timer_t *t)
+{
+	visit_next(t->data);
+}
+
 static void timer_closed(uv_handle_t *t)
 {
 	handle_gone(t->data);
@@ -292,14 +406,14 @@ enum dr_err red_hunt_open(struct red_hunt **out, uv_loop_t *loop, const struct d
 	h->owner = *owner;
 	h->loop = loop;
 	h->handles = 1;
-	h->rounds = 1;
 	(void)dr_copy_text(h->secret, sizeof(h->secret), secret);
 	(void)dr_copy_text(h->sentinel_secret, sizeof(h->sentinel_secret), sentinel_secret);
 	(void)uv_timer_init(loop, &h->timer);
 	h->timer.data = h;
-	if (!ask(h, e)) {
+	int rc = uv_timer_start(&h->timer, on_begun, 0, 0);
+	if (rc != 0) {
 		red_hunt_drop(h);
-		return e->code;
+		return dr_fail(e, DR_E_UNKNOWN, "cannot begin: %s", uv_strerror(rc));
 	}
 	*out = h;
 	return DR_OK;

@@ -1,13 +1,16 @@
 /* sentinels.h -- has every Sentinel that watches a server forget it: SENTINEL REMOVE on each, seen by that none listens any more.
  *
- * They are found by what they say on the server's own channel, once in two seconds each.  What a Sentinel knew of the server it
- * forgets with it, passwords included: nothing here brings that back.
+ * Those that the target names are asked themselves, and each must answer.  Others are found by what they say on the server's own
+ * channel, once in two seconds each, where any client may say so: they get no password, and where some are named they are
+ * refused.  Whoever listens there and says nothing counts as none: a connection of our own that nobody has closed yet looks the
+ * same.  What a Sentinel knew of the server it forgets with it, passwords included: nothing here brings that back.
  *
  * Threads: the loop's.  A hunt lives on the heap; its owner holds the pointer until it calls red_hunt_drop(), also after `done`.
  * From then on none of the owner's functions but `gone` is called, and that exactly once.  Deadlines are the owner's. */
 #ifndef DR_ADAPTERS_REDIS_SENTINELS_H
 #define DR_ADAPTERS_REDIS_SENTINELS_H
 
+#include <hiredis/hiredis.h>
 #include <uv.h>
 
 #include "adapters/adapter.h"
@@ -19,6 +22,9 @@ struct red_sentinel {
 };
 /* "HOST,PORT,RUNID,EPOCH,NAME,...", of somebody who may be anybody; false: not that. */
 bool red_read_hello(const char *text, struct red_sentinel *s);
+
+/* One of SENTINEL MASTERS: whether it is the server, and by which name. */
+bool red_read_watched(const redisReply *r, const struct dr_address *server, char name[RED_NAME_MAX]);
 
 struct red_hunt;
 struct red_hunt_owner {

@@ -372,6 +372,8 @@ static void set_target(const struct dr_member *m, struct dr_target *t)
 			   pg->replication_password_file);
 	(void)dr_copy_text(t->ca_file, sizeof(t->ca_file), pg->ca_file);
 	t->adopt_sentinels = pg->sentinels == DR_SENTINELS_ADOPT;
+	t->sentinels = pg->sentinels_named;
+	memcpy(t->sentinel, pg->sentinel, sizeof(t->sentinel));
 	(void)dr_copy_text(t->sentinel_password_file, sizeof(t->sentinel_password_file), pg->sentinel_password_file);
 	(void)dr_copy_text(t->unix_socket_dir, sizeof(t->unix_socket_dir), pg->socket_dir);
 }

@@ -19,6 +19,10 @@ static bool ends(const char *s, size_t cap)
 
 static void take(struct red_state *s, const redisReply *r, unsigned which)
 {
+	const struct dr_address server = { "10.0.0.1", 6379 };
+	char name[RED_NAME_MAX];
+	if (red_read_watched(r, &server, name))
+		FUZZ_CHECK(name[0] != '\0' && ends(name, sizeof(name)));
 	if (r->type == REDIS_REPLY_STRING)
 		red_read_info(s, r->str);
 	else if (which % 2 == 0)
