@@ -200,6 +200,10 @@ struct dr_session {
 /* The adapters of adapters.def by their word; NULL when unknown. */
 const struct dr_adapter *dr_adapter_find(const char *name);
 
+/* That the files with secrets that the target names lie in this folder: a coordinator's sessions, whose targets a spec names,
+ * ask it before they are opened.  REFUSED. */
+DR_MUST_USE enum dr_err dr_target_secrets_in(const struct dr_target *t, const char *folder, struct dr_error *e);
+
 /* Host side (host.c).  open: no I/O; an error means no close is needed.  start: UNSUPPORTED when the
  * adapter lacks the op, BUSY when one is in flight.  cancel: done(CANCELLED) follows.  close: cancels what
  * is in flight, then calls closed; the session's memory is the caller's again only then. */

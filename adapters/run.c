@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "sys/clock.h"
 #include "sys/proc.h"
+#include "sys/trust.h"
 
 enum { LOOK_MS = 20, COMMAND_MAX = 512, REAP_MS = 2000 };
 
@@ -54,12 +55,10 @@ static enum dr_err program_of(const struct dr_run *r, const char *word, char *pa
 	int n = snprintf(path, cap, "%s/%s", r->folder, word);
 	if (n < 0 || (size_t)n >= cap)
 		return dr_fail(e, DR_E_RANGE, "\"%s\" in %s is too long", word, r->folder);
-	if (stat(path, &st) != 0)
-		return dr_fail(e, errno == ENOENT ? DR_E_NOT_FOUND : DR_E_DENIED, "%s: %s", path, strerror(errno));
-	/* Whoever could write it could run anything as us. */
-	if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return dr_fail(e, DR_E_REFUSED, "%s is no regular file, or others than its owner may write it", path);
-	return DR_OK;
+	enum dr_err rv = dr_trust_program(path, e);
+	if (rv == DR_OK && (stat(path, &st) != 0 || !S_ISREG(st.st_mode)))
+		rv = dr_fail(e, DR_E_REFUSED, "%s is no regular file", path);
+	return rv;
 }
 
 /* What comes is kept up to a line; the rest is read so that the program does not wait for us. */

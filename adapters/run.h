@@ -1,7 +1,8 @@
 /* run.h -- a command of the operator's, carried out by a thread that may block, with an end in any case.
  *
  * No shell: the command is words between blanks, without quoting.  The first word names a program in one folder that the
- * node file allows; a word with a blank, or a pipe, wants a script there.  stdin is empty, the environment is what the
+ * node file allows, and that nobody but root and our own user may change (sys/trust.h); a word with a blank, or a pipe, wants
+ * a script there.  stdin is empty, the environment is what the
  * caller gives and a PATH, the program runs in a session of its own, and when its time is over the whole session's
  * group is killed.  Nothing here keeps state; any thread. */
 #ifndef DR_ADAPTERS_RUN_H

@@ -14,6 +14,7 @@
 #include "base/parse.h"
 #include "sys/clock.h"
 #include "sys/log.h"
+#include "sys/trust.h"
 
 enum { TRIES_MAX = 3, PAUSE_FIRST_MS = 200, SOON_MS = 1, TURN_MS = 20 };
 
@@ -175,7 +176,9 @@ static enum dr_err try_once(struct dr_step_run *r, struct dr_error *e)
 	const struct dr_adapter *a = dr_adapter_find(dr_route_kind_name(t.route.kind));
 	if (a == NULL)
 		return dr_fail(e, DR_E_UNSUPPORTED, "no adapter");
-	enum dr_err rv = dr_session_open(&r->session, r->all->loop, a, &t, e);
+	enum dr_err rv = dr_target_secrets_in(&t, r->all->secrets_in, e);
+	if (rv == DR_OK)
+		rv = dr_session_open(&r->session, r->all->loop, a, &t, e);
 	if (rv != DR_OK)
 		return rv;
 	r->op = (struct dr_op){ .kind = DR_OP_ROUTED, .done = on_done, .ctx = r, .args = { .plan = r->ask.plan } };
@@ -287,6 +290,13 @@ static void end_what_is_undone(struct dr_steps *s, const struct dr_step_ask *ask
 		return;
 	r->cancelled = true;
 	kill_run(r);
+}
+
+void dr_steps_look(const struct dr_steps *s)
+{
+	struct dr_error e;
+	if (s->commands_in[0] != '\0' && dr_trust_program(s->commands_in, &e) != DR_OK)
+		dr_log(DR_LOG_WARN, "commands.refused", "commands_in=%s why=\"%s\"", s->commands_in, e.msg);
 }
 
 void dr_steps_ask(struct dr_steps *s, const struct dr_step_ask *ask)

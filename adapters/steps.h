@@ -35,6 +35,7 @@ struct dr_steps {
 	uv_loop_t *loop;
 	struct dr_name node;                 /* this coordinator, or agent */
 	char commands_in[DR_PATH_MAX];
+	char secrets_in[DR_PATH_MAX];
 	/* A step that was asked for has ended; also one that had already.  CANCELLED: one that was to be ended does not run here
 	 * (any more), and is not begun again.  Never from inside dr_steps_ask() and dr_steps_cancel(). */
 	void (*ended)(struct dr_steps *s, const struct dr_step_answer *a);
@@ -44,6 +45,8 @@ struct dr_steps {
 	uint32_t ends_next;
 };
 
+/* Say in the log what is wrong with the folder of commands, which would be refused. */
+void dr_steps_look(const struct dr_steps *s);
 /* Begin the step unless it is under way or has ended.  What cannot be begun is answered by `ended` too.  ask->left_ms counts
  * from now; one that is under way keeps the end that it was given first. */
 void dr_steps_ask(struct dr_steps *s, const struct dr_step_ask *ask);

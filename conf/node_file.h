@@ -46,6 +46,7 @@ struct dr_conf_coordinator {
 	char data_dir[DR_PATH_MAX];
 	char files_in[DR_PATH_MAX];    /* routes write here only; empty: nowhere */
 	char commands_in[DR_PATH_MAX]; /* commands are run from here only; empty: none are */
+	char secrets_in[DR_PATH_MAX];  /* secrets that the spec names are read from here only */
 	struct dr_conf_tls tls;
 	struct dr_conf_raft raft;
 	struct dr_conf_http http;

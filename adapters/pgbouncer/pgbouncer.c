@@ -85,10 +85,12 @@ static enum dr_err open_console(struct console *o, struct dr_call *c, struct dr_
 		return e->code;
 	(void)snprintf(port, sizeof(port), "%u", at->port);
 	(void)snprintf(patience, sizeof(patience), "%u", r->timeout_ms != 0 ? r->timeout_ms : 5000);
+	/* Whoever listens there is not told the password: libpq has known how to insist on that since 16. */
+	bool insists = secret[0] != '\0' && PQlibVersion() >= 160000;
 	const char *const keys[] = { "hostaddr", "port", "user", "dbname", "password", "application_name", "sslmode", "gssencmode",
-				     "tcp_user_timeout", NULL };
+				     "tcp_user_timeout", insists ? "require_auth" : NULL, NULL };
 	const char *const values[] = { at->host, port, r->pool_user, "pgbouncer", secret, "drcoord", "prefer", "disable",
-				       patience, NULL };
+				       patience, "scram-sha-256", NULL };
 	o->conn = PQconnectStartParams(keys, values, 0);
 	explicit_bzero(secret, sizeof(secret));
 	if (o->conn == NULL)

@@ -29,6 +29,7 @@ void dr_agent_runbook_open(struct dr_agent *a)
 	s->ctx = a;
 	(void)dr_copy_text(s->commands_in, sizeof(s->commands_in), a->conf.commands_in);
 	a->steps = s;
+	dr_steps_look(s);
 }
 
 void dr_agent_runbook_asked(struct dr_coord_link *l, const uint8_t *p, size_t n)

@@ -98,7 +98,8 @@ static void watch(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 		(void)dr_stall_take(&c->stall, &w->stalled_ms);
 	}
 	w->used = true;
-	w->open = a != NULL && dr_session_open(&w->session, c->loop, a, &t, &e) == DR_OK;
+	w->open = a != NULL && dr_target_secrets_in(&t, c->conf.secrets_in, &e) == DR_OK &&
+		  dr_session_open(&w->session, c->loop, a, &t, &e) == DR_OK;
 	w->failed = !w->open;
 	if (w->failed && !again)
 		dr_log(DR_LOG_WARN, "probe.not_opened", "service=%s member=%s why=\"%s\"", s->name.s, t.member.s,

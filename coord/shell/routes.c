@@ -322,7 +322,8 @@ static void start(struct dr_route_job *j)
 		return;
 	}
 	fill_target(c, s, j->route, &t);
-	if (a == NULL || dr_session_open(&j->session, c->loop, a, &t, &e) != DR_OK) {
+	if (a == NULL || dr_target_secrets_in(&t, c->conf.secrets_in, &e) != DR_OK ||
+	    dr_session_open(&j->session, c->loop, a, &t, &e) != DR_OK) {
 		dr_log(DR_LOG_ERROR, "route.not_opened", "service=%s route=%s why=\"%s\"", s->spec.name.s, t.route.name.s,
 		       a == NULL ? "no adapter" : e.msg);
 		j->fails++;

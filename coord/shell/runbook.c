@@ -102,7 +102,9 @@ void dr_runbook_open(struct dr_coord *c)
 	b->steps.ended = on_ended;
 	b->steps.ctx = b;
 	(void)dr_copy_text(b->steps.commands_in, sizeof(b->steps.commands_in), c->conf.commands_in);
+	(void)dr_copy_text(b->steps.secrets_in, sizeof(b->steps.secrets_in), c->conf.secrets_in);
 	c->runbook = b;
+	dr_steps_look(&b->steps);
 }
 
 static void fill_ask(const struct dr_coord *c, const struct dr_site_step_wanted *w, struct dr_step_ask *ask)

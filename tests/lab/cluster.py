@@ -118,7 +118,7 @@ class Cluster:
         name = f"c-{letter(site)}"
         data = {"cluster": "demo", "name": name, "site": site,
                 "listen": f"{self.lab.address(site, 'coord')}:{PORT}",
-                "data_dir": self.lab.make_folder(f"coord-{site}"), "tls": self.tls(name)}
+                "data_dir": self.lab.make_folder(f"coord-{site}"), "secrets_in": self.lab.folder, "tls": self.tls(name)}
         if self.profile in RAFT_TIMING:
             data["raft"] = RAFT_TIMING[self.profile]
         if self.http:

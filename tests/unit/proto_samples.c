@@ -114,7 +114,7 @@ static void fill_route(struct dr_spec_route *r, uint32_t i)
 	r->ttl_s = sample_u32();
 	sample_text(r->tsig_key, sizeof(r->tsig_key), "drcoord.");
 	r->tsig_algorithm = DR_TSIG_HMAC_SHA512;
-	sample_text(r->tsig_secret_file, sizeof(r->tsig_secret_file), "/etc/drcoord/tsig.secret");
+	sample_text(r->tsig_secret_file, sizeof(r->tsig_secret_file), "/etc/drcoord/secrets/tsig.secret");
 	r->servers = DR_ROUTE_SERVERS_MAX;
 	for (uint32_t s = 0; s < r->servers; s++)
 		r->server[s] = sample_address("10.2.0.53", (uint16_t)(53 + s));

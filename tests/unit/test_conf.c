@@ -99,7 +99,7 @@ static void test_spec(void **state)
 	assert_string_equal(o->member[1].agent.s, "agent-b");
 	assert_int_equal(o->member[2].priority, 3);
 	assert_string_equal(o->route[0].zone, "demo.example.");
-	assert_string_equal(o->route[0].tsig_secret_file, "/etc/drcoord/tsig.secret");
+	assert_string_equal(o->route[0].tsig_secret_file, "/etc/drcoord/secrets/tsig.secret");
 	assert_int_equal(o->route[0].servers, 2);
 	assert_int_equal(o->route[0].server[1].port, 53);
 	/* Read again into the same room: nothing of the first one stays. */

@@ -140,6 +140,10 @@ static void test_never_begun(void **state)
 	assert_int_equal(run_for("   ", 5000), DR_E_INVALID);
 	assert_int_equal(run_for("nothing", 5000), DR_E_NOT_FOUND);
 	assert_int_equal(run_for("open", 5000), DR_E_REFUSED); /* its group may write it */
+	assert_int_equal(chmod(folder, 0777), 0);              /* anybody may replace it */
+	assert_int_equal(run_for("dull", 5000), DR_E_REFUSED);
+	assert_non_null(strstr(e.msg, "chmod go-w"));
+	assert_int_equal(chmod(folder, 0700), 0);
 	assert_int_not_equal(run_for("dull", 5000), DR_OK);    /* it is no program */
 	struct dr_run r = { .folder = "", .command = "true", .until_ms = dr_clock_boot_ms() + 5000 };
 	assert_int_equal(dr_run_command(&r, NULL, &e), DR_E_REFUSED);

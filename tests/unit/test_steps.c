@@ -66,6 +66,7 @@ static int set_up(void **state)
 	steps->loop = &loop;
 	steps->ended = on_ended;
 	(void)dr_copy_text(steps->commands_in, sizeof(steps->commands_in), folder);
+	(void)dr_copy_text(steps->secrets_in, sizeof(steps->secrets_in), "/etc/drcoord/secrets");
 	memset(&ask, 0, sizeof(ask));
 	assert_true(dr_name_set(&ask.cluster, "demo") && dr_name_set(&ask.step.name, "note"));
 	ask.plan = 7;
@@ -213,6 +214,19 @@ static void test_ends(void **state)
 	assert_int_equal(last.code, DR_OK);
 }
 
+/* A request is not signed with whatever file of this host the spec names. */
+static void test_secret_elsewhere(void **state)
+{
+	(void)state;
+	ask.step.run[0] = '\0';
+	(void)dr_copy_text(ask.step.url, sizeof(ask.step.url), "https://127.0.0.1:9/");
+	(void)dr_copy_text(ask.step.hmac_secret_file, sizeof(ask.step.hmac_secret_file), "/etc/passwd");
+	dr_steps_ask(steps, &ask);
+	run_until(1, 5000);
+	assert_int_equal(last.code, DR_E_FAILED);
+	assert_non_null(strstr(last.text, "/etc/passwd is not in /etc/drcoord/secrets"));
+}
+
 /* What the leader has left of its time counts, not the whole anew; who asks again does not lengthen it. */
 static void test_time_left(void **state)
 {
@@ -317,6 +331,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fails, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_verified, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_secret_elsewhere, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_time_left, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cancelled, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_one_at_a_time, set_up, tear_down),
