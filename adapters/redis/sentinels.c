@@ -128,8 +128,8 @@ static void on_failed(void *ctx, const struct dr_error *e)
 	struct red_hunt *h = ctx;
 	struct dr_error copy = *e;
 	if (h->phase == VISIT)
-		(void)dr_fail(&copy, e->code, "%s; it may come back: start it, or take it out of sentinels_at when it is gone for good",
-			      e->msg);
+		(void)dr_fail(&copy, e->code, "%s; it may come back: start it, or take it out of sentinels_at when it is gone for"
+			      " good", e->msg);
 	fail(h, &copy);
 }
 
@@ -182,8 +182,8 @@ static void heard(struct red_hunt *h, const redisReply *r)
 	if (!message || !red_read_hello(r->element[2]->str, &s))
 		return;
 	if (h->target.sentinels > 0 && !is_named(h, &s.at)) {
-		(void)dr_fail(&e, DR_E_REFUSED, "one at %s:%u says that it watches it as %s, and sentinels_at does not name it: stop it,"
-			      " or name it there", s.at.host, s.at.port, s.name);
+		(void)dr_fail(&e, DR_E_REFUSED, "one at %s:%u says that it watches it as %s, and sentinels_at does not name it:"
+			      " stop it, or name it there", s.at.host, s.at.port, s.name);
 		fail(h, &e);
 		return;
 	}
@@ -348,8 +348,8 @@ static void tell_next(struct red_hunt *h)
 	if (!may || !connect_to(h, REMOVE, &s->at, &e)) {
 		h->phase = REMOVE;
 		if (!may)
-			(void)dr_fail(&e, DR_E_REFUSED, "watches it, and would undo what drcoord does: SENTINEL REMOVE %s there, or "
-				      "sentinels: adopt in the node file", s->name);
+			(void)dr_fail(&e, DR_E_REFUSED, "watches it, and would undo what drcoord does: SENTINEL REMOVE %s there,"
+				      " or sentinels: adopt in the node file", s->name);
 		fail(h, &e);
 		return;
 	}
