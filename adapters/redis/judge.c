@@ -11,7 +11,7 @@ enum { AGAIN_MS = 10, SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIE
 
 /* The promotion's mark, the first write of the new primary: before any client's, since it stands in one transaction with what
  * makes the server a primary.  A script, as a replica refuses to queue a write, and as it must name the new stream.  The data's
- * id stays; where all was deleted it is what was seen before (ARGV[3]), and what has none yet gets one. */
+ * id stays; where all was deleted it is the service's (ARGV[3]), and what has none yet gets one. */
 static const char sign_script[] =
 	"local i = redis.call('INFO', 'replication') "
 	"local origin = string.match(i, 'master_replid:(%x+)') "
@@ -62,8 +62,8 @@ static void say_sign(const struct red_sight *s, struct red_todo *t)
 	char epoch[24], id[RED_IDENTITY_DIGITS + 1] = "";
 
 	put_number(epoch, s->args->epoch);
-	if (s->identity != 0)
-		(void)snprintf(id, sizeof(id), "%016" PRIx64, s->identity);
+	if (s->args->system_id != 0)
+		(void)snprintf(id, sizeof(id), "%016" PRIx64, s->args->system_id);
 	RED_SAY(t, "EVAL", sign_script, "1", RED_LINEAGE, epoch, s->target->member.s, id);
 }
 

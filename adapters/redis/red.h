@@ -97,7 +97,6 @@ struct red_sight {
 	const struct dr_op_args *args;
 	const struct dr_target *target;
 	const char *replication_secret;
-	uint64_t identity;              /* of what the stream that mine is in held before; 0: not known */
 	const struct red_state *mine;
 	const struct red_state *source; /* NULL: not read */
 	bool vetted;                    /* FOLLOWING: the source was looked at, and may be followed */

@@ -42,8 +42,6 @@ struct red_own {
 	uv_timer_t again;
 	uint32_t handles;      /* not closed yet, `again` included */
 	struct red_run run;
-	uint64_t identity;     /* of the target's data, as it was last seen ... */
-	char identity_of[RED_ID_MAX]; /* ... in this stream: who deletes all has deleted that too */
 	char secret[RED_SECRET_MAX], replication_secret[RED_SECRET_MAX];
 };
 _Static_assert(sizeof(struct red_own) <= RED_OWN_SIZE, "the host gives a session RED_OWN_SIZE bytes");
@@ -273,7 +271,6 @@ static void judge(struct red_own *o)
 	struct dr_error e;
 	const struct red_sight sight = { .args = &r->op->args, .target = &o->session->target, .mine = &r->state,
 					 .replication_secret = o->replication_secret,
-					 .identity = strcmp(o->identity_of, r->state.id) == 0 ? o->identity : 0,
 					 .source = r->has_source ? &r->source : NULL, .vetted = r->vetted,
 					 .acted = r->acted, .looks = r->looks, .offset_last = r->offset_last };
 
@@ -291,14 +288,6 @@ static void judge(struct red_own *o)
 	dr_buf_close(&t.commands);
 }
 
-static void remember(struct red_own *o, const struct red_state *s)
-{
-	if (!s->lineage.there || s->lineage.identity == 0)
-		return;
-	o->identity = s->lineage.identity;
-	memcpy(o->identity_of, s->id, sizeof(o->identity_of));
-}
-
 static void have_read(struct red_own *o)
 {
 	struct red_run *r = &o->run;
@@ -310,12 +299,10 @@ static void have_read(struct red_own *o)
 		return;
 	}
 	red_place(s);
-	if (r->at_source) {
+	if (r->at_source)
 		r->has_source = true;
-	} else {
+	else
 		red_tell(s, &r->op->evidence);
-		remember(o, s);
-	}
 	judge(o);
 }
 

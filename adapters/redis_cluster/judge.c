@@ -74,7 +74,7 @@ static void say_sign(const struct red_sight *s, struct red_todo *t)
 	char words[256];
 
 	if (id == 0)
-		id = s->identity != 0 ? s->identity : red_identity(m->id);
+		id = s->args->system_id != 0 ? s->args->system_id : red_identity(m->id);
 	(void)snprintf(words, sizeof(words), "epoch %" PRIu64 " member %s origin %s id %016" PRIx64 " at %" PRIu64, s->args->epoch,
 		       s->target->member.s, m->id, id, m->offset);
 	say_library(s, t, "l", words);

@@ -180,6 +180,7 @@ static void probe(struct dr_watch *w)
 									   w->coord->core->repl.timing.probe_deadline_ms) };
 	w->op.args.local_commit = true;
 	w->op.args.epoch = primary ? s->epoch : 0;
+	w->op.args.system_id = primary ? s->system_id : 0;
 	w->probe_ms = dr_clock_boot_ms();
 	if (dr_session_start(&w->session, &w->op, &e) == DR_OK)
 		w->probing = true;

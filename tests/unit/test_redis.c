@@ -234,7 +234,7 @@ static void writes_as_a_probe(void **state)
 	s.lineage.identity = 7;
 	assert_true(says(judged(&c, red_judge_probe_write, &s, NULL), "\r\nat\r\n"));
 	s.lineage.there = false; /* FLUSHALL */
-	c.sight.identity = 7;
+	c.args.system_id = 7;
 	assert_true(says(judged(&c, red_judge_probe_write, &s, NULL), "EVAL"));
 	assert_true(says(&c.todo, "0000000000000007"));
 	s = primary();
