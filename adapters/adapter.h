@@ -44,7 +44,8 @@ struct dr_op_args {
 	uint32_t k;                      /* SYNC_SET: ANY k; 0 with no peers: nobody; FOLLOWING, ACKING: 1: it acknowledges */
 	uint64_t position;               /* WRITABLE: a standby with less is not promoted; 0: whatever it has ... */
 	uint32_t timeline;               /* ... of this timeline, or one on a later one; 0: whatever the timeline */
-	uint64_t system_id;              /* WRITABLE: data of another identity is not promoted; PROBE_WRITE: what lost its mark gets it; 0: any */
+	uint64_t system_id;              /* WRITABLE: data of another identity is not promoted; 0: whatever it is;
+					  * PROBE_WRITE: data that has lost its own gets it */
 	bool cut;                        /* SYNC_SET: whoever streams from it starts anew, acknowledging nothing unasked */
 	bool local_commit;               /* PROBE_WRITE: do not wait for standbys */
 	bool takeover;                   /* WRITABLE: also where the kind's own cluster has no majority to agree */

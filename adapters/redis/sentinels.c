@@ -1,7 +1,7 @@
 /* sentinels.c -- see sentinels.h.
  *
- *   VISIT: each that is named, what it watches -> REMOVE: each that watches the server, in turn -> LISTEN: how many listen, and what
- *   they say of themselves -> REMOVE -> LISTEN, until nobody does */
+ *   VISIT: each that is named, what it watches -> REMOVE: each that watches the server, in turn -> LISTEN: how many listen, and
+ *   what they say of themselves -> REMOVE -> LISTEN, until nobody does */
 #include "adapters/redis/sentinels.h"
 
 #include <stdio.h>
@@ -118,8 +118,8 @@ static void fail(struct red_hunt *h, struct dr_error *e)
 static void on_mute(uv_timer_t *t)
 {
 	struct dr_error e;
-	(void)dr_fail(&e, DR_E_UNREACHABLE, "does not answer, and would go on once it does: see to it, or take it out of sentinels_at"
-		      " when it is gone for good");
+	(void)dr_fail(&e, DR_E_UNREACHABLE, "does not answer, and would go on once it does: see to it, or take it out of"
+		      " sentinels_at when it is gone for good");
 	fail(t->data, &e);
 }
 

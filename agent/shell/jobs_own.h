@@ -91,7 +91,7 @@ DR_MUST_USE enum dr_err my_job_swap(struct dr_job *job, struct dr_error *e);
 
 /* red_jobs.c */
 DR_MUST_USE enum dr_err red_job_aside(struct dr_job *job, struct dr_error *e);
-/* The same of a node of a Redis Cluster: the file by which the cluster knows it stays. */
+/* The same of a node of a Redis Cluster: the file by which the cluster knows it stays, too. */
 DR_MUST_USE enum dr_err redc_job_aside(struct dr_job *job, struct dr_error *e);
 
 #endif

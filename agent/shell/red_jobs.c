@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/shell/jobs_own.h"
+#include "agent/shell/red_local.h"
 #include "base/parse.h"
 #include "sys/file.h"
 
@@ -111,7 +112,7 @@ static enum dr_err move(struct dr_job *job, const char *path, const struct stat 
 	return rv == DR_OK ? make_again(path, like, e) : rv;
 }
 
-enum dr_err red_job_aside(struct dr_job *job, struct dr_error *e)
+static enum dr_err move_whole(struct dr_job *job, struct dr_error *e)
 {
 	char path[DR_PATH_MAX];
 	struct stat st;
@@ -125,4 +126,25 @@ enum dr_err red_job_aside(struct dr_job *job, struct dr_error *e)
 	if (rv != DR_OK)
 		return rv;
 	return empty ? make_missing(job, path, e) : move(job, path, &st, e);
+}
+
+static enum dr_err move_data(struct dr_job *job, bool cluster, struct dr_error *e)
+{
+	struct dr_local_server s = { .listen_port = 0 };
+	(void)dr_copy_text(s.data_dir, sizeof(s.data_dir), job->local.data_dir);
+	(void)dr_copy_text(s.config_file, sizeof(s.config_file), job->local.config_file);
+	enum dr_err rv = dr_red_keep(&s, cluster, e);
+	if (rv == DR_OK)
+		rv = move_whole(job, e);
+	return rv == DR_OK ? dr_red_put_back(s.data_dir, e) : rv;
+}
+
+enum dr_err red_job_aside(struct dr_job *job, struct dr_error *e)
+{
+	return move_data(job, false, e);
+}
+
+enum dr_err redc_job_aside(struct dr_job *job, struct dr_error *e)
+{
+	return move_data(job, true, e);
 }

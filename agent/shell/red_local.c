@@ -70,8 +70,8 @@ bool dr_red_is_marked(const char *data_dir)
 	return true;
 }
 
-/* "replicaof 127.0.0.1 0", as a directive; the words after the first, with single spaces. */
-static bool directive(const char *line, const char *word, char *rest, size_t cap)
+/* "replicaof 127.0.0.1 0" */
+bool dr_red_directive(const char *line, const char *word, char *rest, size_t cap)
 {
 	size_t n = strlen(word), out = 0;
 	line += strspn(line, " \t");
@@ -99,7 +99,8 @@ bool dr_red_says(const char *text, const char *word, const char *or_word, char *
 {
 	bool found = false;
 	for (const char *line = text; line != NULL;) {
-		found = directive(line, word, rest, cap) || (or_word != NULL && directive(line, or_word, rest, cap)) || found;
+		found = dr_red_directive(line, word, rest, cap) ||
+			(or_word != NULL && dr_red_directive(line, or_word, rest, cap)) || found;
 		line = strchr(line, '\n');
 		line = line != NULL ? line + 1 : NULL;
 	}
@@ -132,9 +133,10 @@ static enum dr_err may_take(const struct dr_local_server *s, struct dr_error *e)
 					" could empty its replicas", s->config_file);
 }
 
-static void tidy(const struct dr_local_server *s)
+/* A move that ended midway may have left copies beside, and none in the folder. */
+void dr_red_tidy(const struct dr_local_server *s)
 {
-	(void)s;
+	dr_best_effort(dr_red_put_back(s->data_dir, NULL));
 }
 
 /* A stop writes a dump only where there is no append-only file: that one is whole already. */
@@ -199,7 +201,7 @@ const struct dr_local_kind dr_redis_local = {
 	.mark_standby = dr_red_mark_standby,
 	.is_marked = dr_red_is_marked,
 	.may_take = may_take,
-	.tidy = tidy,
+	.tidy = dr_red_tidy,
 	.command = command_redis,
 };
 
@@ -210,6 +212,6 @@ const struct dr_local_kind dr_valkey_local = {
 	.mark_standby = dr_red_mark_standby,
 	.is_marked = dr_red_is_marked,
 	.may_take = may_take,
-	.tidy = tidy,
+	.tidy = dr_red_tidy,
 	.command = command_valkey,
 };

@@ -1,5 +1,6 @@
 /* test_redis_cluster.c -- a node's view of its cluster, what each op makes of a node, what its file must say, and what of its
  * folder stays when it is moved aside; no server is asked. */
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -427,13 +428,15 @@ static void keeps_its_name(void **state)
 	assert_int_equal(redc_job_aside(&job, &e), DR_OK);
 	assert_true(is_there(where, "dump.rdb") && is_there(where, "nodes.conf"));
 	assert_true(!is_there(s->data_dir, "dump.rdb") && is_there(s->data_dir, "nodes.conf"));
-	assert_false(is_there(dir, "data.nodes.conf"));
+	assert_false(is_there(dir, "data.drcoord-kept"));
 	/* A move that ended midway: before the next start the file is back. */
-	(void)snprintf(beside, sizeof(beside), "%s/data.nodes.conf", dir);
+	(void)snprintf(beside, sizeof(beside), "%s/data.drcoord-kept", dir);
+	assert_int_equal(mkdir(beside, 0700), 0);
+	(void)snprintf(beside, sizeof(beside), "%s/data.drcoord-kept/nodes.conf", dir);
 	assert_int_equal(rename(path, beside), 0);
 	dr_redis_cluster_local.tidy(&server);
 	assert_true(is_there(s->data_dir, "nodes.conf"));
-	assert_false(is_there(dir, "data.nodes.conf"));
+	assert_false(is_there(dir, "data.drcoord-kept"));
 	assert_int_equal(unlink(path), 0);
 	(void)snprintf(path, sizeof(path), "%s/nodes.conf", where);
 	assert_int_equal(unlink(path), 0);
@@ -443,6 +446,66 @@ static void keeps_its_name(void **state)
 	assert_int_equal(rmdir(s->salvage_dir), 0);
 	assert_int_equal(rmdir(s->data_dir), 0);
 	assert_int_equal(rmdir(dir), 0);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+/* All of it in the data folder, as some set it up: the server's own file, what that names, and the cluster's in a folder below. */
+static void keeps_what_is_no_data(void **state)
+{
+	(void)state;
+	static const char *const stays[] = { "redis.conf", "users.acl", "tls/ca.crt", "cluster/nodes.conf", "mine.conf" };
+	char dir[] = "/tmp/drredis-XXXXXX", path[DR_PATH_MAX], text[2 * DR_PATH_MAX];
+	static struct dr_job job;
+	struct dr_job_local *s = &job.local;
+	const char *where = job.salvage.path;
+	struct dr_error e;
+	struct stat st;
+	memset(&job, 0, sizeof(job));
+	job.cancel_fd = -1;
+	job.until_ns = UINT64_MAX;
+	s->salvage_max = 100000;
+	assert_true(dr_name_set(&s->service, "shard-1") && dr_name_set(&s->member, "rc-a"));
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(s->data_dir, sizeof(s->data_dir), "%s/data/", dir);
+	(void)snprintf(s->salvage_dir, sizeof(s->salvage_dir), "%s/salvage", dir);
+	assert_int_equal(mkdir(s->data_dir, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/data/tls", dir);
+	assert_int_equal(mkdir(path, 0750), 0);
+	(void)snprintf(path, sizeof(path), "%s/data/cluster", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(text, sizeof(text), "aclfile users.acl\ntls-ca-cert-file %s/data/tls/ca.crt\ninclude /etc/none.conf\n"
+		       "INCLUDE \"%s/data/mine.conf\"\ncluster-config-file ./cluster/nodes.conf\naclfile ../outside\n", dir, dir);
+	for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
+		write_file(s->data_dir, stays[i], i == 0 ? text : "mine", path);
+	(void)snprintf(path, sizeof(path), "%s/data/users.acl", dir);
+	assert_int_equal(chmod(path, 0400), 0);
+	write_file(s->data_dir, "dump.rdb", "much", path);
+	(void)snprintf(s->config_file, sizeof(s->config_file), "%s/data/redis.conf", dir);
+	assert_int_equal(redc_job_aside(&job, &e), DR_OK);
+	assert_true(is_there(where, "dump.rdb") && !is_there(s->data_dir, "dump.rdb"));
+	for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
+		assert_true(is_there(s->data_dir, stays[i]) && is_there(where, stays[i]));
+	(void)snprintf(path, sizeof(path), "%s/data/users.acl", dir);
+	assert_true(stat(path, &st) == 0 && (st.st_mode & 07777) == 0400);
+	(void)snprintf(path, sizeof(path), "%s/data/tls", dir);
+	assert_true(stat(path, &st) == 0 && (st.st_mode & 07777) == 0750);
+	assert_false(is_there(dir, "data.drcoord-kept"));
+	/* A run that ended after the move: the copies are beside, the server's own file among them. */
+	(void)snprintf(path, sizeof(path), "%s/data", dir);
+	(void)snprintf(text, sizeof(text), "%s/data.drcoord-kept", dir);
+	assert_int_equal(rename(path, text), 0);
+	assert_int_equal(redc_job_aside(&job, &e), DR_OK);
+	for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
+		assert_true(is_there(s->data_dir, stays[i]));
+	assert_false(is_there(dir, "data.drcoord-kept"));
+	assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 int main(void)
@@ -455,6 +518,7 @@ int main(void)
 		cmocka_unit_test(asks_for_no_secret),
 		cmocka_unit_test(closes),             cmocka_unit_test(takes_over_running_ones),
 		cmocka_unit_test(wants_its_file),     cmocka_unit_test(keeps_its_name),
+		cmocka_unit_test(keeps_what_is_no_data),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
