@@ -392,8 +392,7 @@ static const struct pg_step writable_steps[] = {
 	  .wanted = to_promote },
 	{ .what = "reading the new timeline",
 	  .sql = PG_STATE_SQL,
-	  .read = promoted,
-	  .wanted = to_promote,
+	  .read = promoted, /* also when an earlier try has done it meanwhile: what was read before was a standby's */
 	  .fresh = true,
 	  .role_may_change = true },
 	{ .what = "leaving defaults aside", .sql = PG_WRITES_SQL },

@@ -3,7 +3,7 @@
 #include "tests/sim/sim.h"
 #include "tests/world/runbook.h"
 
-enum { WATCH_MS = 20000, STEPS_MOST = 16 };
+enum { WATCH_MS = 20000, STEPS_MOST = 16, LOSE_AFTER_MS = 20, LOSE_MORE_MS = 1000, LOSE_LEAST_MS = 1500 };
 
 static const struct dr_repl *newest(const struct world *w)
 {
@@ -11,7 +11,7 @@ static const struct dr_repl *newest(const struct world *w)
 }
 
 /* The primary's site, or the one that it was moved away from, or any. */
-static void name_site(struct world *w, const struct dr_repl *r, const struct sim_fault *f, struct dr_request *q)
+static uint32_t name_site(struct world *w, const struct dr_repl *r, const struct sim_fault *f, struct dr_request *q)
 {
 	const struct w_service *of = w_service_of(w, f->a);
 	uint32_t site = w->m[f->a].site;
@@ -21,6 +21,7 @@ static void name_site(struct world *w, const struct dr_repl *r, const struct sim
 	else if (q->kind != DR_REQ_FAILBACK && holder < w->members && f->b % 4 != 0)
 		site = w->m[holder].site;
 	q->site = w->spec.site[site].name;
+	return site;
 }
 
 /* What is refused leaves all as it was. */
@@ -65,6 +66,16 @@ static void watch(struct world *w, struct w_timer *t)
 	next->until = t->until;
 }
 
+/* t->a: a site; t->u: how long.  Whoever could take over from its primaries is gone: their plans come to nothing, and are
+ * tried again, without what a person had accepted. */
+static void lose_candidates(struct world *w, struct w_timer *t)
+{
+	for (uint32_t i = 0; i < w->members; i++) {
+		if (w->m[i].site != t->a)
+			sim_kill_node(sim_of(w), i, w->now + t->u, false);
+	}
+}
+
 static bool abort_open(struct world *w, const struct dr_repl *r)
 {
 	for (uint32_t i = 0; i < DR_SITE_PLANS_KEPT; i++) {
@@ -102,11 +113,16 @@ void sim_order_site(struct sim *s, const struct sim_fault *f)
 		return;
 	uint32_t step = (uint32_t)step_of(r);
 	dr_assert(dr_name_set(&q.actor, "anna"));
-	name_site(w, r, f, &q);
-	q.accept_loss = q.kind == DR_REQ_FAILOVER && f->b / 64 % 4 == 0;
+	uint32_t site = name_site(w, r, f, &q);
+	q.accept_loss = q.kind == DR_REQ_FAILOVER && f->b / 64 % 2 == 0;
 	if (w_request(w, &q) != DR_REASON_NONE) {
 		check_refused(w, &q);
 		return;
+	}
+	if (q.accept_loss && f->b / 128 % 2 == 0) {
+		struct w_timer *lost = w_after(w, LOSE_AFTER_MS + f->b / 512 % LOSE_MORE_MS, lose_candidates);
+		lost->a = site;
+		lost->u = LOSE_LEAST_MS + f->ms;
 	}
 	if (f->b / 256 % 4 == 0)
 		return;

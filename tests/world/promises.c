@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "tests/world/world.h"
 
-enum { HEARD_BEATS = 2 };
+enum { HEARD_BEATS = 2, LATE_EVERY = 8, LATE_MS = 1000, LATE_MORE_MS = 5000 };
 
 struct message {
 	struct dr_ask ask;
@@ -13,10 +13,27 @@ struct message {
 	uint32_t asker;
 };
 
+static void ask_arrives(struct world *w, struct w_timer *t);
+
 static void send(struct world *w, uint32_t from, uint32_t to, const struct message *m,
 		 void (*arrives)(struct world *, struct w_timer *))
 {
 	struct w_timer *t = w_send(w, w->m[from].site, w->m[to].site, w_proc(W_AGENT, to), arrives);
+	t->a = to;
+	t->b = w->m[to].life;
+	t->data = dr_xcalloc(sizeof(*m));
+	t->size = sizeof(*m);
+	memcpy(t->data, m, sizeof(*m));
+}
+
+/* In bad weather a question is there once more, much later: from a connection that nobody had read, say. */
+static void send_late(struct world *w, uint32_t to, const struct message *m)
+{
+	uint64_t by = (m->ask.id ^ m->ask.id >> 17) * UINT64_C(0x9e3779b97f4a7c15) >> 40;
+	if (w->weather == NULL || by % LATE_EVERY != 0)
+		return;
+	struct w_timer *t = w_after(w, LATE_MS + by / LATE_EVERY % LATE_MORE_MS, ask_arrives);
+	t->proc = w_proc(W_AGENT, to);
 	t->a = to;
 	t->b = w->m[to].life;
 	t->data = dr_xcalloc(sizeof(*m));
@@ -65,6 +82,7 @@ void w_ask(struct world *w, uint32_t mi, const struct dr_ask *question)
 		m.ask.service = w_spec_of(w, mi)->name;
 		m.ask.of = l->member[i].member;
 		send(w, mi, to, &m, ask_arrives);
+		send_late(w, to, &m);
 	}
 }
 
