@@ -184,15 +184,33 @@ static void count_failing(const struct dr_core *c, uint32_t ix, dr_member_ix m, 
 	}
 }
 
+/* A primary that has too few standbys near gets its writes back by a move where so many others are at hand that one of them would
+ * have enough: it is the primary that is away from them.  Else another one would have no more; and where it is to go on alone
+ * after a while, it does that by itself. */
+static bool others_would_do(const struct dr_core *c, uint32_t service)
+{
+	const struct dr_service *s = &c->repl.service[service];
+	uint32_t others = dr_set_count(dr_service_members(s)) - 1, able = 0;
+	uint64_t a = 0;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
+		able += m != s->holder && dr_core_candidate(c, service, m, &a) == DR_REASON_NONE ? 1u : 0u;
+	return s->spec.when_alone == DR_ALONE_BLOCK && others > s->spec.sync_k && able > s->spec.sync_k;
+}
+
+static enum dr_failure_policy policy_of(enum dr_failure how, bool others_do)
+{
+	return how == DR_FAILURE_TOO_FEW_STANDBYS && !others_do ? DR_FAILURE_TELL : dr_failure_policy(how);
+}
+
 /* The kind that most of a majority see, of those for which the policy is just this one; whoever sees a kind for which more is
  * done counts too.  NONE: no majority. */
-static enum dr_failure most_of(const struct failing *f, enum dr_failure_policy policy, uint64_t *ms)
+static enum dr_failure most_of(const struct failing *f, enum dr_failure_policy policy, bool others_do, uint64_t *ms)
 {
 	unsigned bad = 0, bad_outside = 0;
 	enum dr_failure most = DR_FAILURE_NONE;
 	*ms = 0;
 	for (unsigned k = 1; k < DR_FAILURE_MAX; k++) {
-		enum dr_failure_policy is = dr_failure_policy((enum dr_failure)k);
+		enum dr_failure_policy is = policy_of((enum dr_failure)k, others_do);
 		if (is < policy || f->by[k] == 0)
 			continue;
 		*ms = bad == 0 || f->ms[k] < *ms ? f->ms[k] : *ms;
@@ -215,9 +233,10 @@ enum dr_failure dr_core_failing(const struct dr_core *c, uint32_t service, dr_me
 	if (!ought_to_write(&c->repl.service[service], m))
 		return DR_FAILURE_NONE;
 	count_failing(c, service, m, &f);
+	bool others_do = f.by[DR_FAILURE_TOO_FEW_STANDBYS] > 0 && others_would_do(c, service);
 	dr_assert(f.by[DR_FAILURE_NONE] == 0);
 	for (unsigned i = 0; how == DR_FAILURE_NONE && i < sizeof(from_most) / sizeof(from_most[0]); i++)
-		how = most_of(&f, from_most[i], ms);
+		how = most_of(&f, from_most[i], others_do, ms);
 	*ms = how != DR_FAILURE_NONE ? *ms : 0;
 	return how;
 }
@@ -229,7 +248,8 @@ enum dr_verdict dr_core_verdict(const struct dr_core *c, uint32_t service, dr_me
 	if (says_failed(c, service, m) || has_forgotten(c, service, m))
 		return DR_VERDICT_FAILED;
 	uint64_t failing_ms = 0;
-	enum dr_failure_policy policy = dr_failure_policy(dr_core_failing(c, service, m, &failing_ms));
+	enum dr_failure how = dr_core_failing(c, service, m, &failing_ms);
+	enum dr_failure_policy policy = policy_of(how, how == DR_FAILURE_TOO_FEW_STANDBYS && others_would_do(c, service));
 	if (policy == DR_FAILURE_MOVE)
 		return DR_VERDICT_FAILED;
 	/* Before what a person would have to be asked about. */

@@ -99,8 +99,8 @@ static void do_cluster(struct script *s)
 		v->kind = DR_KIND_REDIS;
 	if (value_is(s, "kind", "mariadb"))
 		v->kind = DR_KIND_MARIADB;
-	if (value_is(s, "durability", "async"))
-		v->durability = DR_DURABILITY_ASYNC;
+	for (enum dr_durability d = DR_DURABILITY_SYNC; d < DR_DURABILITY_COUNT; d++)
+		v->durability = value_is(s, "durability", dr_durability_name(d)) ? d : v->durability;
 	v->k = (uint32_t)number_or(s, "k", v->k);
 	v->set_max = (uint32_t)number_or(s, "set", v->set_max);
 	if (value_is(s, "when_alone", "block"))
