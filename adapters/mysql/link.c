@@ -234,6 +234,21 @@ enum dr_err my_do(struct my_run *r, struct dr_error *e, const char *fmt, ...)
 	return rv;
 }
 
+enum dr_err my_send(struct my_run *r, struct dr_error *e, const char *fmt, ...)
+{
+	char sql[SQL_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(sql, sizeof(sql), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(sql))
+		return dr_fail(e, DR_E_RANGE, "the statement would be longer than %d bytes", SQL_MAX);
+	if (my_alive(r, e) != DR_OK)
+		return e->code;
+	return mysql_send_query(r->conn, sql, (unsigned long)n) == 0 ? DR_OK : server_error(r, "sending a statement", e);
+}
+
 enum dr_err my_say(struct my_run *r, enum my_sql which, struct dr_error *e)
 {
 	return my_do(r, e, "%s", my_sql(r->dialect, which));

@@ -48,6 +48,7 @@ struct my_state {
 	char origin[MY_UUID_MAX];    /* who wrote it: a server's uuid, of MariaDB its server_id */
 	/* as a replica */
 	bool configured, receiving, applying, connecting;
+	bool asked;                  /* receiving, and its source was asked for the log: as what kind of standby is settled */
 	bool checks;                 /* it looks at its source's certificate ... */
 	bool checks_as_told;         /* ... with our ca_file */
 	bool by_id;                  /* it asks its source by ids, not by files and places */
@@ -125,6 +126,8 @@ DR_MUST_USE enum dr_err my_begin_change(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_secret(const char *file, char dst[MY_SECRET_MAX], struct dr_error *e);
 /* One statement without rows, made as by printf(3); texts in it must have gone through my_quote(). */
 DR_MUST_USE enum dr_err my_do(struct my_run *r, struct dr_error *e, const char *fmt, ...) DR_PRINTF(3, 4);
+/* The same, but nobody waits for what comes of it: the connection is good for nothing else then. */
+DR_MUST_USE enum dr_err my_send(struct my_run *r, struct dr_error *e, const char *fmt, ...) DR_PRINTF(3, 4);
 DR_MUST_USE enum dr_err my_say(struct my_run *r, enum my_sql which, struct dr_error *e);
 /* The one row of a query: its cells' texts ("" for NULL) until my_row_end(); NOT_FOUND when there is none. */
 struct my_row {

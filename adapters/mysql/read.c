@@ -87,6 +87,20 @@ static void read_tls(const struct my_run *r, struct my_state *s, const struct my
 	s->checks_as_told = s->checks && strcmp(ca, r->target.ca_file) == 0;
 }
 
+/* Afterwards its receiver is in many states: MySQL's writes a table of its own in between. */
+static bool has_asked(const struct my_row *row)
+{
+	static const char *const before[] = { "Connecting", "Checking", "Registering", "Requesting", "Waiting to reconnect",
+					      "Reconnecting" };
+	const char *does = my_cell(row, "Slave_IO_State", "Replica_IO_State");
+
+	for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+		if (strncmp(does, before[i], strlen(before[i])) == 0)
+			return false;
+	}
+	return does[0] != '\0';
+}
+
 static enum dr_err read_replica(struct my_run *r, struct my_state *s, struct dr_error *e)
 {
 	struct my_row row;
@@ -102,6 +116,7 @@ static enum dr_err read_replica(struct my_run *r, struct my_state *s, struct dr_
 	s->by_id = strcmp(id, "No") != 0 && strcmp(id, "0") != 0;
 	s->several = mysql_num_rows(row.res) > 1 || my_cell(&row, "Connection_name", "Channel_Name")[0] != '\0';
 	s->receiving = strcmp(io, "Yes") == 0;
+	s->asked = s->receiving && has_asked(&row);
 	s->connecting = strcmp(io, "Connecting") == 0 || strcmp(io, "Preparing") == 0;
 	s->applying = strcmp(my_cell(&row, "Slave_SQL_Running", "Replica_SQL_Running"), "Yes") == 0;
 	s->idle = strstr(my_cell(&row, "Slave_SQL_Running_State", "Replica_SQL_Running_State"), "has read all relay log") != NULL;

@@ -88,6 +88,8 @@ enum dr_err my_leave_source(struct my_run *r, struct dr_error *e)
 	/* Where both stand still, nothing that was received is there for long. */
 	if (rv == DR_OK && (receives || r->state.applying))
 		rv = my_drain(r, e);
+	if (rv == DR_OK && r->semi.told)
+		rv = my_say(r, MY_SQL_TOLD_APPLIED, e);
 	if (rv == DR_OK)
 		rv = my_say(r, MY_SQL_STOP, e);
 	return rv == DR_OK ? my_say(r, MY_SQL_RESET, e) : rv;
@@ -171,7 +173,10 @@ static enum dr_err turn_to(struct my_run *r, struct dr_error *e)
 		rv = point(r, e);
 	if (rv == DR_OK)
 		rv = my_acks_set(r, r->args.k > 0, e);
-	return rv == DR_OK ? my_say(r, MY_SQL_START, e) : rv;
+	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_START, e);
+	/* Once more, now that the applier is there which the mark names. */
+	return rv == DR_OK && r->args.k > 0 ? my_say(r, MY_SQL_TOLD, e) : rv;
 }
 
 /* It has the right source: let it run, and acknowledge or not. */
@@ -361,6 +366,17 @@ static enum dr_err note_whole(const struct my_run *r, struct dr_error *e)
 	return dr_file_replace(path, "", 0, 0600, e);
 }
 
+/* CLONE looks at the donor's certificate where it was told of a CA; at the address in it, it never does. */
+static enum dr_err trust(struct my_run *r, struct dr_error *e)
+{
+	char ca[2 * DR_PATH_MAX + 1];
+
+	if (r->target.ca_file[0] == '\0')
+		return DR_OK;
+	my_quote(r, ca, sizeof(ca), r->target.ca_file);
+	return my_do(r, e, "SET GLOBAL clone_ssl_ca = '%s'", ca);
+}
+
 static enum dr_err copy(struct my_run *r, struct dr_error *e)
 {
 	char user[2 * DR_NAME_MAX + 1], secret[SECRET_QUOTED + 1], host[2 * DR_HOST_MAX + 1], folder[2 * DR_PATH_MAX + 1];
@@ -371,6 +387,8 @@ static enum dr_err copy(struct my_run *r, struct dr_error *e)
 	my_quote(r, host, sizeof(host), from->host);
 	my_quote(r, folder, sizeof(folder), r->args.folder);
 	enum dr_err rv = my_do(r, e, "SET GLOBAL clone_valid_donor_list = '%s:%u'", host, from->port);
+	if (rv == DR_OK)
+		rv = trust(r, e);
 	while (rv == DR_OK) {
 		rv = my_do(r, e, "%s '%s'@'%s':%u IDENTIFIED BY '%s' DATA DIRECTORY = '%s'%s", my_sql(r->dialect, MY_SQL_COPY),
 			   user, host, from->port, secret, folder, r->target.ca_file[0] != '\0' ? " REQUIRE SSL" : "");

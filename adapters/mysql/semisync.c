@@ -32,7 +32,7 @@ static void tell(struct my_run *r)
 	const struct my_semi *s = &r->semi;
 
 	r->evidence.sync_k = !r->state.read_only && waits(s) ? (uint32_t)s->k : 0;
-	r->evidence.acks = r->state.read_only && r->state.receiving && s->acks && s->told;
+	r->evidence.acks = r->state.read_only && r->state.asked && s->acks && s->told;
 }
 
 /* Whoever may not read it, or has no plugin for it, has nothing of it. */
@@ -179,14 +179,15 @@ bool my_acks_kept(const struct my_run *r)
 	return r->semi.told && (runs || s->received <= s->position);
 }
 
-/* The connection that was made for it stands; the next one is not to acknowledge unasked. */
+/* The connection that was made for it stands; the next one is not to acknowledge unasked.  A server says that it acknowledges
+ * from the receiver's start on, and reads the setting when it asks for the log; turned off in between, the receiver breaks. */
 enum dr_err my_acks_seen(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = my_read(r, e);
 
 	if (rv == DR_OK)
 		rv = my_semi_read(r, e);
-	while (rv == DR_OK && !(r->semi.acks && r->state.receiving)) {
+	while (rv == DR_OK && !(r->semi.acks && r->state.asked)) {
 		my_tell(r, "it does not acknowledge yet");
 		rv = my_pause(r, AGAIN_MS, e);
 		if (rv == DR_OK)
@@ -271,12 +272,33 @@ static enum dr_err end_a_wait(struct my_run *r, uint64_t received, struct wait_l
 	return rv == DR_E_FAILED ? DR_OK : rv; /* it has gone by itself */
 }
 
+/* MySQL writes on while one waits: one more commit, sent over the present connection, brings an acknowledgement for it, too.  Its
+ * session ends with that; where it takes others besides us, it is theirs to bring. */
+static enum dr_err bring_a_commit(struct my_run *r, struct dr_error *e)
+{
+	char member[2 * DR_NAME_MAX + 1];
+	uint64_t waits = 0;
+	unsigned n = 0;
+	enum dr_err rv = my_connect_to(r, &r->args.primary_at, e);
+
+	if (rv == DR_OK)
+		rv = my_numbers(r, my_sql(r->dialect, MY_SQL_WAITERS), &waits, 1, &n, e);
+	if (rv != DR_OK || n == 0)
+		return rv;
+	my_quote(r, member, sizeof(member), r->target.member.s);
+	return my_send(r, e, "INSERT INTO drcoord.heartbeat (place, member, epoch, beats, at) VALUES (64 + CONNECTION_ID() %% 64,"
+			     " '%s', %" PRIu64 ", 1, NOW(6)) ON DUPLICATE KEY UPDATE beats = beats + 1, at = VALUES(at)",
+		       member, r->state.epoch);
+}
+
 static enum dr_err end_waits(struct my_run *r, struct dr_error *e)
 {
 	struct wait_look before = { .session = 0 };
-	bool any = my_sql(r->dialect, MY_SQL_WAITERS) != NULL;
+	bool any = true;
 	enum dr_err rv = DR_OK;
 
+	if (r->dialect != MY_MARIADB)
+		return bring_a_commit(r, e);
 	while (rv == DR_OK && any) {
 		rv = my_read_standby(r, e);
 		uint64_t received = r->state.received;
@@ -310,6 +332,9 @@ static enum dr_err catch_up(struct my_run *r, struct dr_error *e)
 
 	if (rv == DR_OK)
 		rv = my_read_standby(r, e);
+	/* MySQL's breaks where it was cut off: it takes its next connection for one that acknowledges. */
+	if (rv == DR_OK && r->state.received < until && !r->state.receiving && !r->state.connecting && r->state.applying)
+		rv = my_say(r, MY_SQL_START_IO, e);
 	while (rv == DR_OK && r->state.received < until) {
 		my_tell(r, "%" PRIu64 " transactions of the primary's are not received yet", until - r->state.received);
 		rv = my_pause(r, AGAIN_MS, e);

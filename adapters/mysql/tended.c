@@ -6,8 +6,8 @@
  * note of an epoch before its own has just been promoted, and turns on what the note names.
  *
  *   standby:  the scheduler is off
- *   primary, no note, or one of its own epoch:  the note is made to say what is on now
- *   primary, a note of an epoch before:         what it names is turned on, then the note is made */
+ *   primary:  what is noted of an epoch before is turned on, then the note is made to say what is on now.  What could not
+ *             be turned on stays noted as it was, and is tried again the next time */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,12 +15,18 @@
 #include "adapters/mysql/my.h"
 #include "base/parse.h"
 
-enum { NAME_QUOTED = 2 * 4 * 64 + 1, DEFINER_MAX = 512 };
+enum { NAME_QUOTED = 2 * 4 * 64 + 1, SQL_NOTED_MAX = 640 };
+
+/* Noted as on, there, and not on. */
+#define NOTED_NOT_ON                                                                                               \
+	" FROM drcoord.events n JOIN information_schema.EVENTS i ON HEX(n.db) = HEX(i.EVENT_SCHEMA) AND HEX(n.event) ="    \
+	" HEX(i.EVENT_NAME) WHERE n.event <> '' AND i.STATUS <> 'ENABLED'"
 
 struct note {
 	bool there;
 	uint64_t epoch;
 	bool running; /* the scheduler */
+	bool older;   /* it names events of an epoch before */
 };
 
 static enum dr_err scheduler_is_on(struct my_run *r, bool *on, struct dr_error *e)
@@ -56,10 +62,11 @@ static enum dr_err make_table(struct my_run *r, struct dr_error *e)
 static enum dr_err read_note(struct my_run *r, struct note *n, struct dr_error *e)
 {
 	struct my_row row;
-	uint64_t running = 0;
+	uint64_t running = 0, oldest = 0;
 
 	*n = (struct note){ .there = false };
-	enum dr_err rv = my_query(r, "SELECT epoch, running FROM drcoord.events WHERE event = ''", &row, e);
+	enum dr_err rv = my_query(r, "SELECT epoch, running, (SELECT MIN(epoch) FROM drcoord.events) FROM drcoord.events"
+				     " WHERE event = ''", &row, e);
 	if (rv == DR_E_NOT_FOUND && mysql_errno(r->conn) != 0) /* no such table; else no such row */
 		return make_table(r, e);
 	if (rv == DR_E_NOT_FOUND)
@@ -67,54 +74,80 @@ static enum dr_err read_note(struct my_run *r, struct note *n, struct dr_error *
 	if (rv != DR_OK)
 		return rv;
 	n->there = dr_parse_u64(row.cell[0], 0, UINT64_MAX, &n->epoch) == DR_OK &&
-		   dr_parse_u64(row.cell[1], 0, 1, &running) == DR_OK;
+		   dr_parse_u64(row.cell[1], 0, 1, &running) == DR_OK &&
+		   dr_parse_u64(row.cell[2], 0, UINT64_MAX, &oldest) == DR_OK;
 	n->running = running != 0;
+	n->older = n->there && oldest < r->state.epoch;
 	my_row_end(&row);
 	return DR_OK;
 }
 
-/* Names as bytes, since the two tables need not sort alike. */
+/* Names as bytes, since the two tables need not sort alike.  What is left of an epoch before is not on yet. */
 static enum dr_err note_differs(struct my_run *r, const struct note *n, bool on, bool *differs, struct dr_error *e)
 {
+	char sql[SQL_NOTED_MAX];
 	uint64_t sum[2] = { 0, 1 };
 	unsigned got = 0;
 
 	*differs = true;
 	if (!n->there || n->epoch != r->state.epoch || n->running != on)
 		return DR_OK;
-	enum dr_err rv = my_numbers(r, "SELECT COALESCE(SUM(1 + CRC32(CONCAT(HEX(EVENT_SCHEMA), '.', HEX(EVENT_NAME)))), 0)"
-				       " FROM information_schema.EVENTS WHERE STATUS = 'ENABLED' UNION ALL"
-				       " SELECT COALESCE(SUM(1 + CRC32(CONCAT(HEX(db), '.', HEX(event)))), 0)"
-				       " FROM drcoord.events WHERE event <> ''", sum, 2, &got, e);
+	(void)snprintf(sql, sizeof(sql), "SELECT COALESCE(SUM(1 + CRC32(CONCAT(HEX(EVENT_SCHEMA), '.', HEX(EVENT_NAME)))), 0)"
+		       " FROM information_schema.EVENTS WHERE STATUS = 'ENABLED' UNION ALL"
+		       " SELECT COALESCE(SUM(1 + CRC32(CONCAT(HEX(db), '.', HEX(event)))), 0)"
+		       " FROM drcoord.events WHERE event <> '' AND epoch >= %" PRIu64, r->state.epoch);
+	enum dr_err rv = my_numbers(r, sql, sum, 2, &got, e);
 	*differs = got == 2 && sum[0] != sum[1];
 	return rv;
 }
 
-static enum dr_err note_one(struct my_run *r, const char *db, const char *event, bool running, struct dr_error *e)
+static enum dr_err note_one(struct my_run *r, const char *db, const char *event, uint64_t epoch, bool running,
+			    struct dr_error *e)
 {
 	char quoted_db[NAME_QUOTED], quoted[NAME_QUOTED];
 
 	my_quote(r, quoted_db, sizeof(quoted_db), db);
 	my_quote(r, quoted, sizeof(quoted), event);
 	return my_do(r, e, "INSERT INTO drcoord.events (db, event, epoch, running) VALUES ('%s', '%s', %" PRIu64 ", %d)", quoted_db,
-		     quoted, r->state.epoch, running ? 1 : 0);
+		     quoted, epoch, running ? 1 : 0);
 }
 
+/* cells: schema, event, the epoch of which it is noted. */
+static enum dr_err note_these(struct my_run *r, struct my_row *row, struct dr_error *e)
+{
+	enum dr_err rv = DR_OK;
+
+	for (MYSQL_ROW cells = row->all; rv == DR_OK && cells != NULL; cells = mysql_fetch_row(row->res)) {
+		uint64_t epoch = 0;
+		rv = cells[2] != NULL ? dr_parse_u64(cells[2], 0, UINT64_MAX, &epoch) : DR_E_PROTOCOL;
+		if (rv == DR_OK)
+			rv = note_one(r, cells[0] != NULL ? cells[0] : "", cells[1] != NULL ? cells[1] : "", epoch, true, e);
+		else
+			(void)dr_fail(e, rv, "an event without an epoch");
+	}
+	return rv;
+}
+
+/* What is on, and what an epoch before had on and is not yet; anew, with one reading of both. */
 static enum dr_err note_all(struct my_run *r, bool on, struct dr_error *e)
 {
+	char sql[SQL_NOTED_MAX];
 	struct my_row row;
-	enum dr_err rv = my_do(r, e, "DELETE FROM drcoord.events");
 
+	(void)snprintf(sql, sizeof(sql), "SELECT EVENT_SCHEMA, EVENT_NAME, %" PRIu64 " FROM information_schema.EVENTS"
+		       " WHERE STATUS = 'ENABLED' UNION ALL SELECT i.EVENT_SCHEMA, i.EVENT_NAME, n.epoch" NOTED_NOT_ON
+		       " AND n.epoch < %" PRIu64,
+		       r->state.epoch, r->state.epoch);
+	enum dr_err rv = my_query(r, sql, &row, e);
+	bool any = rv == DR_OK;
+	if (rv == DR_OK || rv == DR_E_NOT_FOUND)
+		rv = my_do(r, e, "DELETE FROM drcoord.events");
 	if (rv == DR_OK)
-		rv = note_one(r, "", "", on, e);
-	if (rv == DR_OK)
-		rv = my_query(r, "SELECT EVENT_SCHEMA, EVENT_NAME FROM information_schema.EVENTS WHERE STATUS = 'ENABLED'", &row,
-			      e);
-	if (rv != DR_OK)
-		return rv == DR_E_NOT_FOUND ? DR_OK : rv;
-	for (MYSQL_ROW cells = row.all; rv == DR_OK && cells != NULL; cells = mysql_fetch_row(row.res))
-		rv = note_one(r, cells[0] != NULL ? cells[0] : "", cells[1] != NULL ? cells[1] : "", true, e);
-	my_row_end(&row);
+		rv = note_one(r, "", "", r->state.epoch, on, e);
+	if (rv == DR_OK && any)
+		rv = note_these(r, &row, e);
+	if (any)
+		my_row_end(&row);
 	return rv;
 }
 
@@ -162,17 +195,16 @@ static enum dr_err turn_on(struct my_run *r, const MYSQL_ROW cells, struct dr_er
 	return rv == DR_OK ? DR_OK : dr_wrap(e, "event %s.%s is not turned on", cells[0], cells[1]);
 }
 
-static const char noted_sql[] =
-	"SELECT i.EVENT_SCHEMA, i.EVENT_NAME, i.DEFINER, i.CHARACTER_SET_CLIENT, i.COLLATION_CONNECTION"
-	" FROM drcoord.events n JOIN information_schema.EVENTS i ON HEX(n.db) = HEX(i.EVENT_SCHEMA)"
-	" AND HEX(n.event) = HEX(i.EVENT_NAME) WHERE n.event <> '' AND i.STATUS <> 'ENABLED'";
-
 /* One that cannot be turned on keeps no other from it; it is told, and tried again. */
 static enum dr_err turn_on_noted(struct my_run *r, struct dr_error *e)
 {
+	char sql[SQL_NOTED_MAX];
 	struct my_row row;
 	struct dr_error one;
-	enum dr_err rv = my_query(r, noted_sql, &row, e);
+
+	(void)snprintf(sql, sizeof(sql), "SELECT i.EVENT_SCHEMA, i.EVENT_NAME, i.DEFINER, i.CHARACTER_SET_CLIENT,"
+		       " i.COLLATION_CONNECTION" NOTED_NOT_ON " AND n.epoch < %" PRIu64, r->state.epoch);
+	enum dr_err rv = my_query(r, sql, &row, e);
 
 	if (rv != DR_OK)
 		return rv == DR_E_NOT_FOUND ? DR_OK : rv;
@@ -194,22 +226,25 @@ static enum dr_err turn_on_noted(struct my_run *r, struct dr_error *e)
 static enum dr_err tend_primary(struct my_run *r, struct dr_error *e)
 {
 	struct note n;
+	struct dr_error not_on;
 	bool on = false, differs = false;
 	enum dr_err rv = read_note(r, &n, e), events = DR_OK;
 
-	if (rv == DR_OK && n.there && n.epoch < r->state.epoch) {
-		events = turn_on_noted(r, e);
-		if (n.running)
-			rv = my_do(r, e, "SET GLOBAL event_scheduler = ON");
-		/* Until all are on, the note stays that of the primary before. */
-		if (events != DR_OK)
-			return events;
-	}
+	if (rv == DR_OK && n.older)
+		events = turn_on_noted(r, &not_on);
+	if (rv == DR_OK && n.there && n.epoch < r->state.epoch && n.running)
+		rv = my_do(r, e, "SET GLOBAL event_scheduler = ON");
 	if (rv == DR_OK)
 		rv = scheduler_is_on(r, &on, e);
 	if (rv == DR_OK)
 		rv = note_differs(r, &n, on, &differs, e);
-	return rv == DR_OK && differs ? write_note(r, on, e) : rv;
+	if (rv == DR_OK && differs)
+		rv = write_note(r, on, e);
+	if (rv == DR_OK && events != DR_OK) {
+		*e = not_on;
+		rv = events;
+	}
+	return rv;
 }
 
 enum dr_err my_op_tended(struct my_run *r, struct dr_error *e)

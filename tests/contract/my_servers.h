@@ -1,0 +1,33 @@
+/* my_servers.h -- MariaDB servers on loopback (or those of MySQL) for the tests of their adapter: run as user nobody, with the
+ * accounts and tables of setup.sql, the first one taking writes.  All write to one log, `log` in dir. */
+#ifndef DR_TESTS_CONTRACT_MY_SERVERS_H
+#define DR_TESTS_CONTRACT_MY_SERVERS_H
+
+#include "rig.h"
+
+enum { MY_SERVERS_MAX = 3 };
+
+struct my_server {
+	const char *member;
+	unsigned id;
+	struct dr_address at;
+	char data[96], socket[104];
+	pid_t pid;
+};
+
+struct my_servers {
+	const char *root; /* of a MySQL (tools/mysql-root); NULL: MariaDB */
+	struct rig_dir dir;
+	char setup[96];
+	unsigned n, starts;
+	struct my_server server[MY_SERVERS_MAX];
+};
+
+/* False, with the reason printed, where they are not installed. */
+bool my_servers_start(struct my_servers *all, const char *root, unsigned n);
+void my_servers_stop(struct my_servers *all);
+/* SIGKILL; and a start as by an agent: read-only, receiving from nobody. */
+void my_server_crash(struct my_server *s);
+void my_server_start(struct my_servers *all, struct my_server *s);
+
+#endif

@@ -1,0 +1,453 @@
+/* test_my_semi.c -- what durability: sync rests on (docs/decisions/0020-semi-sync.md), one test for each sentence that an op has
+ * to keep: on a primary and a standby of MariaDB, and where DRCOORD_MYSQL_ROOT names one, of MySQL.
+ *
+ * Commits are made by a client of our own on a thread, so that one which waits can be looked at. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapters/mysql/my.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "my_servers.h"
+
+enum { LONG_MS = 15000, SHORT_MS = 1500, HELD_MS = 700 /* many times what an acknowledgement takes */, EPOCH = 2 };
+
+static struct {
+	struct my_servers all;
+	struct my_server *primary, *standby;
+	struct rig rig;
+	uint64_t rows; /* given to clients so far */
+} here;
+
+static bool is_mysql(void)
+{
+	return here.all.root != NULL;
+}
+
+/* ---- a client's side */
+
+static MYSQL *client(const struct my_server *s)
+{
+	char no = 0;
+	MYSQL *c = mysql_init(NULL);
+
+	assert_non_null(c);
+	(void)mysql_options(c, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no);
+	if (mysql_real_connect(c, "localhost", "root", "", NULL, 0, s->socket, 0) == NULL)
+		fail_msg("%s: %s", s->member, mysql_error(c));
+	return c;
+}
+
+static void say(MYSQL *c, const char *sql)
+{
+	if (mysql_query(c, sql) != 0)
+		fail_msg("%s: %s (%u)", sql, mysql_error(c), mysql_errno(c));
+}
+
+static void sql(const struct my_server *s, const char *text)
+{
+	MYSQL *c = client(s);
+
+	say(c, text);
+	mysql_close(c);
+}
+
+static uint64_t number(const struct my_server *s, const char *text)
+{
+	uint64_t v = 0;
+	MYSQL *c = client(s);
+
+	say(c, text);
+	MYSQL_RES *res = mysql_store_result(c);
+	assert_non_null(res);
+	MYSQL_ROW row = mysql_fetch_row(res);
+	assert_non_null(row);
+	assert_int_equal(dr_parse_u64(row[0] != NULL ? row[0] : "0", 0, UINT64_MAX, &v), DR_OK);
+	mysql_free_result(res);
+	mysql_close(c);
+	return v;
+}
+
+static bool has(const struct my_server *s, uint64_t row)
+{
+	char text[80];
+
+	(void)snprintf(text, sizeof(text), "SELECT COUNT(*) FROM semi.held WHERE n = %llu", (unsigned long long)row);
+	return number(s, text) == 1;
+}
+
+static void until_has(const struct my_server *s, uint64_t row)
+{
+	uint64_t until = rig_now_ms() + LONG_MS;
+
+	while (!has(s, row)) {
+		if (rig_now_ms() > until)
+			fail_msg("%s has not got row %llu", s->member, (unsigned long long)row);
+		(void)usleep(10000);
+	}
+}
+
+/* One row, committed on a thread of its own. */
+struct commit {
+	pthread_t thread;
+	MYSQL *conn;
+	uint64_t row;
+	atomic_bool ended;
+	unsigned error; /* of the server's or the library's; 0: the client was told that all is well */
+};
+
+static void *run_commit(void *arg)
+{
+	struct commit *c = arg;
+	char text[80];
+
+	(void)mysql_thread_init();
+	(void)snprintf(text, sizeof(text), "INSERT INTO semi.held VALUES (%llu)", (unsigned long long)c->row);
+	c->error = mysql_query(c->conn, text) != 0 ? mysql_errno(c->conn) : 0;
+	atomic_store(&c->ended, true);
+	mysql_thread_end();
+	return NULL;
+}
+
+static void commit_begin(struct commit *c)
+{
+	*c = (struct commit){ .conn = client(here.primary), .row = ++here.rows };
+	assert_int_equal(pthread_create(&c->thread, NULL, run_commit, c), 0);
+}
+
+static bool ends_within(struct commit *c, uint64_t ms)
+{
+	uint64_t until = rig_now_ms() + ms;
+
+	while (!atomic_load(&c->ended) && rig_now_ms() < until)
+		(void)usleep(2000);
+	return atomic_load(&c->ended);
+}
+
+static void commit_end(struct commit *c, const char *why)
+{
+	if (!ends_within(c, LONG_MS))
+		fail_msg("row %llu still waits: %s", (unsigned long long)c->row, why);
+	assert_int_equal(pthread_join(c->thread, NULL), 0);
+	mysql_close(c->conn);
+}
+
+/* Acknowledged at once, by a standby that does. */
+static uint64_t committed(void)
+{
+	struct commit c;
+
+	commit_begin(&c);
+	commit_end(&c, "a standby acknowledges");
+	assert_int_equal(c.error, 0);
+	return c.row;
+}
+
+/* ---- drcoord's side */
+
+static enum dr_err op_at(const struct dr_target *more, const struct my_server *s, enum dr_op_kind kind, struct dr_op_args args,
+			 uint32_t ms, struct rig_op *o)
+{
+	struct dr_target t = *more;
+	struct dr_session session;
+
+	t.address = s->at;
+	assert_true(dr_name_set(&t.service, "orders"));
+	assert_true(dr_name_set(&t.member, s->member));
+	(void)dr_copy_text(t.user, sizeof(t.user), "drcoord_agent");
+	(void)dr_copy_text(t.replication_user, sizeof(t.replication_user), "replicator");
+	assert_true(dr_name_set(&args.self, s->member));
+	assert_true(dr_name_set(&args.primary, here.primary->member));
+	args.primary_at = here.primary->at;
+	args.epoch = args.epoch != 0 ? args.epoch : EPOCH;
+	rig_session_open(&here.rig, &session, &dr_mysql_adapter, &t);
+	enum dr_err rv = rig_op_run(&here.rig, o, &session, kind, &args, ms);
+	rig_session_close(&here.rig, &session, NULL);
+	return rv;
+}
+
+static enum dr_err op(const struct my_server *s, enum dr_op_kind kind, struct dr_op_args args, uint32_t ms, struct rig_op *o)
+{
+	const struct dr_target plain = { .user = "" };
+	return op_at(&plain, s, kind, args, ms, o);
+}
+
+static struct dr_evidence done(const struct my_server *s, enum dr_op_kind kind, struct dr_op_args args)
+{
+	struct rig_op o;
+
+	if (op(s, kind, args, LONG_MS, &o) != DR_OK)
+		fail_msg("%s on %s: %s: %s", dr_op_name(kind), s->member, dr_err_name(o.code), o.e.msg);
+	return o.op.evidence;
+}
+
+static void acks(uint32_t k)
+{
+	struct dr_evidence ev = done(here.standby, DR_OP_ACKING, (struct dr_op_args){ .k = k });
+	assert_int_equal(ev.acks, k > 0);
+}
+
+static void waits_for(uint32_t k)
+{
+	(void)done(here.primary, DR_OP_SYNC_SET, (struct dr_op_args){ .k = k });
+}
+
+static void says(const char *mariadb, const char *mysql)
+{
+	sql(here.standby, is_mysql() ? mysql : mariadb);
+}
+
+/* ---- the tests; each begins with a standby that follows and acknowledges nothing, and a primary that waits for nobody */
+
+static int begin(void **state)
+{
+	(void)state;
+	(void)kill(here.primary->pid, SIGCONT);
+	(void)done(here.primary, DR_OP_SYNC_SET, (struct dr_op_args){ .k = 0 });
+	(void)done(here.standby, DR_OP_FOLLOWING, (struct dr_op_args){ .k = 0 });
+	until_has(here.standby, committed());
+	return 0;
+}
+
+/* A standby's position counts where its server has run on since it was told, and not where it was restarted. */
+static void a_restart_makes_unsure(void **state)
+{
+	(void)state;
+	acks(1);
+	assert_true(done(here.standby, DR_OP_FROZEN, (struct dr_op_args){ .k = 0 }).acked);
+	assert_true(done(here.standby, DR_OP_FOLLOWING, (struct dr_op_args){ .k = 1 }).acks);
+	my_server_crash(here.standby);
+	my_server_start(&here.all, here.standby);
+	assert_false(done(here.standby, DR_OP_FROZEN, (struct dr_op_args){ .k = 0 }).acked);
+}
+
+/* Whoever is told to acknowledge has all that the primary had: it may have lost what it acknowledged before. */
+static void joining_waits_for_the_rest(void **state)
+{
+	struct rig_op o;
+
+	(void)state;
+	sql(here.primary, "ALTER USER replicator@'%' ACCOUNT LOCK");
+	says("STOP SLAVE IO_THREAD", "STOP REPLICA IO_THREAD");
+	(void)committed();
+	assert_int_equal(op(here.standby, DR_OP_ACKING, (struct dr_op_args){ .k = 1 }, SHORT_MS, &o), DR_E_TIMEOUT);
+	assert_false(done(here.standby, DR_OP_POSITIONS, (struct dr_op_args){ .k = 0 }).acks);
+	sql(here.primary, "ALTER USER replicator@'%' ACCOUNT UNLOCK");
+	acks(1);
+}
+
+/* Once it acknowledges no more, a restart is not seen any more: so all that it received is applied first. */
+static void leaving_applies_the_rest(void **state)
+{
+	struct rig_op o;
+	MYSQL *holds = client(here.standby);
+
+	(void)state;
+	acks(1);
+	waits_for(1);
+	say(holds, "LOCK TABLES semi.held READ");
+	uint64_t row = committed();
+	assert_int_equal(op(here.standby, DR_OP_ACKING, (struct dr_op_args){ .k = 0 }, SHORT_MS, &o), DR_E_TIMEOUT);
+	my_server_crash(here.standby);
+	mysql_close(holds);
+	my_server_start(&here.all, here.standby);
+	assert_false(done(here.standby, DR_OP_FROZEN, (struct dr_op_args){ .k = 0 }).acked); /* not let go: it counts as unsure */
+	waits_for(0);
+	(void)done(here.standby, DR_OP_FOLLOWING, (struct dr_op_args){ .k = 0 });
+	until_has(here.standby, row);
+}
+
+/* A row that came over a connection which did not acknowledge is never asked for again: its commit must not wait for ever. */
+static void what_came_before_waits_no_more(void **state)
+{
+	struct commit c;
+
+	(void)state;
+	waits_for(1);
+	commit_begin(&c);
+	until_has(here.standby, c.row);
+	assert_false(ends_within(&c, HELD_MS));
+	acks(1);
+	commit_end(&c, "the standby has it, and acknowledges now");
+	assert_true(has(here.primary, c.row));
+	until_has(here.standby, committed());
+}
+
+/* Whoever was let go is cut off, and the connection that its server makes by itself acknowledges nothing. */
+static void who_is_cut_acknowledges_no_more(void **state)
+{
+	struct commit c;
+
+	(void)state;
+	acks(1);
+	waits_for(1);
+	(void)committed();
+	(void)done(here.primary, DR_OP_SYNC_SET, (struct dr_op_args){ .k = 1, .cut = true });
+	commit_begin(&c);
+	assert_false(ends_within(&c, HELD_MS));
+	(void)done(here.standby, DR_OP_FOLLOWING, (struct dr_op_args){ .k = 0 });
+	until_has(here.standby, c.row);
+	assert_false(ends_within(&c, HELD_MS));
+	acks(1);
+	commit_end(&c, "it was told again");
+}
+
+/* A person stops and starts replication by hand, and what was received is thrown away where the product does so: who says
+ * that it has all that it acknowledged, has. */
+static void by_hand_is_not_forgotten(void **state)
+{
+	(void)state;
+	acks(1);
+	waits_for(1);
+	says("STOP SLAVE SQL_THREAD", "STOP REPLICA SQL_THREAD");
+	uint64_t row = committed();
+	rig_freeze(here.primary->pid); /* it can send nothing again */
+	says("STOP SLAVE", "STOP REPLICA");
+	says("START SLAVE", "START REPLICA");
+	bool acked = done(here.standby, DR_OP_FROZEN, (struct dr_op_args){ .k = 0 }).acked;
+	bool there = has(here.standby, row);
+	assert_int_equal(kill(here.primary->pid, SIGCONT), 0);
+	printf("             its row is %s; it counts as %s\n", there ? "there" : "gone", acked ? "sure" : "unsure");
+	assert_true(there || !acked);
+}
+
+/* MySQL waits for as many as it was told. */
+static void one_is_not_two(void **state)
+{
+	struct commit c;
+
+	(void)state;
+	if (!is_mysql())
+		return;
+	acks(1);
+	waits_for(2);
+	commit_begin(&c);
+	until_has(here.standby, c.row);
+	assert_false(ends_within(&c, HELD_MS));
+	waits_for(1);
+	commit_end(&c, "one is enough now");
+}
+
+/* An event that cannot be turned on after a promotion keeps no other one from being noted. */
+static void events_are_noted_all_the_same(void **state)
+{
+	struct rig_op o;
+	const struct dr_op_args next = { .epoch = EPOCH + 1 }, none = { .epoch = 0 };
+
+	(void)state;
+	sql(here.primary, "CREATE EVENT semi.theirs ON SCHEDULE EVERY 1 HOUR DO DO 0");
+	sql(here.primary, "CREATE DEFINER=drcoord_agent@'%' EVENT semi.ours ON SCHEDULE EVERY 1 HOUR DO DO 0");
+	(void)done(here.primary, DR_OP_TENDED, none);
+	assert_int_equal(number(here.primary, "SELECT COUNT(*) FROM drcoord.events"), 3);
+	/* As on a standby that is promoted. */
+	sql(here.primary, is_mysql() ? "ALTER EVENT semi.theirs DISABLE ON REPLICA" : "ALTER EVENT semi.theirs DISABLE ON SLAVE");
+	sql(here.primary, is_mysql() ? "ALTER DEFINER=drcoord_agent@'%' EVENT semi.ours DISABLE ON REPLICA"
+				     : "ALTER DEFINER=drcoord_agent@'%' EVENT semi.ours DISABLE ON SLAVE");
+	(void)done(here.primary, DR_OP_SIGNED, next);
+	sql(here.primary, is_mysql() ? "REVOKE SET_ANY_DEFINER ON *.* FROM drcoord_agent@'%'"
+				     : "REVOKE SET USER, SUPER ON *.* FROM drcoord_agent@'%'");
+	assert_int_equal(op(here.primary, DR_OP_TENDED, next, LONG_MS, &o), DR_E_DENIED);
+	assert_non_null(strstr(o.e.msg, "semi.theirs"));
+	sql(here.primary, "CREATE DEFINER=drcoord_agent@'%' EVENT semi.later ON SCHEDULE EVERY 1 HOUR DO DO 0");
+	assert_int_equal(op(here.primary, DR_OP_TENDED, next, LONG_MS, &o), DR_E_DENIED);
+	assert_int_equal(number(here.primary, "SELECT COUNT(*) FROM drcoord.events WHERE event IN ('ours', 'later')"
+					      " AND epoch = 3"), 2);
+	assert_int_equal(number(here.primary, "SELECT COUNT(*) FROM drcoord.events WHERE event = 'theirs' AND epoch = 2"), 1);
+	sql(here.primary, is_mysql() ? "GRANT SET_ANY_DEFINER ON *.* TO drcoord_agent@'%'"
+				     : "GRANT SET USER, SUPER ON *.* TO drcoord_agent@'%'");
+	(void)done(here.primary, DR_OP_TENDED, next);
+	assert_int_equal(number(here.primary, "SELECT COUNT(*) FROM drcoord.events WHERE epoch = 3"), 4);
+	assert_int_equal(number(here.primary, "SELECT COUNT(*) FROM information_schema.EVENTS WHERE STATUS = 'ENABLED'"), 3);
+	sql(here.primary, "DROP EVENT semi.ours");
+	sql(here.primary, "DROP EVENT semi.theirs");
+	sql(here.primary, "DROP EVENT semi.later");
+}
+
+/* CLONE sends a password and fetches all data: with a CA to look for it takes nobody else's certificate. */
+static void copies_look_at_the_certificate(void **state)
+{
+	struct dr_target t = { .user = "" };
+	struct dr_op_args a = { .k = 0 };
+	struct rig_op o;
+
+	(void)state;
+	if (!is_mysql())
+		return;
+	(void)dr_copy_text(t.unix_socket_dir, sizeof(t.unix_socket_dir), here.standby->socket);
+	(void)snprintf(t.ca_file, sizeof(t.ca_file), "%s/ca.pem", here.standby->data); /* each has made itself one */
+	(void)snprintf(a.folder, sizeof(a.folder), "%s/copy-of-another", here.all.dir.path);
+	assert_int_not_equal(op_at(&t, here.standby, DR_OP_COPIED, a, LONG_MS, &o), DR_OK);
+	printf("             %s\n", o.e.msg);
+	assert_non_null(strstr(o.e.msg, "SSL connection error"));
+	(void)snprintf(t.ca_file, sizeof(t.ca_file), "%s/ca.pem", here.primary->data);
+	(void)snprintf(a.folder, sizeof(a.folder), "%s/copy", here.all.dir.path);
+	if (op_at(&t, here.standby, DR_OP_COPIED, a, LONG_MS, &o) != DR_OK)
+		fail_msg("%s", o.e.msg);
+}
+
+/* ---- one server and its standby for all */
+
+static int make(void **state)
+{
+	(void)state;
+	if (!my_servers_start(&here.all, here.all.root, 2))
+		return 1;
+	here.primary = &here.all.server[0];
+	here.standby = &here.all.server[1];
+	rig_init(&here.rig);
+	(void)done(here.primary, DR_OP_SIGNED, (struct dr_op_args){ .epoch = EPOCH });
+	sql(here.primary, "CREATE DATABASE semi");
+	sql(here.primary, "CREATE TABLE semi.held (n BIGINT PRIMARY KEY) ENGINE=InnoDB");
+	return 0;
+}
+
+static int unmake(void **state)
+{
+	(void)state;
+	rig_close(&here.rig);
+	my_servers_stop(&here.all);
+	return 0;
+}
+
+static int run(const char *name, const char *root)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_restart_makes_unsure, begin),
+		cmocka_unit_test_setup(joining_waits_for_the_rest, begin),
+		cmocka_unit_test_setup(leaving_applies_the_rest, begin),
+		cmocka_unit_test_setup(what_came_before_waits_no_more, begin),
+		cmocka_unit_test_setup(who_is_cut_acknowledges_no_more, begin),
+		cmocka_unit_test_setup(by_hand_is_not_forgotten, begin),
+		cmocka_unit_test_setup(one_is_not_two, begin),
+		cmocka_unit_test_setup(copies_look_at_the_certificate, begin),
+		cmocka_unit_test_setup(events_are_noted_all_the_same, begin),
+	};
+	here.rows = 0;
+	here.all.root = root;
+	return cmocka_run_group_tests_name(name, tests, make, unmake);
+}
+
+int main(int argc, char **argv)
+{
+	const char *root = getenv("DRCOORD_MYSQL_ROOT");
+	int failed = 0;
+
+	if (argc < 2 || strcmp(argv[1], "mariadb") == 0)
+		failed += run("mariadb", NULL);
+	if (root == NULL)
+		printf("skipped: MySQL itself, for DRCOORD_MYSQL_ROOT names no folder (tools/mysql-root makes one)\n");
+	else if (argc < 2 || strcmp(argv[1], "mysql") == 0)
+		failed += run("mysql", root);
+	return failed == 0 ? 0 : 1;
+}
