@@ -227,11 +227,11 @@ void dr_check_settle(struct dr_yaml *y, struct dr_spec *spec)
 static void check_kind(struct dr_yaml *y, const struct dr_spec_service *s, uint32_t i)
 {
 	bool ids = s->kind != DR_KIND_NONE && !dr_kind_counts_bytes(s->kind);
-	bool is_sync = s->kind == DR_KIND_POSTGRES || s->kind == DR_KIND_NONE || s->kind == DR_KIND_MARIADB;
+	bool is_sync = s->kind == DR_KIND_POSTGRES || s->kind == DR_KIND_NONE || dr_kind_asks_to_ack(s->kind);
 	if (s->kind == DR_KIND_MARIADB && s->durability == DR_DURABILITY_SYNC && s->sync_k > 1)
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].sync.k", i),
 			    "services.%s.sync.k: %" PRIu32 "; MariaDB waits for one standby, whichever is first; expected 1"
-			    " (PostgreSQL takes more)", s->name.s, s->sync_k);
+			    " (MySQL and PostgreSQL take more)", s->name.s, s->sync_k);
 	if (s->durability == DR_DURABILITY_BOUNDED && !is_redis(s->kind))
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].durability", i),
 			    "services.%s.durability: bounded is of Redis and Valkey; expected async%s", s->name.s,

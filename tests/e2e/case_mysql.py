@@ -95,10 +95,9 @@ def mysql_sync_replace(scenes):
     return replaced(scenes, "mysql")
 
 
-@case("mariadb-sync-alone")
-def mariadb_sync_alone(scenes):
-    """MariaDB: all standbys die: writes wait, probes do not pile up, writes go on alone; sync again after."""
-    stand = scenes.up(options={"kind": "mariadb"}, alone_after="6s")
+def alone(scenes, kind):
+    """All standbys die: writes wait, probes do not pile up, writes go on alone; sync again after."""
+    stand = scenes.up(options={"kind": kind}, alone_after="6s")
     kill_node(stand, "az-b")
     kill_node(stand, "az-c")
     time.sleep(4)
@@ -114,10 +113,21 @@ def mariadb_sync_alone(scenes):
     return {**verdict(stand, [A]), "probes": probes}
 
 
-@case("mariadb-sync-restarted")
-def mariadb_sync_restarted(scenes):
-    """MariaDB: the standby that acknowledges is restarted, and acknowledges again only once it has all."""
-    stand = scenes.up(options={"kind": "mariadb"})
+@case("mariadb-sync-alone")
+def mariadb_sync_alone(scenes):
+    """MariaDB: all standbys die: writes wait, probes do not pile up, writes go on alone; sync again after."""
+    return alone(scenes, "mariadb")
+
+
+@case("mysql-sync-alone")
+def mysql_sync_alone(scenes):
+    """The same of MySQL."""
+    return alone(scenes, "mysql")
+
+
+def restarted(scenes, kind):
+    """The standby that acknowledges is restarted, and acknowledges again only once it has all."""
+    stand = scenes.up(options={"kind": kind})
     b = member_of("az-b")
     eventually(stand, "my-b to acknowledge", lambda: acking(stand) == [b])
     kill_all(stand.pg.processes("az-b"))
@@ -127,6 +137,18 @@ def mariadb_sync_restarted(scenes):
     new = stand.first_new_ack(20)[1]
     all_joined(stand)
     return verdict(stand, [A, new])
+
+
+@case("mariadb-sync-restarted")
+def mariadb_sync_restarted(scenes):
+    """MariaDB: the standby that acknowledges is restarted, and acknowledges again only once it has all."""
+    return restarted(scenes, "mariadb")
+
+
+@case("mysql-sync-restarted")
+def mysql_sync_restarted(scenes):
+    """The same of MySQL."""
+    return restarted(scenes, "mysql")
 
 
 # ---- bad input: adopting is refused, with the server's words and the remedy

@@ -36,7 +36,7 @@ plugin-load-add = semisync_replica.so
 def root():
     """The folder of MySQL; why there is none is said as an error."""
     folder = os.environ.get("DRCOORD_MYSQL_ROOT", "")
-    if not os.access(f"{folder}/usr/sbin/mysqld", os.X_OK):
+    if not folder or not os.access(f"{folder}/usr/sbin/mysqld", os.X_OK):
         raise LabError("no MySQL: DRCOORD_MYSQL_ROOT must name a folder made by tools/mysql-root")
     return folder
 
@@ -45,7 +45,6 @@ class Mysql(Mariadb):
     """The MySQL servers of one service, one in each site."""
 
     kind, member_word = "mysql", "mysqld"
-    durabilities = ("async",)
 
     def __init__(self, lab, version=None, name="my", port=3306):
         super().__init__(lab, version, name, port)
