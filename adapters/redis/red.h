@@ -151,8 +151,12 @@ struct red_dialect {
 	red_judge *judge[DR_OP_MAX];
 };
 
-/* ---- redis.c: an adapter's functions, for either dialect */
+/* ---- redis.c: an adapter's functions, for either dialect, and the ops that both have */
 enum { RED_OWN_SIZE = 8192 };
+#define RED_CAN                                                                                                \
+	[DR_OP_PROBE] = true, [DR_OP_PROBE_WRITE] = true, [DR_OP_POSITIONS] = true, [DR_OP_FROZEN] = true,     \
+	[DR_OP_FOLLOWING] = true, [DR_OP_WRITABLE] = true, [DR_OP_SYNC_SET] = true, [DR_OP_COMPARED] = true,   \
+	[DR_OP_CLOSED] = true, [DR_OP_FIT] = true, [DR_OP_SIGNED] = true
 DR_MUST_USE enum dr_err red_open(struct dr_session *s, const struct red_dialect *dialect, struct dr_error *e);
 enum dr_err red_start(struct dr_session *s, struct dr_op *op, struct dr_error *e);
 void red_cancel(struct dr_session *s, struct dr_op *op);

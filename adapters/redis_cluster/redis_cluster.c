@@ -32,17 +32,5 @@ const struct dr_adapter dr_redis_cluster_adapter = {
 	.start = red_start,
 	.cancel = red_cancel,
 	.close = red_close,
-	.can = {
-		[DR_OP_PROBE] = true,
-		[DR_OP_PROBE_WRITE] = true,
-		[DR_OP_POSITIONS] = true,
-		[DR_OP_FROZEN] = true,
-		[DR_OP_FOLLOWING] = true,
-		[DR_OP_WRITABLE] = true,
-		[DR_OP_SYNC_SET] = true,
-		[DR_OP_COMPARED] = true,
-		[DR_OP_CLOSED] = true,
-		[DR_OP_FIT] = true,
-		[DR_OP_SIGNED] = true,
-	},
+	.can = { RED_CAN },
 };

@@ -175,7 +175,8 @@ static void redis(void)
 	    "master_repl_offset:1000\r\nsecond_repl_offset:-1\r\ncluster_enabled:0\r\ndb0:keys=3,expires=0\r\n";
 	struct dr_buf made;
 	dr_buf_init(&made, 8192);
-	dr_buf_printf(&made, "+OK\r\n$%zu\r\n%s\r\n*4\r\n$5\r\nepoch\r\n$1\r\n4\r\n$6\r\norigin\r\n$40\r\n"
+	dr_buf_printf(&made, "+OK\r\n$%zu\r\n%s\r\n*6\r\n$5\r\nepoch\r\n$1\r\n4\r\n$2\r\nid\r\n$16\r\n74de152f36de8f5e\r\n"
+			  "$6\r\norigin\r\n$40\r\n"
 			  "74de152f36de8f5e71f52774c7e127c561d33441\r\n*4\r\n$21\r\nmin-replicas-to-write\r\n$1\r\n1\r\n"
 			  "$20\r\nmin-replicas-max-lag\r\n$1\r\n1\r\n", sizeof(info) - 1, info);
 	seed_buf("redis", "standby", 0, &made);
@@ -184,9 +185,33 @@ static void redis(void)
 	seed_text("redis", "hello", 3, "10.1.0.20,26379,6e6...c1,0,shop,10.1.0.20,6379,0");
 }
 
+static void redis_cluster(void)
+{
+	static const char info[] =
+	    "redis_version:7.0.15\r\naof_enabled:1\r\nrole:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\n"
+	    "master_link_status:up\r\nmaster_replid:74de152f36de8f5e71f52774c7e127c561d33441\r\n"
+	    "master_repl_offset:1000\r\ncluster_enabled:1\r\n";
+	static const char nodes[] =
+	    "582623a4f0a4dbb775a22fc696fd92f0bea720f4 10.0.0.2:6379@16379 myself,slave,nofailover "
+	    "9df2125a7c7e63e5ad87747a06487a773f07810a 0 1795341859067 1 connected\n"
+	    "9df2125a7c7e63e5ad87747a06487a773f07810a 10.0.0.1:6379@16379,a master,fail? - 17 1795341859066 3 connected 0-5460\n"
+	    "d9702ee103d6ff15ba7ab09b5117c01dfb4cb96c fd00::2:6380@16380 master - 0 0 2 connected 5461-10921 10922 [93->-x]\n";
+	static const char code[] =
+	    "#!lua name=drcoord_l_sessions\n-- drcoord epoch 4 member rd-a origin 74de152f36de8f5e71f52774c7e127c561d33441 "
+	    "id 74de152f36de8f5e at 900\n";
+	struct dr_buf made;
+	dr_buf_init(&made, 8192);
+	dr_buf_printf(&made, "$%zu\r\n%s\r\n$%zu\r\n%s\r\n*4\r\n$21\r\nmin-replicas-to-write\r\n$7\r\n1000000\r\n"
+			  "$10\r\nmasteruser\r\n$14\r\ndrcoord-nobody\r\n*1\r\n*4\r\n$12\r\nlibrary_name\r\n$18\r\n"
+			  "drcoord_l_sessions\r\n$12\r\nlibrary_code\r\n$%zu\r\n%s\r\n*2\r\n$4\r\nsave\r\n$0\r\n\r\n",
+		      sizeof(info) - 1, info, sizeof(nodes) - 1, nodes, sizeof(code) - 1, code);
+	seed_buf("rediscluster", "standby", 0, &made);
+}
+
 void seed_peers(void)
 {
 	redis();
+	redis_cluster();
 	orders();
 	servers();
 	peers();
