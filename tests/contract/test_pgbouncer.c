@@ -160,12 +160,49 @@ static void test_too_long_is_let_go(void **state)
 	assert_false(is_paused());
 }
 
+static void on_rewrite(uv_timer_t *t)
+{
+	(void)t;
+	rig_file(&dir, "pools", "orders = host=127.0.0.2 port=%u\n", server_port);
+}
+
+/* Its file is written by another route, a moment later: it is told to read it again until it shows the primary, and lets nobody
+ * go before. */
+static void test_reads_its_file_again(void **state)
+{
+	struct dr_session s;
+	struct rig_op o;
+	struct dr_op_args args = { .epoch = 2, .primary_at = { .host = "127.0.0.2", .port = server_port } };
+	uv_timer_t later;
+	(void)state;
+	rig_file(&dir, "pools", "orders = host=127.0.0.1 port=%u\n", server_port);
+	rig_file(&dir, "conf",
+		 "[databases]\n%%include %s/pools\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %u\n"
+		 "unix_socket_dir =\nauth_type = trust\nauth_file = %s/users\nadmin_users = drcoord\npool_mode = transaction\n",
+		 dir.path, port, dir.path);
+	assert_int_equal(do_op(DR_OP_HELD, server_port, 3000), DR_OK);
+	/* Not written: those who wait are not led to the old one. */
+	assert_int_equal(uv_timer_init(&rig.loop, &later), 0);
+	rig_session_open(&rig, &s, &dr_pgbouncer_adapter, &target);
+	assert_int_equal(rig_op_run(&rig, &o, &s, DR_OP_ROUTED, &args, 300), DR_E_TIMEOUT);
+	assert_true(is_paused());
+	assert_int_equal(uv_timer_start(&later, on_rewrite, 300, 0), 0);
+	uint64_t began = rig_now_ms();
+	assert_int_equal(rig_op_run(&rig, &o, &s, DR_OP_ROUTED, &args, 5000), DR_OK);
+	assert_true(rig_now_ms() - began >= 300);
+	assert_false(is_paused());
+	rig_session_close(&rig, &s, NULL);
+	uv_close((uv_handle_t *)&later, NULL);
+	rig_for(&rig, 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_other_server_is_not_paused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_paused_is_not_yet_held, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_long_is_let_go, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_reads_its_file_again, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@
 #include "adapters/webhook/request.h"
 #include "base/parse.h"
 #include "contract.h"
+#include "model/plan.h"
 #include "sys/file.h"
 
 static struct rig rig;
@@ -235,6 +236,26 @@ static void test_exec_says_it_here_only(void **state)
 	assert_non_null(strstr(shown, "hunter2"));
 }
 
+/* A step of a runbook is told whose it is, and nothing of a service; its undo is run alone, without verify. */
+static void test_exec_of_a_step(void **state)
+{
+	struct dr_target t = { .route = { .kind = DR_ROUTE_EXEC }, .step_key = "demo/site-plan/7/freeze",
+			       .plan_kind = DR_PLAN_SWITCHOVER };
+	(void)state;
+	assert_true(dr_name_set(&t.route.name, "freeze") && dr_name_set(&t.cluster, "demo") && dr_name_set(&t.site, "az-a"));
+	(void)dr_copy_text(t.commands_in, sizeof(t.commands_in), dir.path);
+	(void)dr_copy_text(t.route.run, sizeof(t.route.run), "say");
+	program("say", "env | grep DRCOORD | grep -v KEY | sort | tr '\\n' ' '; echo \"$DRCOORD_KEY\" > \"${0%/*}/key\"");
+	assert_int_equal(do_op(&dr_exec_adapter, &t, DR_OP_ROUTED, 0, ""), DR_OK);
+	assert_non_null(strstr(shown, "DRCOORD_CLUSTER=demo DRCOORD_PLAN=0 DRCOORD_PLAN_KIND=switchover DRCOORD_SITE=az-a "
+				      "DRCOORD_STEP=freeze DRCOORD_WHAT=run"));
+	assert_null(strstr(shown, "SERVICE"));
+	expect_file("key", "demo/site-plan/7/freeze\n");
+	t.undo = true;
+	assert_int_equal(do_op(&dr_exec_adapter, &t, DR_OP_ROUTED, 0, ""), DR_OK);
+	assert_non_null(strstr(shown, "DRCOORD_WHAT=undo"));
+}
+
 static void test_file_stays_in_its_folder(void **state)
 {
 	struct dr_target t;
@@ -423,6 +444,38 @@ static void test_webhook_signature(void **state)
 	assert_string_equal(got, "sha256=49f24e537407743fa4a0242bb63b94b9a47ee99cbbe071ccd8a22550ae411686");
 }
 
+static const char *header(const struct dr_webhook_request *q, const char *begins)
+{
+	for (size_t i = 0; i < sizeof(q->header) / sizeof(q->header[0]); i++) {
+		if (strncmp(q->header[i], begins, strlen(begins)) == 0)
+			return q->header[i] + strlen(begins);
+	}
+	return "";
+}
+
+/* One key for all repetitions of a step, another one for its undo; a route's is of its epoch. */
+static void test_webhook_keys(void **state)
+{
+	struct dr_target t = { .step_key = "demo/site-plan/7/tell/undo", .plan_kind = DR_PLAN_FAILBACK, .undo = true };
+	struct dr_call c = { .target = &t, .kind = DR_OP_ROUTED, .args = { .plan = 7, .epoch = 4 } };
+	struct dr_webhook_request q;
+	(void)state;
+	assert_true(dr_name_set(&t.route.name, "tell") && dr_name_set(&t.cluster, "demo") && dr_name_set(&t.site, "az-a"));
+	dr_webhook_request_make(&q, &c, "secret", 1700000000);
+	assert_string_equal(q.body, "{\"cluster\":\"demo\",\"site\":\"az-a\",\"plan\":7,\"plan_kind\":\"failback\","
+				    "\"step\":\"tell\","
+				    "\"undo\":true,\"drill\":false,\"ask\":false,"
+				    "\"idempotency_key\":\"demo/site-plan/7/tell/undo\"}");
+	assert_string_equal(header(&q, "Idempotency-Key: "), "demo/site-plan/7/tell/undo");
+	c.kind = DR_OP_OBSERVED; /* to ask is not to do */
+	dr_webhook_request_make(&q, &c, "secret", 1700000000);
+	assert_non_null(strstr(q.body, "\"ask\":true"));
+	t.step_key[0] = '\0';
+	assert_true(dr_name_set(&t.service, "orders"));
+	dr_webhook_request_make(&q, &c, "secret", 1700000000);
+	assert_string_equal(header(&q, "Idempotency-Key: "), "demo/orders/tell/4");
+}
+
 static void test_webhook_answers(void **state)
 {
 	static const struct {
@@ -462,11 +515,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_file_of_another_service, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_file_error_names_what_failed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_exec_says_it_here_only, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_exec_of_a_step, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_file_stays_in_its_folder, set_up, tear_down),
 		cmocka_unit_test(test_template),
 		cmocka_unit_test(test_haproxy_text),
 		cmocka_unit_test_setup_teardown(test_haproxy_cuts_old_sessions, set_up, tear_down),
 		cmocka_unit_test(test_webhook_signature),
+		cmocka_unit_test(test_webhook_keys),
 		cmocka_unit_test(test_webhook_answers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
