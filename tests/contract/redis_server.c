@@ -35,8 +35,10 @@ void redis_server_start(const struct rig_dir *d, struct redis_server *s, const c
 	assert_true(rig_find("redis-server", path, sizeof(path)));
 	assert_true(rig_find("mkdir", make, sizeof(make)));
 	(void)dr_copy_text(s->at.host, sizeof(s->at.host), "127.0.0.1");
-	s->at.port = rig_free_port();
-	s->bus = rig_free_port();
+	if (s->at.port == 0) {
+		s->at.port = rig_free_port();
+		s->bus = rig_free_port();
+	}
 	(void)snprintf(port, sizeof(port), "%u", s->at.port);
 	(void)snprintf(bus, sizeof(bus), "%u", s->bus);
 	(void)snprintf(data, sizeof(data), "%s/%s", d->path, s->member);

@@ -16,7 +16,8 @@ struct redis_server {
 
 /* Whether the programs are here; said where they are not. */
 bool redis_is_here(void);
-/* Start one with an empty folder of its own and these options, up to a NULL, and wait until it accepts. */
+/* Start one with these options, up to a NULL, on what its folder holds, and wait until it accepts: the first time with an empty
+ * folder and at an address of its own, later at the same. */
 void redis_server_start(const struct rig_dir *d, struct redis_server *s, const char *const *options);
 /* One command to it, of these words up to a NULL; it must not be refused. */
 void redis_server_tell(const struct rig_dir *d, const struct redis_server *s, ...) __attribute__((sentinel));

@@ -1,5 +1,5 @@
 /* test_redis_data.c -- whose data a Redis server has: its id stays with it, no signing lowers an epoch, and nobody follows a server
- * that would overwrite what only it has. */
+ * that would overwrite what only it has.  And of a cluster's node: how far it is, through a promotion and a restart. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "redis_server.h"
@@ -14,6 +15,8 @@
 static struct rig_dir dir;
 static struct redis_server ours = { .member = "rd-a" }, copy = { .member = "rd-b" }, theirs = { .member = "rd-x" };
 static struct rig rig;
+static const struct dr_adapter *adapter = &dr_redis_adapter;
+static struct dr_evidence frozen; /* what WRITABLE asks for; none */
 static uint64_t known; /* the service's identity, as soon as the log has it */
 
 /* The op on the server in that epoch; whom it concerns is at `source`.  What it ended with. */
@@ -24,8 +27,10 @@ static enum dr_err asked(struct rig_op *o, struct dr_session *s, enum dr_op_kind
 	redis_step(&st, kind, "sessions", on, source);
 	st.args.epoch = epoch;
 	st.args.system_id = known;
+	st.args.position = frozen.received;
+	st.args.timeline = frozen.timeline;
 	if (s->adapter == NULL)
-		rig_session_open(&rig, s, &dr_redis_adapter, &st.target);
+		rig_session_open(&rig, s, adapter, &st.target);
 	return rig_op_run(&rig, o, s, kind, &st.args, st.deadline_ms);
 }
 
@@ -49,6 +54,16 @@ static struct dr_evidence is_refused(enum dr_op_kind kind, const struct redis_se
 		fail_msg("%s on %s: %s: %s", dr_op_name(kind), on->member, dr_err_name(o.code), o.e.msg);
 	rig_session_close(&rig, &s, NULL);
 	return o.op.evidence;
+}
+
+/* It has read its files. */
+static void has_loaded(const struct redis_server *on)
+{
+	struct dr_session s = { .adapter = NULL };
+	struct rig_op o;
+	for (uint64_t end = rig_now_ms() + 5000; asked(&o, &s, DR_OP_PROBE, on, on, 0) == DR_E_BUSY; rig_for(&rig, 10))
+		assert_true(rig_now_ms() < end);
+	rig_session_close(&rig, &s, NULL);
 }
 
 /* It goes with the data, outlives its deletion and a promotion. */
@@ -118,6 +133,46 @@ static void waits_for_its_source(void **state)
 	rig_session_close(&rig, &s, NULL);
 }
 
+/* A node that was restarted between its choice and its promotion has what its files had; one that was not has all, in each of the
+ * looks that a promotion takes. */
+static void a_node_has_its_place(void **state)
+{
+	static const char *const options[] = {
+		"--min-replicas-to-write", "1000000", "--masteruser", "drcoord-nobody", "--masterauth", "drcoord-nobody",
+		"--repl-diskless-sync-delay", "0", "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1",
+		"--cluster-node-timeout", "2000", NULL };
+	struct redis_server a = { .member = "rc-a" }, b = { .member = "rc-b" };
+	char port[8], bus[8];
+	(void)state;
+	adapter = &dr_redis_cluster_adapter;
+	known = 0;
+	redis_server_start(&dir, &a, options);
+	redis_server_start(&dir, &b, options);
+	(void)snprintf(port, sizeof(port), "%u", a.at.port);
+	(void)snprintf(bus, sizeof(bus), "%u", a.bus);
+	redis_server_tell(&dir, &a, "CLUSTER", "ADDSLOTSRANGE", "0", "16383", NULL);
+	redis_server_tell(&dir, &a, "CONFIG", "SET", "min-replicas-to-write", "0", NULL);
+	redis_server_tell(&dir, &b, "CLUSTER", "MEET", "127.0.0.1", port, bus, NULL);
+	(void)holds(DR_OP_SIGNED, &a, &a, 1);
+	(void)holds(DR_OP_FOLLOWING, &b, &a, 1);
+	(void)holds(DR_OP_PROBE_WRITE, &a, &a, 1); /* its stream got a name of its own */
+	(void)holds(DR_OP_PROBE_WRITE, &a, &a, 1);
+	frozen = holds(DR_OP_FROZEN, &b, &a, 2);
+	assert_true(frozen.received > 0);
+	redis_server_stop(&b);
+	redis_server_start(&dir, &b, options);
+	has_loaded(&b);
+	struct dr_evidence no = is_refused(DR_OP_WRITABLE, &b, &b, 2, DR_E_BEHIND, "come back with less");
+	assert_true(no.untouched && no.received < frozen.received && no.in_recovery);
+	frozen.received = 0;
+	(void)holds(DR_OP_FOLLOWING, &b, &a, 2);
+	frozen = holds(DR_OP_FROZEN, &b, &a, 3);
+	assert_true(holds(DR_OP_WRITABLE, &b, &b, 3).wrote);
+	assert_int_equal(holds(DR_OP_PROBE, &b, &b, 0).timeline, 3);
+	redis_server_stop(&a);
+	redis_server_stop(&b);
+}
+
 static int set_up(void **state)
 {
 	static const char *const writes[] = { "--repl-diskless-sync-delay", "0", NULL };
@@ -148,7 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(has_one_identity), cmocka_unit_test(keeps_its_epoch), cmocka_unit_test(is_not_overwritten),
-		cmocka_unit_test(waits_for_its_source),
+		cmocka_unit_test(waits_for_its_source), cmocka_unit_test(a_node_has_its_place),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
