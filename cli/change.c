@@ -67,6 +67,8 @@ enum dr_exit dr_client_request_build(struct dr_cli *c, struct dr_client_request 
 	if (rv == DR_EXIT_OK)
 		rv = set_name(c, "member", c->option[DR_OPTION_TO], &r->member);
 	if (rv == DR_EXIT_OK)
+		rv = set_name(c, "member", dr_argument(c, "MEMBER"), &r->member);
+	if (rv == DR_EXIT_OK)
 		rv = set_name(c, "name", dr_argument(c, "NAME"), &r->name);
 	if (rv == DR_EXIT_OK)
 		rv = set_name(c, "site", c->option[DR_OPTION_SITE], &r->site);

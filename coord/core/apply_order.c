@@ -50,6 +50,21 @@ bool dr_is_part_of_holder(const struct dr_service *s, dr_member_ix m)
 	       dr_has_all_of(h, x);
 }
 
+/* A person's word that its server is stopped, or the machine's own switch: no order that was sent to it is carried out, and
+ * nothing that it was told counts any more.  What it has acknowledged may be with nobody else. */
+static bool stopped_for_good(struct dr_member_repl *m, enum dr_proof proof)
+{
+	bool tells = m->order.kind == DR_ORDER_ACKING || m->order.kind == DR_ORDER_FOLLOWING;
+	if ((proof != DR_PROOF_OPERATOR && proof != DR_PROOF_EXTERNAL) || !m->may_ack)
+		return false;
+	m->unsure = true;
+	m->may_ack = false;
+	m->acks_epoch = 0;
+	if (tells && m->order.k != 0)
+		memset(&m->order, 0, sizeof(m->order));
+	return true;
+}
+
 static void proved(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd, enum dr_proof proof)
 {
 	struct dr_member_repl *m = &s->member[cmd->member];
@@ -58,7 +73,7 @@ static void proved(struct dr_repl *r, struct dr_service *s, const struct dr_cmd 
 	m->proof = proof;
 	m->proof_epoch = s->epoch;
 	m->only_expired = proof == DR_PROOF_LEASE && (was != 0 || m->only_expired);
-	if (was == 0)
+	if (!stopped_for_good(m, proof) && was == 0)
 		return;
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_PROVED, cmd, s);
 	e->proof = proof;
@@ -69,9 +84,12 @@ static void proved(struct dr_repl *r, struct dr_service *s, const struct dr_cmd 
 
 void dr_apply_prove(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
 {
-	if (cmd->epoch != s->epoch || !dr_service_has(s, cmd->member) || cmd->member == s->holder)
+	if (cmd->epoch != s->epoch || !dr_service_has(s, cmd->member) || cmd->member == s->holder) {
+		dr_request_remember(r, cmd, DR_REASON_EPOCH_CHANGED, s->epoch);
 		return;
+	}
 	proved(r, s, cmd, cmd->proof);
+	dr_request_remember(r, cmd, DR_REASON_NONE, 0);
 }
 
 /* It may do so from now on, whether we ever hear of it or not, and over a connection that nobody has cut yet. */

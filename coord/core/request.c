@@ -125,6 +125,27 @@ static struct dr_refusal ask_fence(struct dr_think *t, const struct dr_request *
 	return fine;
 }
 
+/* What a standby that was told to acknowledge does, its agent says; where that is never heard again, a person does. */
+static struct dr_refusal ask_member_fenced(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
+{
+	dr_member_ix m;
+	struct dr_refusal no = member_named(t, q, &m);
+	if (no.reason != DR_REASON_NONE || m == DR_MEMBER_NONE)
+		return because(DR_REASON_NO_SUCH_MEMBER, 0, 0);
+	if (!t->s->managed)
+		return because(DR_REASON_NOT_MANAGED, 0, 0);
+	if (m == t->s->holder)
+		return because(DR_REASON_IS_HOLDER, 0, 0);
+	if (t->s->member[m].unproved_epoch != 0)
+		return because(DR_REASON_FENCE_UNPROVED, 1, 0);
+	if (dr_heard(t, m))
+		return because(DR_REASON_MEMBER_HEARD, dr_heard_age(t->c, t->ix, m), 0);
+	*cmd = dr_cmd_for(t, DR_CMD_PROVE);
+	cmd->member = m;
+	cmd->proof = DR_PROOF_OPERATOR;
+	return fine;
+}
+
 /* Back after a fence: the old primary by preference, under a new epoch. */
 static struct dr_refusal ask_unfence(struct dr_think *t, const struct dr_request *q, struct dr_cmd *cmd)
 {
@@ -178,6 +199,7 @@ static struct dr_refusal about_service(struct dr_think *t, const struct dr_reque
 	case DR_REQ_SWITCHOVER: return dr_ask_switchover(t, q, cmd);
 	case DR_REQ_FENCE: return ask_fence(t, q, cmd);
 	case DR_REQ_UNFENCE: return ask_unfence(t, q, cmd);
+	case DR_REQ_MEMBER_FENCED: return ask_member_fenced(t, q, cmd);
 	case DR_REQ_ADOPT: return ask_adopt(t, q, cmd);
 	case DR_REQ_OBSERVE: return ask_observe(t, q, cmd);
 	default: return ask_pause(t, q, cmd);

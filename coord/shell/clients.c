@@ -511,6 +511,7 @@ static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_reque
 	case VERB_RESUME: ask_core(in, q, DR_REQ_RESUME); break;
 	case VERB_FENCE: ask_core(in, q, DR_REQ_FENCE); break;
 	case VERB_UNFENCE: ask_core(in, q, DR_REQ_UNFENCE); break;
+	case VERB_MEMBER_FENCED: ask_core(in, q, DR_REQ_MEMBER_FENCED); break;
 	case VERB_ADOPT: ask_core(in, q, DR_REQ_ADOPT); break;
 	case VERB_OBSERVE: ask_core(in, q, DR_REQ_OBSERVE); break;
 	case VERB_NODE_LIST: dr_clients_json(in, q->id, dr_nodes_json(in->coord)); break;

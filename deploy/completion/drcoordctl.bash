@@ -3,11 +3,12 @@ _drcoordctl()
 {
 	local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" words=""
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="status watch explain ready simulate failover switchover failback approve abort pause resume fence unfence service apply spec diff validate node pki help version"
+		words="status watch explain ready simulate failover switchover failback approve abort pause resume fence unfence member service apply spec diff validate node pki help version"
 	elif [ "$COMP_CWORD" -eq 2 ]; then
 		case "$verb" in
 		simulate) words="$words failover" ;;&
 		simulate) words="$words switchover" ;;&
+		member) words="$words fenced" ;;&
 		service) words="$words adopt" ;;&
 		service) words="$words observe" ;;&
 		node) words="$words list" ;;&
@@ -40,6 +41,7 @@ _drcoordctl()
 	"resume") words="--reason" ;;
 	"fence") words="--reason --force" ;;
 	"unfence") words="--reason --to --force" ;;
+	"member fenced") words="--reason" ;;
 	"service adopt") words="--reason" ;;
 	"service observe") words="--reason --force" ;;
 	"apply") words="--reason --force --file --if-version --dry-run" ;;

@@ -221,7 +221,8 @@ static const struct {
 	      { "pause", DR_REQ_PAUSE },       { "resume", DR_REQ_RESUME },
 	      { "fence", DR_REQ_FENCE },       { "unfence", DR_REQ_UNFENCE },
 	      { "adopt", DR_REQ_ADOPT },       { "observe", DR_REQ_OBSERVE },
-	      { "apply", DR_REQ_APPLY },       { "failback", DR_REQ_FAILBACK } };
+	      { "apply", DR_REQ_APPLY },       { "failback", DR_REQ_FAILBACK },
+	      { "member-fenced", DR_REQ_MEMBER_FENCED } };
 
 static uint64_t open_plan(const struct script *s)
 {
