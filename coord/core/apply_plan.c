@@ -85,7 +85,7 @@ static void advance(struct dr_repl *r, struct dr_service *s, struct dr_plan *p, 
 	p->tries = 0;
 	p->state = DR_PLAN_RUNNING; /* a question that answered itself is not asked of the next step */
 	p->ask = DR_REASON_NONE;
-	if (p->at < p->steps && p->step[p->at] == DR_STEP_DRAIN)
+	if (p->at < p->steps && p->step[p->at] == DR_STEP_DRAIN && !DR_MUTANT(HOLD_NOT_UNDONE))
 		forget_holding_routes(s);
 	if (p->at < p->steps) {
 		start_step(r, s, p, cmd);

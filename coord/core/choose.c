@@ -39,7 +39,7 @@ static int by_position(const struct dr_think *t, dr_member_ix x, dr_member_ix y)
 bool dr_is_kept_out(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m)
 {
 	bool named = p->wanted == m && p->reason == DR_REASON_OPERATOR;
-	return !named && dr_is_errant(t->s, &t->v->member[m]);
+	return !named && dr_is_errant(t->s, &t->v->member[m]) && !DR_MUTANT(ERRANT_CHOSEN);
 }
 
 static bool better(const struct dr_think *t, dr_member_ix x, dr_member_ix than)
@@ -113,6 +113,14 @@ enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan
 		return DR_REASON_NO_CANDIDATE;
 	if (unknown_beyond(t, p, furthest))
 		return DR_REASON_NO_STANDBY_LEFT;
+	/* Nobody could fetch what that one has; a leader that has just begun may hear it in a moment. */
+	uint64_t from = t->c->view.led_since_ms + t->c->repl.timing.detect_after_ms;
+	bool named = best == p->wanted && p->reason == DR_REASON_OPERATOR;
+	bool silent = by_position(t, furthest, best) > 0 && !dr_heard(t, furthest);
+	if (!fetches && silent && !named && t->c->view.now_ms < from) {
+		dr_wake_at(t->out, from);
+		return DR_REASON_NO_CANDIDATE;
+	}
 	bool fetch = fetches && by_position(t, furthest, best) > 0 && !DR_MUTANT(PRIORITY_FIRST);
 	if (DR_MUTANT(PRIORITY_FIRST) || !fetches)
 		furthest = best;

@@ -252,7 +252,7 @@ static void want_routes(const struct dr_think *t)
 			left &= ~s->route_servers[i];
 		bool ready = !t->c->view.recovering && s->managed && s->holder != DR_MEMBER_NONE &&
 			     s->primary_epoch == s->epoch;
-		bool again = dr_route_holds(&s->spec.route[i]) && look_again(t, i);
+		bool again = dr_route_holds(&s->spec.route[i]) && look_again(t, i) && !DR_MUTANT(HOLD_NOT_UNDONE);
 		t->out->route[t->out->routes++] = (struct dr_route_wanted){
 			.service = t->ix, .route = i, .wanted = held || (ready && (left != 0 || again)), .hold = held,
 			.epoch = s->epoch, .holder = held ? s->plan.old : s->holder };

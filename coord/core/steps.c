@@ -170,7 +170,7 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 		if (!named(t, m) || !is_frozen(t, m))
 			continue;
 		frozen = dr_set_with(frozen, m);
-		if (!t->s->member[m].unsure && !dr_has_other_data(t, m))
+		if ((!t->s->member[m].unsure || DR_MUTANT(UNSURE_COUNTED)) && !dr_has_other_data(t, m))
 			sure = dr_set_with(sure, m);
 	}
 	if (frozen == 0)

@@ -76,7 +76,7 @@ static dr_member_ix next_best(const struct dr_think *t, dr_member_set from, dr_m
 struct dr_sync dr_sync_desired(const struct dr_think *t, dr_member_ix holder, bool to_come)
 {
 	struct dr_sync want = { 0 };
-	if (t->s->spec.durability != DR_DURABILITY_SYNC)
+	if (t->s->spec.durability != DR_DURABILITY_SYNC && !DR_MUTANT(BRAKE_NAMES))
 		return want;
 	dr_member_set able = 0;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
@@ -170,7 +170,7 @@ static dr_member_set unfit(const struct dr_think *t)
 static struct dr_sync target(struct dr_think *t)
 {
 	const struct dr_service *s = t->s;
-	if (s->spec.durability == DR_DURABILITY_BOUNDED)
+	if (s->spec.durability == DR_DURABILITY_BOUNDED && !DR_MUTANT(BRAKE_NAMES))
 		return brake(t);
 	struct dr_sync want = dr_sync_desired(t, s->holder, false);
 	uint32_t enough = s->spec.sync_k;
@@ -205,7 +205,7 @@ static bool is_waited_for(const struct dr_think *t, dr_member_ix m)
 static bool acks_as_it_should(const struct dr_think *t, dr_member_ix m)
 {
 	if (!dr_set_has(t->s->next.set, m))
-		return !t->s->member[m].may_ack;
+		return !t->s->member[m].may_ack || DR_MUTANT(LET_GO_ACKING);
 	return acks(t, m) && dr_follows(t, m) && t->v->member[m].report.received >= t->v->join_point;
 }
 
@@ -228,7 +228,7 @@ static bool others_may_ack(const struct dr_think *t)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (m != t->s->holder && t->s->member[m].may_ack && !dr_set_has(t->s->next.set, m))
-			return true;
+			return !DR_MUTANT(LET_GO_ACKING);
 	}
 	return false;
 }
@@ -279,7 +279,7 @@ static dr_member_set to_be_cut(const struct dr_think *t)
 		if (mr->may_ack && mr->acks_epoch != 0 && !dr_set_has(t->s->next.set, m) && !dr_heard(t, m))
 			cut = dr_set_with(cut, m);
 	}
-	return t->s->next.k > 0 ? cut : 0;
+	return t->s->next.k > 0 && !DR_MUTANT(LET_GO_ACKING) ? cut : 0;
 }
 
 /* Clients need not wait before there is somebody to acknowledge: until all is confirmed the promise rests on more. */

@@ -191,7 +191,8 @@ void sim_swap_data(struct sim *s, uint32_t mi, uint64_t until, uint32_t by)
 	v->n = by % 3 == 0 || v->n + FOREIGN_MORE >= W_WAL_MAX ? 0 : v->n + by % FOREIGN_MORE;
 	for (uint32_t i = 0; i < v->n; i++)
 		v->wal[i] = W_WAL_MAX - 1; /* no client's number */
-	v->saved = 0;
+	v->applied = v->n;
+	v->saved = v->had = 0;
 	v->timeline = 1 + by % 4;
 	v->upstream = DR_MEMBER_NONE;
 	v->other_data = 1 + by;
@@ -206,6 +207,8 @@ void sim_swap_back(struct sim *s, uint32_t mi)
 		sim_kill_node(s, mi, s->w->now + SWAP_MS, false);
 		memcpy(v->wal, own->wal, own->n * sizeof(v->wal[0]));
 		v->n = own->n;
+		v->applied = own->applied;
+		v->had = own->had;
 		v->saved = own->saved;
 		v->timeline = own->timeline;
 		v->upstream = own->upstream;

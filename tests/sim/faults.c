@@ -28,7 +28,8 @@ enum kind {
 	FAULT_OWN_DICE = FAULT_DAMAGE_COORD,
 	FAULT_LATER = FAULT_SLOW_SERVER,
 	FAULT_SITES = FAULT_SITE_PLAN,
-	FAULT_DATA = FAULT_SWAP_DATA
+	FAULT_DATA = FAULT_SWAP_DATA,
+	FAULT_KINDS = FAULT_POOLER
 };
 
 static const struct {
@@ -170,7 +171,8 @@ void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms)
 	draw_own(s, sim_dice(s->seed, 6), FAULT_OWN_DICE, FAULT_LATER, from_ms, ms, false);
 	draw_own(s, sim_dice(s->seed, 8), FAULT_LATER, FAULT_SITES, from_ms, ms, false);
 	draw_own(s, sim_dice(s->seed, 11), FAULT_SITES, FAULT_DATA, from_ms, ms, s->w->services > 1);
-	draw_own(s, sim_dice(s->seed, 17), FAULT_DATA, FAULT_MAX, from_ms, ms, false);
+	draw_own(s, sim_dice(s->seed, 17), FAULT_DATA, FAULT_KINDS, from_ms, ms, false);
+	draw_own(s, sim_dice(s->seed, 15), FAULT_KINDS, FAULT_MAX, from_ms, ms, false);
 }
 
 void sim_extend(uint64_t *until, uint64_t to)
@@ -193,8 +195,10 @@ void sim_kill_node(struct sim *s, uint32_t m, uint64_t until, bool power)
 {
 	struct world *w = s->w;
 	w_node(w, m, false);
-	if (power)
+	if (power) {
 		w->m[m].journal = w->m[m].flushed;
+		w_kind_power_cut(w, m);
+	}
 	sim_extend(&s->until.node[m], until);
 }
 
@@ -316,6 +320,28 @@ static void make_ill(struct sim *s, const struct sim_fault *f, uint64_t until)
 	sim_extend(&s->until.hang[f->a], until);
 }
 
+static void hold_in_vain(struct sim *s, const struct sim_fault *f, uint64_t until)
+{
+	struct world *w = s->w;
+	struct w_service *of = w_service_of(w, f->a);
+	struct dr_request q = { .kind = DR_REQ_SWITCHOVER, .service = w->service[of->ix].name };
+	if (!s->options.service[of->ix].pooler)
+		return;
+	of->hold_unanswered = true;
+	sim_extend(&s->until.pooler[of->ix], until);
+	dr_assert(dr_name_set(&q.actor, "anna"));
+	(void)w_request(w, &q);
+}
+
+static void write_to_standby(struct sim *s, const struct sim_fault *f, uint64_t until)
+{
+	struct w_server *v = &s->w->m[f->a].server;
+	if (!dr_kind_asks_to_ack(w_spec_of(s->w, f->a)->kind) || v->state != DR_SERVER_STANDBY)
+		return;
+	v->errant = 1 + f->b % 3;
+	sim_extend(&s->until.errant[f->a], until);
+}
+
 static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
 {
 	struct world *w = s->w;
@@ -376,6 +402,9 @@ static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
 	case FAULT_SITE_PLAN: sim_order_site(s, f); break;
 	case FAULT_SPEC: sim_apply_spec(s, f); break;
 	case FAULT_SWAP_DATA: sim_swap_data(s, f->a, until, f->b); break;
+	case FAULT_ACKERS: sim_ackers(s, f); break;
+	case FAULT_POOLER: hold_in_vain(s, f, until); break;
+	case FAULT_ERRANT: write_to_standby(s, f, until); break;
 	case FAULT_DAMAGE_AGENT: sim_damage_journal(s, f->a, until, f->b); break;
 	case FAULT_MOVE_MEMBER: sim_move_member(w, &(struct w_timer){ .a = f->a, .b = 1, .u = f->ms }); break;
 	default: dr_assert(false);
@@ -475,6 +504,8 @@ static void end_member(struct sim *s, uint32_t m)
 		w->m[m].server.held = false;
 	if (over(s, &s->until.renewals[m]))
 		w->m[m].renewals_lost = false;
+	if (over(s, &s->until.errant[m]))
+		w->m[m].server.errant = 0;
 	if (over(s, &s->until.lie[m]))
 		w->m[m].lies = false;
 	if (over(s, &s->until.mute[m]))
@@ -494,6 +525,10 @@ static void look(struct world *w, struct w_timer *t)
 	}
 	for (uint32_t i = 0; i < w->members; i++)
 		end_member(s, i);
+	for (uint32_t i = 0; i < w->services; i++) {
+		if (over(s, &s->until.pooler[i]))
+			w->s[i].hold_unanswered = false;
+	}
 	for (uint32_t i = 0; i < W_PROCS; i++) {
 		if (over(s, &s->until.slow[i]))
 			s->disks[i].slow_ms = 0;

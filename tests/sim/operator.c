@@ -281,6 +281,19 @@ static bool cannot_fetch(const struct world *w, const struct w_service *of, cons
 	return forgotten || w_common(c, source) != c->n;
 }
 
+/* Who was started again since it acknowledged may have forgotten that (docs/decisions/0020), and only a person goes on without its
+ * word.  Where all are there nothing is lost by that: whoever acknowledged last is among them. */
+static bool only_unsure(const struct dr_service *v, const struct dr_plan *p)
+{
+	bool unsure = false;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (v->spec.member[m].name.s[0] != '\0' && v->member[m].frozen_epoch != v->epoch)
+			return false;
+		unsure = unsure || v->member[m].unsure;
+	}
+	return unsure && p->ask == DR_REASON_TOO_FEW_POSITIONS;
+}
+
 /* Under sync no loss is accepted, but where a choice has already rested on one that was: the member that was left
  * behind may have more rows than the new primary, and only a person knows that those are the lost ones.  What is asked
  * again after it was approved will not go on by itself. */
@@ -288,7 +301,7 @@ static void answer_plan(struct sim *s, struct w_service *of, const struct dr_pla
 {
 	struct world *w = s->w;
 	bool again = asks_again(s, of->ix, p);
-	bool fork = of->seen.loss_taken && p->ask == DR_REASON_NO_STANDBY_LEFT;
+	bool fork = (of->seen.loss_taken && p->ask == DR_REASON_NO_STANDBY_LEFT) || only_unsure(w_repl(w, of->ix), p);
 	if (again && !somebody_unplugged(s) && !cannot_fetch(w, of, p))
 		w_violation(w, "approving plan %llu has changed nothing, though all is well: %s", (unsigned long long)p->id,
 			    dr_reason_name(p->ask));
@@ -296,7 +309,7 @@ static void answer_plan(struct sim *s, struct w_service *of, const struct dr_pla
 		of->seen.lossless = p->id;
 	q->plan = p->id;
 	q->kind = again && p->kind != DR_PLAN_REJOIN ? DR_REQ_ABORT : DR_REQ_APPROVE;
-	q->accept_loss = fork || w->service[of->ix].durability == DR_DURABILITY_ASYNC;
+	q->accept_loss = fork || w->service[of->ix].durability != DR_DURABILITY_SYNC;
 	s->answered[of->ix].plan = p->id;
 	s->answered[of->ix].step = p->at;
 	s->answered[of->ix].ask = p->ask;

@@ -12,7 +12,7 @@
 #include "tests/sim/sim.h"
 
 enum { STEP_IDLE = DR_STEP_ID_MAX, HEAL_S = 300, OPERATOR_EVERY_S = 3, SETTLED_S = 6 };
-enum { OTHERS_ONE_IN = 5, GROUPS = 3 };
+enum { OTHERS_ONE_IN = 5, GROUPS = 3, ROWS_OF_A_SECOND = 1000 / W_WRITE_MS };
 enum { TIGHT_FENCE_MS = 40, TIGHT_GUARD_MS = 8, WIDE_DRIFT_PPM = 40000, BAD_DRIFT_PPM = 80000 };
 
 static struct sim *the_sim; /* one simulation at a time in a process */
@@ -110,6 +110,32 @@ static void draw_others(struct w_options *o, struct sim_dice d)
 	}
 }
 
+/* What is on the disks of a Redis is what its settings say: all but what ran out of buffers, a second less, or nothing. */
+static void draw_redis(struct w_service_options *v, struct sim_dice *d)
+{
+	uint64_t how = sim_roll(d, 4);
+	v->kind = DR_KIND_REDIS;
+	v->durability = sim_roll(d, 2) == 0 ? DR_DURABILITY_BOUNDED : DR_DURABILITY_ASYNC;
+	v->crash_loses = how == 3 ? UINT32_MAX : how == 2 ? ROWS_OF_A_SECOND : 0;
+	v->power_loses = how == 3 ? UINT32_MAX : (1 + 9 * (uint32_t)(how == 2)) * ROWS_OF_A_SECOND;
+}
+
+static void draw_kinds(struct w_options *o, struct sim_dice d)
+{
+	for (uint32_t i = 0; i < o->services; i++) {
+		struct w_service_options *v = &o->service[i];
+		bool other = sim_roll(&d, i == 0 ? 3 : 2) == 0;
+		uint64_t which = sim_roll(&d, 4);
+		v->pooler = sim_roll(&d, i == 0 ? 6 : 3) == 0;
+		if (other && which == 0)
+			draw_redis(v, &d);
+		else if (other)
+			v->kind = which == 1 ? DR_KIND_MYSQL : DR_KIND_MARIADB;
+		if (v->kind == DR_KIND_MARIADB)
+			v->k = 1; /* it waits for one, whichever is first */
+	}
+}
+
 /* Every host's clock runs at its own pace, inside the bound that the spec promises; now and then outside. */
 static struct w_clock draw_clock(struct sim *s)
 {
@@ -170,6 +196,7 @@ static void open_sim(struct sim *s, uint64_t seed)
 	limit_moves(&s->options, sim_dice(seed, 7));
 	s->options.service[0].manual = ask_first(sim_dice(seed, 10));
 	draw_others(&s->options, sim_dice(seed, 12));
+	draw_kinds(&s->options, sim_dice(seed, 13));
 	s->snapshot_threshold = 64u << sim_roll(&d, 4);
 	s->calm = (struct sim_calm){ .hop_ms = 1, .jitter_ms = 1 };
 	s->net = sim_dice(seed, 2);
@@ -333,6 +360,11 @@ static void introduce(const struct sim *s)
 		      dr_kind_name(v->kind), dr_durability_name(v->durability), v->members, w->spec.site[v->shift].name.s,
 		      v->at_home ? ", all of them" : "", v->group, v->k, v->set_max, dr_when_alone_name(v->when_alone),
 		      v->no_heirs ? " others' priority=0" : "", v->manual ? " auto_failover=false" : "");
+		if (v->pooler)
+			w_say(w, "%s: a pooler holds its clients", w->service[i].name.s);
+		if (v->kind == DR_KIND_REDIS)
+			w_say(w, "%s: a crash loses %u rows at most, a power cut %u", w->service[i].name.s, v->crash_loses,
+			      v->power_loses);
 	}
 	if (o->automatic_moves != 0)
 		w_say(w, "limits: automatic_moves=%u within=%u", o->automatic_moves, o->moves_within_ms);

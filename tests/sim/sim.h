@@ -85,6 +85,8 @@ void sim_accept_loss(struct sim *s, const struct sim_fault *f);
 void sim_vouch(struct sim *s, const struct sim_fault *f);
 bool sim_vouched(struct sim *s, uint32_t m);
 void sim_operator_looks(struct sim *s);
+/* ackers.c */
+void sim_ackers(struct sim *s, const struct sim_fault *f);
 /* sites.c */
 void sim_order_site(struct sim *s, const struct sim_fault *f);
 void sim_draw_runbook(struct sim *s);
@@ -103,6 +105,7 @@ struct sim_until {
 	uint64_t node[W_MEMBERS_MAX], guard[W_MEMBERS_MAX], hang[W_MEMBERS_MAX], hold[W_MEMBERS_MAX];
 	uint64_t lie[W_MEMBERS_MAX], mute[W_MEMBERS_MAX], renewals[W_MEMBERS_MAX], slow_server[W_MEMBERS_MAX];
 	uint64_t swap[W_MEMBERS_MAX];
+	uint64_t errant[W_MEMBERS_MAX], pooler[W_SERVICES_MAX];
 	uint64_t slow[W_PROCS], full[W_PROCS];
 };
 

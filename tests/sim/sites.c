@@ -3,7 +3,8 @@
 #include "tests/sim/sim.h"
 #include "tests/world/runbook.h"
 
-enum { WATCH_MS = 20000, STEPS_MOST = 16, LOSE_AFTER_MS = 20, LOSE_MORE_MS = 1000, LOSE_LEAST_MS = 1500 };
+enum { WATCH_MS = 20000, STEPS_MOST = 16, LOSE_AFTER_MS = 20, LOSE_MORE_MS = 1000, LOSE_LEAST_MS = 1500,
+       WAITS_MS = 30000 };
 
 static const struct dr_repl *newest(const struct world *w)
 {
@@ -115,6 +116,8 @@ void sim_order_site(struct sim *s, const struct sim_fault *f)
 	dr_assert(dr_name_set(&q.actor, "anna"));
 	uint32_t site = name_site(w, r, f, &q);
 	q.accept_loss = q.kind == DR_REQ_FAILOVER && f->b / 64 % 2 == 0;
+	if (q.kind == DR_REQ_FAILBACK && f->b / 64 % 2 == 0)
+		q.until_wall_ms = w->wall0 + w->now + f->b % WAITS_MS; /* by a clock of somebody else, too */
 	if (w_request(w, &q) != DR_REASON_NONE) {
 		check_refused(w, &q);
 		return;

@@ -45,6 +45,7 @@ struct w_coordinator {
 	uint64_t agent_ms[W_MEMBERS_MAX], server_ms[W_MEMBERS_MAX], write_ms[W_MEMBERS_MAX];
 	uint64_t fail_since[W_MEMBERS_MAX]; /* of write probes; 0: they don't */
 	bool in_recovery[W_MEMBERS_MAX];
+	bool errant_told[W_MEMBERS_MAX]; /* its newest report says that it has transactions of its own */
 	uint64_t events, ticked_at; /* how many it was told; which was the last lease tick in its own log */
 	struct {
 		uint64_t id, at;
@@ -111,6 +112,9 @@ struct w_service {
 	uint64_t acked_epoch;         /* the highest that ever acknowledged */
 	uint64_t acked_at, acked_gap; /* the longest time without an acknowledgement */
 	uint64_t high_epoch;          /* check.c: must not fall */
+	uint32_t crash_loses, power_loses; /* w_service_options */
+	bool held;                    /* a pooler makes its clients wait */
+	bool hold_unanswered;         /* it does, and what it says to that is lost */
 	struct w_seen_service seen;
 };
 

@@ -61,6 +61,7 @@ static void report_arrives(struct world *w, struct w_timer *t)
 	c->agent_ms[t->a] = w->now;
 	struct dr_core_event ev = { .kind = DR_EV_REPORT, .report = t->data };
 	w_wire_report(w, t->data);
+	c->errant_told[t->a] = ev.report->errant > 0;
 	w_coord_event(w, t->b, &ev);
 }
 

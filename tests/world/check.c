@@ -82,6 +82,7 @@ void w_check(struct world *w)
 	check_primaries(w);
 	check_agents(w);
 	check_deadlines(w);
+	w_check_ackers(w);
 }
 
 /* The whole state as the snapshot codec writes it: equal states give equal bytes, whatever lies between fields. */
@@ -147,7 +148,7 @@ static void check_frozen(struct world *w, const struct w_service *of, const stru
 		const struct w_server *v = &w->m[of->first + i].server;
 		bool frozen = s->member[i].frozen_epoch == s->epoch && v->state == DR_SERVER_STANDBY &&
 			      v->other_data == 0 && dr_is_of_service(s, s->member[i].frozen_system_id);
-		if (frozen && w_position(v) > s->member[i].frozen_position)
+		if (frozen && w_position(w, of->first + i) > s->member[i].frozen_position)
 			w_violation(w, "%s went on receiving after it was frozen", w_member_name(w, of->first + i));
 	}
 }

@@ -128,7 +128,7 @@ static bool further(const struct dr_member_repl *a, const struct dr_member_repl 
 static bool rests_on_loss(const struct dr_service *s)
 {
 	const struct dr_member_repl *c = &s->member[s->plan.candidate];
-	dr_member_set still = 0;
+	dr_member_set still = 0, sure = 0;
 	dr_member_ix best = DR_MEMBER_NONE;
 	if (!s->plan.accept_loss || c->lineage < s->primary_epoch)
 		return s->plan.accept_loss;
@@ -136,12 +136,13 @@ static bool rests_on_loss(const struct dr_service *s)
 		if (!stands_still(s, m))
 			continue;
 		still = dr_set_with(still, m);
+		sure = s->member[m].unsure ? sure : dr_set_with(sure, m);
 		bool in_line = s->member[m].lineage >= s->primary_epoch;
 		if (in_line && (best == DR_MEMBER_NONE || further(&s->member[m], &s->member[best])))
 			best = m;
 	}
-	uint32_t known = dr_set_count((dr_member_set)(still & s->sync.set));
-	bool holder = s->last_holder != DR_MEMBER_NONE && dr_set_has(still, s->last_holder);
+	uint32_t known = dr_set_count((dr_member_set)(sure & s->sync.set));
+	bool holder = s->last_holder != DR_MEMBER_NONE && dr_set_has(sure, s->last_holder);
 	if (s->sync.set != 0 && known < dr_sync_positions_needed(&s->sync) && !holder)
 		return true;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
@@ -153,7 +154,7 @@ static bool rests_on_loss(const struct dr_service *s)
 }
 
 /* Whose positions a choice was made from. */
-static void note_choice(struct world *w, struct w_service *of, const struct dr_service *s, const struct dr_cmd *cmd)
+static void note_choice(struct world *w, uint32_t c, struct w_service *of, const struct dr_service *s, const struct dr_cmd *cmd)
 {
 	struct w_seen_service *seen = &of->seen;
 	if (cmd->kind != DR_CMD_CHOOSE || s->plan.kind != DR_PLAN_FAILOVER)
@@ -168,9 +169,31 @@ static void note_choice(struct world *w, struct w_service *of, const struct dr_s
 	seen->chose_epoch = s->epoch;
 	seen->chose = 0;
 	for (uint32_t i = 0; i < of->members; i++) {
-		if (stands_still(s, (dr_member_ix)i) && s->member[i].lineage >= s->primary_epoch)
+		/* Of a kind that fetches from nobody, who is not heard can't be taken. */
+		bool heard = w->now <= w->c[c].agent_ms[of->first + i] + w->spec.timing.detect_after_ms / 2;
+		bool there = heard || dr_kind_keeps_place(s->spec.kind);
+		if (there && stands_still(s, (dr_member_ix)i) && s->member[i].lineage >= s->primary_epoch)
 			seen->chose |= 1u << i;
 	}
+}
+
+/* Who has transactions of its own is promoted only where somebody has named it. */
+void w_check_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd)
+{
+	if (cmd->kind != DR_CMD_CHOOSE || cmd->service >= w->services)
+		return;
+	const struct dr_service *s = &w->c[c].core->repl.service[cmd->service];
+	uint32_t m = w_member_at(&w->s[cmd->service], cmd->member);
+	bool named = s->plan.wanted == cmd->member && s->plan.reason == DR_REASON_OPERATOR;
+	if (m < w->members && w->c[c].errant_told[m] && s->spec.errant == DR_ERRANT_BLOCK && !named)
+		w_violation(w, "%s is chosen, which has transactions that no primary had", w_member_name(w, m));
+}
+
+/* Under `bounded` no promise rests on anybody. */
+static void check_bounded(struct world *w, const struct w_service *of, const struct dr_service *s)
+{
+	if (s->spec.durability == DR_DURABILITY_BOUNDED && s->next.set != 0)
+		w_violation(w, "%s names standbys, though it is bounded", w->service[of->ix].name.s);
 }
 
 /* Whether so many of the newest moves are all within the time around one more. */
@@ -217,7 +240,7 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 		check_moves(w, of, r, cmd);
 		w_check_turn(w, of, r, cmd);
 		check_expired(w, of, &r->service[of->ix], cmd);
-		note_choice(w, of, &r->service[of->ix], cmd);
+		note_choice(w, c, of, &r->service[of->ix], cmd);
 	}
 	if (cmd->kind == DR_CMD_PROVE && cmd->proof == DR_PROOF_OPERATOR)
 		w->seen.words++;
@@ -225,6 +248,8 @@ void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd)
 		check_bar(w, &w->s[i], &r->service[i]);
 		settle_loss(&w->s[i], &r->service[i]);
 		w_check_listed(w, &w->s[i], &r->service[i]);
+		check_bounded(w, &w->s[i], &r->service[i]);
+		w_note_sync(&w->s[i], &r->service[i]);
 	}
 	w_check_site(w, r);
 }

@@ -35,14 +35,16 @@ static void check_lost(struct world *w, uint32_t mi, uint32_t id)
 		return;
 	if (s->plan.kind == DR_PLAN_SWITCHOVER && of->seen.row_epoch[id] == s->primary_epoch)
 		w_violation(w, "a switchover lost an acknowledged row");
-	for (uint32_t i = 0; i < of->members && s->plan.kind == DR_PLAN_FAILOVER; i++) {
+	/* Who is named where nobody can fetch is taken with what it has. */
+	bool named = s->plan.reason == DR_REASON_OPERATOR && s->plan.wanted == w->m[mi].ix;
+	bool fetches = dr_kind_keeps_place(w_spec_of(w, mi)->kind);
+	for (dr_member_ix i = 0; i < of->members && s->plan.kind == DR_PLAN_FAILOVER && (fetches || !named); i++) {
 		const struct w_server *o = &w->m[of->first + i].server;
-		/* Nobody fetches from a server of such a kind, and some may not be promoted. */
-		if (!dr_kind_keeps_place(w_spec_of(w, mi)->kind) && s->spec.member[i].priority == 0)
+		if (!fetches && (s->spec.member[i].priority == 0 || !dr_set_has(s->listed, i))) /* it may not be promoted */
 			continue;
 		bool chose = of->first + i != mi && of->seen.chose_epoch == s->epoch && (of->seen.chose >> i & 1u) != 0 &&
 			     o->state == DR_SERVER_STANDBY;
-		if (chose && has_row(o, o->n, id))
+		if (chose && has_row(o, w_sure_of(w, of->first + i), id))
 			w_violation(w, "%s lost a row that %s had, which took part in the choice", w_member_name(w, mi),
 				    w_member_name(w, of->first + i));
 	}
@@ -59,7 +61,7 @@ void w_promoted(struct world *w, uint32_t mi)
 {
 	const struct w_server *s = &w->m[mi].server;
 	struct w_service *of = w_service_of(w, mi);
-	bool async = w_spec_of(w, mi)->durability == DR_DURABILITY_ASYNC;
+	bool async = w_spec_of(w, mi)->durability != DR_DURABILITY_SYNC;
 	uint32_t lost = 0, unaccepted = 0;
 	note_rows(s, s->n);
 	for (uint32_t id = 0; id < of->next_write; id++) {
@@ -78,6 +80,17 @@ void w_promoted(struct world *w, uint32_t mi)
 	w_say(w, "%s takes writes: lost %u of the acknowledged", w_member_name(w, mi), lost);
 	if (unaccepted > 0 && !async && !w->loss_allowed)
 		w_violation(w, "%u acknowledged writes are lost", unaccepted);
+}
+
+void w_check_overwritten(struct world *w, uint32_t mi, const struct w_server *by)
+{
+	const struct w_server *s = &w->m[mi].server;
+	const struct w_service *of = w_service_of(w, mi);
+	uint32_t lost = 0, common = w_common(s, by);
+	for (uint32_t i = s->saved > common ? s->saved : common; i < s->n; i++)
+		lost += of->seen.row_epoch[s->wal[i]] != 0 ? 1u : 0u;
+	if (lost > 0)
+		w_violation(w, "%s throws away %u acknowledged writes that nobody has saved", w_member_name(w, mi), lost);
 }
 
 static void check_kept(struct world *w, const struct w_service *of)

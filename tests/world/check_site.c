@@ -139,7 +139,7 @@ void w_check_turn(struct world *w, const struct w_service *of, const struct dr_r
 	if (by_itself && t->group != p->group)
 		w_violation(w, "site plan %llu moves %s of group %u in the turn of group %u", (unsigned long long)p->id,
 			    s->spec.name.s, t->group, p->group);
-	if (t->tries > 1 && (s->plan.accept_loss || s->plan.assert_fenced))
+	if (cmd->request == 0 && t->tries > 1 && (s->plan.accept_loss || s->plan.assert_fenced))
 		w_violation(w, "site plan %llu tries %s again with what somebody said of the first time", (unsigned long long)p->id,
 			    s->spec.name.s);
 }

@@ -178,6 +178,10 @@ static void route_done(struct world *w, struct w_timer *t)
 	struct w_route_job *j = t->data;
 	if (c->core == NULL || c->life != t->b || w->routes_stuck || (j->hold && w->holds_stuck))
 		return;
+	if (dr_route_holds(&w->service[t->service].route[j->route]))
+		w->s[t->service].held = j->hold;
+	if (j->hold && w->s[t->service].hold_unanswered)
+		return;
 	struct dr_core_event ev = { .kind = DR_EV_ROUTE, .epoch = t->u, .route = j->route, .hold = j->hold,
 				    .servers = dr_route_all(&w->service[t->service].route[j->route]),
 				    .service = w->service[t->service].name };
@@ -286,6 +290,7 @@ void w_coord_event(struct world *w, uint32_t ci, struct dr_core_event *ev)
 	memcpy(copy, d->propose, n * sizeof(copy[0]));
 	for (uint32_t i = 0; i < n && c->core != NULL; i++) {
 		w_print_proposal(w, ci, &copy[i].cmd);
+		w_check_proposal(w, ci, &copy[i].cmd);
 		w_propose(w, ci, &copy[i].cmd, copy[i].tag);
 	}
 	if (ev->kind == DR_EV_COMMITTED && c->core != NULL && w->leader == (int)ci)
@@ -352,6 +357,7 @@ void w_coord_start(struct world *w, uint32_t ci)
 	memset(c->server_ms, 0, sizeof(c->server_ms));
 	memset(c->write_ms, 0, sizeof(c->write_ms));
 	memset(c->fail_since, 0, sizeof(c->fail_since));
+	memset(c->errant_told, 0, sizeof(c->errant_told));
 	c->events_seen = c->nth_of = c->nth = 0;
 	dr_core_init(c->core, &self, w_clock(w, &c->clock));
 	w_coord_beat(w, ci);
@@ -412,6 +418,8 @@ static enum dr_failure failure_of(const struct w_server *s)
 {
 	if (s->state == DR_SERVER_STANDBY)
 		return DR_FAILURE_READ_ONLY;
+	if (s->too_few && !s->acks_blocked)
+		return DR_FAILURE_TOO_FEW_STANDBYS;
 	if (!s->acks_blocked && !s->probes_fail)
 		return s->slow_ms != 0 ? DR_FAILURE_STORAGE_HUNG : DR_FAILURE_NOT_ACCEPTING;
 	return s->failure != DR_FAILURE_NONE ? s->failure : DR_FAILURE_STORAGE_HUNG;
@@ -428,7 +436,8 @@ static void observe(struct world *w, uint32_t ci)
 		if (up && w_reaches(w, c->site, w->m[i].site) && w_reaches(w, w->m[i].site, c->site)) {
 			c->server_ms[i] = w->now;
 			c->in_recovery[i] = s->state == DR_SERVER_STANDBY;
-			bool writes = !s->acks_blocked && !s->probes_fail && s->slow_ms <= w->spec.timing.probe_deadline_ms;
+			bool soon = s->slow_ms <= w->spec.timing.probe_deadline_ms;
+			bool writes = !s->acks_blocked && !s->probes_fail && !s->too_few && soon;
 			if (s->state == DR_SERVER_PRIMARY && writes)
 				c->write_ms[i] = w->now;
 		}

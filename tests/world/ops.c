@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 
-enum { POLL_MS = 10, BATCH = 64, PROMOTE_MS = 30 };
+enum { POLL_MS = 10, BATCH = 64, PROMOTE_MS = 30, STUCK_LOOKS = 3 };
 enum progress { GOES_ON, DONE, FAILED };
 
 struct op {
@@ -37,7 +37,7 @@ static bool is_standby(struct op *op)
 
 static void seen(struct op *op)
 {
-	op->r->position = w_position(op->s);
+	op->r->position = w_position(op->w, op->mi);
 	op->r->timeline = op->s->timeline;
 	op->r->system_id = w_system_id(op->s);
 }
@@ -61,9 +61,9 @@ static enum progress frozen(struct op *op)
 		op->s->upstream = DR_MEMBER_NONE;
 		op->s->connected = op->s->acks = false;
 	}
-	if (!is_standby(op))
+	if (!is_standby(op) || w_unapplied(op->w, op->mi) > 0)
 		return GOES_ON;
-	op->r->acked = true;
+	op->r->acked = op->s->told;
 	seen(op);
 	return DONE;
 }
@@ -74,12 +74,11 @@ static enum progress caught_up(struct op *op)
 		return GOES_ON;
 	for (uint32_t i = 0; i < BATCH && op->s->n < op->to->n; i++, op->s->n++)
 		op->s->wal[op->s->n] = op->to->wal[op->s->n];
-	if (w_position(op->s) < op->o->position)
+	if (w_position(op->w, op->mi) < op->o->position || w_unapplied(op->w, op->mi) > 0)
 		return GOES_ON;
 	if (op->s->timeline < op->to->timeline)
 		op->s->timeline = op->to->timeline; /* it has followed it there */
-	op->s->acks = false;
-	op->r->acked = true;
+	op->s->acks = op->s->told = false;
 	seen(op);
 	return DONE;
 }
@@ -106,9 +105,12 @@ static void promote(struct world *w, uint32_t mi, uint64_t epoch)
 {
 	struct w_server *s = &w->m[mi].server;
 	s->upstream = DR_MEMBER_NONE;
-	s->connected = s->acks = false;
-	s->timeline++;
-	s->acked = s->n;
+	s->connected = s->acks = s->told = false;
+	s->released = s->errant = 0; /* what it wrote for itself all have from now on */
+	s->timeline = w_habits_of(w, mi)->signs ? (uint32_t)epoch : s->timeline + 1;
+	s->signed_at = s->n;
+	s->unplaced = false;
+	s->applied = s->acked = s->n;
 	s->epoch = epoch;
 	w_server_set(w, mi, DR_SERVER_PRIMARY, false);
 	w_promoted(w, mi);
@@ -159,7 +161,7 @@ static void promotion_sent(struct op *op)
 
 static bool is_behind(const struct op *op)
 {
-	return w_position(op->s) < op->o->position;
+	return w_position(op->w, op->mi) < op->o->position;
 }
 
 static bool is_another(const struct op *op)
@@ -170,7 +172,7 @@ static bool is_another(const struct op *op)
 static enum progress writable(struct op *op)
 {
 	if (op->s->state != DR_SERVER_PRIMARY) {
-		if (!is_standby(op) || op->age < PROMOTE_MS)
+		if (!is_standby(op) || op->age < PROMOTE_MS || w_unapplied(op->w, op->mi) > 0)
 			return GOES_ON;
 		if (is_behind(op) || is_another(op)) {
 			op->s->promotion.epoch = 0; /* it was not sent */
@@ -188,32 +190,109 @@ static enum progress writable(struct op *op)
 	return DONE;
 }
 
+/* What it waits for is so many writes: those that were there when this op looked first. */
+static void note_told(struct op *op, uint32_t until)
+{
+	struct w_server *s = op->s;
+	uint32_t number = op->w->m[op->mi].op;
+	if (s->told_op == number)
+		return;
+	s->told_op = number;
+	s->told_until = until;
+	s->looks = 0;
+}
+
+/* A group of commits may wait for what was received before, which nobody will ask for any more.  Where the primary stands still
+ * and all that it has is here, that wait is ended: all of the group goes on. */
+static bool ends_waits(struct op *op)
+{
+	struct w_server *s = op->s, *to = op->to;
+	bool waits = to->state == DR_SERVER_PRIMARY && to->acked < to->n && to->k > 0 && w_habits_of(op->w, op->mi)->asks_once;
+	bool all_here = s->n >= to->n;
+	note_told(op, to->n);
+	s->looks = waits && all_here && s->look_at == to->n ? s->looks + 1 : 0;
+	s->look_at = to->n;
+	if (s->looks < STUCK_LOOKS)
+		return waits;
+	w_say(op->w, "%s ends the wait of %u commits of %s", w_member_name(op->w, op->mi), to->n - to->acked,
+	      w_member_name(op->w, op->target));
+	to->released = to->n;
+	return true;
+}
+
+/* From now on it acknowledges what comes: over a connection that was made for that. */
+static enum progress begin_to_ack(struct op *op)
+{
+	op->r->acked = op->s->told;
+	if (!op->s->acks || !op->s->told)
+		w_server_acks(op->w, op->mi);
+	return ends_waits(op) ? GOES_ON : DONE;
+}
+
+/* What it has acknowledged it must not forget in a restart from now on: that would not be seen any more. */
+static enum progress end_to_ack(struct op *op)
+{
+	note_told(op, op->s->n);
+	op->s->acks = false;
+	bool applied = op->s->applied >= op->s->told_until || w_unapplied(op->w, op->mi) == 0;
+	if (op->s->told && !applied)
+		return GOES_ON;
+	op->r->acked = op->s->told;
+	op->s->told = false;
+	return DONE;
+}
+
+/* A kind that fetches all: it would lose what upstream may not have, which a rejoin saves first. */
+static bool would_lose(const struct op *op)
+{
+	const struct w_server *s = op->s;
+	if (!w_habits_of(op->w, op->mi)->copies || s->n == 0 || !target_up(op) || s->follow_epoch == op->o->epoch)
+		return false;
+	if (s->other_data != op->to->other_data)
+		return true;
+	bool its_own = op->to->state == DR_SERVER_PRIMARY && op->to->timeline == s->timeline; /* it followed nobody else since */
+	return s->unplaced ? !its_own : w_common(s, op->to) != s->n;
+}
+
 static enum progress following(struct op *op)
 {
-	if (op->s->state == DR_SERVER_PRIMARY)
+	if (op->s->state == DR_SERVER_PRIMARY || would_lose(op))
 		return FAILED;
+	if (w_habits_of(op->w, op->mi)->copies && op->s->n > 0 && !target_up(op))
+		return GOES_ON; /* what that one has is to be seen first */
+	if (op->s->upstream != op->target) {
+		op->s->connected = op->s->acks = false;
+		op->s->ack_next = op->o->k != 0;
+	}
 	op->s->upstream = (uint8_t)op->target;
+	op->s->follow_epoch = op->o->epoch;
 	if (!is_standby(op))
 		return GOES_ON;
-	if (op->s->connected) {
-		op->s->acks = op->o->k != 0;
-		op->r->acked = true;
-		return DONE;
-	}
-	bool left = target_up(op) && w_common(op->s, op->to) != op->s->n;
+	if (op->s->connected)
+		return op->o->k != 0 ? begin_to_ack(op) : end_to_ack(op);
+	bool left = target_up(op) && w_common(op->s, op->to) != op->s->n && !w_habits_of(op->w, op->mi)->copies;
 	return left && op->age > 200 ? FAILED : GOES_ON;
 }
 
-/* In place, over the connection that stands: what is sent over it from now on counts. */
+/* It may have forgotten what it acknowledged: it has all again that the primary had when it was told. */
+static bool has_all_again(struct op *op)
+{
+	note_told(op, op->to->n);
+	return op->s->n >= op->s->told_until || DR_MUTANT(TOLD_BEHIND);
+}
+
 static enum progress acking(struct op *op)
 {
 	if (op->s->state == DR_SERVER_PRIMARY)
 		return FAILED;
-	if (op->o->k != 0 && !(op->s->connected && op->s->upstream == op->target))
+	if (op->o->k == 0)
+		return end_to_ack(op);
+	bool follows = op->s->connected && op->s->upstream == op->target && target_up(op);
+	if (!follows || op->to->state != DR_SERVER_PRIMARY)
 		return GOES_ON;
-	op->s->acks = op->o->k != 0;
-	op->r->acked = true; /* these servers forget nothing that they received */
-	return DONE;
+	if (!(op->s->acks && op->s->told) && !has_all_again(op))
+		return GOES_ON;
+	return begin_to_ack(op);
 }
 
 /* Connections that its agent ends: they are made anew, and do not acknowledge. */
@@ -230,10 +309,14 @@ static enum progress compared(struct op *op)
 {
 	if (!target_up(op))
 		return GOES_ON;
+	const struct w_habits *k = w_habits_of(op->w, op->mi);
 	bool prefix = w_common(op->s, op->to) == op->s->n && op->s->timeline <= op->to->timeline;
 	if (op->s->other_data != op->to->other_data)
 		return FAILED; /* nobody overwrites what may be another service's only copy */
-	op->r->divergence = prefix ? DR_DIVERGENCE_NONE : (enum dr_divergence)op->w->m[op->mi].divergence;
+	/* Where it does not know how far it is, it is a part only of whom alone it ever followed. */
+	bool shown = !op->s->unplaced || op->s->n == 0 || op->s->timeline == op->to->timeline;
+	uint32_t else_ = k->clones ? DR_DIVERGENCE_CLONE : op->w->m[op->mi].divergence;
+	op->r->divergence = prefix && shown ? DR_DIVERGENCE_NONE : (enum dr_divergence)else_;
 	return DONE;
 }
 
@@ -241,21 +324,27 @@ static enum progress salvaged(struct op *op)
 {
 	if (op->age < 20)
 		return GOES_ON;
-	op->s->saved = op->s->n;
+	if (!DR_MUTANT(SALVAGE_SKIPPED))
+		op->s->saved = op->s->n;
 	return DONE;
 }
 
 static enum progress rewound(struct op *op)
 {
+	const struct w_habits *k = w_habits_of(op->w, op->mi);
 	w_server_stop(op->w, op->mi, true);
 	if (op->s->state != DR_SERVER_STOPPED || !target_up(op) || op->age < 60)
 		return GOES_ON;
-	op->s->n = w_common(op->s, op->to);
-	op->s->timeline = op->to->timeline;
-	if (op->w->m[op->mi].divergence == DR_DIVERGENCE_CLONE) {
+	w_check_overwritten(op->w, op->mi, op->to);
+	op->s->n = k->copies ? 0 : w_common(op->s, op->to); /* moved aside: it fetches all when it follows */
+	op->s->timeline = k->copies ? 1 : op->to->timeline;
+	op->s->signed_at = k->copies ? 0 : op->to->signed_at;
+	if (!k->copies && (k->clones || op->w->m[op->mi].divergence == DR_DIVERGENCE_CLONE)) {
 		memcpy(op->s->wal, op->to->wal, op->to->n * sizeof(op->s->wal[0]));
 		op->s->n = op->to->n;
 	}
+	op->s->applied = op->s->n;
+	op->s->had = 0;
 	return DONE;
 }
 

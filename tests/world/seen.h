@@ -47,6 +47,9 @@ struct w_seen_service {
 	uint64_t loss_from;   /* of the newest choice for which a loss was accepted, until a primary is confirmed; 0: none */
 	bool loss_taken;      /* a choice has rested on an accepted loss */
 	uint64_t lossless;    /* plan for which it was accepted only since an older choice rested on one: nothing more is lost */
+	struct dr_sync sync;  /* as the newest entry has it that anybody applied; and of which epoch and holder */
+	uint64_t sync_epoch;
+	dr_member_ix sync_holder;
 	uint64_t part;        /* the newest site plan by which the service was moved */
 	uint32_t acked_by;   /* member + 1, at the newest epoch that acknowledged */
 	uint64_t *row_epoch; /* W_WAL_MAX: under which a row was acknowledged */

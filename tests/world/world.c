@@ -309,6 +309,8 @@ static void make_service(struct world *w, uint32_t ix, const struct w_service_op
 	of->acked = dr_xcalloc(W_WAL_MAX);
 	of->seen.acked = dr_xcalloc(W_WAL_MAX * sizeof(*of->seen.acked));
 	of->seen.shown = dr_xcalloc(W_WAL_MAX);
+	of->crash_loses = o->crash_loses;
+	of->power_loses = o->power_loses;
 	of->seen.row_epoch = dr_xcalloc(W_WAL_MAX * sizeof(*of->seen.row_epoch));
 	w->members += o->members;
 	dr_assert(o->members <= DR_MEMBERS_MAX && w->members <= W_MEMBERS_MAX);

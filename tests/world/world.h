@@ -91,6 +91,7 @@ struct w_service_options {
 	enum dr_durability durability;
 	uint32_t k, set_max;
 	enum dr_when_alone when_alone;
+	uint32_t crash_loses, power_loses; /* so many of its newest writes, at the most */
 	bool manual, route, pooler;
 	uint64_t rpo;
 	uint32_t cooldown_ms, restart_within_ms, alone_after_ms;
@@ -194,9 +195,31 @@ void w_server_start_standby(struct world *w, uint32_t m);
 void w_server_see(struct world *w, uint32_t m, struct dr_report *r);
 void w_replicate(struct world *w);
 void w_server_paused(struct world *w, uint32_t mi);
-uint64_t w_position(const struct w_server *s);
+void w_server_acks(struct world *w, uint32_t mi); /* it acknowledges what comes from now on */
+uint64_t w_position(const struct world *w, uint32_t m);
 uint64_t w_system_id(const struct w_server *s);
 uint32_t w_common(const struct w_server *a, const struct w_server *b);
+
+/* kinds.c: what servers of a kind do that others do not. */
+struct w_habits {
+	uint32_t unit;     /* what one write adds to a position */
+	uint32_t apply_ms; /* a standby makes what it has received a part of its data so often; 0: at once */
+	bool forgets;      /* ... and has forgotten the rest when it is started again */
+	bool asks_once;    /* a primary waits for nobody's word on what was sent before he was told to acknowledge */
+	bool signs;        /* its timeline is the epoch of the newest primary that signed it; else they are counted */
+	bool alone;        /* started, it is nobody's standby, and while it is that gives nothing to others */
+	bool loses_place;  /* started, it does not know how far it is */
+	bool copies;       /* told to follow, it fetches all anew where it is no part of upstream's history */
+	bool clones;       /* what has left a history can only be copied anew */
+};
+const struct w_habits *w_habits_of(const struct world *w, uint32_t m);
+void w_kind_ends(struct world *w, uint32_t m, enum dr_server_state was); /* its server has ended, crashed or not */
+void w_kind_starts(struct world *w, uint32_t m);
+void w_kind_power_cut(struct world *w, uint32_t m);
+void w_kind_applies(struct world *w, uint32_t m);
+bool w_kind_fetches_all(struct world *w, uint32_t m, const struct w_server *from); /* true: it has all of it now */
+uint32_t w_unapplied(const struct world *w, uint32_t m); /* so many it has received, and not applied */
+uint32_t w_sure_of(const struct world *w, uint32_t m); /* so many of its writes it knows to have */
 
 /* check.c */
 void w_check(struct world *w);
@@ -211,6 +234,8 @@ bool w_healthy(struct world *w, char *why, size_t cap);
 void w_check_entry(struct world *w, uint32_t c, uint64_t index, uint64_t term, const struct dr_cmd *cmd);
 uint64_t w_check_key(const struct world *w, uint32_t c);
 void w_check_log(struct world *w, uint32_t c, const struct dr_cmd *cmd);
+/* c is about to propose it. */
+void w_check_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd);
 
 /* check_agents.c: the journal was written or read; the guard was armed anew; a promise is given. */
 void w_check_journal(struct world *w, uint32_t m);
@@ -234,6 +259,13 @@ void w_promoted(struct world *w, uint32_t m);
 void w_read(struct world *w, uint32_t m);
 /* Whatever was acknowledged must be with the primary (under sync, unless the loss was accepted). */
 void w_check_kept(struct world *w);
+/* The server is about to lose what `by` does not have: all that was ever acknowledged of it must be saved. */
+void w_check_overwritten(struct world *w, uint32_t m, const struct w_server *by);
+
+/* check_sync.c: an entry was applied; m acknowledges write `at`. */
+void w_note_sync(struct w_service *of, const struct dr_service *s);
+void w_check_acked(struct world *w, uint32_t m, uint32_t at);
+void w_check_ackers(struct world *w);
 
 /* print.c */
 void w_print_proposal(struct world *w, uint32_t c, const struct dr_cmd *cmd);

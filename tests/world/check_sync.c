@@ -1,0 +1,48 @@
+/* check_sync.c -- what the promise of `sync` rests on, looked at long before anything is lost: whatever is acknowledged is with as
+ * many of the logged set as that says, and nobody acknowledges of whom the log does not know it. */
+#include "tests/world/world.h"
+
+void w_note_sync(struct w_service *of, const struct dr_service *s)
+{
+	of->seen.sync = s->sync;
+	of->seen.sync_epoch = s->epoch;
+	of->seen.sync_holder = s->holder;
+}
+
+static bool is_logged(struct world *w, uint32_t mi)
+{
+	const struct w_service *of = w_service_of(w, mi);
+	return w_spec_of(w, mi)->durability == DR_DURABILITY_SYNC && of->seen.sync_holder == w->m[mi].ix &&
+	       of->seen.sync_epoch == w->m[mi].server.epoch;
+}
+
+void w_check_acked(struct world *w, uint32_t mi, uint32_t at)
+{
+	const struct w_server *s = &w->m[mi].server;
+	const struct w_service *of = w_service_of(w, mi);
+	uint32_t have = 0;
+	for (dr_member_ix i = 0; i < of->members; i++) {
+		const struct w_server *o = &w->m[of->first + i].server;
+		have += dr_set_has(of->seen.sync.set, i) && o->n > at && o->wal[at] == s->wal[at] ? 1u : 0u;
+	}
+	if (is_logged(w, mi) && have < of->seen.sync.k)
+		w_violation(w, "%s acknowledges what %u of the logged set have, not %u", w_member_name(w, mi), have,
+			    of->seen.sync.k);
+}
+
+/* While the promise rests on the primary, too, it does not matter who acknowledges. */
+static bool matters(const struct w_service *of, dr_member_ix m)
+{
+	return !dr_set_has(of->seen.sync.set, of->seen.sync_holder) && !dr_set_has(of->seen.sync.set, m);
+}
+
+void w_check_ackers(struct world *w)
+{
+	for (uint32_t i = 0; i < w->members; i++) {
+		const struct w_server *o = &w->m[i].server;
+		const struct w_server *to = o->upstream < w->members ? &w->m[o->upstream].server : NULL;
+		bool counts = o->acks && o->connected && to != NULL && to->state == DR_SERVER_PRIMARY && to->k > 0;
+		if (counts && is_logged(w, o->upstream) && matters(w_service_of(w, i), w->m[i].ix))
+			w_violation(w, "%s acknowledges, and is not of the logged set", w_member_name(w, i));
+	}
+}
