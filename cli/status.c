@@ -221,6 +221,23 @@ static void say_cautions(const char *name, const json_t *service)
 	}
 }
 
+/* An upgrade that stopped half-way: what one knows the other may not. */
+static void say_versions(const char *name, const json_t *service, const char *ours)
+{
+	size_t k;
+	const json_t *member;
+	json_array_foreach(json_object_get(service, "members"), k, member)
+	{
+		char what[DR_TABLE_CELL_MAX];
+		const char *its = text_of(member, "agent_version");
+		if (its[0] == '\0' || ours[0] == '\0' || strcmp(its, ours) == 0)
+			continue;
+		(void)snprintf(what, sizeof(what), "%s: its agent is of version %s, the coordinator of ",
+			       dr_json_text(member, "name"), its);
+		say(name, what, ours);
+	}
+}
+
 /* What a standby has and no primary ever had: it would become everybody's. */
 static void say_errant(const char *name, const json_t *members, const char *key)
 {
@@ -329,6 +346,7 @@ static void print_notes(const json_t *v, const char *only)
 		say_not_ready(name, one);
 		say_failures(name, one);
 		say_cautions(name, one);
+		say_versions(name, one, text_of(v, "version"));
 		say_errant(name, json_object_get(one, "members"), "name");
 		say_unseen(name, one);
 		say_routes(name, one);

@@ -19,6 +19,7 @@ void dr_greet_encode(struct dr_buf *out, const struct dr_greet *g)
 	m.cluster = dr_pb_str(g->cluster.s);
 	m.name = dr_pb_str(g->name.s);
 	m.version = g->version;
+	m.software = dr_pb_str(g->software);
 	dr_pb_pack(out, &m.base);
 }
 
@@ -31,6 +32,7 @@ enum dr_err dr_greet_decode(struct dr_greet *g, const uint8_t *p, size_t n, stru
 		return garbled(e, "the greeting");
 	g->kind = m->kind;
 	g->version = m->version;
+	dr_pb_text(g->software, sizeof(g->software), m->software);
 	enum dr_err rv = dr_pb_name(&g->cluster, m->cluster, "greet.cluster", e);
 	if (rv == DR_OK)
 		rv = dr_pb_name(&g->name, m->name, "greet.name", e);

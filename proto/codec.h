@@ -13,10 +13,12 @@
 #include "model/promise.h"
 #include "model/report.h"
 
+enum { DR_SOFTWARE_MAX = 24 };
 struct dr_greet {
 	uint32_t kind;         /* enum dr_greet_kind */
 	struct dr_name cluster, name;
 	uint32_t version;
+	char software[DR_SOFTWARE_MAX]; /* of an agent; "": it does not say */
 };
 void dr_greet_encode(struct dr_buf *out, const struct dr_greet *g);
 DR_MUST_USE enum dr_err dr_greet_decode(struct dr_greet *g, const uint8_t *p, size_t n, struct dr_error *e);

@@ -154,7 +154,7 @@ static void on_open(struct dr_conn *c)
 	struct dr_coord_link *l = c->ctx;
 	struct dr_buf b;
 	struct dr_greet g = { .kind = DR_GREET_AGENT, .cluster = l->agent->conf.cluster, .name = l->agent->conf.name,
-			      .version = DR_PROTOCOL_VERSION };
+			      .version = DR_PROTOCOL_VERSION, .software = DR_VERSION };
 	dr_buf_init(&b, 4096);
 	dr_greet_encode(&b, &g);
 	l->open = true;

@@ -72,6 +72,7 @@ struct dr_in {
 	uint64_t told_ms;      /* an agent: when it was last told who leads, or anything that a leader alone says ... */
 	struct dr_in *told_prev, *told_next; /* ... among the others, by that time */
 	struct dr_watch *speaks_for; /* of an agent: the members that it was heard of */
+	char software[DR_SOFTWARE_MAX]; /* of an agent: its version, as it says; "": it does not */
 	struct dr_in *prev, *next;
 };
 

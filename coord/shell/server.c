@@ -119,6 +119,7 @@ static void greet(struct dr_in *in, const uint8_t *p, size_t n)
 	}
 	if (g.kind == DR_GREET_AGENT) {
 		in->role = DR_SESSION_AGENT;
+		memcpy(in->software, g.software, sizeof(in->software));
 		dr_conn_gather_set(&in->conn); /* a tick grants to all its members at once */
 		dr_conn_idle_set(&in->conn, 10 * in->coord->core->repl.timing.probe_ms + 2000);
 		dr_agents_lead(in->coord, in);

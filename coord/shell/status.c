@@ -155,6 +155,9 @@ static json_t *member_json(struct dr_coord *c, uint32_t ix, dr_member_ix m)
 	if (s->member[m].order.number != 0)
 		put_text(o, "order", dr_order_name(s->member[m].order.kind));
 	put_member_report(o, c, ix, m);
+	const struct dr_in *agent = dr_watch_of(c, ix, m)->agent;
+	if (agent != NULL)
+		put_text(o, "agent_version", agent->software[0] != '\0' ? agent->software : "unknown");
 	return o;
 }
 
@@ -305,6 +308,7 @@ json_t *dr_status_json(struct dr_coord *c)
 	json_t *o = json_object();
 	json_t *services = json_array();
 	put_text(o, "cluster", c->conf.cluster.s);
+	put_text(o, "version", DR_VERSION);
 	(void)dr_coord_leader(c, &leader, &at);
 	put_text_or_null(o, "leader", leader.s);
 	put_u64(o, "term", st.term);

@@ -95,6 +95,9 @@ def site_runbook(scenes):
     expect("exit code 5" in failed and "secret" not in failed, "the record to say how it ended, not what it said", failed)
     to = all_joined(stand)
     new_acks(stand, to)
+    status = stand.cluster.status()
+    versions = {m.get("agent_version") for m in status["services"][0]["members"]}
+    expect(versions == {status["version"]}, "the agents' version to be shown", versions)
     given_up(stand, here, hook, to)
     given_up_while_one_runs(stand, here, to)
     return verdict(stand, [A, to])

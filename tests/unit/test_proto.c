@@ -202,7 +202,7 @@ static void test_greet(void **state)
 	struct dr_greet g;
 	struct dr_greet back;
 	memset(&g, 0, sizeof(g));
-	g = (struct dr_greet){ DR_GREET_CLIENT, sample_name("demo"), sample_name("c-a"), sample_u32() };
+	g = (struct dr_greet){ DR_GREET_CLIENT, sample_name("demo"), sample_name("c-a"), sample_u32(), "1.2.3" };
 	there_and_back(GREET, &g, &back);
 	assert_memory_equal(&g, &back, sizeof(g));
 }
