@@ -9,7 +9,7 @@ from net import SITES
 from outcome import TTL
 from redis import WRITERS
 from redis_cluster import FIRST_PORT, SLOTS
-from scene import all_joined, case, eventually, events_of, expect, kill_primary, new_acks, servers_in_turn, verdict
+from scene import all_joined, case, eventually, events_of, expect, kill_primary, new_acks, servers_in_turn, still_writing, verdict
 
 C = "az-c"
 
@@ -51,6 +51,7 @@ def redis_cluster_shard_kill(scenes):
     """One shard's primary is killed: the masters that are left elect its standby, and the other shards stay where they are."""
     stands = shards(scenes)
     first = stands[0]
+    still_writing(first, 5, 1)  # an agent that is new takes no promotion for the longest lease that there may be
     kill_primary(first)
     at, new = first.first_new_ack(20)
     expect(new in (B, C), "a standby to be the primary", new)
