@@ -151,6 +151,24 @@ def mysql_sync_restarted(scenes):
     return restarted(scenes, "mysql")
 
 
+@case("mysql-sync-extra")
+def mysql_sync_extra(scenes):
+    """MySQL's primary dies with commits in its log that nobody acknowledged: they are saved, and it is made anew without them."""
+    stand = scenes.up(options={"kind": "mysql"})
+    eventually(stand, "my-b to acknowledge", lambda: acking(stand) == [member_of("az-b")])
+    for site in ("az-c", "az-b"):
+        stand.pg.sql(site, "STOP REPLICA IO_THREAD")
+    time.sleep(0.1)
+    kill_primary(stand)
+    new = stand.first_new_ack(20)[1]
+    all_joined(stand)
+    ids, _ = salvaged(stand, A)
+    expect(ids, "what nobody acknowledged to be saved", ids)
+    extra = stand.pg.rows(A) - stand.pg.rows(new)  # read second: it only grows
+    expect(not extra, "the old primary to have nothing of its own", sorted(extra)[:5])
+    return {**verdict(stand, [A, new]), "saved": len(ids)}
+
+
 # ---- bad input: adopting is refused, with the server's words and the remedy
 
 def refused(scenes, spoil, *words, kind="mariadb"):
