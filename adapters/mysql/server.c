@@ -114,7 +114,9 @@ static enum dr_err sign(struct my_run *r, struct dr_error *e)
 	enum dr_err rv = r->state.has_tables ? DR_OK : make_tables(r, e);
 
 	my_quote(r, member, sizeof(member), r->target.member.s);
-	if (rv == DR_OK && r->state.identity == 0)
+	if (rv == DR_OK && r->state.identity == 0 && r->args.system_id != 0)
+		rv = my_do(r, e, "INSERT IGNORE INTO drcoord.identity VALUES (%" PRIu64 ")", r->args.system_id);
+	else if (rv == DR_OK && r->state.identity == 0)
 		rv = my_do(r, e, "INSERT INTO drcoord.identity SELECT 1 + FLOOR(RAND() * 9223372036854775806) FROM DUAL"
 				 " WHERE NOT EXISTS (SELECT 1 FROM drcoord.identity)");
 	if (rv == DR_OK)
@@ -142,7 +144,9 @@ static enum dr_err check_place(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = my_read(r, e);
 
-	if (rv == DR_OK && r->state.read_only && r->args.system_id != 0 && r->state.identity != r->args.system_id)
+	/* One that has none lost it: with its place it is as good as before, and gets it back. */
+	bool another = r->state.identity != 0 && r->args.system_id != 0 && r->state.identity != r->args.system_id;
+	if (rv == DR_OK && r->state.read_only && another)
 		return dr_fail(e, DR_E_BEHIND, "its data is not the service's: drcoord.identity is %" PRIu64 ", not %" PRIu64,
 			       r->state.identity, r->args.system_id);
 	if (rv != DR_OK || !r->state.read_only || dr_op_has_place(&r->args, r->evidence.timeline, r->evidence.replayed))

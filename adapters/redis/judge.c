@@ -234,16 +234,22 @@ static void say_promote(const struct red_sight *s, struct red_todo *t)
 	RED_SAY(t, "EXEC");
 }
 
-bool red_is_behind(const struct red_sight *s, struct red_todo *t)
+bool red_is_another(const struct red_sight *s, struct red_todo *t)
 {
 	const struct red_state *m = s->mine;
 	uint64_t id = m->lineage.there ? m->lineage.identity : 0; /* 0: somebody deleted all, or it is from before there was one */
 
-	if (s->args->system_id != 0 && id != 0 && id != s->args->system_id) {
-		red_refuse(t, DR_E_BEHIND, "its data is not the service's: its id is %016" PRIx64 ", not %016" PRIx64, id,
-			   s->args->system_id);
-		return true;
-	}
+	if (!m->replica || s->args->system_id == 0 || id == 0 || id == s->args->system_id)
+		return false;
+	red_refuse(t, DR_E_BEHIND, "its data is not the service's: its id is %016" PRIx64 ", not %016" PRIx64, id,
+		   s->args->system_id);
+	return true;
+}
+
+bool red_is_behind(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+
 	if (dr_op_has_place(s->args, m->timeline, m->position))
 		return false;
 	red_refuse(t, DR_E_BEHIND, "it has come back with less than it was chosen for: it is at %" PRIu64 " of epoch %" PRIu32
@@ -259,6 +265,8 @@ void red_judge_writable(const struct red_sight *s, struct red_todo *t)
 
 	if (m->cluster) {
 		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");
+	} else if (red_is_another(s, t)) {
+		return;
 	} else if (epoch > s->args->epoch) {
 		red_refuse(t, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", epoch);
 	} else if (is_signed(m) && epoch == s->args->epoch) {

@@ -105,6 +105,8 @@ struct red_sight {
 	uint64_t offset_last;           /* of the look before */
 };
 typedef void red_judge(const struct red_sight *s, struct red_todo *t);
+/* WRITABLE: whether a standby's data is another service's; the verdict says so then. */
+bool red_is_another(const struct red_sight *s, struct red_todo *t);
 /* WRITABLE: whether it has less than it was chosen for, as after a restart, with what its files had; the verdict says so then. */
 bool red_is_behind(const struct red_sight *s, struct red_todo *t);
 /* Verdicts in words: it can't be; not yet, look again in a moment. */

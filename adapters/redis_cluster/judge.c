@@ -291,6 +291,8 @@ void redc_judge_writable(const struct red_sight *s, struct red_todo *t)
 
 	if (!m->cluster) {
 		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is no; expected a node of a Redis Cluster");
+	} else if (red_is_another(s, t)) {
+		return;
 	} else if (epoch > s->args->epoch) {
 		red_refuse(t, DR_E_REFUSED, "it has seen epoch %" PRIu64 " already", epoch);
 	} else if (takes_writes(m) && is_signed(m) && epoch == s->args->epoch) {

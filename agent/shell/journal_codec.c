@@ -5,7 +5,8 @@
 
 #include "proto/codec.h"
 
-enum { JOURNAL_FORMAT = 3, IS_MANAGED = 1, IS_TURNING = 2, ACKED = 0x80 /* beside the divergence */ };
+enum { JOURNAL_FORMAT = 3, FORMAT_BEFORE = 2 /* results without system_id */ };
+enum { IS_MANAGED = 1, IS_TURNING = 2, ACKED = 0x80 /* beside the divergence */ };
 
 static void put_timing(struct dr_buf *out, const struct dr_timing *t)
 {
@@ -36,7 +37,7 @@ static void put_result(struct dr_buf *out, const struct dr_order_result *r)
 	dr_buf_put(out, r->text, sizeof(r->text));
 }
 
-static void take_result(struct dr_view *v, struct dr_order_result *r)
+static void take_result(struct dr_view *v, uint8_t format, struct dr_order_result *r)
 {
 	memset(r, 0, sizeof(*r));
 	r->number = dr_view_u64be(v);
@@ -45,7 +46,7 @@ static void take_result(struct dr_view *v, struct dr_order_result *r)
 	r->code = (enum dr_err)dr_view_u8(v);
 	r->position = dr_view_u64be(v);
 	r->timeline = dr_view_u32be(v);
-	r->system_id = dr_view_u64be(v);
+	r->system_id = format > FORMAT_BEFORE ? dr_view_u64be(v) : 0;
 	uint8_t divergence = dr_view_u8(v);
 	r->divergence = (enum dr_divergence)(divergence & ~(unsigned)ACKED);
 	r->acked = (divergence & ACKED) != 0;
@@ -112,15 +113,16 @@ enum dr_err dr_agent_journal_decode(struct dr_agent_journal *j, const uint8_t *p
 	struct dr_view v = dr_view_of(p, n);
 	memset(j, 0, sizeof(*j));
 	uint8_t format = dr_view_u8(&v);
-	if (format != JOURNAL_FORMAT)
-		return dr_fail(e, DR_E_CORRUPT, "the journal has format %u, this build reads %d", format, JOURNAL_FORMAT);
+	if (format != JOURNAL_FORMAT && format != FORMAT_BEFORE)
+		return dr_fail(e, DR_E_CORRUPT, "the journal has format %u, this build reads %d and %d", format, FORMAT_BEFORE,
+			       JOURNAL_FORMAT);
 	uint8_t is = dr_view_u8(&v);
 	j->managed = (is & IS_MANAGED) != 0;
 	j->turning = (is & IS_TURNING) != 0;
 	j->role = (enum dr_member_role)dr_view_u8(&v);
 	j->epoch = dr_view_u64be(&v);
 	j->order_seen = dr_view_u64be(&v);
-	take_result(&v, &j->done);
+	take_result(&v, format, &j->done);
 	take_timing(&v, &j->timing);
 	j->promise_ms = dr_view_u32be(&v);
 	take_list(&v, &j->list);

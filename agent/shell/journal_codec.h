@@ -6,7 +6,8 @@
 #include "base/buf.h"
 
 void dr_agent_journal_encode(struct dr_buf *out, const struct dr_agent_journal *j);
-/* CORRUPT: the bytes are cut short, or of a format that this build doesn't read; *j is then of no use. */
+/* CORRUPT: the bytes are cut short, or of a format that this build doesn't read (it does
+ * this one and the one before); *j is then of no use. */
 DR_MUST_USE enum dr_err dr_agent_journal_decode(struct dr_agent_journal *j, const uint8_t *p, size_t n,
 						struct dr_error *e);
 

@@ -11,6 +11,8 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 
+enum { FREEZE_AGAIN_MS = 2000 };
+
 const char *dr_verdict_name(enum dr_verdict v)
 {
 	static const char *const names[] = { "unknown", "ok", "suspect", "lost", "failed" };
@@ -307,7 +309,7 @@ static bool same_address(const struct dr_address *x, const struct dr_address *y)
 static uint64_t system_id(const struct dr_service *s, const struct dr_service_view *v)
 {
 	dr_member_ix of = s->holder != DR_MEMBER_NONE ? s->holder : s->last_holder;
-	if (s->system_id != 0 && !DR_MUTANT(IDENTITY_BY_REPORT))
+	if (!DR_MUTANT(IDENTITY_BY_REPORT))
 		return s->system_id;
 	return of < DR_MEMBERS_MAX ? v->member[of].report.system_id : 0;
 }
@@ -326,6 +328,27 @@ bool dr_has_other_data(const struct dr_think *t, dr_member_ix m)
 	return dr_core_has_other_data(t->c, t->ix, m) || (was && !DR_MUTANT(IDENTITY_BY_REPORT));
 }
 
+/* Found with other data, and now it may be the service's again: what was found then says nothing.  While its server is down
+ * that is looked at now and then. */
+static bool may_have_its_data_back(const struct dr_think *t, dr_member_ix m)
+{
+	const struct dr_member_repl *mr = &t->s->member[m];
+	struct dr_member_view *mv = &t->v->member[m];
+	if (dr_is_of_service(t->s, mr->frozen_system_id) || mv->report.system_id != 0)
+		return !dr_is_of_service(t->s, mr->frozen_system_id) && dr_is_of_service(t->s, mv->report.system_id);
+	if (mv->again_for != mr->order_last) {
+		mv->again_for = mr->order_last;
+		mv->again_at_ms = t->c->view.now_ms + FREEZE_AGAIN_MS;
+	}
+	dr_wake_at(t->out, mv->again_at_ms);
+	return t->c->view.now_ms >= mv->again_at_ms;
+}
+
+bool dr_is_frozen(const struct dr_think *t, dr_member_ix m)
+{
+	return t->s->member[m].frozen_epoch == t->s->epoch && !may_have_its_data_back(t, m);
+}
+
 /* What the data of a primary that serves is known by is written down once, so that no later report can say otherwise. */
 void dr_identity_think(struct dr_think *t)
 {
@@ -341,13 +364,20 @@ void dr_identity_think(struct dr_think *t)
 	(void)dr_propose(t, &cmd);
 }
 
+/* Whatever the log says: that is about who is chosen. */
+static bool same_data(const struct dr_think *t, dr_member_ix x, dr_member_ix y)
+{
+	uint64_t a = t->v->member[x].report.system_id, b = t->v->member[y].report.system_id;
+	return a == 0 || b == 0 || a == b;
+}
+
 /* An address that another service's server has now looks as the holder's does: what was received from there is not its. */
 bool dr_follows(const struct dr_think *t, dr_member_ix m)
 {
 	const struct dr_member_view *mv = &t->v->member[m];
 	if (t->s->holder == DR_MEMBER_NONE || m == t->s->holder || !dr_heard(t, m))
 		return false;
-	return mv->report.server == DR_SERVER_STANDBY && mv->report.receiving && !dr_has_other_data(t, m) &&
+	return mv->report.server == DR_SERVER_STANDBY && mv->report.receiving && same_data(t, m, t->s->holder) &&
 	       same_address(&mv->report.upstream_at, &t->s->spec.member[t->s->holder].address);
 }
 

@@ -99,7 +99,7 @@ static void note_members(const struct dr_core *c, uint32_t ix, struct dr_readine
 			note(r, DR_REASON_NOT_REACHABLE, dr_heard_age(c, ix, m) != UINT64_MAX ? dr_heard_age(c, ix, m) : 0, 0, m);
 		else if (why != DR_REASON_NONE && why != DR_REASON_IS_PRIMARY && why != DR_REASON_NOT_PROMOTABLE)
 			note(r, why, a, 0, m);
-		if (heard && why == DR_REASON_IS_PRIMARY && dr_core_has_other_data(c, ix, m))
+		if (heard && why != DR_REASON_OTHER_DATA && dr_core_has_other_data(c, ix, m))
 			note(r, DR_REASON_OTHER_DATA, 0, 0, m);
 		if (heard && c->view.service[ix].member[m].report.caution[0] != '\0')
 			note(r, DR_REASON_CAUTION, 0, 0, m);

@@ -19,18 +19,6 @@ static bool named(const struct dr_think *t, dr_member_ix m)
 	return m < DR_MEMBERS_MAX && t->s->spec.member[m].name.s[0] != '\0';
 }
 
-/* Found with other data, and now it may be the service's again: what was found then says nothing. */
-static bool may_have_its_data_back(const struct dr_think *t, dr_member_ix m)
-{
-	return !dr_is_of_service(t->s, t->s->member[m].frozen_system_id) &&
-	       dr_is_of_service(t->s, t->v->member[m].report.system_id);
-}
-
-static bool is_frozen(const struct dr_think *t, dr_member_ix m)
-{
-	return t->s->member[m].frozen_epoch == t->s->epoch && !may_have_its_data_back(t, m);
-}
-
 /* Ask its agent for a report out of turn. */
 static void look(struct dr_think *t, dr_member_ix m)
 {
@@ -116,7 +104,7 @@ static bool freeze_early(struct dr_think *t, const struct dr_plan *p)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		bool acks = named(t, m) && t->s->member[m].may_ack && t->s->member[m].unproved_epoch == 0;
-		if (!acks || m == p->old || is_frozen(t, m) || !dr_heard(t, m))
+		if (!acks || m == p->old || dr_is_frozen(t, m) || !dr_heard(t, m))
 			continue;
 		struct dr_order_core o = { .kind = DR_ORDER_FROZEN, .target = DR_MEMBER_NONE };
 		if (dr_order_want(t, p, m, o).verdict == DR_STEP_PROPOSED)
@@ -167,7 +155,7 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 	*need = 0;
 	dr_member_set frozen = 0, sure = 0;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (!named(t, m) || !is_frozen(t, m))
+		if (!named(t, m) || !dr_is_frozen(t, m))
 			continue;
 		frozen = dr_set_with(frozen, m);
 		if ((!t->s->member[m].unsure || DR_MUTANT(UNSURE_COUNTED)) && !dr_has_other_data(t, m))
@@ -206,13 +194,18 @@ static bool only_unlisted(const struct dr_think *t, const struct dr_plan *p)
 	return false;
 }
 
-static bool have_any(const struct dr_think *t)
+/* Frozen ones there are, but of an older primary's history; or none with the service's data. */
+static enum dr_reason why_not_those(const struct dr_think *t)
 {
+	enum dr_reason why = DR_REASON_NO_CANDIDATE;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (named(t, m) && is_frozen(t, m) && t->s->spec.member[m].priority != 0)
-			return true;
+		if (!named(t, m) || !dr_is_frozen(t, m) || t->s->spec.member[m].priority == 0)
+			continue;
+		if (!dr_has_other_data(t, m))
+			return DR_REASON_NO_STANDBY_LEFT;
+		why = DR_REASON_OTHER_DATA;
 	}
-	return false;
+	return why;
 }
 
 /* Frozen ones that could be chosen, but for their priority. */
@@ -262,7 +255,7 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 	bool wanted_missing = false;
 	unsigned missing = 0;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (!to_be_frozen(t, p, m, others_do) || is_frozen(t, m))
+		if (!to_be_frozen(t, p, m, others_do) || dr_is_frozen(t, m))
 			continue;
 		struct dr_order_core o = { .kind = DR_ORDER_FROZEN, .target = DR_MEMBER_NONE };
 		struct dr_step_outcome one = dr_order_want(t, p, m, o);
@@ -294,8 +287,8 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 	else if (why == DR_REASON_NO_CANDIDATE && t->s->spec.durability == DR_DURABILITY_SYNC && !p->accept_loss &&
 		 forbidden(t, p) > 0)
 		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_ONLY_PRIORITY_0, forbidden(t, p), 0 };
-	else if (why == DR_REASON_NO_CANDIDATE && have_any(t))
-		why = DR_REASON_NO_STANDBY_LEFT; /* frozen ones there are, but of an older primary's history */
+	else if (why == DR_REASON_NO_CANDIDATE)
+		why = why_not_those(t);
 	return why == DR_REASON_NO_CANDIDATE ? no_candidate(t) : (struct dr_step_outcome){ DR_STEP_WAITS, why, have, need };
 }
 
@@ -441,7 +434,7 @@ static struct dr_step_outcome step_REPOINT(struct dr_think *t, const struct dr_p
 {
 	(void)p;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
-		if (named(t, m) && m != t->s->holder && is_frozen(t, m) && m != t->s->plan.old && dr_heard(t, m))
+		if (named(t, m) && m != t->s->holder && dr_is_frozen(t, m) && m != t->s->plan.old && dr_heard(t, m))
 			return waits;
 	}
 	return holds;

@@ -49,6 +49,8 @@ enum dr_fenced_itself dr_fenced_itself(const struct dr_think *t);
 /* Its data is not the service's: the identity in it is another than in that of the holder, or of the last one.  False where
  * either is not known. */
 bool dr_has_other_data(const struct dr_think *t, dr_member_ix m);
+/* Whether it stands still in this epoch, as far as that was found in data that may be the service's. */
+bool dr_is_frozen(const struct dr_think *t, dr_member_ix m);
 void dr_identity_think(struct dr_think *t);
 bool dr_heard(const struct dr_think *t, dr_member_ix m);        /* its agent reported here lately */
 uint64_t dr_heard_age(const struct dr_core *c, uint32_t ix, dr_member_ix m);

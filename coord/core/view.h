@@ -24,6 +24,7 @@ struct dr_member_view {
 	uint64_t order_sent_ms;  /* when this leader first wanted it */
 	uint64_t retry_for;      /* order_last when the failed try was noticed */
 	uint64_t retry_at_ms;    /* no new try before */
+	uint64_t again_for, again_at_ms; /* found with other data by this order: asked to freeze once more, not before */
 	uint64_t look_ms;        /* when its agent was last told to look and report now */
 	uint64_t sync_bad_ms;    /* since when it is unfit for the sync set; 0: fit */
 	uint64_t acks_not_ms;    /* since when it ought to acknowledge, and does not; 0: it does, or need not */

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "agent/shell/journal.h"
+#include "agent/shell/journal_codec.h"
 #include "agent/shell/pg_files.h"
 #include "agent/shell/pg_wal.h"
 #include "sys/file.h"
@@ -89,6 +90,31 @@ static void test_journal(void **state)
 			 DR_E_NOT_FOUND);
 	dr_buf_close(&b);
 	dr_buf_close(&raw);
+}
+
+/* One that the build before has written is read: without what a result says of the data's identity. */
+static void test_journal_of_before(void **state)
+{
+	enum { RESULT_SYSTEM_ID_AT = 49 }; /* behind format, flags, role, epoch, order_seen and the result up to its timeline */
+	static struct dr_agent_journal was, is;
+	struct dr_buf b;
+	struct dr_error e;
+	(void)state;
+	was = (struct dr_agent_journal){ .managed = true, .role = DR_ROLE_STANDBY, .epoch = 7, .promise_ms = 4000 };
+	was.done = (struct dr_order_result){ .number = 5, .epoch = 6, .position = 77, .timeline = 3, .system_id = 99 };
+	was.done.acked = true;
+	dr_buf_init(&b, DR_JOURNAL_BYTES_MAX);
+	dr_agent_journal_encode(&b, &was);
+	assert_int_equal(dr_agent_journal_decode(&is, b.data, b.len, &e), DR_OK);
+	assert_memory_equal(&is, &was, sizeof(is));
+	b.data[0] = 2;
+	memmove(b.data + RESULT_SYSTEM_ID_AT, b.data + RESULT_SYSTEM_ID_AT + 8, b.len - RESULT_SYSTEM_ID_AT - 8);
+	assert_int_equal(dr_agent_journal_decode(&is, b.data, b.len - 8, &e), DR_OK);
+	was.done.system_id = 0;
+	assert_memory_equal(&is, &was, sizeof(is));
+	b.data[0] = 1;
+	assert_int_equal(dr_agent_journal_decode(&is, b.data, b.len - 8, &e), DR_E_CORRUPT);
+	dr_buf_close(&b);
 }
 
 static void test_lsn(void **state)
@@ -208,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_journal, set_up, tear_down),
+		cmocka_unit_test(test_journal_of_before),
 		cmocka_unit_test(test_lsn),
 		cmocka_unit_test(test_history),
 		cmocka_unit_test(test_segments),
