@@ -161,6 +161,24 @@ static enum dr_err point(struct my_run *r, struct dr_error *e)
 	return rv;
 }
 
+/* The mark names the applier, which comes up a moment after it was started. */
+static enum dr_err mark_applier(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_say(r, MY_SQL_TOLD, e);
+
+	if (rv == DR_OK)
+		rv = my_semi_read(r, e);
+	while (rv == DR_OK && !r->semi.told) {
+		my_tell(r, "its applier is not there yet");
+		rv = my_pause(r, AGAIN_MS, e);
+		if (rv == DR_OK)
+			rv = my_say(r, MY_SQL_TOLD, e);
+		if (rv == DR_OK)
+			rv = my_semi_read(r, e);
+	}
+	return rv;
+}
+
 static enum dr_err turn_to(struct my_run *r, struct dr_error *e)
 {
 	enum dr_err rv = r->state.configured ? my_leave_source(r, e) : DR_OK;
@@ -175,8 +193,7 @@ static enum dr_err turn_to(struct my_run *r, struct dr_error *e)
 		rv = my_acks_set(r, r->args.k > 0, e);
 	if (rv == DR_OK)
 		rv = my_say(r, MY_SQL_START, e);
-	/* Once more, now that the applier is there which the mark names. */
-	return rv == DR_OK && r->args.k > 0 ? my_say(r, MY_SQL_TOLD, e) : rv;
+	return rv == DR_OK && r->args.k > 0 ? mark_applier(r, e) : rv;
 }
 
 /* It has the right source: let it run, and acknowledge or not. */
