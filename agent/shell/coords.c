@@ -7,7 +7,7 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 
-enum { CONNECT_MS = 1000, RETRY_FIRST_MS = 50, RETRY_MOST_MS = 1000 };
+enum { CONNECT_MS = 1000, RETRY_FIRST_MS = 50, RETRY_MOST_MS = 1000, RETRY_ON_PROMISES_MS = 150 };
 
 static void connect_now(struct dr_coord_link *l);
 
@@ -183,9 +183,20 @@ uint64_t dr_agent_backoff_ms(uint32_t fails, uint64_t first_ms, uint64_t most_ms
 	return ms / 2 + (uint64_t)random() % ms;
 }
 
+/* Standbys that hear the new leader promise no more: a primary has to hear it before its extension ends. */
+static bool on_promises(const struct dr_agent *a)
+{
+	for (uint32_t i = 0; i < a->conf.services; i++) {
+		if (dr_agent_on_promises(&a->member[i].core))
+			return true;
+	}
+	return false;
+}
+
 static void retry_later(struct dr_coord_link *l)
 {
-	uint64_t ms = dr_agent_backoff_ms(l->fails, RETRY_FIRST_MS, RETRY_MOST_MS);
+	uint64_t most = on_promises(l->agent) ? RETRY_ON_PROMISES_MS : RETRY_MOST_MS;
+	uint64_t ms = dr_agent_backoff_ms(l->fails, RETRY_FIRST_MS, most);
 	if (l->fails < 32)
 		l->fails++;
 	(void)uv_timer_start(&l->retry, on_retry, ms, 0);
