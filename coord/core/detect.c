@@ -305,20 +305,21 @@ static bool same_address(const struct dr_address *x, const struct dr_address *y)
 	return x->port == y->port && strcmp(x->host, y->host) == 0;
 }
 
-/* The log's word, not the last holder's: that one may come back with another volume. */
-static uint64_t system_id(const struct dr_service *s, const struct dr_service_view *v)
+/* What is not known of one of both says nothing against it. */
+static bool may_be_one(uint64_t a, uint64_t b)
 {
-	dr_member_ix of = s->holder != DR_MEMBER_NONE ? s->holder : s->last_holder;
-	if (!DR_MUTANT(IDENTITY_BY_REPORT))
-		return s->system_id;
-	return of < DR_MEMBERS_MAX ? v->member[of].report.system_id : 0;
+	return a == 0 || b == 0 || a == b;
 }
 
+/* By the log's word, not the last holder's: that one may come back with another volume. */
 bool dr_core_has_other_data(const struct dr_core *c, uint32_t service, dr_member_ix m)
 {
-	const struct dr_service_view *v = &c->view.service[service];
-	uint64_t ours = system_id(&c->repl.service[service], v), its = v->member[m].report.system_id;
-	return ours != 0 && its != 0 && ours != its;
+	const struct dr_service *s = &c->repl.service[service];
+	const struct dr_member_view *mv = c->view.service[service].member;
+	dr_member_ix last = s->holder != DR_MEMBER_NONE ? s->holder : s->last_holder;
+	if (DR_MUTANT(IDENTITY_BY_REPORT))
+		return last < DR_MEMBERS_MAX && !may_be_one(mv[last].report.system_id, mv[m].report.system_id);
+	return !dr_is_of_service(s, mv[m].report.system_id);
 }
 
 bool dr_has_other_data(const struct dr_think *t, dr_member_ix m)
@@ -364,20 +365,14 @@ void dr_identity_think(struct dr_think *t)
 	(void)dr_propose(t, &cmd);
 }
 
-/* Whatever the log says: that is about who is chosen. */
-static bool same_data(const struct dr_think *t, dr_member_ix x, dr_member_ix y)
-{
-	uint64_t a = t->v->member[x].report.system_id, b = t->v->member[y].report.system_id;
-	return a == 0 || b == 0 || a == b;
-}
-
 /* An address that another service's server has now looks as the holder's does: what was received from there is not its. */
 bool dr_follows(const struct dr_think *t, dr_member_ix m)
 {
 	const struct dr_member_view *mv = &t->v->member[m];
 	if (t->s->holder == DR_MEMBER_NONE || m == t->s->holder || !dr_heard(t, m))
 		return false;
-	return mv->report.server == DR_SERVER_STANDBY && mv->report.receiving && same_data(t, m, t->s->holder) &&
+	return mv->report.server == DR_SERVER_STANDBY && mv->report.receiving &&
+	       may_be_one(mv->report.system_id, t->v->member[t->s->holder].report.system_id) && /* whatever the log says */
 	       same_address(&mv->report.upstream_at, &t->s->spec.member[t->s->holder].address);
 }
 
