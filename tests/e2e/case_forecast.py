@@ -104,9 +104,22 @@ def value(text, start):
     return float(line.rsplit(" ", 1)[1]) if line else None
 
 
+def readiness(stand, word):
+    """The leader says so of the service and of its primary's site; the others say nothing."""
+    site = stand.primary_sites()[0]
+
+    def said():
+        pages = {s: page(stand, s, "/metrics")[1] for s in SITES}
+        samples = (f'drcoord_service_ready{{service="{SERVICE}",verdict="{word}"}}', f'drcoord_site_ready{{site="{site}",verdict="{word}"}}')
+        leader = stand.cluster.leader()
+        return all(value(pages[leader], s) == 1 for s in samples) and \
+            not any("_ready{" in text for s, text in pages.items() if s != leader)
+    eventually(stand, f"the leader alone to say {word} of {SERVICE} and {site}", said, 30, 0.5)
+
+
 @case("metrics")
 def metrics(scenes):
-    """Leases, plans and steps are counted through a failover; /readyz follows the coordinators."""
+    """Leases, plans, steps and readiness are told through a failover; /readyz follows the coordinators."""
     stand = scenes.stand()
     stand.cluster.http = HTTP
     stand.up(adopt=False)
@@ -120,6 +133,10 @@ def metrics(scenes):
     expect(value(text, "drcoord_leases_held ") == 1, "one lease", text[:2000])
     expect(value(text, "drcoord_lease_grants_total ") > 2, "grants")
     expect(value(text, "drcoord_lease_grant_seconds_count ") > 2, "how long they took")
+    readiness(stand, "yes")
+    stand.cluster.ctl("pause", SERVICE, "--reason", "e2e", person="operator")
+    readiness(stand, "no")
+    stand.cluster.ctl("resume", SERVICE, "--reason", "e2e", person="operator")
     stand.fault_at()
     kill_server(stand)
     new = stand.first_new_ack(20)[1]
