@@ -13,12 +13,20 @@ static struct dr_refusal because(enum dr_reason reason, uint64_t a, uint64_t b)
 	return (struct dr_refusal){ reason, a, b };
 }
 
-/* Somebody outside the site could take over. */
+/* What would be lost, or become everybody's, if it took over as it is. */
+static bool may_lose(enum dr_reason why)
+{
+	return why == DR_REASON_NOT_JOINED || why == DR_REASON_NOT_FOLLOWING || why == DR_REASON_LAGS ||
+	       why == DR_REASON_ERRANT || why == DR_REASON_OTHER_DATA;
+}
+
+/* Somebody outside the site could take over.  Where what stands against all of them is the same loss, it is named: of the one
+ * that is the nearest to it. */
 static struct dr_refusal has_candidate_outside(const struct dr_think *t, const struct dr_name *site, bool planned)
 {
 	dr_member_set inside = dr_service_members_in(t->s, site);
 	unsigned others = 0, heard = 0;
-	struct dr_refusal last = fine;
+	struct dr_refusal first = fine;
 	bool alike = true;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		uint64_t a = 0;
@@ -29,11 +37,12 @@ static struct dr_refusal has_candidate_outside(const struct dr_think *t, const s
 			return fine;
 		others++;
 		heard += dr_heard(t, m) ? 1u : 0u;
-		alike = alike && (last.reason == DR_REASON_NONE || last.reason == why);
-		last = because(why, a, 0);
+		alike = alike && (others == 1 || first.reason == why);
+		if (others == 1 || a < first.a)
+			first = because(why, a, 0);
 	}
-	bool one_reason = others == 1 || (others > 1 && alike && last.reason == DR_REASON_NOT_JOINED);
-	return one_reason ? last : because(DR_REASON_NO_CANDIDATE, others, heard);
+	bool one_reason = others == 1 || (others > 1 && alike && may_lose(first.reason));
+	return one_reason ? first : because(DR_REASON_NO_CANDIDATE, others, heard);
 }
 
 static struct dr_refusal back_home(struct dr_think *t, struct dr_request *q, struct dr_cmd *cmd)
@@ -62,7 +71,10 @@ static struct dr_refusal ask_one(struct dr_think *t, enum dr_plan_kind kind, str
 		no = dr_ask_switchover(t, q, cmd);
 	else
 		no = dr_ask_failover(t, q, cmd);
-	return no.reason != DR_REASON_NONE ? no : has_candidate_outside(t, &q->site, kind == DR_PLAN_SWITCHOVER);
+	if (no.reason != DR_REASON_NONE && no.reason != DR_REASON_NO_CANDIDATE)
+		return no;
+	struct dr_refusal outside = has_candidate_outside(t, &q->site, kind == DR_PLAN_SWITCHOVER);
+	return outside.reason != DR_REASON_NONE ? outside : no;
 }
 
 /* Nobody ordered it: as without a site plan. */

@@ -19,6 +19,7 @@ static uint64_t now, log_index;
 static struct dr_proposal pending[PENDING_MAX];
 static uint32_t pendings;
 static bool dead[COORDINATORS]; /* a site's coordinator and hosts */
+static struct dr_report says[MEMBERS]; /* what the agents say of each service's member: received, receiving, errant, system_id */
 static uint64_t heard_ms[COORDINATORS][SERVICES][MEMBERS];
 
 static void *zeroed(size_t n)
@@ -107,7 +108,9 @@ static void beat(void)
 		for (uint32_t i = 0; !dead[m] && i < SERVICES; i++) {
 			const struct dr_service *s = &core->repl.service[i];
 			struct dr_report r = { .service = s->spec.name, .member = s->spec.member[m].name, .managed = true,
-					       .guard_alive = true, .receiving = m != s->holder, .epoch = s->epoch,
+					       .guard_alive = true, .receiving = m != s->holder && says[m].receiving,
+					       .received = says[m].received, .errant = says[m].errant,
+					       .system_id = says[m].system_id, .epoch = s->epoch,
 					       .server = m == s->holder ? DR_SERVER_PRIMARY : DR_SERVER_STANDBY,
 					       .role = m == s->holder ? DR_ROLE_PRIMARY : DR_ROLE_STANDBY };
 			for (uint32_t c = 0; c < COORDINATORS; c++)
@@ -146,6 +149,8 @@ static void start(const uint32_t group[SERVICES])
 	now = 1000;
 	log_index = pendings = seens = 0;
 	memset(dead, 0, sizeof(dead));
+	for (uint32_t m = 0; m < MEMBERS; m++)
+		says[m] = (struct dr_report){ .receiving = true };
 	memset(heard_ms, 0, sizeof(heard_ms));
 	core = zeroed(sizeof(*core));
 	out = zeroed(sizeof(*out));
@@ -368,11 +373,9 @@ static void test_shards(void **state)
 	end();
 }
 
-/* A member that is not there yet: refused, unless one is to wait for it; then as long as that, and no longer. */
-static void test_failback_waits(void **state)
+/* Site plans moved all to site b. */
+static void moved_to_b(void)
 {
-	(void)state;
-	start(same);
 	for (uint32_t i = 0; i < SERVICES; i++) {
 		struct dr_service *s = &core->repl.service[i];
 		s->home = 0;
@@ -380,6 +383,14 @@ static void test_failback_waits(void **state)
 		s->member[0].unproved_epoch = 0;
 		s->member[1].unproved_epoch = 1;
 	}
+}
+
+/* A member that is not there yet: refused, unless one is to wait for it; then as long as that, and no longer. */
+static void test_failback_waits(void **state)
+{
+	(void)state;
+	start(same);
+	moved_to_b();
 	dead[0] = true;
 	run(2000);
 	assert_int_equal(ask(DR_REQ_FAILBACK, "az-a", false, NULL), DR_REASON_NOT_REACHABLE);
@@ -403,6 +414,91 @@ static void test_failback_waits(void **state)
 		assert_int_equal(core->repl.service[i].plan.wanted, 0);
 	}
 	end();
+}
+
+static void lags(struct dr_report *standby)
+{
+	standby->received = 1;
+}
+
+static void follows_nobody(struct dr_report *standby)
+{
+	standby->receiving = false;
+}
+
+static void has_its_own(struct dr_report *standby)
+{
+	standby->errant = 3;
+}
+
+static void has_others_data(struct dr_report *standby)
+{
+	standby->system_id = 78;
+}
+
+static const struct loss {
+	void (*is)(struct dr_report *standby);
+	enum dr_reason why;
+	bool passes;     /* by itself, perhaps: a failback waits for it */
+	uint64_t for_ms; /* ... here; longer, and who does not follow would have to rejoin */
+} losses[] = {
+	{ lags, DR_REASON_LAGS, true, 5000 },
+	{ follows_nobody, DR_REASON_NOT_FOLLOWING, true, 300 },
+	{ has_its_own, DR_REASON_ERRANT, false, 5000 },
+	{ has_others_data, DR_REASON_OTHER_DATA, false, 5000 },
+};
+
+/* Whoever could take over would bring a loss, or what is not the service's: an evacuation names which and whose, one that is
+ * forced leaves them where they are, and nothing is ever opened. */
+static void test_evacuation_loses_nothing(void **state)
+{
+	struct dr_name about;
+	(void)state;
+	for (size_t k = 0; k < sizeof(losses) / sizeof(losses[0]); k++) {
+		start(same);
+		says[0].received = says[1].received = says[2].received = 1u << 30;
+		says[0].system_id = says[1].system_id = says[2].system_id = 77;
+		run(500);
+		losses[k].is(&says[1]);
+		losses[k].is(&says[2]);
+		run(500);
+		assert_int_equal(ask(DR_REQ_SWITCHOVER, "az-a", false, &about), losses[k].why);
+		assert_string_equal(about.s, "s-a");
+		assert_int_equal(core->repl.site_plan[0].id, 0);
+		assert_int_equal(ask(DR_REQ_SWITCHOVER, "az-a", true, NULL), DR_REASON_NONE_CAN_MOVE);
+		end();
+	}
+	start(same);
+	for (uint32_t i = 0; i < SERVICES; i++)
+		core->repl.service[i].member[1].joined_epoch = core->repl.service[i].member[2].joined_epoch = 0;
+	assert_int_equal(ask(DR_REQ_SWITCHOVER, "az-a", false, NULL), DR_REASON_NOT_JOINED);
+	end();
+}
+
+/* The way back: what may be over in a while is waited for, and no switch begins before it is; else it is refused, by name. */
+static void test_failback_loses_nothing(void **state)
+{
+	struct dr_name about;
+	(void)state;
+	for (size_t k = 0; k < sizeof(losses) / sizeof(losses[0]); k++) {
+		start(same);
+		says[0].received = says[1].received = says[2].received = 1u << 30;
+		says[0].system_id = says[1].system_id = says[2].system_id = 77;
+		moved_to_b();
+		run(500);
+		struct dr_report whole = says[0];
+		losses[k].is(&says[0]);
+		run(300);
+		assert_int_equal(ask(DR_REQ_FAILBACK, "az-a", false, &about), losses[k].passes ? DR_REASON_NONE : losses[k].why);
+		if (!losses[k].passes)
+			assert_string_equal(about.s, "s-a");
+		run(losses[k].for_ms);
+		assert_int_equal(open_plans(), 0);
+		says[0] = whole;
+		run(1000);
+		assert_int_equal(open_plans(), losses[k].passes ? SERVICES : 0);
+		end();
+	}
 }
 
 /* What is asked for is judged for all of the site; the answer names the service that it is refused for. */
@@ -429,6 +525,8 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_site),   cmocka_unit_test(test_hosts_only),
 					    cmocka_unit_test(test_groups), cmocka_unit_test(test_limit),
 					    cmocka_unit_test(test_paused), cmocka_unit_test(test_shards),
-					    cmocka_unit_test(test_asked), cmocka_unit_test(test_failback_waits) };
+					    cmocka_unit_test(test_asked), cmocka_unit_test(test_failback_waits),
+					    cmocka_unit_test(test_evacuation_loses_nothing),
+					    cmocka_unit_test(test_failback_loses_nothing) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
