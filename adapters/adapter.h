@@ -100,7 +100,7 @@ struct dr_evidence {
 	/* COMPARED, of kinds whose logs are of transactions with ids: */
 	char theirs[DR_HISTORY_MAX];   /* what the primary has, in the kind's own words */
 	char log_index[DR_PATH_MAX];   /* the file on the target's host that lists its own logs */
-	char caution[DR_CAUTION_MAX]; /* TENDED, SIGNED: what somebody has to mend there, and how; "": nothing */
+	char caution[DR_CAUTION_MAX]; /* what somebody has to mend there, and how: TENDED, SIGNED; else of its version */
 	uint32_t errant;          /* ERRANT: how many at least; 0: none */
 	char errant_ids[DR_ERRANT_MAX]; /* the first of them, in the kind's own words */
 	uint32_t sync_k;          /* primary: as the server has it now */

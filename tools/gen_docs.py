@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """gen_docs.py -- write the documents that come from tables; with --check only say which are out of date.
 
-README.md      between its "made from" marks: the packages, from tools/packages.list
+README.md      between its "made from" marks: the servers, from adapters/versions.def; the packages, from tools/packages.list
 docs/tables.md every *.def: errors, events, steps, plans, verbs, ...  A table's title is what its first
                comment line says, its column names are the last line of the comment above its first row."""
 
@@ -37,12 +37,22 @@ def packages():
     return markdown(["package", "for", "why"], rows)
 
 
-def readme():
-    text = read("README.md")
-    made = re.compile(r"(<!-- made from tools/packages\.list by tools/gen_docs\.py -->\n).*?(<!-- end -->)", re.S)
+def servers():
+    """The table of README.md, one row a server."""
+    rows = [[args[1], args[4], args[5], args[6]] for _, args in table_rows("adapters/versions.def")]
+    return markdown(["server", "written for", "shown on", "by"], rows)
+
+
+def between_marks(text, source, table):
+    made = re.compile(r"(<!-- made from %s by tools/gen_docs\.py -->\n).*?(<!-- end -->)" % re.escape(source), re.S)
     if not made.search(text):
-        raise SystemExit("not ok - README.md has lost its marks for the table of packages")
-    return made.sub(lambda m: m.group(1) + packages() + m.group(2), text)
+        raise SystemExit("not ok - README.md has lost its marks for the table of " + source)
+    return made.sub(lambda m: m.group(1) + table + m.group(2), text)
+
+
+def readme():
+    text = between_marks(read("README.md"), "adapters/versions.def", servers())
+    return between_marks(text, "tools/packages.list", packages())
 
 
 def titles_of(text, macro):

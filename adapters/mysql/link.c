@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "adapters/mysql/my.h"
+#include "adapters/versions.h"
 #include "base/parse.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -145,12 +146,6 @@ void my_disconnect(struct my_run *r)
 	r->conn = NULL;
 }
 
-void my_keep(struct my_run *r)
-{
-	r->kept = r->conn;
-	r->conn = NULL;
-}
-
 /* The library counts in seconds; what is shorter is kept by the host, whose cancel shuts the connection down. */
 static void set_limits(struct my_run *r, bool local)
 {
@@ -182,7 +177,7 @@ static enum dr_err connected(struct my_run *r, struct dr_error *e)
 	r->fd = fcntl((int)mysql_get_socket(r->conn), F_DUPFD_CLOEXEC, 0);
 	(void)pthread_mutex_unlock(&r->lock);
 	r->dialect = mariadb ? MY_MARIADB : version < 80026 ? MY_MYSQL_OLD : MY_MYSQL;
-	if (mariadb ? version < 100600 : version < 80000)
+	if (dr_version_is_old(mariadb ? DR_PRODUCT_MARIADB : DR_PRODUCT_MYSQL, (uint32_t)version))
 		return dr_fail(e, DR_E_UNSUPPORTED, "server version %s; supported are MySQL from 8.0 and MariaDB from 10.6",
 			       mysql_get_server_info(r->conn));
 	return my_do(r, e, "SET SESSION autocommit = 1, SESSION completion_type = 0"); /* whatever its defaults are */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "adapters/mysql/my.h"
+#include "adapters/versions.h"
 #include "base/parse.h"
 #include "sys/clock.h"
 
@@ -155,13 +156,6 @@ static void set_positions(struct my_state *s)
 		s->received = s->position;
 }
 
-bool my_has_rest(const struct my_state *s)
-{
-	if (s->dialect == MY_MARIADB)
-		return !my_gtid_has_all(s->applied, s->executed, s->server, s->received_set);
-	return !my_set_has_all(s->executed, s->received_set);
-}
-
 static void tell(struct my_run *r, const struct my_state *s)
 {
 	struct dr_evidence *ev = &r->evidence;
@@ -174,7 +168,7 @@ static void tell(struct my_run *r, const struct my_state *s)
 	ev->checkpoint_timeline = ev->timeline;
 	ev->received = s->received;
 	ev->replayed = s->position;
-	ev->version = s->version;
+	dr_version_tell(r->dialect == MY_MARIADB ? DR_PRODUCT_MARIADB : DR_PRODUCT_MYSQL, s->version, ev);
 	ev->started_ms = dr_clock_wall_ms() - s->uptime_s * 1000;
 	/* What is not applied follows nobody; nor does who takes any certificate for its source's. */
 	ev->receiving = s->receiving && s->applying && (r->target.ca_file[0] == '\0' || s->checks_as_told);

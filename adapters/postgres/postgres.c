@@ -1,4 +1,4 @@
-/* postgres.c -- PostgreSQL 13 to 17 behind adapter.h.  README.md says what each op reads and proves. */
+/* postgres.c -- PostgreSQL behind adapter.h.  README.md says what each op reads and proves. */
 #include <string.h>
 
 #include "adapters/postgres/pg.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "adapters/postgres/pg.h"
+#include "adapters/versions.h"
 #include "base/parse.h"
 
 /* pg_is_in_recovery() is asked once, in a subquery that its volatility keeps apart: a promotion between
@@ -192,7 +193,7 @@ enum pg_next pg_state_step(struct pg_run *r, const PGresult *res, struct dr_erro
 	ev->received = st->received;
 	ev->replayed = st->replayed;
 	ev->started_ms = st->started_ms;
-	ev->version = st->version;
+	dr_version_tell(DR_PRODUCT_POSTGRES, st->version, ev);
 	memset(&ev->upstream, 0, sizeof(ev->upstream));
 	memset(&ev->upstream_at, 0, sizeof(ev->upstream_at));
 	if (st->streaming)

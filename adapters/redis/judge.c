@@ -6,7 +6,7 @@
 
 #include "adapters/redis/red.h"
 
-enum { AGAIN_MS = 10, SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIES = 6, VERSION_LEAST = 70000, NEAR_S = 1 };
+enum { AGAIN_MS = 10, SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIES = 6, NEAR_S = 1 };
 #define NEAR_S_TEXT "1" /* the least there is: replicas say once a second how far they are */
 
 /* The promotion's mark, the first write of the new primary: before any client's, since it stands in one transaction with what
@@ -136,7 +136,7 @@ void red_judge_fit(const struct red_sight *s, struct red_todo *t)
 	const struct red_state *m = s->mine;
 
 	t->verdict = RED_HOLDS;
-	if (!m->valkey && m->version < VERSION_LEAST)
+	if (dr_version_is_old(red_product(m), m->version))
 		red_refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
 	else if (m->cluster)
 		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");

@@ -181,6 +181,13 @@ void red_place(struct red_state *s)
 		s->position = !s->replica || (s->linked && !s->syncing) ? s->offset : 0;
 }
 
+enum dr_product red_product(const struct red_state *s)
+{
+	if (s->cluster)
+		return s->valkey ? DR_PRODUCT_VALKEY_CLUSTER : DR_PRODUCT_REDIS_CLUSTER;
+	return s->valkey ? DR_PRODUCT_VALKEY : DR_PRODUCT_REDIS;
+}
+
 void red_tell(const struct red_state *s, struct dr_evidence *ev)
 {
 	ev->reached = true;
@@ -190,7 +197,7 @@ void red_tell(const struct red_state *s, struct dr_evidence *ev)
 	ev->timeline = ev->checkpoint_timeline = s->timeline;
 	ev->received = ev->replayed = s->position;
 	ev->sync_k = s->near_s != 0 ? s->near : 0; /* with a lag of 0 it is not looked at */
-	ev->version = s->version;
+	dr_version_tell(red_product(s), s->version, ev);
 	ev->started_ms = dr_clock_wall_ms() - s->uptime_s * 1000;
 	ev->receiving = s->replica && s->linked && !s->syncing;
 	if (ev->receiving)

@@ -16,6 +16,7 @@
 
 #include "adapters/adapter.h"
 #include "adapters/redis/nodes.h"
+#include "adapters/versions.h"
 #include "base/buf.h"
 
 enum { RED_ID_MAX = 48, RED_SECRET_MAX = 256, RED_BYTES_MAX = 8192, RED_SAVE_MAX = 64, RED_DENIED_MAX = 128 };
@@ -126,6 +127,8 @@ enum { RED_IDENTITY_DIGITS = 16 };
 uint64_t red_identity(const char *text);
 /* timeline and position, from all else. */
 void red_place(struct red_state *s);
+/* Which row of versions.def it is of. */
+enum dr_product red_product(const struct red_state *s);
 void red_tell(const struct red_state *s, struct dr_evidence *ev);
 
 /* ---- answer.c: the code for an error that a server answers with, and its text on one line. */

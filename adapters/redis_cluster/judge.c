@@ -16,8 +16,7 @@ enum {
 	VOTES_LOOKS = 100,  /* so long are votes waited for: 1 s, */
 	VOTES_SOON_LOOKS = 30, /* ... and where it goes without; they come in a tenth of a second */
 	MAJORITY_LOOKS = 200,
-	PROMOTE_TRIES = 8,
-	VERSION_LEAST = 70000
+	PROMOTE_TRIES = 8
 };
 
 /* A primary is who could acknowledge a write. */
@@ -170,7 +169,7 @@ void redc_judge_fit(const struct red_sight *s, struct red_todo *t)
 	const struct dr_address *at = &s->target->address;
 
 	t->verdict = RED_HOLDS;
-	if (!m->valkey && m->version < VERSION_LEAST)
+	if (dr_version_is_old(red_product(m), m->version))
 		red_refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
 	else if (!m->cluster)
 		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is no; expected a node of a Redis Cluster, or kind: redis");

@@ -133,7 +133,7 @@ static struct dr_report make_report(struct dr_member *m)
 		r.errant = m->errant;
 		memcpy(r.errant_ids, m->errant_ids, sizeof(r.errant_ids));
 	}
-	memcpy(r.caution, m->caution, sizeof(r.caution));
+	memcpy(r.caution, m->caution[0] != '\0' ? m->caution : m->seen.caution, sizeof(r.caution));
 	r.foreign = m->super.seen.foreign.pid != 0;
 	const char *journal = m->journal_said.last != DR_OK ? ", journal cannot be written: takes no orders" : "";
 	bool stopped = j->managed && m->super.seen.phase == DR_SUPER_STOPPED;

@@ -61,5 +61,7 @@ for _fault in FAULTS.values():
         CASES[f"{_kind}-{_fault.name}"] = Case(fault_case(_fault, "async", turns=(1,), kind=_kind))
         if _kind != "redis":
             CASES[f"{_kind}-sync-{_fault.name}"] = Case(fault_case(_fault, "sync", turns=(1,), kind=_kind))
+    if _fault.name in ("db-kill", "partition", "switchover"):  # Valkey has Redis' adapter: that it is one is to be seen
+        CASES[f"valkey-{_fault.name}"] = Case(fault_case(_fault, "async", turns=(1,), kind="valkey"))
     if _fault.moves and _fault.name != "partition-long":
         CASES[f"all-{_fault.name}"] = Case(fault_case(_fault, None, turns=(1,), kind=ALL))

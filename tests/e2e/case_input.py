@@ -43,6 +43,20 @@ def mariadb_old_version(scenes):
                    "server version 10.5.1-MariaDB", "MariaDB from 10.6")
 
 
+@case("mariadb-new-version")
+def mariadb_new_version(scenes):
+    """A standby says that it is newer than any that drcoord is written for: taken over all the same, and ready names it."""
+    stand = scenes.stand(durability="async", kind="mariadb")
+    stand.up_servers()
+    restart_with(stand, C, "[mariadbd]\n", "[mariadbd]\nversion = 12.1.2-MariaDB\n")
+    stand.up_drcoord()
+    stand.adopt()
+    said = eventually(stand, "ready to name it", lambda: [n for n in ready_notes(stand) if "12.1.2" in n.get("detail", "")], 40, 1.0)
+    expect(len(said) == 1 and said[0]["member"] == member_of(C) and "written for 10.6 to 11" in said[0]["detail"],
+           "that standby alone to be named", said)
+    return {"said": said[0]["detail"]}
+
+
 @case("mysql-wrong-password")
 def mysql_wrong_password(scenes):
     """MySQL: the agents' account has another password than their files."""

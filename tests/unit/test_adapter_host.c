@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "adapters/adapter.h"
+#include "adapters/versions.h"
 
 enum manner { AT_ONCE, LATER, NEVER, FAILS, FINISHES_AND_FAILS };
 
@@ -297,6 +297,39 @@ static void ops_have_names(void **state)
 	close_now();
 }
 
+/* versions.def */
+static void versions_are_told(void **state)
+{
+	static const struct {
+		enum dr_product product;
+		uint32_t version;
+		bool old;
+		const char *told; /* NULL: nothing */
+	} rows[] = {
+		{ DR_PRODUCT_POSTGRES, 150018, false, NULL },     { DR_PRODUCT_POSTGRES, 170002, false, NULL },
+		{ DR_PRODUCT_POSTGRES, 120022, true, "PostgreSQL 12.22, drcoord is written for 13 to 17:" },
+		{ DR_PRODUCT_POSTGRES, 180001, false, "PostgreSQL 18.1, " }, { DR_PRODUCT_MARIADB, 101119, false, NULL },
+		{ DR_PRODUCT_MARIADB, 120102, false, "MariaDB 12.1.2, drcoord is written for 10.6 to 11:" },
+		{ DR_PRODUCT_MARIADB, 100524, true, "MariaDB 10.5.24, " }, { DR_PRODUCT_MYSQL, 90700, false, NULL },
+		{ DR_PRODUCT_MYSQL, 100000, false, "MySQL 10.0.0, drcoord is written for 8.0 to 9:" },
+		{ DR_PRODUCT_MYSQL, 50744, true, "MySQL 5.7.44, " },
+	};
+	static struct dr_evidence ev;
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		dr_version_tell(rows[i].product, rows[i].version, &ev);
+		assert_int_equal(ev.version, rows[i].version);
+		assert_int_equal(dr_version_is_old(rows[i].product, rows[i].version), rows[i].old);
+		if (rows[i].told == NULL)
+			assert_string_equal(ev.caution, "");
+		else
+			assert_non_null(strstr(ev.caution, rows[i].told));
+		/* All of it, remedy and all. */
+		assert_true(rows[i].told == NULL || strstr(ev.caution, "before you rely on it") != NULL);
+	}
+	close_now();
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -310,6 +343,7 @@ int main(void)
 		TEST(close_from_inside_done),
 		TEST(a_failed_open_needs_no_close),
 		TEST(ops_have_names),
+		TEST(versions_are_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

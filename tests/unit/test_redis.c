@@ -86,6 +86,30 @@ static void reads_info(void **state)
 	assert_string_equal(s.id, "");
 }
 
+static const char *caution_of(const char *info)
+{
+	static struct dr_evidence ev;
+	struct red_state s = read_of(info);
+	red_tell(&s, &ev);
+	return ev.caution;
+}
+
+/* What nobody has tried is told, also what is newer. */
+static void tells_versions(void **state)
+{
+	(void)state;
+	assert_string_equal(caution_of(info_primary), "");
+	assert_string_equal(caution_of("redis_version:7.4.2\n"), "");
+	assert_non_null(strstr(caution_of("redis_version:8.0.0\n"), "Redis 8.0.0, drcoord is written for 7:"));
+	assert_non_null(strstr(caution_of("redis_version:6.2.16\n"), "Redis 6.2.16"));
+	assert_string_equal(caution_of("redis_version:7.2.4\nvalkey_version:8.1.3\n"), "");
+	assert_non_null(strstr(caution_of("redis_version:7.2.4\nvalkey_version:9.0.0\n"),
+			       "Valkey 9.0.0, drcoord is written for 7.2 to 8:"));
+	assert_string_equal(caution_of("redis_version:7.0.15\ncluster_enabled:1\n"), "");
+	assert_non_null(strstr(caution_of("redis_version:7.2.4\nvalkey_version:8.0.1\ncluster_enabled:1\n"),
+			       "Valkey Cluster 8.0.1, drcoord is written for no version:"));
+}
+
 static void places(void **state)
 {
 	(void)state;
@@ -512,7 +536,7 @@ static void is_moved_aside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_info),	  cmocka_unit_test(places),
+		cmocka_unit_test(reads_info), cmocka_unit_test(tells_versions),	  cmocka_unit_test(places),
 		cmocka_unit_test(has_an_identity), cmocka_unit_test(promotes_once),
 		cmocka_unit_test(is_no_primary_with_less),
 		cmocka_unit_test(writes_as_a_probe), cmocka_unit_test(freezes_and_follows), cmocka_unit_test(looks_at_its_source),
