@@ -1,6 +1,7 @@
 /* run.c -- see run.h. */
 #include "adapters/run.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,7 +17,7 @@
 #include "sys/proc.h"
 #include "sys/trust.h"
 
-enum { LOOK_MS = 20, COMMAND_MAX = 512, REAP_MS = 2000 };
+enum { LOOK_MS = 20, LOOK_MAX = 1000, COMMAND_MAX = 512, REAP_MS = 2000 };
 
 void dr_run_env_put(struct dr_run_env *env, const char *name, const char *fmt, ...)
 {
@@ -58,6 +59,36 @@ static enum dr_err program_of(const struct dr_run *r, const char *word, char *pa
 	enum dr_err rv = dr_trust_program(path, e);
 	if (rv == DR_OK && (stat(path, &st) != 0 || !S_ISREG(st.st_mode)))
 		rv = dr_fail(e, DR_E_REFUSED, "%s is no regular file", path);
+	return rv;
+}
+
+/* What nobody can run is not looked at: it may be a program's own file. */
+static enum dr_err look_at(const char *folder, const char *name, struct dr_error *e)
+{
+	char path[2 * DR_PATH_MAX];
+	struct stat st;
+	int n = snprintf(path, sizeof(path), "%s/%s", folder, name);
+	if (name[0] == '.' || n < 0 || (size_t)n >= sizeof(path) || stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
+	    (st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0)
+		return DR_OK;
+	return dr_trust_program(path, e);
+}
+
+enum dr_err dr_run_look(const char *folder, struct dr_error *e)
+{
+	unsigned n = 0;
+	enum dr_err rv = dr_trust_program(folder, e);
+	DIR *d = rv == DR_OK ? opendir(folder) : NULL;
+	if (rv == DR_OK && d == NULL)
+		return dr_fail(e, DR_E_DENIED, "%s: %s", folder, strerror(errno));
+	while (d != NULL && rv == DR_OK && n++ < LOOK_MAX) {
+		const struct dirent *one = readdir(d); /* of a stream that is ours alone */
+		if (one == NULL)
+			break;
+		rv = look_at(folder, one->d_name, e);
+	}
+	if (d != NULL)
+		(void)closedir(d);
 	return rv;
 }
 

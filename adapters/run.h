@@ -37,4 +37,8 @@ struct dr_run {
  * the log of this host: a message may go to the record of all coordinators, and what a program prints may be a secret. */
 DR_MUST_USE enum dr_err dr_run_command(const struct dr_run *r, char *said, struct dr_error *e);
 
+/* Whether all programs in a folder would be begun, as far as their owners and modes say: the error names the first that would
+ * not, or the folder, and what to do.  It blocks as readdir(3) and stat(2) do; of many files the first ones are looked at. */
+DR_MUST_USE enum dr_err dr_run_look(const char *folder, struct dr_error *e);
+
 #endif

@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapters/run.h"
 #include "base/parse.h"
 #include "sys/clock.h"
 #include "sys/log.h"
-#include "sys/trust.h"
 
-enum { TRIES_MAX = 3, PAUSE_FIRST_MS = 200, SOON_MS = 1, TURN_MS = 20 };
+enum { TRIES_MAX = 3, PAUSE_FIRST_MS = 200, SOON_MS = 1, TURN_MS = 20, LOOK_EVERY_MS = 60000 };
 
 static const char undo_word[] = "/undo";
 
@@ -26,6 +26,7 @@ void dr_step_key(char out[DR_STEP_KEY_MAX], const struct dr_name *cluster, uint6
 }
 
 static void on_later(uv_timer_t *t);
+static void on_look_again(uv_timer_t *t);
 
 static void later(struct dr_step_run *r, uint64_t ms)
 {
@@ -77,12 +78,28 @@ static struct dr_step_run *place_for(struct dr_steps *s)
 	return NULL;
 }
 
+static bool goes_on(const struct dr_step_run *r)
+{
+	return r->used && (r->running || r->closing);
+}
+
 /* Another run of the same step goes on, or is being ended. */
 static bool has_to_wait(const struct dr_step_run *r)
 {
 	for (uint32_t i = 0; i < DR_STEP_RUNS_MAX; i++) {
 		const struct dr_step_run *o = &r->all->run[i];
-		if (o != r && o->used && (o->running || o->closing) && dr_name_eq(&o->ask.step.name, &r->ask.step.name))
+		if (o != r && goes_on(o) && dr_name_eq(&o->ask.step.name, &r->ask.step.name))
+			return true;
+	}
+	return false;
+}
+
+/* One that was begun under the same key, and dropped, has not ended yet. */
+static bool was_dropped_just_now(const struct dr_step_run *r)
+{
+	for (uint32_t i = 0; i < DR_STEP_RUNS_MAX; i++) {
+		const struct dr_step_run *o = &r->all->run[i];
+		if (o != r && goes_on(o) && strcmp(o->ask.key, r->ask.key) == 0)
 			return true;
 	}
 	return false;
@@ -209,10 +226,12 @@ static void on_later(uv_timer_t *t)
 	struct dr_error e;
 	if (r->closing || r->running)
 		later(r, SOON_MS);
-	else if (!r->over && (r->dropped || r->cancelled))
-		end_unbegun(r, DR_E_CANCELLED, "cancelled");
+	else if ((r->over || r->cancelled) && was_dropped_just_now(r))
+		later(r, TURN_MS); /* before that it can't be said that nothing of it runs */
 	else if (r->over)
 		answer(r);
+	else if (r->dropped || r->cancelled)
+		end_unbegun(r, DR_E_CANCELLED, "cancelled");
 	else if (dr_clock_boot_ms() >= r->until_ms)
 		end_unbegun(r, DR_E_TIMEOUT, "its time was over before another run of the step had ended");
 	else if (has_to_wait(r))
@@ -292,23 +311,62 @@ static void end_what_is_undone(struct dr_steps *s, const struct dr_step_ask *ask
 	kill_run(r);
 }
 
-void dr_steps_look(const struct dr_steps *s)
+static struct dr_steps *of_look(struct dr_pool_job *j)
 {
+	return (struct dr_steps *)(void *)((char *)j - offsetof(struct dr_steps, look));
+}
+
+static void on_look(struct dr_pool_job *j)
+{
+	struct dr_steps *s = of_look(j);
+	s->looked = dr_run_look(s->commands_in, &s->look_e);
+}
+
+/* Said when it changes. */
+static void on_looked(struct dr_pool_job *j)
+{
+	struct dr_steps *s = of_look(j);
+	char was[sizeof(s->refused)];
+	memcpy(was, s->refused, sizeof(was));
+	(void)dr_copy_text(s->refused, sizeof(s->refused), s->looked == DR_OK ? "" : s->look_e.msg);
+	if (s->refused[0] != '\0' && strcmp(was, s->refused) != 0)
+		dr_log(DR_LOG_WARN, "commands.refused", "commands_in=%s why=\"%s\"", s->commands_in, s->look_e.msg);
+	(void)uv_timer_start(&s->look_again, on_look_again, LOOK_EVERY_MS, 0);
+	dr_pool_leave();
+}
+
+static void on_look_again(uv_timer_t *t)
+{
+	struct dr_steps *s = t->data;
 	struct dr_error e;
-	if (s->commands_in[0] != '\0' && dr_trust_program(s->commands_in, &e) != DR_OK)
-		dr_log(DR_LOG_WARN, "commands.refused", "commands_in=%s why=\"%s\"", s->commands_in, e.msg);
+	dr_pool_join(s->loop);
+	s->look = (struct dr_pool_job){ .work = on_look, .done = on_looked };
+	if (dr_pool_submit(&s->look, &e) == DR_OK)
+		return;
+	(void)uv_timer_start(&s->look_again, on_look_again, LOOK_EVERY_MS, 0);
+	dr_pool_leave();
+}
+
+void dr_steps_look(struct dr_steps *s)
+{
+	if (s->commands_in[0] == '\0')
+		return;
+	(void)uv_timer_init(s->loop, &s->look_again);
+	s->look_again.data = s;
+	(void)uv_timer_start(&s->look_again, on_look_again, 0, 0);
 }
 
 void dr_steps_ask(struct dr_steps *s, const struct dr_step_ask *ask)
 {
-	const struct dr_step_answer *known = recall(s, ask->key);
 	if (find(s, ask->key) != NULL)
 		return;
-	end_what_is_undone(s, ask);
-	if (known != NULL)
+	const struct dr_step_answer *known = recall(s, ask->key);
+	if (known != NULL) {
 		answer_again(s, known);
-	else
-		begin(s, ask);
+		return;
+	}
+	end_what_is_undone(s, ask);
+	begin(s, ask);
 }
 
 void dr_steps_cancel(struct dr_steps *s, const char *key)

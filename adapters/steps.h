@@ -11,6 +11,8 @@
 #define DR_ADAPTERS_STEPS_H
 
 #include "adapters/adapter.h"
+#include "adapters/pool.h"
+#include "model/report.h"
 #include "proto/codec.h"
 
 /* At most one site plan is open for each site; of each step its run and its undo may be remembered. */
@@ -40,13 +42,19 @@ struct dr_steps {
 	 * (any more), and is not begun again.  Never from inside dr_steps_ask() and dr_steps_cancel(). */
 	void (*ended)(struct dr_steps *s, const struct dr_step_answer *a);
 	void *ctx;                           /* the caller's */
+	char refused[DR_CAUTION_MAX];        /* which program in commands_in would not be run, why, and what to do; "": none */
+	/* Private to steps.c. */
+	uv_timer_t look_again;
+	struct dr_pool_job look;
+	enum dr_err looked;
+	struct dr_error look_e;
 	struct dr_step_run run[DR_STEP_RUNS_MAX];
 	struct dr_step_answer end[DR_STEP_ENDS_MAX]; /* the newest; key "": free */
 	uint32_t ends_next;
 };
 
-/* Say in the log what is wrong with the folder of commands, which would be refused. */
-void dr_steps_look(const struct dr_steps *s);
+/* Look at the folder of commands from now on, once a minute: what would be refused stands in `refused`, and in the log. */
+void dr_steps_look(struct dr_steps *s);
 /* Begin the step unless it is under way or has ended.  What cannot be begun is answered by `ended` too.  ask->left_ms counts
  * from now; one that is under way keeps the end that it was given first. */
 void dr_steps_ask(struct dr_steps *s, const struct dr_step_ask *ask);

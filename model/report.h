@@ -40,7 +40,7 @@ enum dr_failsafe {
 };
 const char *dr_failsafe_name(enum dr_failsafe f);
 
-enum { DR_ERRANT_MAX = 96, DR_CAUTION_MAX = 160 };
+enum { DR_ERRANT_MAX = 96, DR_CAUTION_MAX = 256 };
 
 /* From a member's agent, to every coordinator, once a probe interval and at once on any change. */
 struct dr_report {

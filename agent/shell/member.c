@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "adapters/steps.h"
 #include "agent/shell/agent.h"
 #include "agent/shell/journal_codec.h"
 #include "agent/shell/journal.h"
@@ -133,7 +134,8 @@ static struct dr_report make_report(struct dr_member *m)
 		r.errant = m->errant;
 		memcpy(r.errant_ids, m->errant_ids, sizeof(r.errant_ids));
 	}
-	memcpy(r.caution, m->caution[0] != '\0' ? m->caution : m->seen.caution, sizeof(r.caution));
+	const char *caution = m->caution[0] != '\0' ? m->caution : m->seen.caution;
+	memcpy(r.caution, caution[0] != '\0' ? caution : m->agent->steps->refused, sizeof(r.caution));
 	r.foreign = m->super.seen.foreign.pid != 0;
 	const char *journal = m->journal_said.last != DR_OK ? ", journal cannot be written: takes no orders" : "";
 	bool stopped = j->managed && m->super.seen.phase == DR_SUPER_STOPPED;

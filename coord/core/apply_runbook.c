@@ -78,7 +78,7 @@ static void emit(struct dr_repl *r, enum dr_event_kind kind, const struct dr_cmd
 	e->text[at] = '\0';
 }
 
-static bool is_ending(const struct dr_site_step *s)
+bool dr_site_step_is_ending(const struct dr_site_step *s)
 {
 	return s->state == DR_SITE_STEP_ENDING || s->state == DR_SITE_STEP_UNDO_ENDING;
 }
@@ -143,9 +143,9 @@ void dr_runbook_drop(struct dr_repl *r, struct dr_site_plan *p, uint64_t wall_ms
 		give_up(r, p, p->running - 1, wall_ms);
 		return;
 	}
-	if (s != NULL && is_ending(s) && s->why == DR_REASON_STEP_GIVEN_UP)
+	if (s != NULL && dr_site_step_is_ending(s) && s->why == DR_REASON_STEP_GIVEN_UP)
 		return;
-	if (s != NULL && is_ending(s))
+	if (s != NULL && dr_site_step_is_ending(s))
 		settle(s);
 	p->running = 0;
 }
@@ -173,7 +173,7 @@ static bool is_over(struct dr_repl *r, struct dr_site_plan *p, uint32_t step, ui
 bool dr_runbook_ended(struct dr_repl *r, struct dr_site_plan *p, const struct dr_cmd *cmd)
 {
 	uint32_t at = cmd->step;
-	if (p->running == 0 || p->running != at + 1 || p->asks || cmd->force != is_ending(&p->step[at]))
+	if (p->running == 0 || p->running != at + 1 || p->asks || cmd->force != dr_site_step_is_ending(&p->step[at]))
 		return false;
 	if (cmd->force)
 		return is_over(r, p, at, cmd->wall_ms);
@@ -198,7 +198,7 @@ bool dr_runbook_ended(struct dr_repl *r, struct dr_site_plan *p, const struct dr
 bool dr_runbook_step_failed(const struct dr_site_step *s)
 {
 	return s->state == DR_SITE_STEP_FAILED || s->state == DR_SITE_STEP_UNDO_FAILED ||
-	       (is_ending(s) && s->why != DR_REASON_NONE);
+	       (dr_site_step_is_ending(s) && s->why != DR_REASON_NONE);
 }
 
 uint32_t dr_runbook_failed(const struct dr_site_plan *p)

@@ -217,6 +217,8 @@ uint32_t dr_runbook_of(const struct dr_repl *r, enum dr_plan_kind kind, const st
 		       struct dr_site_step out[DR_RUNBOOK_MAX]);
 /* What a step does; NULL: the spec has none of that name any more. */
 const struct dr_runbook_step *dr_runbook_step(const struct dr_repl *r, const struct dr_name *name);
+/* Whether whoever may run it, or its undo, is being told to end that (apply_runbook.c). */
+bool dr_site_step_is_ending(const struct dr_site_step *s);
 /* Whether a site plan of this kind, opened now, would have the service in its list. */
 bool dr_site_plan_takes(const struct dr_repl *r, const struct dr_service *s, enum dr_plan_kind kind,
 			const struct dr_name *site);

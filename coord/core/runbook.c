@@ -14,20 +14,20 @@ enum {
 	AGAIN_MS = 1000   /* an end that was proposed and is not there yet is proposed again after this */
 };
 
-static enum dr_site_step_state state_now(const struct dr_site_plan *p)
+static const struct dr_site_step *its_step(const struct dr_site_plan *p)
 {
-	return p->step[p->running - 1].state;
+	return &p->step[p->running - 1];
 }
 
-static bool is_ending(const struct dr_site_plan *p)
+static enum dr_site_step_state state_now(const struct dr_site_plan *p)
 {
-	return state_now(p) == DR_SITE_STEP_ENDING || state_now(p) == DR_SITE_STEP_UNDO_ENDING;
+	return its_step(p)->state;
 }
 
 static bool has_turn(const struct dr_core *c, const struct dr_site_plan *p)
 {
 	bool leads = c->view.leading && !c->view.recovering;
-	return leads && p->running != 0 && !p->asks && (p->open || is_ending(p));
+	return leads && p->running != 0 && !p->asks && (p->open || dr_site_step_is_ending(its_step(p)));
 }
 
 /* Nothing of it was seen as another one: a leader counts from when it began to lead. */
@@ -49,7 +49,7 @@ bool dr_core_site_step(const struct dr_core *c, uint32_t i, struct dr_site_step_
 	if (!has_turn(c, p))
 		return false;
 	*out = (struct dr_site_step_wanted){ .plan = p->id, .kind = p->kind, .site = p->site, .step = p->running - 1,
-					     .end = is_ending(p) };
+					     .end = dr_site_step_is_ending(its_step(p)) };
 	out->undo = state_now(p) == DR_SITE_STEP_UNDOING || state_now(p) == DR_SITE_STEP_UNDO_ENDING;
 	out->does = dr_runbook_step(&c->repl, &p->step[out->step].name);
 	if (out->does == NULL)
@@ -71,7 +71,7 @@ static void end(struct dr_core *c, uint32_t i, const struct dr_cmd *how, struct 
 	q->cmd.site_plan = p->id;
 	q->cmd.step = p->running - 1;
 	q->cmd.flag2 = p->undoing;
-	q->cmd.force = is_ending(p);
+	q->cmd.force = dr_site_step_is_ending(its_step(p));
 	q->cmd.wall_ms = c->view.wall_ms;
 	c->view.site_step[i].proposed_ms = c->view.now_ms;
 }
@@ -100,14 +100,14 @@ static void think(struct dr_core *c, uint32_t i, struct dr_decision *out)
 {
 	const struct dr_site_plan *p = &c->repl.site_plan[i];
 	const struct dr_site_step_view *v = look_at(c, i);
-	const struct dr_runbook_step *does = dr_runbook_step(&c->repl, &p->step[p->running - 1].name);
+	const struct dr_runbook_step *does = dr_runbook_step(&c->repl, &its_step(p)->name);
 	if (v == NULL) {
 		dr_wake_at(out, c->view.site_step[i].proposed_ms + AGAIN_MS);
 		return;
 	}
 	uint64_t limit = does != NULL ? (uint64_t)does->timeout_ms + GRACE_MS : 0;
 	uint64_t from = counts_from(v);
-	bool at_once = does == NULL || (is_ending(p) && DR_MUTANT(UNDO_BESIDE));
+	bool at_once = does == NULL || (dr_site_step_is_ending(its_step(p)) && DR_MUTANT(UNDO_BESIDE));
 	if (!at_once && c->view.now_ms < from + limit) {
 		dr_wake_at(out, from + limit);
 		return;

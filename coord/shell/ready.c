@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "coord/shell/coord.h"
 #include "coord/shell/json.h"
+#include "coord/shell/runbook.h"
 #include "sys/clock.h"
 
 enum {
@@ -145,6 +146,8 @@ static void judge(struct dr_coord *c, uint32_t ix)
 		return;
 	note_certificates(c, ix, r);
 	note_coordinators(c, ix, r);
+	if (dr_runbook_refused(c)[0] != '\0')
+		dr_ready_note(r, (struct dr_ready_note){ .reason = DR_REASON_COMMANDS_REFUSED, .member = DR_MEMBER_NONE });
 	dr_ready_note_cluster(c, ix, r);
 }
 
@@ -242,10 +245,15 @@ enum dr_ready dr_ready_of_site(const struct dr_coord *c, const struct dr_name *s
 
 /* ---- JSON ---- */
 
-/* What numbers do not say, in its agent's words. */
-static const char *detail_of(const struct dr_report *report, enum dr_reason reason)
+/* What numbers do not say, in its agent's words, or our own. */
+static const char *detail_of(const struct dr_coord *c, uint32_t ix, const struct dr_ready_note *n)
 {
-	return reason == DR_REASON_ERRANT ? report->errant_ids : reason == DR_REASON_CAUTION ? report->caution : "";
+	const struct dr_report *its = n->member < DR_MEMBERS_MAX ? &c->core->view.service[ix].member[n->member].report : NULL;
+	if (n->reason == DR_REASON_COMMANDS_REFUSED)
+		return dr_runbook_refused(c);
+	if (its == NULL)
+		return "";
+	return n->reason == DR_REASON_ERRANT ? its->errant_ids : n->reason == DR_REASON_CAUTION ? its->caution : "";
 }
 
 static json_t *notes_json(const struct dr_coord *c, uint32_t ix, const struct dr_readiness *r)
@@ -255,12 +263,11 @@ static json_t *notes_json(const struct dr_coord *c, uint32_t ix, const struct dr
 	for (uint32_t i = 0; i < r->notes; i++) {
 		const struct dr_ready_note *n = &r->note[i];
 		json_t *o = json_object();
-		if (n->member < DR_MEMBERS_MAX) {
-			const char *detail = detail_of(&c->core->view.service[ix].member[n->member].report, n->reason);
+		const char *detail = detail_of(c, ix, n);
+		if (n->member < DR_MEMBERS_MAX)
 			put_text(o, "member", s->spec.member[n->member].name.s);
-			if (detail[0] != '\0')
-				put_text(o, "detail", detail);
-		}
+		if (detail[0] != '\0')
+			put_text(o, "detail", detail);
 		put_bool(o, "blocks", n->blocks);
 		put_reason(o, n->reason, n->a, n->b);
 		(void)json_array_append_new(a, o);
@@ -300,14 +307,14 @@ static json_t *service_json(const struct dr_coord *c, uint32_t ix)
 	return o;
 }
 
-static json_t *sites_json(const struct dr_coord *c, const struct dr_name *only)
+json_t *dr_ready_sites_json(const struct dr_coord *c, const struct dr_name *only)
 {
 	const struct dr_repl *r = &c->core->repl;
 	json_t *a = json_array();
 	for (uint32_t i = 0; i < r->sites; i++) {
 		const struct dr_name *site = &r->site[i].name;
 		uint32_t elsewhere, all, primaries = 0;
-		if (only->s[0] != '\0' && !dr_name_eq(site, only))
+		if (only != NULL && only->s[0] != '\0' && !dr_name_eq(site, only))
 			continue;
 		for (uint32_t k = 0; k < r->services; k++)
 			primaries += is_primary_in(&r->service[k], site) ? 1u : 0u;
@@ -352,7 +359,7 @@ json_t *dr_ready_json(struct dr_coord *c, uint32_t service, const struct dr_name
 	}
 	put_text(o, "ready", dr_ready_name(worst));
 	if (service == DR_SERVICE_NONE)
-		(void)json_object_set_new(o, "sites", sites_json(c, site));
+		(void)json_object_set_new(o, "sites", dr_ready_sites_json(c, site));
 	(void)json_object_set_new(o, "services", services);
 	return o;
 }

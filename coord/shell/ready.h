@@ -32,6 +32,9 @@ void dr_ready_put(const struct dr_coord *c, uint32_t service, json_t *o);
 /* The answer to `ready`, of one service, one site or all; judged anew where that is little work.  The caller frees. */
 json_t *dr_ready_json(struct dr_coord *c, uint32_t service, const struct dr_name *site);
 
+/* The same of the sites alone, or of one, as last judged; NULL: of all.  The caller frees. */
+json_t *dr_ready_sites_json(const struct dr_coord *c, const struct dr_name *only);
+
 /* simulate.c: the answer to `simulate failover` and `simulate switchover`.  service NONE: all whose primary is in the site. */
 json_t *dr_simulate_json(struct dr_coord *c, uint32_t service, const struct dr_client_request *q, enum dr_request_kind kind);
 

@@ -107,6 +107,11 @@ void dr_runbook_open(struct dr_coord *c)
 	dr_steps_look(&b->steps);
 }
 
+const char *dr_runbook_refused(const struct dr_coord *c)
+{
+	return c->runbook->steps.refused;
+}
+
 static void fill_ask(const struct dr_coord *c, const struct dr_site_step_wanted *w, struct dr_step_ask *ask)
 {
 	*ask = (struct dr_step_ask){ .cluster = c->conf.cluster, .site = w->site, .plan = w->plan, .kind = w->kind,
@@ -242,14 +247,34 @@ void dr_runbook_carry_out(struct dr_coord *c)
 	}
 }
 
+/* By our own log, which may be behind: asked for late, or by one who does not know yet that he leads no more. */
+static bool turn_is_over(const struct dr_repl *r, const struct dr_step_ask *ask)
+{
+	const struct dr_site_plan *p = dr_repl_site_plan(r, ask->plan);
+	uint32_t i = 0;
+	while (p != NULL && i < p->steps && !dr_name_eq(&p->step[i].name, &ask->step.name))
+		i++;
+	if (p == NULL || i == p->steps)
+		return false;
+	enum dr_site_step_state s = p->step[i].state;
+	if (ask->undo)
+		return s == DR_SITE_STEP_UNDONE || s == DR_SITE_STEP_UNDO_FAILED || s == DR_SITE_STEP_UNDO_ENDING;
+	return s != DR_SITE_STEP_WAITING && s != DR_SITE_STEP_RUNNING;
+}
+
 void dr_runbook_asked(struct dr_coord *c, const struct dr_name *by, const uint8_t *p, size_t n)
 {
 	struct dr_step_ask ask;
 	struct dr_error e;
-	if (dr_step_ask_decode(&ask, p, n, &e) == DR_OK && dr_name_eq(&ask.cluster, &c->conf.cluster))
+	enum dr_err rv = dr_step_ask_decode(&ask, p, n, &e);
+	if (rv == DR_OK && !dr_name_eq(&ask.cluster, &c->conf.cluster))
+		rv = dr_fail(&e, DR_E_DENIED, "it is of cluster %s", ask.cluster.s);
+	if (rv == DR_OK && turn_is_over(&c->core->repl, &ask))
+		rv = dr_fail(&e, DR_E_STALE, "the turn of %s is over", ask.key);
+	if (rv == DR_OK)
 		dr_steps_ask(&c->runbook->steps, &ask);
 	else
-		dr_log(DR_LOG_WARN, "step.garbled", "coordinator=%s why=\"%s\"", by->s, e.msg);
+		dr_log(DR_LOG_WARN, "step.refused", "coordinator=%s why=\"%s\"", by->s, e.msg);
 }
 
 void dr_runbook_cancelled(struct dr_coord *c, const uint8_t *p, size_t n)

@@ -5,6 +5,8 @@
 #include "coord/shell/coord.h"
 
 void dr_runbook_open(struct dr_coord *c);
+/* Which program in commands_in this coordinator would not run, why, and what to do; "": none. */
+const char *dr_runbook_refused(const struct dr_coord *c);
 /* After each event: what is due, if we lead. */
 void dr_runbook_carry_out(struct dr_coord *c);
 /* DR_FRAME_STEP_ASK of another coordinator. */

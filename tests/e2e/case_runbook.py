@@ -3,6 +3,7 @@
 import json
 import os
 
+from case_forecast import told as told_by
 from case_routes import HOOK_PORT, commands, start_receiver
 from case_site import closed, site_plans
 from cluster import member_of
@@ -33,6 +34,12 @@ def allow(stand):
     stand.cluster.coordinator_file, stand.cluster.agent_file = with_commands, agent_with_commands
 
 
+def notes_of(stand):
+    """What ready says stands in the way of the service: reasons with what is said of each."""
+    service = told_by(stand, "ready")[0]["services"][0]
+    return {n["reason"]: n.get("detail", "") for n in service["notes"]}
+
+
 def steps_of(stand):
     """The newest site plan's steps: name and state."""
     return {s["step"]: s["state"] for s in max(site_plans(stand), key=lambda p: p["id"])["runbook"]}
@@ -58,6 +65,10 @@ def site_runbook(scenes):
     allow(stand)
     stand.up_servers()
     here = scripts(stand)
+    loose = os.path.join(stand.lab.make_folder("commands"), "loose")
+    with open(loose, "w") as f:
+        f.write("#!/bin/sh\n")
+    os.chmod(loose, 0o775)
     hook = start_receiver(stand, C, "--pending", "6")
     stand.up_drcoord()
     stand.cluster.runbook = [
@@ -72,6 +83,9 @@ def site_runbook(scenes):
     stand.adopt()
     stand.start_writers()
     stand.cluster.move_leader(B)
+    wanted = f"`chmod go-w {loose}`"
+    eventually(stand, "ready to name the program that others may write", lambda: wanted in notes_of(stand).get("caution", "") and
+               wanted in notes_of(stand).get("commands_refused", ""), 20)
     simulated = json.loads(stand.cluster.ctl("-o", "json", "simulate", "switchover", "--site", A))
     names = [s["step"] for s in simulated["runbook"]]
     expect(names == ["tell", "freeze", "between", "refused", "last"], "simulate to show the steps in their order", simulated)

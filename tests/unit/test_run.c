@@ -150,6 +150,24 @@ static void test_never_begun(void **state)
 	assert_non_null(strstr(e.msg, "commands_in"));
 }
 
+/* What would be refused is known before it is wanted: a program, not a text beside it, and the folder itself. */
+static void test_look(void **state)
+{
+	(void)state;
+	program("say", "true", 0755);
+	program("dull", "nobody runs it", 0664);
+	assert_int_equal(dr_run_look(folder, &e), DR_OK);
+	program("open", "true", 0775);
+	assert_int_equal(dr_run_look(folder, &e), DR_E_REFUSED);
+	assert_non_null(strstr(e.msg, "/open may be written by others"));
+	assert_non_null(strstr(e.msg, "`chmod go-w"));
+	assert_int_equal(chmod(folder, 0777), 0);
+	assert_int_equal(dr_run_look(folder, &e), DR_E_REFUSED);
+	assert_null(strstr(e.msg, "/open"));
+	assert_int_equal(chmod(folder, 0700), 0);
+	assert_int_equal(dr_run_look("/nonexistent", &e), DR_E_NOT_FOUND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +177,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cancelled, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_much_output, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_never_begun, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_look, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,24 +24,27 @@ static struct dr_step_ask ask;
 static struct dr_step_answer last;
 static unsigned answers;
 
+static const char *path_of(const char *name)
+{
+	static char path[128];
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
 static void program(const char *name, const char *text)
 {
-	char path[128];
-	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
-	FILE *f = fopen(path, "we");
+	FILE *f = fopen(path_of(name), "we");
 	assert_non_null(f);
 	(void)fprintf(f, "#!/bin/sh\ncd %s\n%s\n", folder, text);
 	assert_int_equal(fclose(f), 0);
-	assert_int_equal(chmod(path, 0755), 0);
+	assert_int_equal(chmod(path_of(name), 0755), 0);
 }
 
 /* Lines of the file that programs write to. */
 static unsigned lines(void)
 {
-	char path[128];
 	unsigned n = 0;
-	(void)snprintf(path, sizeof(path), "%s/log", folder);
-	FILE *f = fopen(path, "re");
+	FILE *f = fopen(path_of("log"), "re");
 	for (int c = f != NULL ? fgetc(f) : EOF; c != EOF; c = fgetc(f))
 		n += c == '\n' ? 1u : 0u;
 	if (f != NULL)
@@ -87,16 +91,13 @@ static void on_walk(uv_handle_t *h, void *arg)
 static int tear_down(void **state)
 {
 	static const char *const names[] = { "note", "noted", "unnote", "log" };
-	char path[128];
 	(void)state;
 	uv_walk(&loop, on_walk, NULL);
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&loop), 0);
 	free(steps);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-		(void)unlink(path);
-	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		(void)unlink(path_of(names[i]));
 	return rmdir(folder);
 }
 
@@ -214,6 +215,18 @@ static void test_ends(void **state)
 	assert_int_equal(last.code, DR_OK);
 }
 
+/* Before anybody asks for it, for those who want to know whether all is ready. */
+static void test_looks(void **state)
+{
+	(void)state;
+	program("noted", "true");
+	program("note", "true");
+	assert_int_equal(chmod(path_of("note"), 0777), 0);
+	dr_steps_look(steps);
+	run_until(1, 500);
+	assert_non_null(strstr(steps->refused, "/note may be written by others"));
+}
+
 /* A request is not signed with whatever file of this host the spec names. */
 static void test_secret_elsewhere(void **state)
 {
@@ -267,6 +280,52 @@ static void test_cancelled(void **state)
 	assert_int_equal(last.code, DR_E_CANCELLED);
 	run_until(4, 200);
 	assert_int_equal(lines(), 1);
+}
+
+/* Whether what wrote its process number into the file is there. */
+static bool runs_still(void)
+{
+	char text[16] = "";
+	FILE *f = fopen(path_of("log"), "re");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	assert_int_equal(fclose(f), 0);
+	pid_t pid = (pid_t)strtol(text, NULL, 10);
+	assert_true(pid > 1);
+	return kill(pid, 0) == 0;
+}
+
+static void on_ended_killed(struct dr_steps *s, const struct dr_step_answer *a)
+{
+	assert_false(runs_still());
+	on_ended(s, a);
+}
+
+/* By the next leader, of a node that has just dropped it since it leads no more: it is still being killed. */
+static void test_cancelled_while_dropped(void **state)
+{
+	(void)state;
+	steps->ended = on_ended_killed;
+	program("note", "echo $$ > log; exec sleep 30");
+	dr_steps_ask(steps, &ask);
+	run_until(1, 300);
+	assert_true(runs_still());
+	dr_steps_drop(steps, ask.key);
+	dr_steps_cancel(steps, ask.key);
+	run_until(1, 3000);
+	assert_int_equal(answers, 1);
+	assert_int_equal(last.code, DR_E_CANCELLED);
+	/* ... and where it was asked for once more in between, which waits for that. */
+	ask.key[0] = 'D';
+	dr_steps_ask(steps, &ask);
+	run_until(2, 300);
+	assert_true(runs_still());
+	dr_steps_drop(steps, ask.key);
+	dr_steps_ask(steps, &ask);
+	dr_steps_cancel(steps, ask.key);
+	run_until(2, 3000);
+	assert_int_equal(answers, 2);
+	assert_int_equal(last.code, DR_E_CANCELLED);
 }
 
 /* One at a time of each name: the undo ends what it undoes first, and another plan's run waits. */
@@ -331,9 +390,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fails, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_verified, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_looks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_secret_elsewhere, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_time_left, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cancelled, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cancelled_while_dropped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_one_at_a_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
 	};
