@@ -71,6 +71,9 @@ static enum dr_err decode(struct dr_client_request *r, const uint8_t *p, size_t 
 	if (m == NULL)
 		return dr_fail(e, DR_E_PROTOCOL, "a request does not decode");
 	enum dr_err rv = take_request(r, m, e);
+	if (rv == DR_OK && !dr_pb_knows_all(&m->base))
+		rv = dr_fail(e, DR_E_UNSUPPORTED, "a request with fields that this coordinator's version does not know: use a "
+			     "drcoordctl of its version, or upgrade the coordinators");
 	if (rv == DR_OK && spec)
 		rv = dr_pb_spec_receive(&r->spec, m->spec, &m->squeezed_spec, e);
 	dr_pb_free(m, &b);

@@ -123,6 +123,8 @@ enum dr_err dr_cmd_decode(struct dr_cmd *c, const uint8_t *p, size_t n, struct d
 	if (rv == DR_OK && (uint32_t)c->kind != p[1])
 		rv = dr_fail(e, DR_E_CORRUPT, "an entry whose head and body differ");
 	/* Whoever skipped an entry of a later build would be no replica any more. */
+	if (rv == DR_OK && !dr_pb_knows_all(&m->base))
+		rv = dr_fail(e, DR_E_CORRUPT, "an entry with fields that this build does not know");
 	if (rv == DR_OK && !dr_cmd_known(c->kind))
 		rv = dr_fail(e, DR_E_CORRUPT, "an entry of kind %u, which this build does not know", m->kind);
 	dr_pb_free(m, &b);

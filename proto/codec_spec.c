@@ -349,6 +349,11 @@ enum dr_err dr_pb_spec_receive(struct dr_spec **out, const Drcoord__Pb__Spec *m,
 		spec = dr_pb_unpack(&drcoord__pb__spec__descriptor, whole.data, whole.len, &b);
 		rv = spec != NULL ? dr_pb_spec_take(out, spec, e) :
 				    dr_fail(e, DR_E_PROTOCOL, "a compressed spec does not decode");
+		if (rv == DR_OK && !dr_pb_knows_all(&spec->base)) {
+			dr_spec_free(*out);
+			*out = NULL;
+			rv = dr_fail(e, DR_E_UNSUPPORTED, "a spec with settings that this build does not know");
+		}
 	}
 	if (spec != NULL)
 		dr_pb_free(spec, &b);

@@ -42,6 +42,35 @@ void dr_pb_free(void *m, struct dr_pb_budget *b)
 	protobuf_c_message_free_unpacked(m, &b->allocator);
 }
 
+static bool knows_field(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+{
+	const char *at = (const char *)m + f->offset;
+	ProtobufCMessage *const *all = (ProtobufCMessage *const *)(const void *)at; /* one, which may be NULL */
+	size_t n = 1;
+	if (f->type != PROTOBUF_C_TYPE_MESSAGE)
+		return true;
+	if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+		memcpy(&n, (const char *)m + f->quantifier_offset, sizeof(n));
+		memcpy(&all, at, sizeof(all));
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (all[i] != NULL && !dr_pb_knows_all(all[i]))
+			return false;
+	}
+	return true;
+}
+
+bool dr_pb_knows_all(const ProtobufCMessage *m)
+{
+	if (m->n_unknown_fields > 0)
+		return false;
+	for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
+		if (!knows_field(m, &m->descriptor->fields[i]))
+			return false;
+	}
+	return true;
+}
+
 enum dr_err dr_pb_name(struct dr_name *out, const char *s, const char *what, struct dr_error *e)
 {
 	memset(out, 0, sizeof(*out));

@@ -20,6 +20,9 @@ struct dr_pb_budget {
 };
 void *dr_pb_unpack(const ProtobufCMessageDescriptor *d, const uint8_t *p, size_t n, struct dr_pb_budget *b);
 void dr_pb_free(void *m, struct dr_pb_budget *b);
+/* Whether this build knows every field of a message, and of those in it: a later one's is skipped when it is unpacked.  Most
+ * messages may have more; what is replicated, and what a person asks for, is not to be half understood. */
+bool dr_pb_knows_all(const ProtobufCMessage *m);
 
 /* Texts from outside.  A name is empty or valid; other text is cut and made printable. */
 DR_MUST_USE enum dr_err dr_pb_name(struct dr_name *out, const char *s, const char *what, struct dr_error *e);

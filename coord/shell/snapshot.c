@@ -587,6 +587,8 @@ enum dr_err dr_snapshot_decode(struct dr_repl *r, uint8_t ledger_head[32], const
 		memcpy(ledger_head, m->ledger_head.data, 32);
 	else
 		rv = dr_fail(e, DR_E_CORRUPT, "the snapshot has no ledger head");
+	if (rv == DR_OK && !dr_pb_knows_all(&m->base))
+		rv = dr_fail(e, DR_E_CORRUPT, "the snapshot has fields unknown to this build: run the version that wrote it");
 	if (rv == DR_OK)
 		rv = take_all(r, m, e);
 	dr_pb_free(m, &b);

@@ -123,6 +123,47 @@ static void test_names_are_checked(void **state)
 	dr_buf_close(&x);
 }
 
+static const uint8_t unknown[] = { 0xf8, 0x7f, 0x01 }; /* field 2047, a number: 1 */
+
+/* A field of a later build, at the end of an entry or of a message in it: whoever skipped it would be no replica any more. */
+static void test_command_of_later_build(void **state)
+{
+	struct dr_cmd c = { .kind = DR_CMD_ORDER, .order = { .kind = DR_ORDER_FROZEN, .number = 7, .epoch = 3 } }, b;
+	struct dr_buf x;
+	(void)state;
+	dr_buf_init(&x, 4096);
+	dr_cmd_encode(&x, &c);
+	assert_int_equal(dr_cmd_decode(&b, x.data, x.len, &err), DR_OK);
+	dr_cmd_close(&b);
+	size_t whole = x.len;
+	dr_buf_put(&x, unknown, sizeof(unknown));
+	assert_int_equal(dr_cmd_decode(&b, x.data, x.len, &err), DR_E_CORRUPT);
+	assert_non_null(strstr(err.msg, "this build does not know"));
+	/* Command.order is field 16, the last one here: "0x82 0x01 length". */
+	uint8_t *order = memmem(x.data, whole, "\x82\x01", 2);
+	assert_non_null(order);
+	assert_ptr_equal(order + 3 + order[2], x.data + whole);
+	order[2] = (uint8_t)(order[2] + sizeof(unknown));
+	assert_int_equal(dr_cmd_decode(&b, x.data, x.len, &err), DR_E_CORRUPT);
+	assert_non_null(strstr(err.msg, "this build does not know"));
+	dr_buf_close(&x);
+}
+
+/* A person's word is not taken for half of what it says. */
+static void test_request_of_later_build(void **state)
+{
+	struct dr_client_request r, b;
+	(void)state;
+	memset(&r, 0, sizeof(r));
+	r.id = 9;
+	sample_text(r.verb, sizeof(r.verb), "failback");
+	struct dr_buf x = encoded(&r);
+	dr_buf_put(&x, unknown, sizeof(unknown));
+	assert_int_equal(dr_client_request_decode_head(&b, x.data, x.len, &err), DR_E_UNSUPPORTED);
+	assert_int_equal(b.id, 9);
+	dr_buf_close(&x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +171,8 @@ int main(void)
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_text_is_made_printable),
 		cmocka_unit_test(test_names_are_checked),
+		cmocka_unit_test(test_command_of_later_build),
+		cmocka_unit_test(test_request_of_later_build),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
