@@ -57,6 +57,8 @@ static void print_notes(const json_t *service)
 		dr_out_text(text_of(one, "member"), stdout);
 		(void)printf(": %s", blocks ? "not ready: " : "");
 		dr_out_text(text_of(one, "why"), stdout);
+		(void)printf("%s", text_of(one, "detail")[0] != '\0' ? ": " : "");
+		dr_out_text(text_of(one, "detail"), stdout);
 		(void)printf("%s\n", dr_out_code(DR_PLAIN));
 		if (blocks && text_of(one, "override")[0] != '\0')
 			say("", "  what would go on nevertheless: ", text_of(one, "override"));
@@ -211,10 +213,11 @@ static void print_simulated(const json_t *v)
 		return;
 	}
 	say("", "assumed: ", text_of(v, "assumed"));
+	bool leads = strcmp(text_of(v, "reason"), "few_coordinators") != 0;
 	if (text_of(v, "why")[0] != '\0')
-		say("", "nobody would lead: ", text_of(v, "why"));
+		say("", leads ? "" : "nobody would lead: ", text_of(v, "why"));
 	if (json_array_size(services) == 0)
-		say("", "no primary is there", "");
+		say("", "no primary would move", "");
 	else
 		print_groups(v);
 	print_runbook(v);
@@ -287,6 +290,8 @@ enum dr_exit dr_verb_ready(struct dr_cli *c)
 enum dr_exit dr_verb_simulate(struct dr_cli *c)
 {
 	bool service = dr_argument(c, "SERVICE") != NULL, site = c->option[DR_OPTION_SITE] != NULL;
+	if (c->verb == &dr_verbs[DR_VERB_SIMULATE_FAILBACK] && !site)
+		return dr_say_usage(c, "name a site (--site)");
 	if (service == site)
 		return dr_say_usage(c, "name either a service or, with --site, a site");
 	if (site && c->option[DR_OPTION_TO] != NULL)

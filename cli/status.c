@@ -413,6 +413,17 @@ static void say_site_plan(const json_t *plan)
 	}
 }
 
+/* A step of its runbook is still being ended where it runs, though it may be closed. */
+static bool has_step_ending(const json_t *plan)
+{
+	size_t i;
+	const json_t *step;
+	bool any = false;
+	json_array_foreach(json_object_get(plan, "runbook"), i, step)
+		any = any || strstr(text_of(step, "state"), "ending") != NULL;
+	return any;
+}
+
 /* Those that go on, and those that ended with something left. */
 static void say_site_plans(const json_t *v)
 {
@@ -420,9 +431,21 @@ static void say_site_plans(const json_t *v)
 	const json_t *plan;
 	json_array_foreach(json_object_get(v, "site_plans"), i, plan)
 	{
-		bool open = strcmp(text_of(plan, "state"), "closed") != 0;
-		if (open || json_integer_value(json_object_get(plan, "left")) > 0)
+		bool left = json_integer_value(json_object_get(plan, "left")) > 0 || has_step_ending(plan);
+		if (left || strcmp(text_of(plan, "state"), "closed") != 0)
 			say_site_plan(plan);
+	}
+}
+
+/* Whose loss would not end well, by the newest verdict. */
+static void say_sites(const json_t *v)
+{
+	size_t i;
+	const json_t *site;
+	json_array_foreach(json_object_get(v, "sites"), i, site)
+	{
+		if (strcmp(text_of(site, "ready"), "no") == 0)
+			say(text_of(site, "site"), "not ready: its loss would not end well; `drcoordctl ready` says why", "");
 	}
 }
 
@@ -469,6 +492,8 @@ static void print_status(json_t *v, const char *only)
 		print_routes(v, only);
 		print_notes(v, only);
 	}
+	if (only == NULL)
+		say_sites(v);
 	say_site_plans(v);
 	say_ledgers(v);
 }

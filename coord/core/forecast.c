@@ -12,10 +12,8 @@
 enum {
 	TIME_MAX_MS = 15 * 60 * 1000, /* virtual */
 	ROUNDS_MAX = 4000,
-	UPKEEP_MS = 20,    /* an order outside the plan */
-	REQUEST_ID = 1,
-	/* Where there is no past: what conf/predict.c takes for granted, and a checkpoint. */
-	PREPARE_MS = 500, STOP_MS = 50, FREEZE_MS = 60, PROMOTE_MS = 200, FOLLOW_MS = 200, FETCH_MS = 200, ROUTE_MS = 100
+	UPKEEP_MS = 20, /* an order outside the plan */
+	REQUEST_ID = 1
 };
 
 /* What a member was told last, and when it has done it. */
@@ -100,27 +98,6 @@ static void commit_all(struct world *w)
 
 /* ---- how long things take ---- */
 
-static uint32_t round_trip_ms(const struct world *w)
-{
-	return w->live->repl.timing.probe_deadline_ms / 10; /* design.md 6, 5 */
-}
-
-static uint32_t assumed_ms(const struct world *w, enum dr_step step)
-{
-	uint32_t l = round_trip_ms(w);
-	switch (step) {
-	case DR_STEP_PREPARE: return PREPARE_MS + l;
-	case DR_STEP_FENCE_OLD: return STOP_MS + l;
-	case DR_STEP_FREEZE: return FREEZE_MS + l;
-	case DR_STEP_CATCH_UP: return (service(w)->plan.kind == DR_PLAN_SWITCHOVER ? PREPARE_MS : FETCH_MS) + l;
-	case DR_STEP_PROMOTE: return PROMOTE_MS + 2 * l;
-	case DR_STEP_REPOINT: return FOLLOW_MS + l;
-	case DR_STEP_ROUTE: return ROUTE_MS + 2 * l;
-	case DR_STEP_VERIFY: return w->live->repl.timing.probe_ms;
-	default: return 0;
-	}
-}
-
 /* A fence that an agent carries out takes what it took in switches: in failovers it was mostly waited for. */
 static const struct dr_past_step *past_of(const struct world *w, enum dr_step step)
 {
@@ -134,7 +111,7 @@ static const struct dr_past_step *past_of(const struct world *w, enum dr_step st
 static uint64_t step_ms(const struct world *w, enum dr_step step)
 {
 	const struct dr_past_step *p = past_of(w, step);
-	return p->samples > 0 ? p->median_ms : assumed_ms(w, step);
+	return p->samples > 0 ? p->median_ms : dr_forecast_assumed_ms(&w->live->repl.timing, service(w)->plan.kind, step);
 }
 
 static enum dr_step present_step(const struct world *w)
@@ -301,6 +278,7 @@ static void observe(struct world *w, dr_member_ix m, uint32_t by)
 
 static void look_around(struct world *w)
 {
+	w->room->core.view.now_ms = w->now_ms; /* else what is seen now would be of the future */
 	for (uint32_t i = 0; i < w->live->repl.coordinators; i++) {
 		if (!w->blind[i])
 			w->room->core.view.heard_ms[i] = w->now_ms;
@@ -352,7 +330,8 @@ static void end(struct world *w, enum dr_forecast_end how, enum dr_reason reason
 static void request(struct world *w, struct dr_request r)
 {
 	r.id = REQUEST_ID + w->requests++;
-	r.service = service(w)->spec.name;
+	if (r.site.s[0] == '\0')
+		r.service = service(w)->spec.name;
 	(void)dr_name_set(&r.actor, "forecast");
 	feed(w, (struct dr_core_event){ .kind = DR_EV_REQUEST, .request = &r });
 }
@@ -446,6 +425,8 @@ static void take_event(struct world *w, const struct dr_event_record *e)
 {
 	if (e->kind == DR_EVENT_PLAN_OPENED)
 		plan_opened(w, e);
+	if (e->kind == DR_EVENT_SITE_LEFT && w->plan == 0 && w->q->ordered)
+		end(w, DR_FORECAST_REFUSED, e->reason, e->a, e->b);
 	if (w->plan == 0 || (e->plan != 0 && e->plan != w->plan))
 		return;
 	switch (e->kind) {
@@ -488,10 +469,23 @@ static bool loss_is_seen(const struct world *w)
 	return v == DR_VERDICT_LOST || v == DR_VERDICT_FAILED;
 }
 
+/* A failback waits for a member that is on its way back; how long that takes is nobody's knowledge. */
+static void end_waiting(struct world *w)
+{
+	dr_member_ix home = service(w)->home;
+	uint64_t a = home < DR_MEMBERS_MAX ? w->out->why_a[home] : 0;
+	enum dr_reason why = home < DR_MEMBERS_MAX ? w->out->why[home] : DR_REASON_NO_SUCH_MEMBER;
+	if (since(w) < 2 * (uint64_t)w->live->repl.timing.detect_after_ms)
+		return;
+	end(w, DR_FORECAST_REFUSED, why != DR_REASON_NONE ? why : DR_REASON_NOT_FOLLOWING, a, 0);
+}
+
 /* A loss that drcoord does nothing about by itself: why, and then a person orders it. */
 static void order_if_need_be(struct world *w)
 {
 	const struct dr_timing *t = &w->live->repl.timing;
+	if (w->plan == 0 && w->ordered && w->q->request == DR_REQ_FAILBACK)
+		end_waiting(w);
 	if (w->plan != 0 || w->ordered || w->over)
 		return;
 	bool seen = !w->q->lost || loss_is_seen(w);

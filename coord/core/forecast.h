@@ -30,8 +30,9 @@ struct dr_forecast_ask {
 	uint32_t service;
 	bool lost;                    /* the primary's host is lost at the beginning ... */
 	struct dr_name site;          /* ... or all of this site, coordinator and all; empty: nothing more than that host */
-	bool ordered;                 /* a person orders it: at once, or once the loss is seen; else drcoord by itself */
-	enum dr_request_kind request; /* FAILOVER, SWITCHOVER */
+	bool ordered;                 /* a person orders it: at once, or once the loss is seen; else drcoord by itself; of a
+				       * site: by a site plan, whose runbook does nothing here */
+	enum dr_request_kind request; /* FAILOVER, SWITCHOVER; of a site also FAILBACK */
 	dr_member_ix to;              /* NONE: whoever is best */
 	bool force;
 };
@@ -40,7 +41,7 @@ enum dr_forecast_end {
 	DR_FORECAST_DONE,
 	DR_FORECAST_ASKS,    /* a person would be asked: reason */
 	DR_FORECAST_FAILED,  /* the plan would be given up: reason */
-	DR_FORECAST_REFUSED, /* no plan would be opened: reason */
+	DR_FORECAST_REFUSED, /* no plan would be opened, or none yet: reason */
 	DR_FORECAST_NO_END   /* none within the time that a forecast takes */
 };
 const char *dr_forecast_end_name(enum dr_forecast_end e);
@@ -89,9 +90,10 @@ enum dr_reason dr_forecast_answer(const struct dr_core *live, struct dr_forecast
 void dr_forecast(const struct dr_core *live, struct dr_forecast_room *room, const struct dr_forecast_ask *q,
 		 const struct dr_past *past, struct dr_forecast *out);
 
-/* Inside coord/core/: the copy, and what the ask's person would say. */
+/* Inside coord/core/: the copy, what the ask's person would say, and how long a step takes of which there is no past. */
 void dr_forecast_level(struct dr_core *copy, dr_member_set alive);
 void dr_forecast_copy(const struct dr_core *live, uint32_t service, struct dr_core *to);
 struct dr_request dr_forecast_request(const struct dr_core *live, const struct dr_forecast_ask *q);
+uint32_t dr_forecast_assumed_ms(const struct dr_timing *t, enum dr_plan_kind plan, enum dr_step step);
 
 #endif

@@ -1,4 +1,5 @@
-/* forecast_copy.c -- one service of a leader's core, and all that it rests on, at place 0 of a core of its own. */
+/* forecast_copy.c -- what a forecast starts from: one service of a leader's core, and all that it rests on, at place 0 of a
+ * core of its own; and how long things take of which there is no past. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -14,6 +15,7 @@ static void copy_repl(const struct dr_repl *from, uint32_t ix, struct dr_repl *t
 {
 	memcpy(to, from, offsetof(struct dr_repl, services));
 	to->services = 1;
+	memset(to->runbook, 0, sizeof(to->runbook)); /* nobody here would carry it out */
 	to->event_last = 0;
 	to->requests_next = 0;
 	memset(to->request, 0, sizeof(to->request));
@@ -57,6 +59,10 @@ void dr_forecast_copy(const struct dr_core *live, uint32_t ix, struct dr_core *t
 struct dr_request dr_forecast_request(const struct dr_core *live, const struct dr_forecast_ask *q)
 {
 	struct dr_request r = { .kind = q->request, .force = q->force, .id = 1 };
+	if (q->ordered && q->site.s[0] != '\0') {
+		r.site = q->site;
+		return r;
+	}
 	r.service = live->repl.service[q->service].spec.name;
 	if (q->to < DR_MEMBERS_MAX)
 		r.member = live->repl.service[q->service].spec.member[q->to].name;
@@ -95,4 +101,23 @@ enum dr_reason dr_forecast_answer(const struct dr_core *live, struct dr_forecast
 	*a = room->decision.answer.a;
 	*b = room->decision.answer.b;
 	return room->decision.answer.now ? room->decision.answer.refused : DR_REASON_NONE;
+}
+
+/* What conf/predict.c takes for granted, and a checkpoint. */
+enum { PREPARE_MS = 500, STOP_MS = 50, FREEZE_MS = 60, PROMOTE_MS = 200, FOLLOW_MS = 200, FETCH_MS = 200, ROUTE_MS = 100 };
+
+uint32_t dr_forecast_assumed_ms(const struct dr_timing *t, enum dr_plan_kind plan, enum dr_step step)
+{
+	uint32_t l = t->probe_deadline_ms / 10; /* a round trip (design.md 6, 5) */
+	switch (step) {
+	case DR_STEP_PREPARE: return PREPARE_MS + l;
+	case DR_STEP_FENCE_OLD: return STOP_MS + l;
+	case DR_STEP_FREEZE: return FREEZE_MS + l;
+	case DR_STEP_CATCH_UP: return (plan == DR_PLAN_SWITCHOVER ? PREPARE_MS : FETCH_MS) + l;
+	case DR_STEP_PROMOTE: return PROMOTE_MS + 2 * l;
+	case DR_STEP_REPOINT: return FOLLOW_MS + l;
+	case DR_STEP_ROUTE: return ROUTE_MS + 2 * l;
+	case DR_STEP_VERIFY: return t->probe_ms;
+	default: return 0;
+	}
 }

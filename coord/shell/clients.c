@@ -472,7 +472,7 @@ static void apply(struct dr_in *in, const struct dr_client_request *head, const 
 	struct dr_client_request q;
 	struct dr_error e;
 	if (dr_client_request_decode(&q, p, n, &e) != DR_OK) {
-		dr_clients_error(in, head->id, DR_E_PROTOCOL, e.msg);
+		dr_clients_error(in, head->id, e.code, e.msg);
 		return;
 	}
 	if (q.spec == NULL) {
@@ -501,6 +501,7 @@ static void dispatch(struct dr_in *in, enum verb v, const struct dr_client_reque
 	case VERB_READY: dr_ready_asked(in, q); break;
 	case VERB_SIMULATE_FAILOVER: dr_simulate_asked(in, q, DR_REQ_FAILOVER); break;
 	case VERB_SIMULATE_SWITCHOVER: dr_simulate_asked(in, q, DR_REQ_SWITCHOVER); break;
+	case VERB_SIMULATE_FAILBACK: dr_simulate_asked(in, q, DR_REQ_FAILBACK); break;
 	case VERB_SPEC: dr_reads_ask(in, q->id); break;
 	case VERB_FAILOVER: ask_core(in, q, DR_REQ_FAILOVER); break;
 	case VERB_SWITCHOVER: ask_core(in, q, DR_REQ_SWITCHOVER); break;
@@ -569,7 +570,7 @@ void dr_clients_request(struct dr_in *in, const uint8_t *p, size_t n)
 	struct dr_client_request q;
 	struct dr_error e;
 	if (dr_client_request_decode_head(&q, p, n, &e) != DR_OK)
-		dr_clients_error(in, 0, DR_E_PROTOCOL, e.msg);
+		dr_clients_error(in, q.id, e.code, e.msg);
 	else
 		take_request(in, &q, p, n);
 }

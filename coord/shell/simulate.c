@@ -1,4 +1,4 @@
-/* simulate.c -- what a failover or a switchover would do now, told before anybody orders it. */
+/* simulate.c -- what a failover, a switchover or a failback would do now, told before anybody orders it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -189,9 +189,19 @@ static json_t *one(struct dr_coord *c, uint32_t ix, struct dr_forecast_ask q, st
 	return o;
 }
 
-static bool is_in(const struct dr_service *s, const struct dr_name *site)
+/* Whether it would be moved: its primary is there, or had been. */
+static bool would_move(const struct dr_repl *r, const struct dr_service *s, const struct dr_forecast_ask *q)
 {
-	return s->used && s->managed && s->holder < DR_MEMBERS_MAX && dr_name_eq(&s->spec.member[s->holder].site, site);
+	if (q->request == DR_REQ_FAILBACK)
+		return dr_site_plan_takes(r, s, DR_PLAN_FAILBACK, &q->site);
+	return s->used && s->managed && s->holder < DR_MEMBERS_MAX && dr_name_eq(&s->spec.member[s->holder].site, &q->site);
+}
+
+static enum dr_plan_kind site_plan_of(const struct dr_forecast_ask *q)
+{
+	if (q->request == DR_REQ_FAILBACK)
+		return DR_PLAN_FAILBACK;
+	return q->request == DR_REQ_SWITCHOVER ? DR_PLAN_SWITCHOVER : DR_PLAN_FAILOVER;
 }
 
 /* The next group of a site's services waits for the one before (docs/sites.md): where each begins, and the whole ends. */
@@ -324,7 +334,8 @@ static json_t *whole_site(struct dr_coord *c, const struct dr_forecast_ask *q)
 	uint64_t last_ms = 0;
 	struct dr_forecast f;
 	char text[DR_REASON_MAX];
-	(void)snprintf(text, sizeof(text), "%s of the site %s", q->lost ? "loss" : "evacuation", q->site.s);
+	const char *what = q->lost ? "loss of" : q->request == DR_REQ_FAILBACK ? "return to" : "evacuation of";
+	(void)snprintf(text, sizeof(text), "%s the site %s", what, q->site.s);
 	put_text(o, "site", q->site.s);
 	put_text(o, "assumed", text);
 	dr_ready_coordinators(r, &q->site, &elsewhere, &all);
@@ -333,7 +344,7 @@ static json_t *whole_site(struct dr_coord *c, const struct dr_forecast_ask *q)
 	if (q->lost && 2 * elsewhere <= all)
 		put_reason(o, DR_REASON_FEW_COORDINATORS, elsewhere, all);
 	for (uint32_t i = 0; i < r->services; i++) {
-		if (!is_in(&r->service[i], &q->site))
+		if (!would_move(r, &r->service[i], q))
 			continue;
 		if (done++ >= SITE_SERVICES_MAX) {
 			left_out++;
@@ -342,13 +353,15 @@ static json_t *whole_site(struct dr_coord *c, const struct dr_forecast_ask *q)
 		(void)json_array_append_new(services, one(c, i, *q, &f));
 		note_group(&groups, r->service[i].spec.group, &f);
 	}
+	if (done == 0 && q->request == DR_REQ_FAILBACK)
+		put_reason(o, DR_REASON_NOTHING_TO_BRING_BACK, 0, 0);
 	struct runbook b = { .repl = r };
-	b.steps = dr_runbook_of(r, q->lost ? DR_PLAN_FAILOVER : DR_PLAN_SWITCHOVER, &q->site, b.step);
+	b.steps = dr_runbook_of(r, site_plan_of(q), &q->site, b.step);
 	(void)json_object_set_new(o, "runbook", runbook_json(&b));
 	(void)json_object_set_new(o, "groups", groups_json(&groups, &b, &last_ms));
 	put_u64(o, "last_writable_ms", last_ms);
 	/* Who leads next begins to lead meanwhile; the lease's end is waited for from the same moment on. */
-	put_bool(o, "leader_is_there", dr_name_eq(&q->site, &c->conf.site));
+	put_bool(o, "leader_is_there", q->lost && dr_name_eq(&q->site, &c->conf.site));
 	if (left_out > 0)
 		put_u64(o, "services_left_out", left_out);
 	(void)json_object_set_new(o, "services", services);
@@ -401,7 +414,9 @@ void dr_simulate_asked(struct dr_in *in, const struct dr_client_request *q, enum
 {
 	uint32_t ix;
 	const struct dr_repl *r = &in->coord->core->repl;
-	if ((q->service.s[0] == '\0') == (q->site.s[0] == '\0'))
+	if (kind == DR_REQ_FAILBACK && q->site.s[0] == '\0')
+		dr_clients_error(in, q->id, DR_E_INVALID, "name a site (--site)");
+	else if ((q->service.s[0] == '\0') == (q->site.s[0] == '\0'))
 		dr_clients_error(in, q->id, DR_E_INVALID, "name either a service or a site (--site)");
 	else if (find_asked(in, q, &ix) && ix != DR_SERVICE_NONE && q->member.s[0] != '\0' &&
 		 dr_service_member_find(&r->service[ix], q->member.s) == DR_MEMBER_NONE)

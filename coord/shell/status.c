@@ -324,6 +324,7 @@ json_t *dr_status_json(struct dr_coord *c)
 		if (r->service[i].used)
 			(void)json_array_append_new(services, service_json(c, i));
 	}
+	(void)json_object_set_new(o, "sites", dr_ready_sites_json(c, NULL));
 	(void)json_object_set_new(o, "services", services);
 	(void)json_object_set_new(o, "site_plans", dr_site_plans_json(r));
 	return o;

@@ -2,39 +2,17 @@
 #include <string.h>
 
 #include "coord/shell/coord.h"
-
-static void put_u64(json_t *o, const char *key, uint64_t v)
-{
-	(void)json_object_set_new(o, key, json_integer((json_int_t)v));
-}
-
-static void put_text(json_t *o, const char *key, const char *v)
-{
-	json_t *s = v[0] != '\0' ? json_string(v) : json_null();
-	(void)json_object_set_new(o, key, s != NULL ? s : json_string("?"));
-}
-
-static void put_why(json_t *o, enum dr_reason r, uint64_t a, uint64_t b)
-{
-	char text[DR_REASON_TEXT_MAX];
-	if (r == DR_REASON_NONE)
-		return;
-	put_text(o, "reason", dr_reason_name(r));
-	dr_reason_format(text, sizeof(text), dr_reason_text(r), a, b);
-	put_text(o, "why", text);
-	dr_reason_format(text, sizeof(text), dr_reason_override(r), a, b);
-	put_text(o, "override", text);
-}
+#include "coord/shell/json.h"
 
 static void put_part(json_t *o, const struct dr_service *s)
 {
 	const struct dr_part *t = &s->part;
 	put_u64(o, "group", t->group);
-	put_text(o, "state", dr_part_state_name(t->state));
+	put_text_or_null(o, "state", dr_part_state_name(t->state));
 	if (t->own != 0)
 		put_u64(o, "plan", t->own);
-	put_text(o, "was", t->was < DR_MEMBERS_MAX ? s->spec.member[t->was].name.s : "");
-	put_why(o, t->left, t->a, t->b);
+	put_text_or_null(o, "was", t->was < DR_MEMBERS_MAX ? s->spec.member[t->was].name.s : "");
+	put_reason(o, t->left, t->a, t->b);
 }
 
 json_t *dr_site_part_json(const struct dr_repl *r, const struct dr_service *s)
@@ -44,8 +22,8 @@ json_t *dr_site_part_json(const struct dr_repl *r, const struct dr_service *s)
 		return json_null();
 	json_t *o = json_object();
 	put_u64(o, "id", p->id);
-	put_text(o, "kind", dr_plan_name(p->kind));
-	put_text(o, "site", p->site.s);
+	put_text_or_null(o, "kind", dr_plan_name(p->kind));
+	put_text_or_null(o, "site", p->site.s);
 	put_part(o, s);
 	return o;
 }
@@ -59,7 +37,7 @@ static json_t *parts_json(const struct dr_repl *r, const struct dr_site_plan *p)
 		if (!s->used || s->part.plan != p->id || s->part.state == DR_PART_DONE)
 			continue;
 		json_t *o = json_object();
-		put_text(o, "service", s->spec.name.s);
+		put_text_or_null(o, "service", s->spec.name.s);
 		put_part(o, s);
 		(void)json_array_append_new(a, o);
 	}
@@ -71,9 +49,9 @@ static json_t *steps_json(const struct dr_site_plan *p)
 	json_t *a = json_array();
 	for (uint32_t i = 0; i < p->steps; i++) {
 		json_t *o = json_object();
-		put_text(o, "step", p->step[i].name.s);
-		put_text(o, "state", dr_site_step_state_name(p->step[i].state));
-		put_why(o, p->step[i].why, 0, 0);
+		put_text_or_null(o, "step", p->step[i].name.s);
+		put_text_or_null(o, "state", dr_site_step_state_name(p->step[i].state));
+		put_reason(o, p->step[i].why, 0, 0);
 		(void)json_array_append_new(a, o);
 	}
 	return a;
@@ -88,17 +66,17 @@ static json_t *site_plan_json(const struct dr_repl *r, const struct dr_site_plan
 {
 	json_t *o = json_object();
 	put_u64(o, "id", p->id);
-	put_text(o, "kind", dr_plan_name(p->kind));
-	put_text(o, "site", p->site.s);
-	put_text(o, "state", state_of(p));
+	put_text_or_null(o, "kind", dr_plan_name(p->kind));
+	put_text_or_null(o, "site", p->site.s);
+	put_text_or_null(o, "state", state_of(p));
 	(void)json_object_set_new(o, "runbook", steps_json(p));
 	put_u64(o, "group", p->group);
 	put_u64(o, "services", p->services);
 	put_u64(o, "done", p->done);
 	put_u64(o, "left", p->left);
-	put_text(o, "opened_because", dr_reason_name(p->reason));
-	put_text(o, "actor", p->actor.s);
-	put_text(o, "text", p->text);
+	put_text_or_null(o, "opened_because", dr_reason_name(p->reason));
+	put_text_or_null(o, "actor", p->actor.s);
+	put_text_or_null(o, "text", p->text);
 	put_u64(o, "opened_wall_ms", p->opened_wall_ms);
 	put_u64(o, "closed_wall_ms", p->closed_wall_ms);
 	if (p->until_wall_ms != 0)

@@ -8,6 +8,7 @@ _drcoordctl()
 		case "$verb" in
 		simulate) words="$words failover" ;;&
 		simulate) words="$words switchover" ;;&
+		simulate) words="$words failback" ;;&
 		member) words="$words fenced" ;;&
 		service) words="$words adopt" ;;&
 		service) words="$words observe" ;;&
@@ -32,6 +33,7 @@ _drcoordctl()
 	"ready") words="--site --service" ;;
 	"simulate failover") words="--to --force --site" ;;
 	"simulate switchover") words="--to --force --site" ;;
+	"simulate failback") words="--force --site" ;;
 	"failover") words="--reason --to --force --accept-loss --assert-fenced --site" ;;
 	"switchover") words="--reason --to --force --site" ;;
 	"failback") words="--reason --force --for --site" ;;

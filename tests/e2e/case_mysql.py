@@ -3,6 +3,7 @@
 import glob
 import time
 
+from case_verbs import DENIED, REFUSED, no, recorded
 from cluster import member_of
 from faults import A, FAULTS, kill_all
 from scene import (all_joined, case, eventually, expect, kill_node, kill_primary, new_acks, settled_set, verdict)
@@ -123,6 +124,29 @@ def mariadb_sync_alone(scenes):
 def mysql_sync_alone(scenes):
     """The same of MySQL."""
     return alone(scenes, "mysql")
+
+
+@case("mariadb-member-fenced")
+def mariadb_member_fenced(scenes):
+    """A standby dies that may acknowledge: an approver vouches that it is stopped, not while it is heard; it comes back, nothing is lost."""
+    stand = scenes.up(options={"kind": "mariadb"}, alone_after="60s")
+    b, service = member_of("az-b"), stand.cluster.name
+    eventually(stand, "my-b to acknowledge", lambda: acking(stand) == [b])
+    kill_node(stand, "az-c")
+    no(stand, DENIED, None, "member", "fenced", service, b)
+    no(stand, REFUSED, "member_heard", "member", "fenced", service, b, person="approver")
+    no(stand, REFUSED, "is_holder", "member", "fenced", service, member_of(A), person="approver")
+    kill_node(stand, "az-b")
+    words = ("member", "fenced", service, b, "--reason", "e2e")
+    eventually(stand, "the word to be taken", lambda: stand.cluster.try_ctl(*words, person="approver")[0], 10)
+    proof = recorded(stand, "fence.proved", "approver", member=b)
+    expect(proof["proof"] == "operator-asserted", "the proof to name what it rests on", proof)
+    for site in ("az-b", "az-c"):
+        stand.cluster.start_guard(site)
+    all_joined(stand)
+    eventually(stand, "the promise to rest on a standby again", lambda: acking(stand) and settled_set(stand) == acking(stand), 40)
+    new_acks(stand, A)
+    return verdict(stand, [A])
 
 
 def restarted(scenes, kind):

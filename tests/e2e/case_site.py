@@ -3,6 +3,7 @@
 import json
 
 import measure
+from case_forecast import NOT_READY, told
 from case_services import whole
 from cluster import member_of
 from faults import A, site, start_site
@@ -135,6 +136,9 @@ def site_failback(scenes):
         one.fault = orders.fault
     new = [one.first_new_ack(40)[1] for one in stands]
     closed(orders, "failover")
+    before, code = told(orders, "simulate", "failback", "--site", A)
+    reasons = [one["verb_now"]["reason"] for one in before["services"]]
+    expect((reasons, code) == (["not_reachable"] * 3, NOT_READY), "simulate to say the same of all three", before)
     error = refused(orders, "not_reachable", "failback", "--site", A)
     expect(error["message"].split(":")[0] in ("orders", "stock", "bills"), "a service to be named", error)
     orders.cluster.ctl("failback", "--site", A, "--for", "3m", "--reason", "it comes back soon", person="operator")
@@ -142,7 +146,7 @@ def site_failback(scenes):
     start_site(orders)
     end = closed(orders, "failback", 120)
     expect(end["outcome"] == "done" and end["a"] == 3, "all three to be back", end)
-    told = events_of(orders, "site.plan.compared")
-    expect(sorted(e["service"] for e in told) == ["bills", "orders", "stock"], "what differed to be recorded", told)
+    compared = events_of(orders, "site.plan.compared")
+    expect(sorted(e["service"] for e in compared) == ["bills", "orders", "stock"], "what differed to be recorded", compared)
     whole(stands, [A, A, A])
     return judged(stands, [[A, where, A] for where in new])

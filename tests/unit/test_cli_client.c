@@ -103,6 +103,17 @@ static void says_much(struct fake *f, struct dr_conn *c, const struct dr_client_
 		    false);
 }
 
+static void has_sites(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
+{
+	(void)f;
+	answer_json(c, q->id,
+		    "{\"cluster\":\"demo\",\"coordinators\":[],\"services\":[],\"sites\":[{\"site\":\"az-a\",\"ready\":\"no\"},"
+		    "{\"site\":\"az-b\",\"ready\":\"limited\"}],\"site_plans\":[{\"id\":7,\"kind\":\"failover\",\"site\":\"az-c\","
+		    "\"state\":\"closed\",\"left\":0,\"runbook\":["
+		    "{\"step\":\"tell\",\"state\":\"ending\",\"why\":\"given up\"}]}]}",
+		    false);
+}
+
 static void speaks_nonsense(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
 {
 	(void)f;
@@ -208,6 +219,17 @@ static void test_status(void **state)
 	RUN(at(0), "-o", "json", "status");
 	expect(0, "{\"cluster\":\"demo\",", "");
 	assert_int_equal(w.fake[0].requests, 2);
+}
+
+/* A site that would not outlive its loss; a step that somebody may still run, though its plan is closed. */
+static void test_status_of_sites(void **state)
+{
+	(void)state;
+	play(0, has_sites);
+	RUN(at(0), "status");
+	expect(0, "az-a: not ready: its loss would not end well", "");
+	assert_null(strstr(text_of(&w.out), "az-b: not ready"));
+	assert_non_null(strstr(text_of(&w.out), "step tell of the runbook: ending: given up"));
 }
 
 static void test_status_of_none(void **state)
@@ -517,6 +539,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_status, after_each),
+		cmocka_unit_test_teardown(test_status_of_sites, after_each),
 		cmocka_unit_test_teardown(test_status_of_none, after_each),
 		cmocka_unit_test_teardown(test_text, after_each),
 		cmocka_unit_test_teardown(test_request_says_all, after_each),

@@ -6,6 +6,7 @@
 
 #define NOTES                                                                                                          \
 	"[{\"member\":\"pg-c\",\"blocks\":false,\"reason\":\"not_reachable\",\"why\":\"it is silent\"},"                     \
+	"{\"member\":\"pg-b\",\"blocks\":false,\"reason\":\"caution\",\"why\":\"see\",\"detail\":\"`chmod go-w x`\"},"           \
 	"{\"blocks\":true,\"reason\":\"paused\",\"why\":\"plans are paused\",\"override\":\"`drcoordctl resume`\"}]"
 #define SERVICE(ready, notes)                                                                                          \
 	"{\"service\":\"orders\",\"site\":\"az-a\",\"ready\":\"" ready "\",\"if_host_lost\":\"yes\",\"if_site_lost\":\"" ready  \
@@ -61,6 +62,14 @@ static void site(struct fake *f, struct dr_conn *c, const struct dr_client_reque
 		    SIMULATED("done", "true") "," SIMULATED("failed", "true") "]}", false);
 }
 
+static void nothing_to_bring_back(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
+{
+	(void)f;
+	assert_string_equal(q->verb, "simulate failback");
+	answer_json(c, q->id, "{\"site\":\"az-a\",\"assumed\":\"return to the site az-a\",\"reason\":\"nothing_to_bring_back\","
+		    "\"why\":\"nothing was moved away\",\"services\":[]}", false);
+}
+
 static void no_json(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
 {
 	(void)f;
@@ -77,7 +86,8 @@ static void test_ready(void **state)
 	w.fake[0].play = is_not;
 	RUN(at(0), "ready", "--service", "orders");
 	expect(10, "orders: not ready: plans are paused", "");
-	assert_non_null(strstr(text_of(&w.out), "orders/pg-c: it is silent"));
+	assert_non_null(strstr(text_of(&w.out), "orders/pg-c: it is silent\n"));
+	assert_non_null(strstr(text_of(&w.out), "orders/pg-b: see: `chmod go-w x`\n"));
 	assert_non_null(strstr(text_of(&w.out), "`drcoordctl resume`"));
 	assert_string_equal(w.fake[0].service, "orders");
 	RUN(at(0), "-o", "json", "ready", "--site", "az-a");
@@ -110,6 +120,9 @@ static void test_simulate(void **state)
 	w.fake[0].play = site;
 	RUN(at(0), "simulate", "switchover", "--site", "az-a");
 	expect(10, "evacuation of the site az-a", "");
+	w.fake[0].play = nothing_to_bring_back;
+	RUN(at(0), "simulate", "failback", "--site", "az-a");
+	expect(10, "assumed: return to the site az-a\nnothing was moved away\n", "");
 	w.fake[0].play = no_json;
 	RUN(at(0), "simulate", "failover", "orders");
 	expect(1, "", "no JSON");
@@ -126,6 +139,8 @@ static void test_usage(void **state)
 	expect(2, "", "a service or");
 	RUN(at(0), "simulate", "switchover", "--site", "az-a", "--to", "pg-b");
 	expect(2, "", "--to");
+	RUN(at(0), "simulate", "failback");
+	expect(2, "", "name a site");
 	RUN(at(0), "simulate", "switchover", "orders", "--reason", "x");
 	expect(2, "", "takes no option --reason");
 }

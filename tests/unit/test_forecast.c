@@ -179,6 +179,12 @@ static void test_host_lost(void **state)
 	}
 	assert_int_equal(f.why[0], DR_REASON_IS_PRIMARY);
 	assert_int_equal(f.why[2], DR_REASON_NONE);
+	/* ... and where nobody could be chosen, the reason that there is. */
+	seen(2)->report.system_id = 7;
+	service()->system_id = 8;
+	f = forecast(ask(true, DR_REQ_FAILOVER));
+	assert_int_equal(f.why[1], DR_REASON_NONE);
+	assert_int_equal(f.why[2], DR_REASON_OTHER_DATA);
 }
 
 /* Nothing of it reaches what it was made of. */
@@ -285,6 +291,67 @@ static void test_site_lost(void **state)
 	struct dr_forecast f = forecast(q);
 	assert_int_equal(f.end, DR_FORECAST_DONE);
 	assert_int_equal(f.candidate, 1);
+}
+
+/* A step of the runbook that comes before takes its time, which is counted beside: here nobody carries it out. */
+static void test_site_runbook(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_SYNC);
+	struct dr_forecast_ask q = ask(true, DR_REQ_FAILOVER);
+	assert_true(dr_name_set(&q.site, "az-a"));
+	struct dr_forecast without = forecast(q);
+	struct dr_runbook_step *s = &live->repl.runbook[0];
+	*s = (struct dr_runbook_step){ .when = DR_RUNBOOK_BEFORE, .timeout_ms = 30000 };
+	assert_true(dr_name_set(&s->name, "stop-jobs"));
+	struct dr_forecast with = forecast(q);
+	memset(s, 0, sizeof(*s));
+	assert_int_equal(with.end, DR_FORECAST_DONE);
+	assert_int_equal(with.writable_ms, without.writable_ms);
+}
+
+/* Whoever stands in the site that is left is not chosen, though he is preferred; nor is one who could not take over. */
+static void test_site_left(void **state)
+{
+	(void)state;
+	healthy(DR_DURABILITY_ASYNC);
+	service()->spec.member[1].site = service()->spec.member[0].site;
+	struct dr_forecast_ask q = ask(false, DR_REQ_SWITCHOVER);
+	assert_int_equal(forecast(q).candidate, 1);
+	assert_true(dr_name_set(&q.site, "az-a"));
+	struct dr_forecast f = forecast(q);
+	assert_int_equal(f.end, DR_FORECAST_DONE);
+	assert_int_equal(f.plan, DR_PLAN_SWITCHOVER);
+	assert_int_equal(f.candidate, 2);
+	seen(2)->report_ms = NOW - 60000;
+	uint64_t a = 0, b = 0;
+	f = forecast(q);
+	assert_int_equal(f.end, DR_FORECAST_REFUSED);
+	assert_int_equal(f.reason, DR_REASON_NOT_REACHABLE);
+	assert_int_equal(dr_forecast_answer(live, room, &q, &a, &b), DR_REASON_NOT_REACHABLE);
+}
+
+/* Back to whom it was moved away from, and not before that one follows. */
+static void test_failback(void **state)
+{
+	uint64_t a = 0, b = 0;
+	(void)state;
+	healthy(DR_DURABILITY_ASYNC);
+	struct dr_forecast_ask q = ask(false, DR_REQ_FAILBACK);
+	assert_true(dr_name_set(&q.site, "az-c"));
+	service()->home = 2;
+	struct dr_forecast f = forecast(q);
+	assert_int_equal(f.end, DR_FORECAST_DONE);
+	assert_int_equal(f.candidate, 2);
+	assert_int_equal(dr_forecast_answer(live, room, &q, &a, &b), DR_REASON_NONE);
+	seen(2)->report.receiving = false;
+	f = forecast(q);
+	assert_int_equal(f.end, DR_FORECAST_REFUSED);
+	assert_int_equal(f.reason, DR_REASON_NOT_FOLLOWING);
+	assert_int_equal(dr_forecast_answer(live, room, &q, &a, &b), DR_REASON_NONE); /* it would wait */
+	service()->home = DR_MEMBER_NONE;
+	assert_int_equal(dr_forecast_answer(live, room, &q, &a, &b), DR_REASON_NOTHING_TO_BRING_BACK);
+	assert_int_equal(forecast(q).reason, DR_REASON_NOTHING_TO_BRING_BACK);
 }
 
 /* With the set's only member silent too, acknowledged rows may be lost: a person is asked. */
@@ -458,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_host_lost),  cmocka_unit_test(test_only_a_copy), cmocka_unit_test(test_again),
 		cmocka_unit_test(test_switchover), cmocka_unit_test(test_past),	       cmocka_unit_test(test_past_read),
 		cmocka_unit_test(test_site_lost),  cmocka_unit_test(test_too_few_positions),
+		cmocka_unit_test(test_site_runbook), cmocka_unit_test(test_site_left), cmocka_unit_test(test_failback),
 		cmocka_unit_test(test_level),	   cmocka_unit_test(test_async_loss),
 		cmocka_unit_test(test_not_by_itself),
 		cmocka_unit_test(test_answer),	   cmocka_unit_test(test_forced),      cmocka_unit_test(test_ready),
