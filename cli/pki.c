@@ -102,8 +102,9 @@ static bool daemon_path(char path[DR_PATH_MAX])
 	"this host becomes the only voter. Changes that only the others have are lost, and\n"                \
 	"if they still run, or come back with their data, there are two clusters. Each\n"                    \
 	"managed service loses its primary until its longest lease is over and its agents\n"                 \
-	"were heard. Choose the coordinator with the newest log, stop it, stop the others\n"                 \
-	"for good, and run on its host\n\n"                                                                  \
+	"were heard. Whose data a service's is stays as this log has it: servers with another\n"             \
+	"volume are not chosen. Choose the coordinator with the newest log, stop it, stop the\n"             \
+	"others for good, and run on its host\n\n"                                                           \
 	"  %s --config %s --recover --yes-a-majority-is-gone\n\n"                                            \
 	"which goes on running; or let `drcoordctl node recover --config %s --force`\n"                      \
 	"do the offline part, and start it as always.\n"

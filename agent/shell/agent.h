@@ -4,6 +4,7 @@
  *   coords.c   connections to the coordinators: who leads, reports to all, orders from the leader
  *   member.c   one local server: core, guard slot, supervisor, probes; carries decisions out
  *   ops.c      orders as sequences of stages; stages.c has the table
+ *   job_fill.c what its jobs need to know
  *   upkeep.c   what is done between orders
  *   copies.c   a MariaDB's copy from one agent to another
  *   runbook.c  commands that a site plan's runbook has run here
@@ -156,8 +157,12 @@ void dr_member_op_start(struct dr_member *m);
 void dr_member_op_cancel(struct dr_member *m);
 /* The supervisor or a probe saw something: whoever waits for it looks again. */
 void dr_member_op_poke(struct dr_member *m);
-/* A job of this kind for this member's server, with the order's target as source. */
+
+/* job_fill.c */
+/* A job of this kind for this member's server, with the order's target as source; what a comparison found is kept. */
 void dr_member_job_fill(struct dr_member *m, struct dr_job *j, enum dr_job_kind kind);
+
+/* upkeep.c */
 /* Upkeep between orders: replication slots for the other members (on every candidate), the checkpoint after a
  * promotion, removal of old copies. */
 void dr_member_upkeep(struct dr_member *m);

@@ -183,7 +183,8 @@ uint64_t dr_agent_backoff_ms(uint32_t fails, uint64_t first_ms, uint64_t most_ms
 	return ms / 2 + (uint64_t)random() % ms;
 }
 
-/* Standbys that hear the new leader promise no more: a primary has to hear it before its extension ends. */
+/* Standbys that hear the new leader promise no more: a primary has to hear it before its extension ends.  Coordinators that come
+ * back elect nobody within their election timeout, 300 ms or more (docs/design.md 6): whoever tries more often is there in time. */
 static bool on_promises(const struct dr_agent *a)
 {
 	for (uint32_t i = 0; i < a->conf.services; i++) {

@@ -24,13 +24,18 @@ bool job_exists(const char *path)
 }
 
 /* A '/' at the end of the data folder would put the name inside it. */
-void job_beside(const struct dr_job *job, const char *suffix, char dst[JOB_PATH])
+void dr_job_beside(const char *data_dir, const char *suffix, char *dst, size_t cap)
 {
 	char base[DR_PATH_MAX];
-	(void)dr_copy_text(base, sizeof(base), job->local.data_dir);
+	(void)dr_copy_text(base, sizeof(base), data_dir);
 	for (size_t n = strlen(base); n > 1 && base[n - 1] == '/'; n--)
 		base[n - 1] = '\0';
-	(void)snprintf(dst, JOB_PATH, "%s.%s", base, suffix);
+	(void)snprintf(dst, cap, "%s.%s", base, suffix);
+}
+
+void job_beside(const struct dr_job *job, const char *suffix, char dst[JOB_PATH])
+{
+	dr_job_beside(job->local.data_dir, suffix, dst, JOB_PATH);
 }
 
 enum dr_err job_sync_parent(const char *path, struct dr_error *e)

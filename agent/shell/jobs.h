@@ -142,6 +142,8 @@ struct dr_job {
  * lives), except for COMPARE, MY_SEND, MY_BESIDE and DISCARD. */
 DR_MUST_USE enum dr_err dr_job_start(struct dr_job *job, uv_loop_t *loop,
 					const struct dr_cgroup_root *root, struct dr_error *e);
+/* "DATA.suffix": what jobs keep beside a data folder.  DATA.rewinding: a rewind has begun, and its files are a mixture. */
+void dr_job_beside(const char *data_dir, const char *suffix, char *dst, size_t cap);
 /* Where the copy of a server with this data folder is made. */
 void dr_job_copy_folder(const char *data_dir, char *dst, size_t cap);
 /* Kill its children and end it soon; done(CANCELLED) follows.  After done: nothing to do, don't call it. */

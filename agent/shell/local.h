@@ -52,9 +52,13 @@ struct dr_local_kind {
 	enum dr_err (*find)(const char *data_dir, struct dr_proc_id *out, struct dr_error *e);
 	/* Every start from now on comes up as a standby; durable.  Blocking; any thread. */
 	enum dr_err (*mark_standby)(const char *data_dir, struct dr_error *e);
+	/* ... comes up as it ended, again.  NULL: nothing of the kind is there to be taken away. */
+	enum dr_err (*unmark_standby)(const char *data_dir, struct dr_error *e);
 	bool (*is_marked)(const char *data_dir);
 	/* Whether a running server may be taken over: a start by somebody else must not take writes.  NULL: always. */
 	enum dr_err (*may_take)(const struct dr_local_server *s, struct dr_error *e);
+	/* Whether what is in the data folder may be started at all.  NULL: always. */
+	enum dr_err (*may_start)(const char *data_dir, struct dr_error *e);
 	/* Before a start, nobody working on the data: take away what a dead one left in the way. */
 	void (*tidy)(const struct dr_local_server *s);
 	void (*command)(const struct dr_local_server *s, struct dr_local_command *c);

@@ -335,6 +335,14 @@ static void on_super(struct dr_supervisor *s, const struct dr_super_seen *seen)
 
 /* ---- opening */
 
+/* Whoever starts it next, before us or instead of us: a power cut took us with it, or an agent of before did not see to it. */
+static void keep_marked(struct dr_member *m)
+{
+	struct dr_error e;
+	if (m->super.kind->mark != NULL && dr_supervisor_mark_standby(&m->super, &e) != DR_OK && e.code != DR_E_NOT_FOUND)
+		dr_log(DR_LOG_ERROR, "server.not_marked", "member=%s why=\"%s\"", name_of(m), e.msg);
+}
+
 static enum dr_err read_journal(struct dr_member *m, struct dr_agent_journal *j, struct dr_error *e)
 {
 	struct dr_buf b;
@@ -472,6 +480,8 @@ enum dr_err dr_member_open(struct dr_member *m, struct dr_agent *a, const struct
 	m->open = true;
 	m->discard_due = true; /* an earlier agent may have left some */
 	adopt_if_there(m);
+	if (m->core.journal.managed)
+		keep_marked(m);
 	if (m->core.journal.managed && m->super.seen.phase == DR_SUPER_STOPPED)
 		dr_member_server(m, DR_SERVER_STOPPED, m->core.journal.role == DR_ROLE_PRIMARY);
 	else if (m->core.journal.managed && m->core.journal.role == DR_ROLE_PRIMARY)

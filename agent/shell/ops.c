@@ -140,39 +140,6 @@ static void stage_ALONE(struct dr_member *m)
 		next(m);
 }
 
-void dr_member_job_fill(struct dr_member *m, struct dr_job *j, enum dr_job_kind kind)
-{
-	const struct dr_conf_server *pg = dr_conf_server(m->conf);
-	struct dr_pg_compare kept = j->compare;
-	struct dr_job_my my = j->my;
-	memset(j, 0, sizeof(*j));
-	j->kind = kind;
-	j->compare = kept;
-	j->my = my;
-	(void)dr_copy_text(j->local.program, sizeof(j->local.program), m->super.kind->program);
-	(void)dr_copy_text(j->local.config_file, sizeof(j->local.config_file), pg->config_file);
-	j->local.service = m->conf->service;
-	j->local.member = m->conf->member;
-	(void)dr_copy_text(j->local.data_dir, sizeof(j->local.data_dir), pg->data);
-	(void)dr_copy_text(j->local.bin_dir, sizeof(j->local.bin_dir), pg->bin);
-	(void)dr_copy_text(j->local.os_user, sizeof(j->local.os_user), pg->os_user);
-	(void)dr_copy_text(j->local.superuser, sizeof(j->local.superuser), pg->superuser);
-	(void)dr_copy_text(j->local.superuser_password_file, sizeof(j->local.superuser_password_file),
-			   pg->superuser_password_file);
-	(void)dr_copy_text(j->local.replication_user, sizeof(j->local.replication_user), pg->replication_user);
-	(void)dr_copy_text(j->local.replication_password_file, sizeof(j->local.replication_password_file),
-			   pg->replication_password_file);
-	(void)dr_copy_text(j->local.database, sizeof(j->local.database), "postgres");
-	(void)dr_copy_text(j->local.salvage_dir, sizeof(j->local.salvage_dir), pg->salvage_dir);
-	j->local.salvage_max = pg->salvage_max_bytes;
-	(void)dr_copy_text(j->local.listen_host, sizeof(j->local.listen_host), pg->listen.host);
-	j->local.listen_port = pg->listen.port;
-	(void)dr_copy_text(j->local.socket_dir, sizeof(j->local.socket_dir), pg->socket_dir);
-	j->source.member = m->op.order.target;
-	(void)dr_copy_text(j->source.host, sizeof(j->source.host), m->op.order.target_at.host);
-	j->source.port = m->op.order.target_at.port;
-}
-
 static void note_verdict(struct dr_member *m, const struct dr_pg_compare *c)
 {
 	static const enum dr_divergence divergence[] = {
@@ -180,7 +147,16 @@ static void note_verdict(struct dr_member *m, const struct dr_pg_compare *c)
 		[DR_PG_REWIND] = DR_DIVERGENCE_REWIND,   [DR_PG_CLONE] = DR_DIVERGENCE_CLONE,
 		[DR_PG_STRANGER] = DR_DIVERGENCE_UNKNOWN, [DR_PG_NOTHING] = DR_DIVERGENCE_CLONE };
 	m->op.divergence = divergence[c->verdict];
+	m->op.result.system_id = c->system_id;
 	(void)dr_copy_text(m->op.why, sizeof(m->op.why), c->why);
+}
+
+/* What a job found is of its own op only. */
+static void forget_found(struct dr_member *m)
+{
+	m->op.job.compare = (struct dr_pg_compare){ .verdict = DR_PG_UNKNOWN };
+	m->op.job.my = (struct dr_job_my){ .nothing = false };
+	m->op.job.salvage = (struct dr_job_salvage){ .files = 0 };
 }
 
 static void job_done(struct dr_job *j, const struct dr_error *e)
@@ -190,6 +166,7 @@ static void job_done(struct dr_job *j, const struct dr_error *e)
 	dr_copy_fetch_end(m);
 	if (!m->op.running || m->op.job_number != m->op.number) {
 		/* Of another order; a newer one may wait for the place. */
+		forget_found(m);
 		dr_member_op_poke(m);
 		return;
 	}
@@ -229,8 +206,6 @@ static void start_filled_job(struct dr_member *m)
 /* What is taken away from beside the data is no longer in the way of what is made there. */
 static bool job_must_wait(struct dr_member *m)
 {
-	if (m->op.job_running)
-		return true;
 	if (m->discard_running)
 		look_again(m);
 	return m->discard_running;
@@ -351,6 +326,30 @@ static void stage_TAKEN(struct dr_member *m)
 		return;
 	}
 	(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), dr_cgroup_way_text(m->agent->cgroups.way));
+	next(m);
+}
+
+/* One that takes writes already goes on all the same: it is marked when it is fenced, and whenever its agent begins. */
+static void stage_MARKED(struct dr_member *m)
+{
+	struct dr_error e;
+	bool marked = dr_supervisor_mark_standby(&m->super, &e) == DR_OK;
+	if (!marked && m->op.order.core.kind == DR_ORDER_ADOPTED) {
+		fail(m, &e);
+		return;
+	}
+	if (!marked)
+		dr_log(DR_LOG_ERROR, "server.not_marked", "member=%s why=\"%s\"", m->conf->member.s, e.msg);
+	next(m);
+}
+
+/* A standby stays one. */
+static void stage_UNMARKED(struct dr_member *m)
+{
+	struct dr_error e;
+	if (m->server == DR_SERVER_PRIMARY && dr_supervisor_unmark_standby(&m->super, &e) != DR_OK)
+		dr_log(DR_LOG_ERROR, "server.not_unmarked", "member=%s why=\"%s\" then=\"its next start is a standby's: "
+		       "remove standby.signal\"", m->conf->member.s, e.msg);
 	next(m);
 }
 
@@ -534,6 +533,8 @@ static void run_stage(struct dr_member *m)
 		break;
 	case DR_STAGE_REWOUND: stage_REWOUND(m); break;
 	case DR_STAGE_TAKEN: stage_TAKEN(m); break;
+	case DR_STAGE_MARKED: stage_MARKED(m); break;
+	case DR_STAGE_UNMARKED: stage_UNMARKED(m); break;
 	case DR_STAGE_NOTED:
 	case DR_STAGE_LEFT_ALONE: next(m); break;
 	case DR_STAGE_COUNT: break;
@@ -545,7 +546,6 @@ static void run_stage(struct dr_member *m)
 void dr_member_op_start(struct dr_member *m)
 {
 	const struct dr_order *o = &m->core.journal.order;
-	struct dr_pg_compare none = { 0 };
 	m->op.running = true;
 	m->op.number = o->core.number;
 	m->op.order = *o;
@@ -557,11 +557,8 @@ void dr_member_op_start(struct dr_member *m)
 	m->op.closed = m->op.touched = false;
 	m->op.until_ms = dr_clock_boot_ms() + dr_order_limit_ms(o->core.kind);
 	memset(&m->op.result, 0, sizeof(m->op.result));
-	if (!m->op.job_running) {
-		m->op.job.compare = none;
-		m->op.job.my = (struct dr_job_my){ .nothing = false };
-		m->op.job.salvage = (struct dr_job_salvage){ .files = 0 };
-	}
+	if (!m->op.job_running)
+		forget_found(m);
 	dr_log(DR_LOG_INFO, "order.begun", "member=%s number=%llu order=%s epoch=%llu plan=%llu", m->conf->member.s,
 	       (unsigned long long)m->op.number, dr_order_name(o->core.kind), (unsigned long long)o->core.epoch,
 	       (unsigned long long)o->core.plan);

@@ -28,12 +28,12 @@ static enum dr_err base_backup(struct dr_job *job, const struct job_copy *p, str
 	return rv;
 }
 
-/* Our own configuration goes into the copy; without one, what the node file says about listening. */
-static enum dr_err dress(struct dr_job *job, const struct job_copy *p, struct dr_error *e)
+/* Our own configuration goes into the copy; without one, what the node file says about listening.  A rewind that broke off
+ * may have put the source's in its place, and has kept ours. */
+static enum dr_err dress(struct dr_job *job, const struct job_copy *p, const char *broken, const char *keep, struct dr_error *e)
 {
-	char conf[JOB_PATH + 24], keep[JOB_PATH];
-	job_beside(job, "keep", keep);
-	const char *from = job_exists(keep) ? keep : job->local.data_dir;
+	char conf[JOB_PATH + 24];
+	const char *from = job_exists(broken) && job_exists(keep) ? keep : job->local.data_dir;
 	(void)snprintf(conf, sizeof(conf), "%s/postgresql.conf", from);
 	bool ours = job_exists(conf);
 	enum dr_err rv = ours ? pg_conf_copy(job, from, p->data, e) : DR_OK;
@@ -50,7 +50,7 @@ enum dr_err pg_job_clone(struct dr_job *job, struct dr_error *e)
 	if (rv == DR_OK)
 		rv = base_backup(job, &p, e);
 	if (rv == DR_OK)
-		rv = dress(job, &p, e);
+		rv = dress(job, &p, broken, keep, e);
 	if (rv == DR_OK)
 		rv = job_copy_swap(job, &p, e);
 	if (rv != DR_OK)

@@ -3,10 +3,22 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "agent/shell/jobs.h"
 #include "agent/shell/local.h"
 #include "agent/shell/pg_files.h"
 #include "agent/shell/pg_final.h"
 #include "sys/log.h"
+
+/* A server would start on it, and might be chosen by somebody who accepts a loss. */
+static enum dr_err may_start(const char *data_dir, struct dr_error *e)
+{
+	char rewinding[DR_PATH_MAX + 16];
+	dr_job_beside(data_dir, "rewinding", rewinding, sizeof(rewinding));
+	if (access(rewinding, F_OK) != 0)
+		return DR_OK;
+	return dr_fail(e, DR_E_REFUSED, "a rewind of %s was begun and not finished (%s): its files are a mixture, only a new copy "
+		       "helps", data_dir, rewinding);
+}
 
 /* Nobody works on the data, so a pid file left there names nobody; PostgreSQL would refuse to start if
  * that pid were some other process of its account by now. */
@@ -29,6 +41,9 @@ static void command(const struct dr_local_server *s, struct dr_local_command *c)
 	}
 	if (s->socket_dir[0] != '\0')
 		dr_command_arg(c, "--unix_socket_directories=%s", s->socket_dir);
+	/* Started anew by its postmaster after a backend's crash, a primary would find standby.signal and turn a standby: it
+	 * ends, and its agent sees that at once. */
+	dr_command_arg(c, "--restart_after_crash=off");
 	dr_command_env(c, "LANG=C.UTF-8");
 	/* If the kernel runs out of memory, it shall take a backend, not the postmaster's whole family. */
 	dr_command_env(c, "PG_OOM_ADJUST_FILE=/proc/self/oom_score_adj");
@@ -59,7 +74,9 @@ const struct dr_local_kind dr_pg_local = {
 	.quick = SIGQUIT,
 	.find = dr_pg_postmaster,
 	.mark_standby = dr_pg_mark_standby,
+	.unmark_standby = dr_pg_unmark_standby,
 	.is_marked = dr_pg_is_marked,
+	.may_start = may_start,
 	.tidy = drop_stale_pid,
 	.command = command,
 	.final = read_final,

@@ -16,22 +16,15 @@
 #include "agent/shell/pg_jobs_own.h"
 #include "sys/file.h"
 
-/* Our own configuration, kept beside until the rewind is in order.  One that is there is from a try that
- * broke off, and truer than what stands in the data folder now. */
-static enum dr_err keep_conf(struct dr_job *job, struct dr_error *e)
+/* Our own configuration, kept beside until the rewind is in order.  One that is there is of a try that changed nothing, or had
+ * ended: what stands in the data folder is the newer one.  It counts only beside DATA.rewinding. */
+static enum dr_err keep_conf(struct dr_job *job, const char *keep, struct dr_error *e)
 {
-	char keep[JOB_PATH], fresh[JOB_PATH];
-	job_beside(job, "keep", keep);
-	job_beside(job, "keep.new", fresh);
-	if (job_exists(keep))
-		return DR_OK;
-	enum dr_err rv = job_tree_remove(job, fresh, e);
-	if (rv == DR_OK && mkdir(fresh, 0700) != 0)
-		rv = dr_fail_errno(e, errno, "cannot make %s", fresh);
+	enum dr_err rv = job_tree_remove(job, keep, e);
+	if (rv == DR_OK && mkdir(keep, 0700) != 0)
+		rv = dr_fail_errno(e, errno, "cannot make %s", keep);
 	if (rv == DR_OK)
-		rv = pg_conf_copy(job, job->local.data_dir, fresh, e);
-	if (rv == DR_OK && rename(fresh, keep) != 0)
-		rv = dr_fail_errno(e, errno, "cannot rename %s", fresh);
+		rv = pg_conf_copy(job, job->local.data_dir, keep, e);
 	return rv == DR_OK ? job_sync_parent(keep, e) : rv;
 }
 
@@ -147,7 +140,7 @@ enum dr_err pg_job_rewind(struct dr_job *job, struct dr_error *e)
 	if (job_exists(broken))
 		return dr_fail(e, DR_E_REFUSED, "an earlier rewind of %s broke off: only a clone helps",
 			       job->local.data_dir);
-	enum dr_err rv = keep_conf(job, e);
+	enum dr_err rv = keep_conf(job, keep, e);
 	if (rv == DR_OK)
 		rv = make_clean(job, e);
 	/* What can be refused is refused before the first change: a source that is away costs no clone. */

@@ -31,6 +31,8 @@ enum dr_stage {
 	DR_STAGE_ASIDE,      /* all its data is in a folder of its own, and its data folder is empty */
 	DR_STAGE_REWOUND,    /* or cloned */
 	DR_STAGE_TAKEN,      /* a running server is in our cgroup */
+	DR_STAGE_MARKED,     /* whoever starts it next, it comes up as a standby: also a primary's */
+	DR_STAGE_UNMARKED,   /* a primary's comes up as one again: it is ours no more */
 	DR_STAGE_NOTED,      /* the agent's core has the list of whom to ask */
 	DR_STAGE_LEFT_ALONE, /* nothing is done to the server any more */
 	DR_STAGE_COUNT

@@ -321,6 +321,8 @@ enum dr_err dr_supervisor_start(struct dr_supervisor *s, bool as_standby, struct
 		rv = dr_supervisor_proved(s, &proved, e);
 	if (rv == DR_OK && !proved)
 		rv = dr_fail(e, DR_E_CONFLICT, "a server that we didn't start runs on %s", s->conf.data_dir);
+	if (rv == DR_OK && s->kind->may_start != NULL)
+		rv = s->kind->may_start(s->conf.data_dir, e);
 	if (rv != DR_OK)
 		return rv;
 	s->kind->tidy(&s->conf);
@@ -342,6 +344,11 @@ enum dr_err dr_supervisor_start(struct dr_supervisor *s, bool as_standby, struct
 enum dr_err dr_supervisor_mark_standby(struct dr_supervisor *s, struct dr_error *e)
 {
 	return s->kind->mark_standby(s->conf.data_dir, e);
+}
+
+enum dr_err dr_supervisor_unmark_standby(struct dr_supervisor *s, struct dr_error *e)
+{
+	return s->kind->unmark_standby != NULL ? s->kind->unmark_standby(s->conf.data_dir, e) : DR_OK;
 }
 
 bool dr_supervisor_is_marked(const struct dr_supervisor *s)

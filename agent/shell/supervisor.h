@@ -77,7 +77,8 @@ void dr_supervisor_close(struct dr_supervisor *s, void (*closed)(struct dr_super
 DR_MUST_USE enum dr_err dr_supervisor_adopt(struct dr_supervisor *s, struct dr_error *e);
 
 /* Start the server; DR_OK: it was spawned, whether it accepts connections is for a probe to see.  as_standby
- * marks it first.  BUSY: phase is not STOPPED.  CONFLICT: somebody else runs a server there. */
+ * marks it first.  BUSY: phase is not STOPPED.  CONFLICT: somebody else runs a server there.  REFUSED: its data is no whole
+ * copy. */
 DR_MUST_USE enum dr_err dr_supervisor_start(struct dr_supervisor *s, bool as_standby, struct dr_error *e);
 
 /* Stop: the kind's fast signal, after fast_ms its quick one, after immediate_ms more SIGKILL to all; 0 skips a
@@ -96,6 +97,8 @@ DR_MUST_USE enum dr_err dr_supervisor_proved(struct dr_supervisor *s, bool *prov
 
 /* Mark the data, durably: a manual start then comes up as a standby.  Blocking; any thread. */
 DR_MUST_USE enum dr_err dr_supervisor_mark_standby(struct dr_supervisor *s, struct dr_error *e);
+/* Take that away: it comes up as it ended. */
+DR_MUST_USE enum dr_err dr_supervisor_unmark_standby(struct dr_supervisor *s, struct dr_error *e);
 bool dr_supervisor_is_marked(const struct dr_supervisor *s);
 
 #endif

@@ -109,7 +109,7 @@ static void were_cut(struct dr_service *s, const struct dr_order_core *o)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX && o->clean; m++) {
 		struct dr_member_repl *mr = &s->member[m];
-		if (mr->acks_epoch == 0)
+		if (mr->acks_epoch == 0 && !DR_MUTANT(CUT_UNANSWERED))
 			continue; /* told, and not heard since: it may begin to at any time */
 		mr->acks_epoch = 0;
 		mr->may_ack = mr->may_ack && !dr_set_has(o->listed, m);

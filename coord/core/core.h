@@ -53,7 +53,8 @@ enum dr_verdict dr_core_verdict(const struct dr_core *c, uint32_t service, dr_me
  * nothing that was confirmed.  Also kinds whose policy is only to tell. */
 enum dr_failure dr_core_failing(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *ms);
 
-/* Whether its server's data, as it was reported last, is known by another system_id than the service's. */
+/* Whether its server's data is known by another system_id than the service's: as it was reported last or, while it is down,
+ * as its newest order found it. */
 bool dr_core_has_other_data(const struct dr_core *c, uint32_t service, dr_member_ix m);
 /* Whether the member could be promoted now, and why not (NONE: it could), with the reason's value. */
 enum dr_reason dr_core_candidate(const struct dr_core *c, uint32_t service, dr_member_ix m, uint64_t *a);

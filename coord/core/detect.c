@@ -312,7 +312,7 @@ static bool may_be_one(uint64_t a, uint64_t b)
 }
 
 /* By the log's word, not the last holder's: that one may come back with another volume. */
-bool dr_core_has_other_data(const struct dr_core *c, uint32_t service, dr_member_ix m)
+static bool reports_other_data(const struct dr_core *c, uint32_t service, dr_member_ix m)
 {
 	const struct dr_service *s = &c->repl.service[service];
 	const struct dr_member_view *mv = c->view.service[service].member;
@@ -326,7 +326,14 @@ bool dr_has_other_data(const struct dr_think *t, dr_member_ix m)
 {
 	const struct dr_member_repl *mr = &t->s->member[m];
 	bool was = mr->frozen_epoch == t->s->epoch && !dr_is_of_service(t->s, mr->frozen_system_id);
-	return dr_core_has_other_data(t->c, t->ix, m) || (was && !DR_MUTANT(IDENTITY_BY_REPORT));
+	return reports_other_data(t->c, t->ix, m) || (was && !DR_MUTANT(IDENTITY_BY_REPORT));
+}
+
+bool dr_core_has_other_data(const struct dr_core *c, uint32_t service, dr_member_ix m)
+{
+	const struct dr_service *s = &c->repl.service[service];
+	bool silent = c->view.service[service].member[m].report.system_id == 0;
+	return reports_other_data(c, service, m) || (silent && !dr_is_of_service(s, s->member[m].result.system_id));
 }
 
 /* Found with other data, and now it may be the service's again: what was found then says nothing.  While its server is down

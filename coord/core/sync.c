@@ -276,7 +276,8 @@ static dr_member_set to_be_cut(const struct dr_think *t)
 	dr_member_set cut = 0;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		const struct dr_member_repl *mr = &t->s->member[m];
-		if (mr->may_ack && mr->acks_epoch != 0 && !dr_set_has(t->s->next.set, m) && !dr_heard(t, m))
+		bool told = mr->acks_epoch != 0 || DR_MUTANT(CUT_UNANSWERED); /* else it may begin to, once it gets the order */
+		if (mr->may_ack && told && !dr_set_has(t->s->next.set, m) && !dr_heard(t, m))
 			cut = dr_set_with(cut, m);
 	}
 	return t->s->next.k > 0 && !DR_MUTANT(LET_GO_ACKING) ? cut : 0;

@@ -8,8 +8,8 @@ import measure
 from cluster import SERVICE, letter
 from faults import A, heal_network, start_coordinators, wait_failsafe
 from net import CLIENT, SITES
-from scene import (all_joined, case, eventually, events_of, expect, kill_all, logged, new_acks, still_writing,
-                   stop_go_on, verdict)
+from scene import (all_joined, case, eventually, events_of, expect, is_marked, kill_all, kill_node, logged, new_acks,
+                   still_writing, stop_go_on, verdict)
 from stand import TTL
 
 
@@ -90,6 +90,35 @@ def manual_start(scenes):
     adopted = logged(stand.lab.path("log", f"guard-{letter(A)}.log"), "server.adopted")
     expect(int(adopted[-1]["pid"]) == by_hand.pid, "its agent to have taken it into its care", adopted)
     heal_network(stand)
+    all_joined(stand)
+    return verdict(stand, [A, new])
+
+
+@case("power-cut-start")
+def power_cut_start(scenes):
+    """After a power cut the old primary is started by something quicker than its agent: it comes up as a standby."""
+    stand = scenes.up()
+    kill_node(stand, A)
+    new = moved_off_a(stand)
+    stand.pg.start(A)
+    end = measure.now() + 3
+    while measure.now() < end:
+        expect(stand.pg.role(A) == "standby", "the old server to be a standby", stand.pg.role(A))
+        time.sleep(0.1)
+    stand.cluster.start_guard(A)
+    all_joined(stand)
+    expect(is_marked(stand, new), "the new primary to carry standby.signal", new)
+    return verdict(stand, [A, new])
+
+
+@case("backend-crash")
+def backend_crash(scenes):
+    """A process of the primary is killed: its postmaster starts anew, as a standby, and another takes over."""
+    stand = scenes.up()
+    writer = stand.pg.sql(A, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'")
+    stand.fault_at()
+    kill_all([int(writer)])
+    new = moved_off_a(stand)
     all_joined(stand)
     return verdict(stand, [A, new])
 

@@ -10,8 +10,8 @@ from cluster import SERVICE, letter, member_of
 from faults import A, kill_server
 from lab import CommandError
 from net import SITES, host_name
-from scene import (all_joined, case, eventually, events_of, expect, kill_all, kill_node, kill_primary,
-                   new_acks, still_writing, verdict)
+from scene import (all_joined, case, eventually, events_of, expect, is_marked, kill_all, kill_node,
+                   kill_primary, new_acks, still_writing, verdict)
 
 B, C = "az-b", "az-c"
 DENIED, NOT_FOUND, REFUSED, INVALID, USAGE, UNREACHABLE = 5, 8, 4, 3, 2, 6
@@ -370,6 +370,8 @@ def observe_adopt(scenes):
     recorded(stand, "service.mode", mode="observe")
     eventually(stand, "every agent to have let go",
                lambda: not any(m["managed"] for m in stand.cluster.service()["members"]))
+    expect(not is_marked(stand, A) and is_marked(stand, B), "only the primary to start as one",
+           {s: is_marked(stand, s) for s in SITES})
     pids = stand.cluster.pids()
     kill_all([pids[f"{kind}-{letter(A)}"] for kind in ("guard", "agent")])
     kill_all([pids[f"c-{letter(s)}"] for s in SITES])
@@ -386,6 +388,7 @@ def observe_adopt(scenes):
     expect(pause <= 1.0, "no pause above 1 s", f"saw {pause:.3f} s")
     after = {s: stand.pg.postmaster(s) for s in SITES}
     expect(after == before, "the same servers", before, after)
+    expect(is_marked(stand, A), "the primary's next start to be a standby's")
     kill_server(stand)
     new = stand.first_new_ack(20)[1]
     cools_down(stand)

@@ -164,6 +164,11 @@ def all_joined(stand, seconds=90):
     return eventually(stand, "all standbys to follow the primary", whole, seconds)
 
 
+def is_marked(stand, site):
+    """Whether the next start of a site's server is a standby's."""
+    return os.path.exists(os.path.join(stand.pg.data[site], "standby.signal"))
+
+
 def timeline_in_control_file(stand, site):
     """Wait until a promoted server has checkpointed: without one nobody can be rewound against it."""
     current = "('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int"

@@ -355,6 +355,8 @@ static void do_member(struct script *s)
 		w->m[m].server.held = on(s, 2);
 	else if (strcmp(what, "lose") == 0 && w->m[m].server.n >= number(word(s, 2)))
 		w->m[m].server.n -= (uint32_t)number(word(s, 2)); /* of what it had when it stopped */
+	else if (strcmp(what, "deaf") == 0)
+		w->m[m].deaf_until = w->now + number(word(s, 2));
 	else if (strcmp(what, "data") == 0)
 		w->m[m].server.other_data = on(s, 2) ? 0 : 1;
 	else if (strcmp(what, "writes") == 0)
@@ -511,10 +513,8 @@ static void execute(struct script *s)
 	else if (strcmp(verb, "adopt") == 0) {
 		if (!w_adopt(w))
 			wrong(s, "not adopted");
-	} else if (strcmp(verb, "mute") == 0)
-		w->out = NULL;
-	else if (strcmp(verb, "unmute") == 0)
-		w->out = s->out;
+	} else if (strcmp(verb, "mute") == 0 || strcmp(verb, "unmute") == 0)
+		w->out = strcmp(verb, "mute") == 0 ? NULL : s->out;
 	else if (strcmp(verb, "verbose") == 0)
 		w->verbose = true;
 	else if (strcmp(verb, "until") == 0)

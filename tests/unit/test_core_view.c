@@ -181,6 +181,39 @@ static void test_renewal(void **state)
 	assert_int_equal(did.grant[0].renewal, 12);
 }
 
+static enum dr_reason candidate(enum dr_server_state server, uint64_t system_id)
+{
+	struct dr_report r = { .managed = true, .server = server, .system_id = system_id };
+	uint64_t a = 0;
+
+	assert_true(dr_name_set(&r.service, "orders"));
+	assert_true(dr_name_set(&r.member, "pg-b"));
+	step((struct dr_core_event){ .kind = DR_EV_REPORT, .report = &r });
+	return dr_core_candidate(core, 0, 1, &a);
+}
+
+/* Compared, its server is down and says nothing of its data: what was found then is shown, until it says something. */
+static void test_other_data(void **state)
+{
+	struct dr_service *s = &core->repl.service[0];
+	struct dr_cmd cmd = { .kind = DR_CMD_ORDER_END, .service = 0, .member = 1,
+			      .result = { .number = 5, .epoch = 2, .outcome = DR_OUTCOME_FAILED, .code = DR_E_REFUSED,
+					  .system_id = 8 } };
+
+	(void)state;
+	s->epoch = s->primary_epoch = 2;
+	s->holder = 0;
+	s->managed = true;
+	s->system_id = 7;
+	s->spec.member[1].priority = 1;
+	s->member[1].order = (struct dr_order_core){ .kind = DR_ORDER_COMPARED, .number = 5, .epoch = 2 };
+	assert_int_equal(candidate(DR_SERVER_STANDBY, 8), DR_REASON_OTHER_DATA);
+	assert_int_equal(candidate(DR_SERVER_STOPPED, 0), DR_REASON_NOT_JOINED);
+	step((struct dr_core_event){ .kind = DR_EV_COMMITTED, .cmd = &cmd, .index = ++log_index, .term = 1 });
+	assert_int_equal(candidate(DR_SERVER_STOPPED, 0), DR_REASON_OTHER_DATA);
+	assert_int_equal(candidate(DR_SERVER_STANDBY, 7), DR_REASON_NOT_JOINED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +222,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_member, begin, end),
 		cmocka_unit_test_setup_teardown(test_restored, begin, end),
 		cmocka_unit_test_setup_teardown(test_renewal, begin, end),
+		cmocka_unit_test_setup_teardown(test_other_data, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,6 +251,11 @@ static void test_rewind(void **state)
 	assert_true(job.salvage.existed);
 	assert_string_equal(job.salvage.path, first);
 
+	/* Configuration that an earlier try kept counts no more. */
+	(void)snprintf(path, sizeof(path), "%s.keep", w->server[A].data);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s.keep/postgresql.conf", w->server[A].data);
+	assert_int_equal(dr_file_replace(path, "nonsense\n", 9, 0600, NULL), DR_OK);
 	must(w, DR_JOB_REWIND, A, B);
 	assert_int_equal(count_beside(w, "pg-a."), 1); /* the server's log */
 	pg_world_start(w, A, true);
@@ -387,6 +392,7 @@ static void test_broken_rewind(void **state)
 	must(w, DR_JOB_COMPARE, A, B);
 	assert_int_equal(job.compare.verdict, DR_PG_CLONE);
 	assert_int_equal(run(w, DR_JOB_REWIND, A, B), DR_E_REFUSED);
+	assert_int_equal(dr_supervisor_start(&w->server[A].super, true, NULL), DR_E_REFUSED);
 	must(w, DR_JOB_SALVAGE, A, B);
 	assert_true(job.salvage.files >= 1);
 	must(w, DR_JOB_CLONE, A, B);

@@ -175,6 +175,39 @@ static void test_adopt(void **state)
 	stop_and_wait(w, 0, 0);
 }
 
+/* A backend's crash ends the server. */
+static void crash_backend(struct pg_world *w)
+{
+	struct pg_server *s = &w->server[0];
+	char pid[32], line[64];
+	assert_int_equal(pg_world_sql(w, 0, "select pid from pg_stat_activity where backend_type = 'background writer'", pid,
+				      sizeof(pid)), 0);
+	(void)snprintf(line, sizeof(line), "kill -9 %s", pid);
+	const char *argv[] = { "/bin/sh", "-c", line, NULL };
+	assert_int_equal(pg_world_run(w, argv, NULL, 0), 0);
+	PG_WAIT(w, s->super.seen.phase == DR_SUPER_STOPPED && s->super.pidfd < 0);
+}
+
+/* A managed server is marked, also while it is a primary: whoever starts it after it ended, it comes up as a standby.  So its
+ * postmaster must not start it anew under its agent's eyes.  Given back, it is what it was. */
+static void test_marked_primary(void **state)
+{
+	struct pg_world *w = *state;
+	struct pg_server *s = &w->server[0];
+	pg_world_start(w, 0, false);
+	assert_int_equal(dr_supervisor_mark_standby(&s->super, NULL), DR_OK);
+	assert_int_equal(dr_supervisor_unmark_standby(&s->super, NULL), DR_OK);
+	crash_backend(w);
+	pg_world_start(w, 0, false);
+	assert_true(pg_world_says(w, 0, "select pg_is_in_recovery()", "f"));
+	assert_int_equal(dr_supervisor_mark_standby(&s->super, NULL), DR_OK);
+	assert_true(pg_world_says(w, 0, "select pg_is_in_recovery()", "f"));
+	crash_backend(w);
+	manual_start(w, 0);
+	assert_true(pg_world_says(w, 0, "select pg_is_in_recovery()", "t"));
+	stop_and_wait(w, 0, 0);
+}
+
 /* Killing takes a server along that was started behind our back, and leaves a shell in its folder alone. */
 static void test_kill_foreign(void **state)
 {
@@ -226,6 +259,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deaf_postmaster, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_adopt, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_marked_primary, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_kill_foreign, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_start_fails, set_up, tear_down),
 		{ "test_leftovers_proc", test_leftovers, set_up_proc, tear_down, NULL },

@@ -86,6 +86,7 @@ struct w_member {
 	uint64_t asked_until_ms; /* until when the question that it answers now wants it to wait, on its own clock */
 	int leader;                      /* coordinator, -1 */
 	uint64_t heard_at;               /* when a leader was last heard; 0: never */
+	uint64_t deaf_until;             /* script: its agent is not connected to anybody who leads before */
 	uint64_t wake_at;
 	uint64_t armed_until, armed_epoch;
 	uint32_t op; /* token of the op in flight; 0: none */

@@ -7,6 +7,9 @@ void w_note_sync(struct w_service *of, const struct dr_service *s)
 	of->seen.sync = s->sync;
 	of->seen.sync_epoch = s->epoch;
 	of->seen.sync_holder = s->holder;
+	of->seen.may_ack = 0;
+	for (dr_member_ix m = 0; m < of->members; m++)
+		of->seen.may_ack = s->member[m].may_ack ? dr_set_with(of->seen.may_ack, m) : of->seen.may_ack;
 }
 
 static bool is_logged(struct world *w, uint32_t mi)
@@ -41,6 +44,8 @@ void w_check_ackers(struct world *w)
 	for (uint32_t i = 0; i < w->members; i++) {
 		const struct w_server *o = &w->m[i].server;
 		const struct w_server *to = o->upstream < w->members ? &w->m[o->upstream].server : NULL;
+		if (o->acks && o->connected && !dr_set_has(w_service_of(w, i)->seen.may_ack, w->m[i].ix))
+			w_violation(w, "%s acknowledges, and the log has it that it does not", w_member_name(w, i));
 		bool counts = o->acks && o->connected && to != NULL && to->state == DR_SERVER_PRIMARY && to->k > 0;
 		if (counts && is_logged(w, o->upstream) && matters(w_service_of(w, i), w->m[i].ix))
 			w_violation(w, "%s acknowledges, and is not of the logged set", w_member_name(w, i));

@@ -303,7 +303,7 @@ static void announce_arrives(struct world *w, struct w_timer *t)
 {
 	struct w_member *m = &w->m[t->a];
 	struct w_coordinator *c = &w->c[t->b];
-	if (!m->alive || c->core == NULL || !c->raft_leads ||
+	if (!m->alive || c->core == NULL || !c->raft_leads || w->now < m->deaf_until ||
 	    (m->leader >= 0 && w->c[m->leader].term > c->term))
 		return;
 	m->heard_at = w->now;

@@ -311,6 +311,7 @@ static enum progress compared(struct op *op)
 		return GOES_ON;
 	const struct w_habits *k = w_habits_of(op->w, op->mi);
 	bool prefix = w_common(op->s, op->to) == op->s->n && op->s->timeline <= op->to->timeline;
+	op->r->system_id = w_system_id(op->s);
 	if (op->s->other_data != op->to->other_data)
 		return FAILED; /* nobody overwrites what may be another service's only copy */
 	/* Where it does not know how far it is, it is a part only of whom alone it ever followed. */

@@ -50,6 +50,7 @@ struct w_seen_service {
 	struct dr_sync sync;  /* as the newest entry has it that anybody applied; and of which epoch and holder */
 	uint64_t sync_epoch;
 	dr_member_ix sync_holder;
+	dr_member_set may_ack;
 	uint64_t part;        /* the newest site plan by which the service was moved */
 	uint32_t acked_by;   /* member + 1, at the newest epoch that acknowledged */
 	uint64_t *row_epoch; /* W_WAL_MAX: under which a row was acknowledged */
