@@ -92,11 +92,11 @@ static void print_ready(const json_t *v)
 static void print_verb(const json_t *s)
 {
 	const json_t *verb = json_object_get(s, "verb_now"), *self = json_object_get(s, "by_itself");
-	const char *name = text_of(s, "service");
+	const char *name = text_of(s, "service"), *about = text_of(verb, "service");
 	if (text_of(s, "assumed")[0] != '\0')
 		say(name, "assumed: ", text_of(s, "assumed"));
 	if (json_is_false(json_object_get(verb, "accepted"))) {
-		say(name, "ordered now it would be refused: ", text_of(verb, "why"));
+		say(about[0] != '\0' ? about : name, "ordered now it would be refused: ", text_of(verb, "why"));
 		if (text_of(verb, "override")[0] != '\0')
 			say("", "  what would go on nevertheless: ", text_of(verb, "override"));
 	}
@@ -212,14 +212,15 @@ static void print_simulated(const json_t *v)
 		print_service(v);
 		return;
 	}
-	say("", "assumed: ", text_of(v, "assumed"));
-	bool leads = strcmp(text_of(v, "reason"), "few_coordinators") != 0;
-	if (text_of(v, "why")[0] != '\0')
-		say("", leads ? "" : "nobody would lead: ", text_of(v, "why"));
+	print_verb(v); /* of the whole site */
+	if (strcmp(text_of(v, "reason"), "few_coordinators") == 0)
+		say("", "nobody would lead: ", text_of(v, "why"));
 	if (json_array_size(services) == 0)
 		say("", "no primary would move", "");
 	else
 		print_groups(v);
+	if (json_object_get(v, "services_left_out") != NULL)
+		say("", "not looked at, since they are too many for one answer: ", dr_json_text(v, "services_left_out"));
 	print_runbook(v);
 	json_array_foreach(services, i, one)
 	{

@@ -31,7 +31,7 @@ for folder in coord/core agent/core model; do
 done
 
 # They run the planner on a copy, in coord/core: around that they read, and answer whoever asked.
-may='json_[a-z_]+|dr_(forecast|ready|reason|kind|step|clock)_[a-z_]+|dr_forecast|dr_repl_(event|service_find)|dr_clients_(json|error|refused)|dr_runbook_(of|step|when_name|failure_name|refused)|dr_(name_eq|durability_name|core_verdict|past_read|site_plan_takes|service_member_find|coord_leads|peers_reachable|tls_expires|assert_failed)|mem(cpy|move|set)|str(cmp|len)|snprintf|mmap(64)?|__[a-z_]+_chk|__stack_chk_fail'
+may='json_[a-z_]+|dr_(forecast|ready|reason|kind|step|clock)_[a-z_]+|dr_forecast|dr_repl_(event|service_find)|dr_clients_(json|error|refused)|dr_runbook_(of|step|when_name|failure_name|refused)|dr_(name_eq|durability_name|core_verdict|past_read|site_plan_kind|service_member_find|coord_leads|peers_reachable|tls_expires|assert_failed)|mem(cpy|move|set)|str(cmp|len)|snprintf|mmap(64)?|__[a-z_]+_chk|__stack_chk_fail'
 if [ -e coord/shell/simulate.c ]; then
 	lib=$build/coord/shell/libdr_forecasts.a
 	reaches=$(symbols -u "$lib" | grep -vxE "$may")

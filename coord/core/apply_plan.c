@@ -181,12 +181,17 @@ static bool moves_by_itself(const struct dr_service *s, const struct dr_cmd *cmd
 	       dr_reason_moves(cmd->reason);
 }
 
+void dr_repl_note_move(struct dr_repl *r, uint64_t wall_ms)
+{
+	r->move_wall_ms[r->moves_next] = wall_ms;
+	r->moves_next = (r->moves_next + 1) % DR_MOVES_KEPT;
+}
+
 static void note_move(struct dr_repl *r, const struct dr_service *s, const struct dr_cmd *cmd)
 {
 	if (DR_MUTANT(MOVES_NOT_COUNTED))
 		return;
-	r->move_wall_ms[r->moves_next] = cmd->wall_ms;
-	r->moves_next = (r->moves_next + 1) % DR_MOVES_KEPT;
+	dr_repl_note_move(r, cmd->wall_ms);
 	if (dr_moves_wait_ms(r, cmd->wall_ms) == 0)
 		return;
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_MOVES_LIMITED, cmd, s);

@@ -66,6 +66,9 @@ uint64_t dr_pause_left_ms(const struct dr_service *s, uint64_t wall_ms); /* 0: n
 /* Why an automatic failover would not start now (NONE: it would). */
 enum dr_reason dr_core_blocked(const struct dr_core *c, uint32_t service, uint64_t *a);
 
+/* Of which kind the site plan is that this request asks for: FAILOVER, SWITCHOVER, FAILBACK. */
+enum dr_plan_kind dr_site_plan_kind(enum dr_request_kind k);
+
 /* The step of a site plan's runbook that ought to be under way now, by this coordinator's word; false: none is.  i: below
  * DR_SITE_PLANS_KEPT.  Whoever carries it out may find it done already: by an earlier try, or for a leader before. */
 struct dr_site_step_wanted {

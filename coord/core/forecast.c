@@ -581,6 +581,10 @@ void dr_forecast(const struct dr_core *live, struct dr_forecast_room *room, cons
 	memset(out, 0, sizeof(*out));
 	out->old = out->candidate = out->source = DR_MEMBER_NONE;
 	dr_forecast_copy(live, q->service, &room->core);
+	struct dr_repl *copy = &room->core.repl;
+	for (uint32_t i = 0; i < q->moves; i++)
+		dr_repl_note_move(copy, live->view.wall_ms);
+	uint32_t moves = copy->moves_next;
 	w.began_ms = w.now_ms = w.next_report_ms = live->view.now_ms;
 	note_candidates(&w);
 	if (cannot_begin(&w))
@@ -591,4 +595,5 @@ void dr_forecast(const struct dr_core *live, struct dr_forecast_room *room, cons
 		move_on(&w);
 	}
 	end(&w, DR_FORECAST_NO_END, DR_REASON_NONE, 0, 0);
+	out->moves = (copy->moves_next + DR_MOVES_KEPT - moves) % DR_MOVES_KEPT;
 }

@@ -35,6 +35,7 @@ struct dr_forecast_ask {
 	enum dr_request_kind request; /* FAILOVER, SWITCHOVER; of a site also FAILBACK */
 	dr_member_ix to;              /* NONE: whoever is best */
 	bool force;
+	uint32_t moves;               /* automatic ones that come before it: of the same site, say; they count for `limits` */
 };
 
 enum dr_forecast_end {
@@ -68,6 +69,7 @@ struct dr_forecast {
 	bool by_lease;                /* the old primary is proved to have stopped by its lease's end */
 	bool loss_known;
 	uint64_t loss;                /* of the primary's position, as last seen, that the candidate lacks */
+	uint32_t moves;               /* automatic ones that it is itself: 0 or 1, but for a plan that is tried again */
 	uint32_t steps;
 	struct dr_forecast_step step[DR_STEPS_MAX];
 	/* Of each member, when the plan was opened: why it could not be promoted; NONE: it could. */
@@ -90,9 +92,35 @@ enum dr_reason dr_forecast_answer(const struct dr_core *live, struct dr_forecast
 void dr_forecast(const struct dr_core *live, struct dr_forecast_room *room, const struct dr_forecast_ask *q,
 		 const struct dr_past *past, struct dr_forecast *out);
 
+/* ---- a whole site (forecast_site.c) ---- */
+
+enum { DR_FORECAST_SITE_MAX = 64 };
+
+/* What a site plan would take, as their turns come: by group, then by place. */
+struct dr_forecast_site {
+	uint32_t parts, left_out;         /* left_out: more than fit */
+	uint32_t moves;                   /* automatic ones, of those that were noted */
+	struct dr_forecast_part {
+		uint32_t service, group;
+		bool stays;               /* it would not be moved, or not by itself where nobody orders it */
+		uint64_t writable_ms;     /* since its group's turn came; 0: it stays */
+		uint64_t ended_ms;        /* ... of one that stays when its own turn came */
+	} part[DR_FORECAST_SITE_MAX];
+};
+void dr_forecast_site(const struct dr_core *live, const struct dr_forecast_ask *q, struct dr_forecast_site *out);
+/* Part i came out so; in their order, each by a forecast with `moves` as they stand here. */
+void dr_forecast_site_note(const struct dr_core *live, const struct dr_forecast_ask *q, struct dr_forecast_site *s, uint32_t i,
+			   const struct dr_forecast *f);
+/* What the verb for the whole site would be answered now, of those parts. */
+struct dr_answer dr_forecast_site_answer(const struct dr_core *live, struct dr_forecast_room *room,
+					 const struct dr_forecast_ask *q, const struct dr_forecast_site *s);
+
 /* Inside coord/core/: the copy, what the ask's person would say, and how long a step takes of which there is no past. */
 void dr_forecast_level(struct dr_core *copy, dr_member_set alive);
 void dr_forecast_copy(const struct dr_core *live, uint32_t service, struct dr_core *to);
+/* The same of several: all but services, and then each at the next place. */
+void dr_forecast_copy_begin(const struct dr_core *live, struct dr_core *to);
+void dr_forecast_copy_add(const struct dr_core *live, uint32_t service, struct dr_core *to);
 struct dr_request dr_forecast_request(const struct dr_core *live, const struct dr_forecast_ask *q);
 uint32_t dr_forecast_assumed_ms(const struct dr_timing *t, enum dr_plan_kind plan, enum dr_step step);
 

@@ -1,5 +1,5 @@
-/* forecast_copy.c -- what a forecast starts from: one service of a leader's core, and all that it rests on, at place 0 of a
- * core of its own; and how long things take of which there is no past. */
+/* forecast_copy.c -- what a forecast starts from: one service of a leader's core, or a few, and all that they rest on, in a core
+ * of their own; and how long things take of which there is no past. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -11,19 +11,17 @@ const char *dr_forecast_end_name(enum dr_forecast_end e)
 	return (unsigned)e < sizeof(names) / sizeof(names[0]) ? names[e] : "no_end";
 }
 
-static void copy_repl(const struct dr_repl *from, uint32_t ix, struct dr_repl *to)
+static void copy_repl(const struct dr_repl *from, struct dr_repl *to)
 {
 	memcpy(to, from, offsetof(struct dr_repl, services));
-	to->services = 1;
+	to->services = 0;
 	memset(to->runbook, 0, sizeof(to->runbook)); /* nobody here would carry it out */
 	to->event_last = 0;
 	to->requests_next = 0;
 	memset(to->request, 0, sizeof(to->request));
-	to->service[0] = from->service[ix];
-	dr_repl_index(to);
 }
 
-static void copy_view(const struct dr_core_view *from, uint32_t ix, struct dr_core_view *to)
+static void copy_view(const struct dr_core_view *from, struct dr_core_view *to)
 {
 	memset(to, 0, offsetof(struct dr_core_view, service));
 	to->leading = true;
@@ -33,11 +31,32 @@ static void copy_view(const struct dr_core_view *from, uint32_t ix, struct dr_co
 	to->tick_received_ms = from->tick_received_ms;
 	to->base_receipt_ms = from->base_receipt_ms;
 	memcpy(to->heard_ms, from->heard_ms, sizeof(to->heard_ms));
-	to->services = 1;
 	to->now_ms = from->now_ms;
 	to->wall_ms = from->wall_ms;
-	to->service[0] = from->service[ix];
-	struct dr_service_view *v = &to->service[0];
+}
+
+void dr_forecast_copy_begin(const struct dr_core *live, struct dr_core *to)
+{
+	to->self = live->self;
+	copy_repl(&live->repl, &to->repl);
+	copy_view(&live->view, &to->view);
+	memset(to->looks.marked, 0, sizeof(to->looks.marked[0]));
+	to->looks.from = to->looks.turn = 0;
+	to->looks.turn_ms = to->looks.turn_rest = 0;
+	dr_repl_index(&to->repl);
+}
+
+void dr_forecast_copy_add(const struct dr_core *live, uint32_t ix, struct dr_core *to)
+{
+	uint32_t at = to->repl.services++;
+	struct dr_service_view *v = &to->view.service[at];
+	dr_assert(ix < DR_SERVICES_MAX);
+	dr_assert(at < DR_FORECAST_SITE_MAX);
+	to->view.services = to->repl.services;
+	to->repl.service[at] = live->repl.service[ix];
+	dr_repl_index_add(&to->repl, at);
+	to->looks.due_ms[at] = 0;
+	*v = live->view.service[ix];
 	v->proposing = 0;
 	v->declaring = v->under_way.asked = v->waits.asked = false;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++)
@@ -46,14 +65,8 @@ static void copy_view(const struct dr_core_view *from, uint32_t ix, struct dr_co
 
 void dr_forecast_copy(const struct dr_core *live, uint32_t ix, struct dr_core *to)
 {
-	dr_assert(ix < DR_SERVICES_MAX);
-	to->self = live->self;
-	copy_repl(&live->repl, ix, &to->repl);
-	copy_view(&live->view, ix, &to->view);
-	memset(to->looks.marked, 0, sizeof(to->looks.marked[0]));
-	to->looks.due_ms[0] = 0;
-	to->looks.from = to->looks.turn = 0;
-	to->looks.turn_ms = to->looks.turn_rest = 0;
+	dr_forecast_copy_begin(live, to);
+	dr_forecast_copy_add(live, ix, to);
 }
 
 struct dr_request dr_forecast_request(const struct dr_core *live, const struct dr_forecast_ask *q)
@@ -89,18 +102,36 @@ void dr_forecast_level(struct dr_core *copy, dr_member_set alive)
 	}
 }
 
-enum dr_reason dr_forecast_answer(const struct dr_core *live, struct dr_forecast_room *room, const struct dr_forecast_ask *q,
-				  uint64_t *a, uint64_t *b)
+/* The copy's own word on a request. */
+static struct dr_answer answer(const struct dr_core *live, struct dr_forecast_room *room, struct dr_request r)
 {
-	struct dr_request r = dr_forecast_request(live, q);
 	(void)dr_name_set(&r.actor, "forecast");
-	dr_forecast_copy(live, q->service, &room->core);
 	struct dr_core_event ev = { .kind = DR_EV_REQUEST, .request = &r, .now_ms = live->view.now_ms,
 				    .wall_ms = live->view.wall_ms };
 	dr_core_step(&room->core, &ev, &room->decision);
-	*a = room->decision.answer.a;
-	*b = room->decision.answer.b;
-	return room->decision.answer.now ? room->decision.answer.refused : DR_REASON_NONE;
+	struct dr_answer a = room->decision.answer;
+	a.refused = a.now ? a.refused : DR_REASON_NONE;
+	return a;
+}
+
+enum dr_reason dr_forecast_answer(const struct dr_core *live, struct dr_forecast_room *room, const struct dr_forecast_ask *q,
+				  uint64_t *a, uint64_t *b)
+{
+	dr_forecast_copy(live, q->service, &room->core);
+	struct dr_answer said = answer(live, room, dr_forecast_request(live, q));
+	*a = said.a;
+	*b = said.b;
+	return said.refused;
+}
+
+struct dr_answer dr_forecast_site_answer(const struct dr_core *live, struct dr_forecast_room *room,
+					 const struct dr_forecast_ask *q, const struct dr_forecast_site *s)
+{
+	struct dr_request r = { .kind = q->request, .force = q->force, .site = q->site, .id = 1 };
+	dr_forecast_copy_begin(live, &room->core);
+	for (uint32_t i = 0; i < s->parts; i++)
+		dr_forecast_copy_add(live, s->part[i].service, &room->core);
+	return answer(live, room, r);
 }
 
 /* What conf/predict.c takes for granted, and a checkpoint. */

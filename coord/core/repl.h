@@ -238,6 +238,8 @@ bool dr_reason_moves(enum dr_reason r);
 bool dr_reason_in_place(enum dr_reason r);
 /* How long until one more automatic move is within the limits; 0: it is. */
 uint64_t dr_moves_wait_ms(const struct dr_repl *r, uint64_t wall_ms);
+/* One more was opened. */
+void dr_repl_note_move(struct dr_repl *r, uint64_t wall_ms);
 /* Whether a person may give the plan up: left of the bar, or while nobody can be promoted by it (the next plan
  * then fences its candidate first). */
 bool dr_plan_may_end(const struct dr_plan *p);

@@ -175,13 +175,18 @@ static struct dr_refusal judge(const struct asked *all, const struct dr_request 
 	return planned && all->ready == 0 ? because(DR_REASON_NONE_CAN_MOVE, all->takes, 0) : fine;
 }
 
+enum dr_plan_kind dr_site_plan_kind(enum dr_request_kind k)
+{
+	if (k == DR_REQ_FAILBACK)
+		return DR_PLAN_FAILBACK;
+	return k == DR_REQ_SWITCHOVER ? DR_PLAN_SWITCHOVER : DR_PLAN_FAILOVER;
+}
+
 struct dr_refusal dr_ask_site(struct dr_core *c, const struct dr_request *q, struct dr_decision *out, struct dr_cmd *cmd,
 			      struct dr_name *about)
 {
 	struct asked all;
-	enum dr_plan_kind kind = q->kind == DR_REQ_FAILBACK	? DR_PLAN_FAILBACK
-				 : q->kind == DR_REQ_SWITCHOVER ? DR_PLAN_SWITCHOVER
-								: DR_PLAN_FAILOVER;
+	enum dr_plan_kind kind = dr_site_plan_kind(q->kind);
 	const struct dr_site_plan *open = dr_repl_site_plan_of(&c->repl, &q->site);
 	if (!is_site(&c->repl, &q->site))
 		return because(DR_REASON_NO_SUCH_SITE, 0, 0);

@@ -6,8 +6,6 @@
 #include "coord/shell/json.h"
 #include "coord/shell/ready.h"
 
-enum { SITE_SERVICES_MAX = 64 }; /* in one answer, and one turn of the loop */
-
 static void put_member(json_t *o, const char *key, const struct dr_service *s, dr_member_ix m)
 {
 	put_text_or_null(o, key, m < DR_MEMBERS_MAX ? s->spec.member[m].name.s : "");
@@ -189,48 +187,6 @@ static json_t *one(struct dr_coord *c, uint32_t ix, struct dr_forecast_ask q, st
 	return o;
 }
 
-/* Whether it would be moved: its primary is there, or had been. */
-static bool would_move(const struct dr_repl *r, const struct dr_service *s, const struct dr_forecast_ask *q)
-{
-	if (q->request == DR_REQ_FAILBACK)
-		return dr_site_plan_takes(r, s, DR_PLAN_FAILBACK, &q->site);
-	return s->used && s->managed && s->holder < DR_MEMBERS_MAX && dr_name_eq(&s->spec.member[s->holder].site, &q->site);
-}
-
-static enum dr_plan_kind site_plan_of(const struct dr_forecast_ask *q)
-{
-	if (q->request == DR_REQ_FAILBACK)
-		return DR_PLAN_FAILBACK;
-	return q->request == DR_REQ_SWITCHOVER ? DR_PLAN_SWITCHOVER : DR_PLAN_FAILOVER;
-}
-
-/* The next group of a site's services waits for the one before (docs/sites.md): where each begins, and the whole ends. */
-struct groups {
-	uint32_t n;
-	struct {
-		uint32_t group;
-		uint64_t writable_ms, ended_ms; /* the last of it, as if its turn came at once */
-		uint32_t services, stay;
-	} of[SITE_SERVICES_MAX];
-};
-
-static void note_group(struct groups *g, uint32_t group, const struct dr_forecast *f)
-{
-	uint32_t at = 0;
-	while (at < g->n && g->of[at].group < group)
-		at++;
-	if (at == g->n || g->of[at].group != group) {
-		memmove(&g->of[at + 1], &g->of[at], (g->n - at) * sizeof(g->of[0]));
-		memset(&g->of[at], 0, sizeof(g->of[at]));
-		g->of[at].group = group;
-		g->n++;
-	}
-	g->of[at].services++;
-	g->of[at].stay += f->writable_ms == 0 ? 1u : 0u;
-	g->of[at].writable_ms = f->writable_ms > g->of[at].writable_ms ? f->writable_ms : g->of[at].writable_ms;
-	g->of[at].ended_ms = f->ended_ms > g->of[at].ended_ms ? f->ended_ms : g->of[at].ended_ms;
-}
-
 /* How long the step took when it was last done; false: it never was, as far as events are kept. */
 static bool took_before(const struct dr_repl *r, const struct dr_name *step, uint64_t *ms)
 {
@@ -306,64 +262,88 @@ static uint64_t steps_before(struct runbook *b, uint32_t group)
 	return all;
 }
 
-static json_t *groups_json(const struct groups *g, struct runbook *b, uint64_t *last_ms)
+/* The next group of a site's services waits for the one before, and for what steps come between (docs/sites.md). */
+static json_t *groups_json(const struct dr_forecast_site *s, struct runbook *b, uint64_t *last_ms)
 {
 	json_t *a = json_array();
 	uint64_t begun = 0;
 	*last_ms = 0;
-	for (uint32_t i = 0; i < g->n; i++) {
+	for (uint32_t i = 0; i < s->parts;) {
+		uint64_t writable = 0, ended = 0, services = 0, stay = 0;
+		uint32_t group = s->part[i].group;
+		begun += steps_before(b, group);
+		for (; i < s->parts && s->part[i].group == group; i++, services++) {
+			const struct dr_forecast_part *p = &s->part[i];
+			stay += p->stays ? 1u : 0u;
+			writable = p->writable_ms > writable ? p->writable_ms : writable;
+			ended = p->ended_ms > ended ? p->ended_ms : ended;
+		}
 		json_t *o = json_object();
-		begun += steps_before(b, g->of[i].group);
-		put_u64(o, "group", g->of[i].group);
-		put_u64(o, "services", g->of[i].services);
-		put_u64(o, "stay", g->of[i].stay);
-		put_u64(o, "writable_ms", begun + g->of[i].writable_ms);
+		put_u64(o, "group", group);
+		put_u64(o, "services", services);
+		put_u64(o, "stay", stay);
+		if (stay < services)
+			put_u64(o, "writable_ms", begun + writable);
 		(void)json_array_append_new(a, o);
-		*last_ms = begun + g->of[i].writable_ms;
-		begun += g->of[i].ended_ms;
+		*last_ms = stay < services ? begun + writable : *last_ms;
+		begun += ended;
 	}
 	return a;
+}
+
+/* What the verb for the site would be answered now; planned, nothing of it would begin where that is a refusal. */
+static void put_site_verb(struct dr_coord *c, const struct dr_forecast_ask *q, const struct dr_forecast_site *s, json_t *o)
+{
+	struct dr_answer a = dr_forecast_site_answer(c->core, dr_ready_room(), q, s);
+	json_t *verb = json_object();
+	put_bool(verb, "accepted", a.refused == DR_REASON_NONE);
+	put_text_or_null(verb, "service", a.about.s);
+	put_reason(verb, a.refused, a.a, a.b);
+	(void)json_object_set_new(o, "verb_now", verb);
+	if (q->ordered)
+		put_reason(o, a.refused, a.a, a.b);
+}
+
+static void put_coordinators(struct dr_coord *c, const struct dr_forecast_ask *q, json_t *o)
+{
+	uint32_t elsewhere, all;
+	dr_ready_coordinators(&c->core->repl, &q->site, &elsewhere, &all);
+	put_u64(o, "coordinators_left", elsewhere);
+	put_u64(o, "coordinators", all);
+	if (q->lost && 2 * elsewhere <= all)
+		put_reason(o, DR_REASON_FEW_COORDINATORS, elsewhere, all);
+	/* Who leads next begins to lead meanwhile; the lease's end is waited for from the same moment on. */
+	put_bool(o, "leader_is_there", q->lost && dr_name_eq(&q->site, &c->conf.site));
 }
 
 static json_t *whole_site(struct dr_coord *c, const struct dr_forecast_ask *q)
 {
 	const struct dr_repl *r = &c->core->repl;
 	json_t *o = json_object(), *services = json_array();
-	uint32_t elsewhere, all, done = 0, left_out = 0;
-	struct groups groups = { 0 };
+	struct dr_forecast_site site;
 	uint64_t last_ms = 0;
-	struct dr_forecast f;
 	char text[DR_REASON_MAX];
 	const char *what = q->lost ? "loss of" : q->request == DR_REQ_FAILBACK ? "return to" : "evacuation of";
 	(void)snprintf(text, sizeof(text), "%s the site %s", what, q->site.s);
 	put_text(o, "site", q->site.s);
 	put_text(o, "assumed", text);
-	dr_ready_coordinators(r, &q->site, &elsewhere, &all);
-	put_u64(o, "coordinators_left", elsewhere);
-	put_u64(o, "coordinators", all);
-	if (q->lost && 2 * elsewhere <= all)
-		put_reason(o, DR_REASON_FEW_COORDINATORS, elsewhere, all);
-	for (uint32_t i = 0; i < r->services; i++) {
-		if (!would_move(r, &r->service[i], q))
-			continue;
-		if (done++ >= SITE_SERVICES_MAX) {
-			left_out++;
-			continue;
-		}
-		(void)json_array_append_new(services, one(c, i, *q, &f));
-		note_group(&groups, r->service[i].spec.group, &f);
+	put_coordinators(c, q, o);
+	dr_forecast_site(c->core, q, &site);
+	put_site_verb(c, q, &site, o);
+	for (uint32_t i = 0; i < site.parts; i++) {
+		struct dr_forecast f;
+		struct dr_forecast_ask own = *q;
+		own.moves = site.moves;
+		(void)json_array_append_new(services, one(c, site.part[i].service, own, &f));
+		dr_forecast_site_note(c->core, q, &site, i, &f);
 	}
-	if (done == 0 && q->request == DR_REQ_FAILBACK)
-		put_reason(o, DR_REASON_NOTHING_TO_BRING_BACK, 0, 0);
 	struct runbook b = { .repl = r };
-	b.steps = dr_runbook_of(r, site_plan_of(q), &q->site, b.step);
+	b.steps = dr_runbook_of(r, dr_site_plan_kind(q->request), &q->site, b.step);
 	(void)json_object_set_new(o, "runbook", runbook_json(&b));
-	(void)json_object_set_new(o, "groups", groups_json(&groups, &b, &last_ms));
+	(void)json_object_set_new(o, "groups", groups_json(&site, &b, &last_ms));
 	put_u64(o, "last_writable_ms", last_ms);
-	/* Who leads next begins to lead meanwhile; the lease's end is waited for from the same moment on. */
-	put_bool(o, "leader_is_there", q->lost && dr_name_eq(&q->site, &c->conf.site));
-	if (left_out > 0)
-		put_u64(o, "services_left_out", left_out);
+	if (site.left_out > 0)
+		put_u64(o, "services_left_out", site.left_out);
 	(void)json_object_set_new(o, "services", services);
 	return o;
 }

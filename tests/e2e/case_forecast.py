@@ -40,6 +40,12 @@ def simulate(scenes):
     nothing_moved(stand)
     site, _ = told(stand, "simulate", "failover", "--site", A)
     expect(site["services"][0]["candidate"] == lost["candidate"], "the same candidate for the site", site)
+    left, code = told(stand, "simulate", "switchover", "--site", A)
+    expect(code == 0 and left["verb_now"]["accepted"] and left["services"][0]["candidate"] in ("pg-b", "pg-c"),
+           "the site to be left", left)
+    nothing, code = told(stand, "simulate", "switchover", "--site", B)
+    expect(code == NOT_READY and nothing["verb_now"]["reason"] == "nothing_in_site", "nothing to be moved from b", nothing)
+    nothing_moved(stand)
     stand.cluster.ctl("switchover", SERVICE, "--to", "pg-c", "--reason", "e2e", person="operator")
     new_acks(stand, C)
     eventually(stand, "the switch to end", lambda: stand.cluster.service().get("plan") is None)

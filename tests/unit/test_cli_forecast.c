@@ -58,7 +58,9 @@ static void site(struct fake *f, struct dr_conn *c, const struct dr_client_reque
 	(void)f;
 	assert_string_equal(q->verb, "simulate switchover");
 	assert_string_equal(q->site.s, "az-a");
-	answer_json(c, q->id, "{\"site\":\"az-a\",\"assumed\":\"evacuation of the site az-a\",\"services\":["
+	answer_json(c, q->id, "{\"site\":\"az-a\",\"assumed\":\"evacuation of the site az-a\","
+		    "\"verb_now\":{\"accepted\":false,\"service\":\"stock\",\"reason\":\"paused\",\"why\":\"plans are paused\"},"
+		    "\"services_left_out\":3,\"services\":["
 		    SIMULATED("done", "true") "," SIMULATED("failed", "true") "]}", false);
 }
 
@@ -67,7 +69,8 @@ static void nothing_to_bring_back(struct fake *f, struct dr_conn *c, const struc
 	(void)f;
 	assert_string_equal(q->verb, "simulate failback");
 	answer_json(c, q->id, "{\"site\":\"az-a\",\"assumed\":\"return to the site az-a\",\"reason\":\"nothing_to_bring_back\","
-		    "\"why\":\"nothing was moved away\",\"services\":[]}", false);
+		    "\"why\":\"nothing was moved away\",\"verb_now\":{\"accepted\":false,\"service\":null,"
+		    "\"reason\":\"nothing_to_bring_back\",\"why\":\"nothing was moved away\"},\"services\":[]}", false);
 }
 
 static void no_json(struct fake *f, struct dr_conn *c, const struct dr_client_request *q)
@@ -119,10 +122,12 @@ static void test_simulate(void **state)
 	assert_non_null(strstr(text_of(&w.out), "\nsteps:\n  - step: \"promote\"\n    from_ms: 1600\n"));
 	w.fake[0].play = site;
 	RUN(at(0), "simulate", "switchover", "--site", "az-a");
-	expect(10, "evacuation of the site az-a", "");
+	expect(10, "evacuation of the site az-a\nstock: ordered now it would be refused: plans are paused\n", "");
+	assert_non_null(strstr(text_of(&w.out), "too many for one answer: 3\n"));
 	w.fake[0].play = nothing_to_bring_back;
 	RUN(at(0), "simulate", "failback", "--site", "az-a");
-	expect(10, "assumed: return to the site az-a\nnothing was moved away\n", "");
+	expect(10, "assumed: return to the site az-a\nordered now it would be refused: nothing was moved away\n", "");
+	assert_non_null(strstr(text_of(&w.out), "no primary would move\n"));
 	w.fake[0].play = no_json;
 	RUN(at(0), "simulate", "failover", "orders");
 	expect(1, "", "no JSON");
