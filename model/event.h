@@ -22,7 +22,7 @@ enum dr_reason {
 #define REASON(id, name, word, text, override) DR_REASON_##name = (id),
 #include "model/reasons.def"
 #undef REASON
-	DR_REASON_KIND_MAX = 128,
+	DR_REASON_KIND_MAX = 160,
 	DR_REASON_TEXT_MAX = 256 /* bytes of a reason's text, or its override, with values and NUL */
 };
 const char *dr_reason_name(enum dr_reason r);     /* "primary_healthy" */

@@ -1,7 +1,9 @@
-/* errant.c -- what a standby has written for itself: transactions that its primary never had, while it goes on following it.
+/* errant.c -- what a standby has written for itself: transactions that its primary never had, while it goes on following it;
+ * or before, from a source that is no member of its service.
  *
  * The standby is read first and the primary after it: whatever came from there is then in the primary's own log.  Ids of
  * the primary itself count nowhere: one that waits for its standbys may be theirs a moment before it is its own. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -101,17 +103,13 @@ static enum dr_err check_primary(struct my_run *r, struct dr_error *e)
 	return rv;
 }
 
-enum dr_err my_op_errant(struct my_run *r, struct dr_error *e)
+/* Of what was just read, against the primary; leaves the connection there. */
+static enum dr_err compare(struct my_run *r, struct dr_error *e)
 {
 	char mine[MY_SET_MAX];
-	enum my_dialect dialect;
-	enum dr_err rv = my_op_probe(r, e);
+	enum my_dialect dialect = r->dialect;
+	enum dr_err rv = read_own(r, mine, e);
 
-	if (rv == DR_OK && !r->state.read_only)
-		rv = dr_fail(e, DR_E_REFUSED, "it takes writes; a standby has read_only on");
-	if (rv == DR_OK)
-		rv = read_own(r, mine, e);
-	dialect = r->dialect;
 	if (rv == DR_OK)
 		rv = my_connect_to(r, &r->args.primary_at, e);
 	if (rv == DR_OK && (dialect == MY_MARIADB) != (r->dialect == MY_MARIADB))
@@ -121,4 +119,37 @@ enum dr_err my_op_errant(struct my_run *r, struct dr_error *e)
 	if (rv != DR_OK)
 		return rv;
 	return dialect == MY_MARIADB ? compare_states(r, mine, &r->evidence, e) : compare_sets(r, mine, &r->evidence, e);
+}
+
+enum dr_err my_op_errant(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_op_probe(r, e);
+
+	if (rv == DR_OK && !r->state.read_only)
+		rv = dr_fail(e, DR_E_REFUSED, "it takes writes; a standby has read_only on");
+	return rv == DR_OK ? compare(r, e) : rv;
+}
+
+enum dr_err my_check_source(struct my_run *r, struct dr_address *turned, struct dr_error *e)
+{
+	enum dr_err rv = my_op_probe(r, e);
+	const struct dr_address from = r->state.source, *to = &r->args.primary_at;
+	uint64_t identity = r->state.identity;
+	bool right = from.port == to->port && strcmp(from.host, to->host) == 0;
+
+	*turned = (struct dr_address){ .port = 0 };
+	if (rv != DR_OK || !r->state.read_only || !r->state.configured || right)
+		return rv;
+	rv = compare(r, e);
+	if (rv == DR_OK && r->evidence.errant > 0)
+		return dr_fail(e, DR_E_REFUSED, "it replicates from %s:%u, which is not the primary, and has what that never"
+			       " had (%s): is it another service's? Else make it replicate from the primary first", from.host,
+			       from.port, r->evidence.errant_ids);
+	if (rv == DR_OK)
+		rv = my_read(r, e);
+	if (rv == DR_OK && r->state.identity != 0 && r->state.identity != identity)
+		return dr_fail(e, DR_E_REFUSED, "it replicates from %s:%u, and its data is another service's: its drcoord.identity"
+			       " is %" PRIu64 ", the primary's %" PRIu64, from.host, from.port, identity, r->state.identity);
+	*turned = from;
+	return rv;
 }

@@ -4,16 +4,23 @@
 
 #include "adapters/mysql/my.h"
 
-enum { MARIADB_SUPER_SPLIT = 101100 }; /* from here on SUPER is not the sum of the others */
+enum { MYSQL_SPLIT = 80200 }; /* from here on SET_USER_ID is two others */
+enum named { BY_MARIADB, BY_MYSQL_BEFORE, BY_MYSQL, NAMED };
 
 static const struct privilege {
-	const char *name[MY_DIALECTS];
-	const char *needed_for;
+	const char *needed_for, *on, *name[NAMED];
 } privileges[] = {
-#define PRIVILEGE(mariadb, mysql, why) { { mariadb, mysql, mysql }, why },
+#define PRIVILEGE(why, on, mariadb, before, mysql) { why, on, { mariadb, before, mysql } },
 #include "adapters/mysql/privileges.def"
 };
 enum { PRIVILEGES = sizeof(privileges) / sizeof(privileges[0]) };
+
+static enum named names_of(const struct my_run *r)
+{
+	if (r->dialect == MY_MARIADB)
+		return BY_MARIADB;
+	return r->state.version < MYSQL_SPLIT ? BY_MYSQL_BEFORE : BY_MYSQL;
+}
 
 /* One of the words between GRANT and ON, with commas between them. */
 static bool lists(const char *line, const char *end, const char *name)
@@ -28,40 +35,53 @@ static bool lists(const char *line, const char *end, const char *name)
 	return false;
 }
 
-/* "GRANT A, B ON *.* TO ...": marks what it grants; false for a role, whose own grants are not shown here. */
-static bool take_line(const struct my_run *r, const char *line, bool got[PRIVILEGES])
+/* "`drcoord`.*" without what quotes it. */
+static bool is_on(const char *from, const char *end, const char *on)
 {
-	const char *end = strstr(line, " ON ");
-
-	if (strncmp(line, "GRANT ", 6) != 0 || end == NULL)
-		return strncmp(line, "GRANT ", 6) != 0;
-	if (strncmp(end, " ON *.* TO ", 11) != 0)
-		return true;
-	bool super_has_all = r->dialect != MY_MARIADB || r->state.version < MARIADB_SUPER_SPLIT;
-	bool all = lists(line, end, "ALL PRIVILEGES") || (super_has_all && lists(line, end, "SUPER"));
-	for (unsigned i = 0; i < PRIVILEGES; i++) {
-		const char *name = privileges[i].name[r->dialect];
-		got[i] = got[i] || all || name[0] == '\0' || lists(line, end, name);
+	for (; from < end; from++) {
+		if (*from == '`' || *from == '\\')
+			continue;
+		if (*from != *on++)
+			return false;
 	}
-	return true;
+	return *on == '\0';
+}
+
+/* "GRANT A, B ON *.* TO ...": marks what it grants, to the account itself or to a role that is on for it: those are shown, too. */
+static void take_line(enum named named, const char *line, bool got[PRIVILEGES])
+{
+	const char *on = strstr(line, " ON "), *to = on != NULL ? strstr(on, " TO ") : NULL;
+
+	if (strncmp(line, "GRANT ", 6) != 0 || to == NULL)
+		return;
+	bool all = lists(line, on, "ALL PRIVILEGES"), everywhere = is_on(on + 4, to, "*.*");
+	for (unsigned i = 0; i < PRIVILEGES; i++) {
+		const struct privilege *p = &privileges[i];
+		if (everywhere || is_on(on + 4, to, p->on))
+			got[i] = got[i] || all || lists(line, on, p->name[named]);
+	}
 }
 
 enum dr_err my_check_grants(struct my_run *r, struct dr_error *e)
 {
-	bool got[PRIVILEGES] = { false }, known = true;
+	enum named named = names_of(r);
+	bool got[PRIVILEGES] = { false };
 	struct my_row row;
 	enum dr_err rv = my_query(r, "SHOW GRANTS", &row, e);
 
 	if (rv != DR_OK)
 		return rv;
-	for (MYSQL_ROW cells = row.all; cells != NULL; cells = mysql_fetch_row(row.res))
-		known = (cells[0] == NULL || take_line(r, cells[0], got)) && known;
+	for (MYSQL_ROW cells = row.all; cells != NULL; cells = mysql_fetch_row(row.res)) {
+		if (cells[0] != NULL)
+			take_line(named, cells[0], got);
+	}
 	my_row_end(&row);
-	for (unsigned i = 0; known && i < PRIVILEGES; i++) {
-		const char *name = privileges[i].name[r->dialect];
+	for (unsigned i = 0; i < PRIVILEGES; i++) {
+		const struct privilege *p = &privileges[i];
+		const char *name = p->name[named];
 		if (!got[i] && name[0] != '\0')
-			return dr_fail(e, DR_E_DENIED, "account %s lacks %s (%s): GRANT %s ON *.* TO it", r->target.user, name,
-				       privileges[i].needed_for, name);
+			return dr_fail(e, DR_E_DENIED, "account %s lacks %s (%s): GRANT %s ON %s TO it, or to its default role",
+				       r->target.user, name, p->needed_for, name, p->on);
 	}
 	return DR_OK;
 }

@@ -86,6 +86,29 @@ static bool source_has(const struct my_gtid *g, bool newest, const char *state, 
 	return my_gtid_newest(at, g->domain, !newest, g->server, &theirs) && theirs.sequence >= g->sequence;
 }
 
+bool my_gtid_has_all(const char *at, const char *own_at, uint32_t server, const char *of)
+{
+	struct my_gtid g, have;
+
+	while (my_gtid_next(&of, &g)) {
+		bool has = my_gtid_newest(at, g.domain, true, 0, &have) && have.sequence >= g.sequence;
+		if (!has && g.server == server)
+			has = my_gtid_newest(own_at, g.domain, false, server, &have) && have.sequence >= g.sequence;
+		if (!has)
+			return false;
+	}
+	return *of == '\0';
+}
+
+bool my_gtid_other(const char *list, uint32_t domain, struct my_gtid *out)
+{
+	while (my_gtid_next(&list, out)) {
+		if (out->domain != domain)
+			return true;
+	}
+	return false;
+}
+
 uint32_t my_gtid_errant(const char *mine, const char *state, const char *at, uint32_t server, char *dst, size_t cap)
 {
 	struct my_gtid g, last;
@@ -113,7 +136,8 @@ uint32_t my_gtid_errant(const char *mine, const char *state, const char *at, uin
 
 struct interval {
 	const char *uuid; /* its 36 characters */
-	bool tagged;
+	const char *tag;
+	size_t tag_length; /* 0: none */
 	uint64_t first, last;
 };
 
@@ -155,7 +179,7 @@ static bool next_interval(const char **at, struct interval *v)
 			if (!is_uuid(*at))
 				return false;
 			v->uuid = *at;
-			v->tagged = false;
+			v->tag_length = 0;
 			*at += MY_UUID_MAX - 1;
 		}
 		if (**at != ':')
@@ -164,14 +188,20 @@ static bool next_interval(const char **at, struct interval *v)
 		if (isdigit((unsigned char)**at))
 			return range(at, v);
 		/* a tag; its intervals follow */
-		v->tagged = true;
+		v->tag = *at;
 		if (!isalpha((unsigned char)**at) && **at != '_')
 			return false;
 		while (isalnum((unsigned char)**at) || **at == '_')
 			(*at)++;
+		v->tag_length = (size_t)(*at - v->tag);
 		if (**at != ':')
 			return false;
 	}
+}
+
+static bool is_of(const struct interval *v, const char *uuid)
+{
+	return v->tag_length == 0 && strncasecmp(v->uuid, uuid, MY_UUID_MAX - 1) == 0;
 }
 
 uint64_t my_set_until(const char *set, const char *uuid)
@@ -181,7 +211,7 @@ uint64_t my_set_until(const char *set, const char *uuid)
 
 	/* Intervals of one origin stand in their order and do not touch. */
 	while (next_interval(&set, &v)) {
-		if (!v.tagged && strncasecmp(v.uuid, uuid, MY_UUID_MAX - 1) == 0 && v.first <= until + 1 && v.last > until)
+		if (is_of(&v, uuid) && v.first <= until + 1 && v.last > until)
 			until = v.last;
 	}
 	return until;
@@ -193,7 +223,7 @@ uint64_t my_set_newest(const char *set, const char *uuid)
 	uint64_t newest = 0;
 
 	while (next_interval(&set, &v)) {
-		if (!v.tagged && strncasecmp(v.uuid, uuid, MY_UUID_MAX - 1) == 0 && v.last > newest)
+		if (is_of(&v, uuid) && v.last > newest)
 			newest = v.last;
 	}
 	return newest;
@@ -204,7 +234,7 @@ bool my_set_has(const char *set, const char *uuid, uint64_t one)
 	struct interval v = { .uuid = NULL };
 
 	while (next_interval(&set, &v)) {
-		if (!v.tagged && strncasecmp(v.uuid, uuid, MY_UUID_MAX - 1) == 0 && v.first <= one && one <= v.last)
+		if (is_of(&v, uuid) && v.first <= one && one <= v.last)
 			return true;
 	}
 	return false;
@@ -218,4 +248,39 @@ uint64_t my_set_count(const char *set)
 	while (next_interval(&set, &v))
 		n += v.last - v.first + 1;
 	return n;
+}
+
+static bool has_interval(const char *set, const struct interval *one)
+{
+	struct interval v = { .uuid = NULL };
+
+	while (next_interval(&set, &v)) {
+		bool same = strncasecmp(v.uuid, one->uuid, MY_UUID_MAX - 1) == 0 && v.tag_length == one->tag_length &&
+			    (v.tag_length == 0 || strncasecmp(v.tag, one->tag, v.tag_length) == 0);
+		if (same && v.first <= one->first && one->last <= v.last)
+			return true;
+	}
+	return false;
+}
+
+bool my_set_has_all(const char *set, const char *of)
+{
+	struct interval v = { .uuid = NULL };
+
+	while (next_interval(&of, &v)) {
+		if (!has_interval(set, &v))
+			return false;
+	}
+	return *of == '\0';
+}
+
+bool my_set_tagged(const char *set)
+{
+	struct interval v = { .uuid = NULL };
+
+	while (next_interval(&set, &v)) {
+		if (v.tag_length > 0)
+			return true;
+	}
+	return false;
 }

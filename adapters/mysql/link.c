@@ -146,6 +146,12 @@ void my_disconnect(struct my_run *r)
 	r->conn = NULL;
 }
 
+void my_keep(struct my_run *r)
+{
+	r->kept = r->conn;
+	r->conn = NULL;
+}
+
 /* The library counts in seconds; what is shorter is kept by the host, whose cancel shuts the connection down. */
 static void set_limits(struct my_run *r, bool local)
 {

@@ -39,7 +39,7 @@ struct my_state {
 	uint32_t server, domain;
 	char uuid[MY_UUID_MAX];      /* of MariaDB: its server_id */
 	char executed[MY_SET_MAX];   /* gtid_binlog_pos or gtid_executed */
-	char applied[MY_SET_MAX];    /* MariaDB: gtid_slave_pos */
+	char applied[MY_SET_MAX];    /* MariaDB: gtid_slave_pos: all that it replicated */
 	uint64_t uptime_s;
 	/* drcoord.lineage and drcoord.identity */
 	bool has_tables;
@@ -92,6 +92,7 @@ struct my_run {
 	char secret[MY_SECRET_MAX], replication_secret[MY_SECRET_MAX];
 	struct my_state state;
 	struct my_semi semi;       /* as my_semi_read() found it */
+	MYSQL *kept;               /* NULL, or a session that outlives the run (my_keep) */
 	struct dr_evidence evidence;
 	struct dr_error error;
 	enum dr_err outcome;
@@ -107,6 +108,7 @@ struct my_door;
 struct my_own {
 	struct dr_session *session;
 	struct my_run *run; /* NULL: no op, or none on a thread yet */
+	MYSQL *kept;        /* NULL, or what the last op left open: until the next one, or the end */
 	bool mute;          /* it let a connection hang, as far as is known: it is asked at the door first */
 	struct my_door *door; /* NULL: none is open */
 	unsigned doors;     /* not gone yet */
@@ -119,6 +121,9 @@ struct my_own {
 DR_MUST_USE enum dr_err my_connect(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_connect_to(struct my_run *r, const struct dr_address *at, struct dr_error *e);
 void my_disconnect(struct my_run *r);
+/* The connection, and with it what its session has locked, stays open until the session's next op begins or it is closed, if
+ * this one succeeds.  The next statement needs another connection. */
+void my_keep(struct my_run *r);
 /* Connect as the only op that changes this server: a session of one before, with a statement in it perhaps, is killed and seen
  * to be gone, whoever left it.  Then read. */
 DR_MUST_USE enum dr_err my_begin_change(struct my_run *r, struct dr_error *e);
@@ -155,6 +160,8 @@ enum dr_err my_errno_err(unsigned number);
 
 /* ---- read.c */
 DR_MUST_USE enum dr_err my_read(struct my_run *r, struct dr_error *e); /* into r->state and the evidence */
+/* Whether not all that it has received is applied, of any domain and with any tag; positions count the primary's own alone. */
+bool my_has_rest(const struct my_state *s);
 
 /* ---- semisync.c */
 DR_MUST_USE enum dr_err my_semi_read(struct my_run *r, struct dr_error *e); /* into r->semi and the evidence */
@@ -204,6 +211,9 @@ DR_MUST_USE enum dr_err my_op_copied(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_compared(struct my_run *r, struct dr_error *e);
 DR_MUST_USE enum dr_err my_op_tended(struct my_run *r, struct dr_error *e); /* tended.c */
 DR_MUST_USE enum dr_err my_op_errant(struct my_run *r, struct dr_error *e); /* errant.c */
+/* A standby whose source is not the primary has nothing but what the primary has: else it is somebody else's, and REFUSED.
+ * *turned: that source; port 0: there is none.  Over a connection of its own, which may be the primary's then. */
+DR_MUST_USE enum dr_err my_check_source(struct my_run *r, struct dr_address *turned, struct dr_error *e);
 
 extern const struct dr_adapter dr_mysql_adapter;
 

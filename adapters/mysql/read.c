@@ -156,6 +156,13 @@ static void set_positions(struct my_state *s)
 		s->received = s->position;
 }
 
+bool my_has_rest(const struct my_state *s)
+{
+	if (s->dialect == MY_MARIADB)
+		return !my_gtid_has_all(s->applied, s->executed, s->server, s->received_set);
+	return !my_set_has_all(s->executed, s->received_set);
+}
+
 static void tell(struct my_run *r, const struct my_state *s)
 {
 	struct dr_evidence *ev = &r->evidence;

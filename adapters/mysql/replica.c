@@ -62,13 +62,14 @@ enum dr_err my_drain(struct my_run *r, struct dr_error *e)
 	unsigned idle = 0;
 	bool all = false;
 
-	while (rv == DR_OK && r->state.received > r->state.position) {
+	while (rv == DR_OK && my_has_rest(&r->state)) {
 		rv = is_all_applied(r, &idle, &all, e);
 		if (rv != DR_OK || all)
 			return rv;
 		if (r->state.error != 0 && !r->state.applying)
 			return dr_fail(e, DR_E_FAILED, "its applier stopped: %s (%u)", r->state.error_text, r->state.error);
-		my_tell(r, "%" PRIu64 " received transactions are not applied yet", r->state.received - r->state.position);
+		my_tell(r, "not all that it has received is applied yet, %" PRIu64 " of its primary's own",
+			r->state.received - r->state.position);
 		rv = my_pause(r, AGAIN_MS, e);
 		if (rv == DR_OK)
 			rv = my_read(r, e);

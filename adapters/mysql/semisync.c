@@ -176,7 +176,7 @@ bool my_acks_kept(const struct my_run *r)
 	const struct my_state *s = &r->state;
 	bool runs = s->receiving || s->connecting || s->applying;
 
-	return r->semi.told && (runs || s->received <= s->position);
+	return r->semi.told && (runs || !my_has_rest(s));
 }
 
 /* The connection that was made for it stands; the next one is not to acknowledge unasked.  A server says that it acknowledges

@@ -197,7 +197,6 @@ static enum dr_err no_acks(struct my_run *r, struct dr_error *e)
 	return r->state.receiving ? my_acks_switch(r, false, e) : my_acks_set(r, false, e);
 }
 
-/* A primary that was there before us has signed nothing; without its row nobody could tell what began there. */
 static bool is_in_data(const char *path, const char *data)
 {
 	size_t n = strlen(path), m = strlen(data);
@@ -227,26 +226,62 @@ static enum dr_err check_places(struct my_run *r, struct dr_error *e)
 	return rv;
 }
 
-enum dr_err my_op_signed(struct my_run *r, struct dr_error *e)
+/* Each server tells positions by its own domain, and they are compared. */
+static enum dr_err check_domain(const struct my_run *r, struct dr_error *e)
 {
-	enum dr_err rv = my_begin_change(r, e);
+	const struct my_state *s = &r->state;
+	struct my_gtid own, other;
 
-	/* What a later op would be refused for is said now, while nothing hangs on it. */
-	if (rv == DR_OK)
-		rv = my_check_shape(r, e);
+	if (s->dialect != MY_MARIADB || !s->read_only || my_gtid_newest(s->applied, s->domain, true, 0, &own) ||
+	    !my_gtid_other(s->applied, s->domain, &other))
+		return DR_OK;
+	return dr_fail(e, DR_E_REFUSED, "its gtid_domain_id is %" PRIu32 ", and what it replicates is of domain %" PRIu32
+		       ": make it the primary's, by SET GLOBAL and in its files", s->domain, other.domain);
+}
+
+/* What a later op would be refused for is said now, while nothing hangs on it. */
+static enum dr_err check_fit(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_check_shape(r, e);
+
 	if (rv == DR_OK && r->state.checks && r->target.ca_file[0] == '\0')
 		rv = dr_fail(e, DR_E_REFUSED, "it looks at its source's certificate, and would not at the next one's: name ca_file"
 					      " in the node file");
 	if (rv == DR_OK)
 		rv = check_places(r, e);
 	if (rv == DR_OK)
-		rv = my_check_grants(r, e);
+		rv = check_domain(r, e);
+	return rv == DR_OK ? my_check_grants(r, e) : rv;
+}
+
+static void tell_signed(struct my_run *r, const struct dr_address *turned)
+{
+	const char *caution = r->evidence.caution;
+
+	if (turned->port == 0)
+		my_tell(r, "%s", caution);
+	else
+		my_tell(r, "it replicates from %s:%u, which is not the primary: it is turned to it%s%s", turned->host, turned->port,
+			caution[0] != '\0' ? "; " : "", caution);
+}
+
+/* A primary that was there before us has signed nothing; without its row nobody could tell what began there. */
+enum dr_err my_op_signed(struct my_run *r, struct dr_error *e)
+{
+	struct dr_address turned;
+	enum dr_err rv = my_check_source(r, &turned, e);
+
+	if (rv == DR_OK)
+		rv = my_begin_change(r, e);
+	if (rv == DR_OK)
+		rv = check_fit(r, e);
+	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_NEXT_START, e);
 	if (rv == DR_OK && r->state.read_only)
 		rv = no_acks(r, e);
 	if (rv == DR_OK)
 		rv = my_caution(r, e);
-	if (rv == DR_OK)
-		my_tell(r, "%s", r->evidence.caution);
+	tell_signed(r, &turned);
 	if (rv != DR_OK || r->state.read_only)
 		return rv;
 	rv = check_epoch(r, e);
@@ -257,7 +292,7 @@ enum dr_err my_op_signed(struct my_run *r, struct dr_error *e)
 	if (rv == DR_OK && !signed_by_us(r))
 		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has signed drcoord.lineage");
 	if (rv == DR_OK)
-		my_tell(r, "%s", r->evidence.caution);
+		tell_signed(r, &turned);
 	return rv;
 }
 
@@ -281,8 +316,8 @@ enum dr_err my_op_writable(struct my_run *r, struct dr_error *e)
 
 /* ---- CLOSED */
 
-/* All sessions but ours, or those of them that do nothing, once: whoever comes anew can't write once the server is
- * read-only. */
+/* All sessions but ours, or those of them that do nothing, once: whoever comes anew can't write once the server stands
+ * still. */
 static enum dr_err end_sessions(struct my_run *r, bool idle_only, struct dr_error *e)
 {
 	uint64_t id[SESSIONS_MAX];
@@ -300,25 +335,36 @@ static enum dr_err end_sessions(struct my_run *r, bool idle_only, struct dr_erro
 }
 
 /* It waits for open transactions and locked tables, whose sessions are ended as often as it takes. */
-static enum dr_err make_read_only(struct my_run *r, struct dr_error *e)
+static enum dr_err stand_still(struct my_run *r, enum my_sql how, struct dr_error *e)
 {
 	enum dr_err rv = my_do(r, e, "SET SESSION lock_wait_timeout = 1");
 	bool first = true;
 
 	while (rv == DR_OK) {
 		/* Where one that waits for a standby is killed, all that were to commit with it go on without: those clients
-		 * would be told that their writes are safe.  Once it is read-only, none waits. */
+		 * would be told that their writes are safe.  Once it stands still, none waits. */
 		rv = my_semi_read(r, e);
 		if (rv == DR_OK)
 			rv = end_sessions(r, r->semi.source && (first || r->semi.waiting > 0), e);
 		first = false;
 		if (rv == DR_OK)
-			rv = my_say(r, MY_SQL_READ_ONLY, e);
+			rv = my_say(r, how, e);
 		if (rv != DR_E_TIMEOUT)
 			return rv;
 		rv = my_alive(r, e);
 	}
 	return rv;
+}
+
+/* MariaDB's read_only leaves out who has READ_ONLY ADMIN: a lock binds them, too, for as long as our session lives, which is
+ * until the server is stopped.  So nothing is acknowledged past the position that is read under it. */
+static enum dr_err take_no_writes(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = stand_still(r, MY_SQL_READ_ONLY, e);
+
+	if (rv == DR_OK && my_sql(r->dialect, MY_SQL_HOLD) != NULL)
+		rv = stand_still(r, MY_SQL_HOLD, e);
+	return rv == DR_OK ? end_sessions(r, false, e) : rv;
 }
 
 /* The standbys are sent all, as far as they are connected; one that hangs is not waited for. */
@@ -345,15 +391,15 @@ enum dr_err my_op_closed(struct my_run *r, struct dr_error *e)
 	if (rv == DR_OK)
 		rv = my_events_off(r, e);
 	if (rv == DR_OK)
-		rv = make_read_only(r, e);
-	if (rv == DR_OK)
-		rv = end_sessions(r, false, e); /* those that may write all the same */
+		rv = take_no_writes(r, e);
 	if (rv == DR_OK)
 		rv = send_all(r, e);
 	if (rv == DR_OK)
 		rv = my_say(r, MY_SQL_SHUT, e); /* the standbys too, so not before they have all */
-	if (rv == DR_OK)
+	if (rv == DR_OK) {
+		my_keep(r);
 		rv = my_op_probe(r, e); /* over a fresh connection */
+	}
 	if (rv == DR_OK && !r->state.read_only)
 		rv = dr_fail(e, DR_E_CONFLICT, "somebody else has made it writable again");
 	return rv;

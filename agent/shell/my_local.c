@@ -58,45 +58,116 @@ static bool is_marked(const char *data_dir)
 	return true;
 }
 
-/* "read_only", "read-only = 1", "super_read_only=ON". */
-static bool says_read_only(const char *line)
+/* Sections of an option file that a server reads; what the file says last there counts. */
+enum section { OTHERS, PERHAPS /* of one version alone */, OWN };
+
+static enum section section_of(const char *line, const char *const *own)
 {
-	static const char *const words[] = { "read_only", "read-only", "super_read_only", "super-read-only" };
-	line += strspn(line, " \t");
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		size_t n = strlen(words[i]);
-		if (strncasecmp(line, words[i], n) != 0)
-			continue;
-		const char *rest = line + n + strspn(line + n, " \t");
-		if (*rest == '\0' || *rest == '\n')
-			return true;
-		rest += *rest == '=' ? 1 + strspn(rest + 1, " \t") : 0;
-		return *rest == '1' || strncasecmp(rest, "on", 2) == 0 || strncasecmp(rest, "true", 4) == 0;
+	static const char *const of_versions[] = { "mysqld-", "mariadb-", "mariadbd-", "galera" };
+	size_t n = strcspn(line, "]\r\n");
+
+	for (; *own != NULL; own++) {
+		if (strlen(*own) == n && strncasecmp(line, *own, n) == 0)
+			return OWN;
 	}
-	return false;
+	for (size_t i = 0; i < sizeof(of_versions) / sizeof(of_versions[0]); i++) {
+		if (strncasecmp(line, of_versions[i], strlen(of_versions[i])) == 0)
+			return PERHAPS;
+	}
+	return OTHERS;
+}
+
+/* Move behind a word at *at, with '-' for '_'. */
+static bool skip_word(const char **at, const char *word)
+{
+	const char *p = *at;
+	for (; *word != '\0'; p++, word++) {
+		if (strncasecmp(*p == '-' ? "_" : p, word, 1) != 0)
+			return false;
+	}
+	*at = p;
+	return true;
+}
+
+/* "read_only", "read-only = 1", "loose_read_only=ON"; false: the line says nothing of it. */
+static bool says(const char *line, const char *word, bool *on)
+{
+	static const char *const yes[] = { "1", "on", "true" };
+
+	(void)skip_word(&line, "loose_");
+	bool off = skip_word(&line, "skip_") || skip_word(&line, "disable_");
+	(void)skip_word(&line, "enable_");
+	if (!skip_word(&line, word))
+		return false;
+	line += strspn(line, " \t");
+	*on = !off && strchr("\r\n#", *line) != NULL; /* it ends there, too */
+	if (*on || off)
+		return true;
+	if (*line != '=')
+		return false;
+	line += 1 + strspn(line + 1, " \t\"'");
+	size_t n = strcspn(line, " \t\r\n\"'#");
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+		*on = *on || (strlen(yes[i]) == n && strncasecmp(line, yes[i], n) == 0);
+	return true;
+}
+
+/* An included file may say anything: what counts stands behind it. */
+static bool is_read_only(const char *text, const char *const *own, const char *const *words)
+{
+	enum section at = OTHERS;
+	bool said[2] = { false }, on;
+
+	for (const char *line = text; line != NULL;) {
+		line += strspn(line, " \t");
+		if (*line == '[')
+			at = section_of(line + 1, own);
+		if (*line == '!')
+			said[0] = said[1] = false;
+		for (int i = 0; i < 2 && words[i] != NULL && at != OTHERS; i++) {
+			if (says(line, words[i], &on) && (at == OWN || !on))
+				said[i] = on;
+		}
+		line = strchr(line, '\n');
+		line = line != NULL ? line + 1 : NULL;
+	}
+	return said[0] || said[1];
 }
 
 /* Somebody else may start it, as systemd does with a server that was killed. */
-static enum dr_err may_take(const struct dr_local_server *s, struct dr_error *e)
+static enum dr_err check_file(const struct dr_local_server *s, const char *const *own, const char *const *words,
+			      struct dr_error *e)
 {
 	struct dr_buf b;
-	bool found = false;
 	if (s->config_file[0] == '\0')
 		return dr_fail(e, DR_E_REFUSED, "no config_file in the node file: a start by anybody else must come up with"
 						" read_only, and that file is where it says so");
 	dr_buf_init(&b, OPTIONS_MAX);
 	enum dr_err rv = dr_file_read(s->config_file, &b, e);
 	dr_buf_put_u8(&b, 0);
-	for (const char *line = rv == DR_OK && dr_buf_ok(&b) ? (const char *)b.data : NULL; line != NULL && !found;) {
-		found = says_read_only(line);
-		line = strchr(line, '\n');
-		line = line != NULL ? line + 1 : NULL;
-	}
+	if (rv == DR_OK && !dr_buf_ok(&b))
+		rv = dr_fail(e, DR_E_RANGE, "%s is too long", s->config_file);
+	bool good = rv == DR_OK && is_read_only((const char *)b.data, own, words);
 	dr_buf_close(&b);
-	if (rv != DR_OK)
+	if (rv != DR_OK || good)
 		return rv;
-	return found ? DR_OK : dr_fail(e, DR_E_REFUSED, "%s does not say read_only = 1: a start by anybody else would take writes",
-				       s->config_file);
+	return dr_fail(e, DR_E_REFUSED, "%s does not say read_only = 1 last, in [%s] and behind what it includes: a start by"
+					" anybody else would take writes", s->config_file, own[0]);
+}
+
+static enum dr_err may_take_mariadb(const struct dr_local_server *s, struct dr_error *e)
+{
+	static const char *const own[] = { "mariadbd", "mariadb", "mysqld", "server", "client-server", NULL };
+	static const char *const words[2] = { "read_only" };
+	return check_file(s, own, words, e);
+}
+
+/* Its super_read_only brings read_only with it. */
+static enum dr_err may_take_mysql(const struct dr_local_server *s, struct dr_error *e)
+{
+	static const char *const own[] = { "mysqld", "server", NULL };
+	static const char *const words[2] = { "read_only", "super_read_only" };
+	return check_file(s, own, words, e);
 }
 
 /* Both make it first, and a copy that is not whole never stands there. */
@@ -184,7 +255,7 @@ const struct dr_local_kind dr_mariadb_local = {
 	.find = find_mariadbd,
 	.mark_standby = mark_standby,
 	.is_marked = is_marked,
-	.may_take = may_take,
+	.may_take = may_take_mariadb,
 	.tidy = tidy,
 	.has_data = has_data,
 	.command = command_mariadbd,
@@ -197,7 +268,7 @@ const struct dr_local_kind dr_mysql_local = {
 	.find = find_mysqld,
 	.mark_standby = mark_standby,
 	.is_marked = is_marked,
-	.may_take = may_take,
+	.may_take = may_take_mysql,
 	.tidy = tidy,
 	.has_data = has_data,
 	.command = command_mysqld,

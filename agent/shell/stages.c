@@ -3,64 +3,63 @@
 
 #define S(name) DR_STAGE_##name
 
+/* Every kind. */
+#define OF_ALL                                    \
+	[DR_ORDER_SYNC_SET] = { S(AD_SYNC_SET) }, \
+	[DR_ORDER_LISTED] = { S(NOTED) }
+
 static const uint8_t of_postgres[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
+	OF_ALL,
 	[DR_ORDER_ADOPTED] = { S(TAKEN), S(MARKED) },
 	[DR_ORDER_FENCED] = { S(STOP), S(FINAL) },
 	[DR_ORDER_FROZEN] = { S(FOUND), S(ALONE), S(UP), S(AD_FROZEN) },
 	[DR_ORDER_CAUGHT_UP] = { S(FOUND), S(TARGETED), S(UP), S(AD_FOLLOWING), S(REACHED), S(AD_FROZEN) },
 	[DR_ORDER_WRITABLE] = { S(FOUND), S(ALONE), S(UP), S(AD_WRITABLE), S(MARKED) }, /* the end of recovery takes it away */
 	[DR_ORDER_FOLLOWING] = { S(FOUND), S(TARGETED), S(UP), S(AD_FOLLOWING) },
-	[DR_ORDER_SYNC_SET] = { S(AD_SYNC_SET) },
 	[DR_ORDER_COMPARED] = { S(STOP), S(COMPARED) },
 	[DR_ORDER_SALVAGED] = { S(STOP), S(COMPARED), S(SAVED) },
 	[DR_ORDER_REWOUND] = { S(STOP), S(COMPARED), S(REWOUND) },
 	[DR_ORDER_RELEASED] = { S(UNMARKED), S(LEFT_ALONE) },
-	[DR_ORDER_LISTED] = { S(NOTED) },
 	[DR_ORDER_PREPARED] = { S(AD_CHECKPOINTED) },
 };
 
-/* Its servers say where they stand, and how they differ, only while they run; each start comes up read-only and receives from
- * nobody. */
-#define OF_BOTH                                                                                              \
-	[DR_ORDER_ADOPTED] = { S(TAKEN), S(AD_SIGNED) },                                                     \
-	[DR_ORDER_FENCED] = { S(CLOSED), S(STOP) },                                                          \
-	[DR_ORDER_FROZEN] = { S(FOUND), S(UP), S(AD_FROZEN) },                                               \
-	[DR_ORDER_CAUGHT_UP] = { S(FOUND), S(UP), S(AD_FOLLOWING), S(REACHED), S(AD_FROZEN) },               \
-	[DR_ORDER_WRITABLE] = { S(FOUND), S(UP), S(AD_WRITABLE) },                                           \
-	[DR_ORDER_FOLLOWING] = { S(FOUND), S(UP), S(AD_FOLLOWING) },                                         \
-	[DR_ORDER_SYNC_SET] = { S(AD_SYNC_SET) },                                                            \
-	[DR_ORDER_COMPARED] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED) },                                  \
-	[DR_ORDER_SALVAGED] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED), S(FORKED), S(STOP), S(LOGS_SAVED) }, \
-	[DR_ORDER_RELEASED] = { S(LEFT_ALONE) },                                                             \
-	[DR_ORDER_LISTED] = { S(NOTED) },                                                                    \
-	[DR_ORDER_PREPARED] = { S(NOTED) },                                                                  \
+/* The others say where they stand, and how they differ, only while they run; each start comes up read-only or demoted, and
+ * receives from nobody. */
+#define OF_OTHERS                                                                              \
+	OF_ALL,                                                                                \
+	[DR_ORDER_FENCED] = { S(CLOSED), S(STOP) },                                            \
+	[DR_ORDER_FROZEN] = { S(FOUND), S(UP), S(AD_FROZEN) },                                 \
+	[DR_ORDER_CAUGHT_UP] = { S(FOUND), S(UP), S(AD_FOLLOWING), S(REACHED), S(AD_FROZEN) }, \
+	[DR_ORDER_WRITABLE] = { S(FOUND), S(UP), S(AD_WRITABLE) },                             \
+	[DR_ORDER_FOLLOWING] = { S(FOUND), S(UP), S(AD_FOLLOWING) },                           \
+	[DR_ORDER_RELEASED] = { S(LEFT_ALONE) },                                               \
+	[DR_ORDER_PREPARED] = { S(NOTED) }
+
+/* Their logs are of transactions, which are saved. */
+#define OF_MYSQL                                                                                                \
+	OF_OTHERS,                                                                                              \
+	[DR_ORDER_ADOPTED] = { S(TAKEN), S(AD_SIGNED) },                                                        \
+	[DR_ORDER_COMPARED] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED) },                                     \
+	[DR_ORDER_SALVAGED] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED), S(FORKED), S(STOP), S(LOGS_SAVED) },  \
 	[DR_ORDER_ACKING] = { S(FOUND), S(UP), S(AD_ACKING) }
 
 static const uint8_t of_mariadb[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
-	OF_BOTH,
+	OF_MYSQL,
 	[DR_ORDER_REWOUND] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED), S(FORKED), S(STOP), S(FETCHED) },
 };
 
 /* It fetches its copy itself, while it runs. */
 static const uint8_t of_mysql[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
-	OF_BOTH,
+	OF_MYSQL,
 	[DR_ORDER_REWOUND] = { S(FOUND), S(DATA), S(UP), S(AD_COMPARED), S(FORKED), S(BESIDE), S(AD_COPIED), S(STOP), S(SWAPPED) },
 };
 
-/* As those, and what may not be lost is moved aside whole. */
-#define OF_REDIS \
-	[DR_ORDER_FENCED] = { S(CLOSED), S(STOP) }, \
-	[DR_ORDER_FROZEN] = { S(FOUND), S(UP), S(AD_FROZEN) }, \
-	[DR_ORDER_CAUGHT_UP] = { S(FOUND), S(UP), S(AD_FOLLOWING), S(REACHED), S(AD_FROZEN) }, \
-	[DR_ORDER_WRITABLE] = { S(FOUND), S(UP), S(AD_WRITABLE) }, \
-	[DR_ORDER_FOLLOWING] = { S(FOUND), S(UP), S(AD_FOLLOWING) }, \
-	[DR_ORDER_SYNC_SET] = { S(AD_SYNC_SET) }, \
+/* What may not be lost is moved aside whole. */
+#define OF_REDIS                                             \
+	OF_OTHERS,                                           \
 	[DR_ORDER_COMPARED] = { S(FOUND), S(UP), S(AD_COMPARED) }, \
-	[DR_ORDER_SALVAGED] = { S(STOP), S(ASIDE) }, \
-	[DR_ORDER_REWOUND] = { S(FOUND), S(UP), S(AD_COMPARED), S(FORKED), S(STOP), S(ASIDE) }, \
-	[DR_ORDER_RELEASED] = { S(LEFT_ALONE) }, \
-	[DR_ORDER_LISTED] = { S(NOTED) }, \
-	[DR_ORDER_PREPARED] = { S(NOTED) }
+	[DR_ORDER_SALVAGED] = { S(STOP), S(ASIDE) },         \
+	[DR_ORDER_REWOUND] = { S(FOUND), S(UP), S(AD_COMPARED), S(FORKED), S(STOP), S(ASIDE) }
 
 static const uint8_t of_redis[DR_ORDER_MAX][DR_OP_STAGES_MAX] = {
 	OF_REDIS,

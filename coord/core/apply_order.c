@@ -341,6 +341,10 @@ void dr_apply_sync_change(struct dr_repl *r, struct dr_service *s, const struct 
 	s->next = want;
 	s->next_version++;
 	s->sync_joint = true;
+	if (cmd->reason == DR_REASON_SYNC_UNDONE) {
+		dr_emit_member(dr_emit(r, DR_EVENT_SYNC_UNDONE, cmd, s), s, s->holder);
+		return;
+	}
 	struct dr_event_record *e = dr_emit(r, DR_EVENT_SYNC_CHANGING, cmd, s);
 	e->a = cmd->set;
 	e->b = cmd->k;

@@ -131,6 +131,13 @@ static void note_failing(const struct dr_core *c, uint32_t ix, struct dr_readine
 		note(r, dr_failure_reason(how), ms, 0, holder);
 }
 
+static void note_sync(const struct dr_core *c, uint32_t ix, struct dr_readiness *r)
+{
+	const struct dr_service *s = &c->repl.service[ix];
+	if (c->view.service[ix].undone_ms != 0)
+		note(r, DR_REASON_SYNC_UNDONE, c->view.service[ix].member[s->holder].report.sync_k, s->next.k, s->holder);
+}
+
 static void note_failsafe(const struct dr_core *c, uint32_t ix, struct dr_readiness *r)
 {
 	dr_member_ix holder = c->repl.service[ix].holder;
@@ -183,6 +190,7 @@ void dr_ready_judge(const struct dr_core *live, struct dr_forecast_room *room, u
 	judge_site(live, room, &q, past, out);
 	note_members(live, service, out);
 	note_routes(s, out);
+	note_sync(live, service, out);
 	note_failsafe(live, service, out);
 	note_failing(live, service, out);
 }

@@ -244,13 +244,18 @@ static void note_acks(struct dr_think *t)
 	}
 }
 
+/* A report's look at its server is at most two probes and their deadlines old (agent/shell/member.c). */
+static uint64_t look_ms(const struct dr_think *t)
+{
+	const struct dr_timing *tm = &t->c->repl.timing;
+	return 2 * ((uint64_t)tm->probe_ms + tm->probe_deadline_ms);
+}
+
 /* Its report may be from before the order was done, and the look at its server older still. */
 static bool stopped_to_ack(const struct dr_think *t, dr_member_ix m)
 {
-	const struct dr_timing *tm = &t->c->repl.timing;
 	uint64_t since = t->v->member[m].acks_not_ms;
-	uint64_t look_ms = 2 * ((uint64_t)tm->probe_ms + tm->probe_deadline_ms);
-	return since != 0 && t->c->view.now_ms - since >= 2 * look_ms;
+	return since != 0 && t->c->view.now_ms - since >= 2 * look_ms(t);
 }
 
 /* Those of next acknowledge, the others do not: each is told so. */
@@ -292,6 +297,30 @@ static bool may_wait(const struct dr_think *t)
 	return !dr_kind_asks_to_ack(t->s->spec.kind) || n >= t->s->next.k || t->s->spec.when_alone == DR_ALONE_BLOCK;
 }
 
+static bool is_of_next(const struct dr_think *t, const struct dr_name *member)
+{
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (dr_set_has(t->s->next.set, m) && dr_name_eq(&t->s->spec.member[m].name, member))
+			return true;
+	}
+	return false;
+}
+
+/* By its own word its server waits for fewer than it was told, or for others.  What a server that was not seen just now
+ * waits for is not known: it shows no position either. */
+static bool waits_for_less(const struct dr_think *t)
+{
+	const struct dr_service *s = t->s;
+	const struct dr_report *p = &t->v->member[s->holder].report;
+	bool names = s->next.set != 0 && !dr_kind_asks_to_ack(s->spec.kind);
+	if (p->epoch != s->epoch || p->server != DR_SERVER_PRIMARY || p->received == 0 || DR_MUTANT(SETTING_UNSEEN))
+		return false;
+	bool less = p->sync_k < s->next.k;
+	for (uint32_t i = 0; i < p->peers && i < DR_MEMBERS_MAX && names && !less; i++)
+		less = p->peer[i].counts_for_sync && !is_of_next(t, &p->peer[i].member);
+	return less;
+}
+
 /* The server has the set: learn how far it was then, and confirm when all of the set are past that. */
 static void confirm(struct dr_think *t)
 {
@@ -310,12 +339,14 @@ static void confirm(struct dr_think *t)
 		return;
 	}
 	if (s->next.k > 0 && !DR_MUTANT(JOINED_TOO_EARLY)) {
-		/* A report's look at the server is at most two probes and their deadlines old (agent/shell/member.c). */
-		const struct dr_timing *tm = &t->c->repl.timing;
-		uint64_t look_ms = 2 * ((uint64_t)tm->probe_ms + tm->probe_deadline_ms);
-		uint64_t from = t->v->join_since_ms + SETTLE_MS + look_ms;
+		uint64_t from = t->v->join_since_ms + SETTLE_MS + look_ms(t);
 		if (hv->report_ms < from || hv->report.epoch != s->epoch || !dr_heard(t, s->holder))
 			return;
+		if (waits_for_less(t)) { /* it was undone meanwhile: what it acknowledged since is not with all of next */
+			t->v->join_point = 0;
+			t->v->join_since_ms = t->c->view.now_ms;
+			return;
+		}
 		if (t->v->join_point == 0)
 			t->v->join_point = hv->report.received;
 		if (t->v->join_point == 0 || !waits_for_all_of_next(t))
@@ -325,6 +356,35 @@ static void confirm(struct dr_think *t)
 	cmd.set = s->next.set;
 	cmd.k = s->next.k;
 	cmd.a = s->next_version;
+	(void)dr_propose(t, &cmd);
+}
+
+/* Told, and confirmed, and yet: somebody has set it otherwise, or its own files do.  A second look is waited for, since the
+ * first may be from before the order was done. */
+static bool was_undone(struct dr_think *t)
+{
+	uint64_t now = t->c->view.now_ms;
+	if (!waits_for_less(t)) {
+		t->v->undone_ms = 0;
+		return false;
+	}
+	if (t->v->undone_ms == 0)
+		t->v->undone_ms = now;
+	if (now - t->v->undone_ms >= look_ms(t))
+		return true;
+	dr_wake_at(t->out, t->v->undone_ms + look_ms(t));
+	return false;
+}
+
+/* What it acknowledges may be with nobody else.  No promise rests on less than the holder itself, then, until it was told
+ * again and all of the set have what it had before. */
+static void say_undone(struct dr_think *t)
+{
+	const struct dr_service *s = t->s;
+	struct dr_cmd cmd = dr_cmd_for(t, DR_CMD_SYNC_CHANGE);
+	cmd.reason = DR_REASON_SYNC_UNDONE;
+	cmd.a = t->v->member[s->holder].report.sync_k;
+	cmd.b = s->next.k;
 	(void)dr_propose(t, &cmd);
 }
 
@@ -349,16 +409,22 @@ void dr_sync_think(struct dr_think *t)
 	}
 	const struct dr_member_repl *h = &s->member[s->holder];
 	bool told = h->sync_epoch == s->epoch && h->sync_version == s->next_version;
+	bool undone = told && was_undone(t);
+	if (undone && s->next.set != 0 && !dr_set_has(s->sync.set, s->holder)) {
+		say_undone(t);
+		return;
+	}
 	dr_member_set cut = to_be_cut(t);
 	if (dr_kind_asks_to_ack(s->spec.kind)) {
 		note_acks(t);
 		if (cut == 0 || h->fails > 0) /* it would cut them off again */
 			tell_standbys(t);
 	}
-	if (cut != 0 || (!told && may_wait(t))) {
+	if (cut != 0 || undone || (!told && may_wait(t))) {
 		struct dr_order_core o = { .kind = DR_ORDER_SYNC_SET, .sync = s->next.set,
 					   .k = s->next.k, .clean = cut != 0, .listed = cut };
-		(void)dr_order_want(t, NULL, s->holder, o);
+		if (dr_order_want(t, NULL, s->holder, o).verdict == DR_STEP_PROPOSED)
+			t->v->undone_ms = t->v->join_epoch = 0; /* only a look that begins after it was done says anything */
 	} else if (told && s->sync_joint) {
 		confirm(t);
 	}

@@ -62,6 +62,7 @@ struct dr_service_view {
 	uint64_t primary_position; /* highest position that the primary was ever seen at */
 	uint64_t primary_position_ms;
 	uint64_t others_ms;      /* since when some member that is not the primary is heard here; 0: none was yet */
+	uint64_t undone_ms;      /* since when the primary's server waits for less than it was told; 0: it does not */
 	uint64_t few_ms;         /* since when fewer standbys follow than a bounded primary wants near; 0: enough do */
 	uint64_t holder_ms;      /* when it was learnt who the present holder is */
 	uint64_t part_plan;      /* which site plan, group, state and try part_since_ms speaks of */

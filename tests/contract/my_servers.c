@@ -237,3 +237,57 @@ void my_servers_stop(struct my_servers *all)
 		rig_stop(&all->server[i - 1].pid, SIGKILL);
 	rig_dir_remove(&all->dir);
 }
+
+/* ---- clients */
+
+MYSQL *my_server_client(const struct my_server *s, const char *user)
+{
+	char no = 0;
+	MYSQL *c = mysql_init(NULL);
+
+	assert_non_null(c);
+	(void)mysql_options(c, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no);
+	if (mysql_real_connect(c, "localhost", user, "", NULL, 0, s->socket, 0) != NULL)
+		return c;
+	mysql_close(c);
+	return NULL;
+}
+
+void my_client_say(MYSQL *c, const char *sql)
+{
+	if (mysql_query(c, sql) != 0)
+		fail_msg("%s: %s (%u)", sql, mysql_error(c), mysql_errno(c));
+}
+
+static MYSQL *root(const struct my_server *s)
+{
+	MYSQL *c = my_server_client(s, "root");
+
+	if (c == NULL)
+		fail_msg("%s does not let root in", s->member);
+	return c;
+}
+
+void my_server_say(const struct my_server *s, const char *sql)
+{
+	MYSQL *c = root(s);
+
+	my_client_say(c, sql);
+	mysql_close(c);
+}
+
+uint64_t my_server_number(const struct my_server *s, const char *sql)
+{
+	uint64_t v = 0;
+	MYSQL *c = root(s);
+
+	my_client_say(c, sql);
+	MYSQL_RES *res = mysql_store_result(c);
+	assert_non_null(res);
+	MYSQL_ROW row = mysql_fetch_row(res);
+	assert_non_null(row);
+	assert_int_equal(dr_parse_u64(row[0] != NULL ? row[0] : "0", 0, UINT64_MAX, &v), DR_OK);
+	mysql_free_result(res);
+	mysql_close(c);
+	return v;
+}

@@ -3,6 +3,8 @@
 #ifndef DR_TESTS_CONTRACT_MY_SERVERS_H
 #define DR_TESTS_CONTRACT_MY_SERVERS_H
 
+#include <mysql.h>
+
 #include "rig.h"
 
 enum { MY_SERVERS_MAX = 3 };
@@ -29,5 +31,12 @@ void my_servers_stop(struct my_servers *all);
 /* SIGKILL; and a start as by an agent: read-only, receiving from nobody. */
 void my_server_crash(struct my_server *s);
 void my_server_start(struct my_servers *all, struct my_server *s);
+
+/* A client by its socket, as root or as another account without a password; NULL: it is not let in. */
+MYSQL *my_server_client(const struct my_server *s, const char *user);
+/* What fails here fails the test: a statement of a client's, one as root, and a query as root for one number (0 for NULL). */
+void my_client_say(MYSQL *c, const char *sql);
+void my_server_say(const struct my_server *s, const char *sql);
+uint64_t my_server_number(const struct my_server *s, const char *sql);
 
 #endif

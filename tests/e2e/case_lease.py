@@ -73,15 +73,15 @@ def freeze(stand, site, on):
 
 
 @case("manual-start")
-def manual_start(scenes):
+def manual_start(scenes, kind="postgres"):
     """A fenced server started by hand, with its site still cut off, comes up as a standby and stays one."""
-    stand = scenes.up()
+    stand = scenes.up(options={"kind": kind})
     stand.fault_at()
     stand.lab.network.isolate(A)
     new = moved_off_a(stand)
     eventually(stand, "the cut-off server to be fenced", lambda: not stand.pg.processes(A))
     stand.pg.start(A)
-    by_hand = stand.lab.programs[f"pg-{A}"]
+    by_hand = stand.lab.programs[f"{stand.pg.name}-{A}"]
     expect(stand.pg.postmaster(A) == by_hand.pid, "the server that was started by hand", stand.pg.postmaster(A))
     end = measure.now() + 3
     while measure.now() < end:

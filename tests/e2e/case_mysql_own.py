@@ -4,6 +4,7 @@ import glob
 import json
 
 from case_input import ready_notes
+from case_lease import manual_start
 from cluster import SERVICE, member_of
 from faults import A
 from scene import all_joined, case, eventually, expect, kill_node, new_acks, verdict
@@ -158,3 +159,27 @@ def mariadb_writes_in_spite(scenes):
     stand.pg.sql(A, said[0].split(": ")[1])
     eventually(stand, "status to say no more of it", lambda: not any(member(stand, s).get("caution") for s in (A, B, C)), 30, 0.5)
     return {"said": said[0]}
+
+
+# ---- started by hand
+
+@case("mariadb-manual-start")
+def mariadb_manual_start(scenes):
+    """MariaDB: a fenced server started by hand, with its site still cut off, comes up as a standby and stays one."""
+    return manual_start(scenes, "mariadb")
+
+
+@case("mysql-manual-start")
+def mysql_manual_start(scenes):
+    """The same of MySQL."""
+    return manual_start(scenes, "mysql")
+
+
+@case("mysql-starts-fenced")
+def mysql_starts_fenced(scenes):
+    """MySQL: a primary that was taken over comes up with super_read_only, though its file says no more than read_only."""
+    stand = up(scenes, "mysql")
+    kill_node(stand, A)
+    stand.pg.start(A)
+    expect(stand.pg.sql(A, "SELECT @@read_only, @@super_read_only") == "1\t1", "both on")
+    return {}

@@ -35,6 +35,46 @@ def sync_replace(scenes):
     return verdict(stand, [A, C])
 
 
+UNDO = {"postgres": ("ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()"),
+        "mariadb": ("SET GLOBAL rpl_semi_sync_master_timeout = 1000",),
+        "mysql": ("SET GLOBAL rpl_semi_sync_source_enabled = 0",)}
+
+
+def undone(scenes, kind):
+    """Somebody lets the primary wait for nobody: it is said, told again, and settled; a failover after that loses nothing."""
+    stand = scenes.up(options={"kind": kind})
+    eventually(stand, "the promise to rest on one standby", lambda: len(settled_set(stand) or []) == 1)
+    for statement in UNDO[kind]:
+        stand.pg.sql(A, statement)
+    event = eventually(stand, "that to be told", lambda: events_of(stand, "sync.undone"), 20)[0]
+    expect(event.get("reason") == "sync_undone", "the reason", event)
+    eventually(stand, "the promise to rest on a standby again", lambda: len(settled_set(stand) or []) == 1, 20)
+    expect(len(events_of(stand, "sync.undone")) == 1, "to be told once", events_of(stand, "sync.undone"))
+    new_acks(stand, A)
+    kill_primary(stand)
+    new = stand.first_new_ack(20)[1]
+    all_joined(stand)
+    return verdict(stand, [A, new], undone=1)
+
+
+@case("sync-undone")
+def sync_undone(scenes):
+    """Somebody resets synchronous_standby_names on the primary: it is said and set again, and a failover loses nothing."""
+    return undone(scenes, "postgres")
+
+
+@case("mariadb-sync-undone")
+def mariadb_sync_undone(scenes):
+    """The same of MariaDB, whose semi-synchronous replication somebody gives a timeout."""
+    return undone(scenes, "mariadb")
+
+
+@case("mysql-sync-undone")
+def mysql_sync_undone(scenes):
+    """The same of MySQL, whose semi-synchronous replication somebody turns off."""
+    return undone(scenes, "mysql")
+
+
 @case("sync-last-standby-dies")
 def sync_last_standby_dies(scenes):
     """Both standbys die: writes wait, then go on alone (when_alone: continue), and are sync again after."""

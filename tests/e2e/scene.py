@@ -192,8 +192,10 @@ def events_of(stand, kind, **fields):
             if e.get("event") == kind and all(e.get(k) == v for k, v in fields.items())]
 
 
-def verdict(stand, path):
+def verdict(stand, path, undone=0):
     """Stop the clients; nothing may be lost, and the sites may have acknowledged in this order only."""
+    told = events_of(stand, "sync.undone")
+    expect(len(told) == undone, f"{undone} time(s) a server that does not wait as it was told", told)
     stand.writers.stop()
     stand.writers.read()
     lost, by_writer = measure.lost_rows(stand.writers, stand.final_rows())

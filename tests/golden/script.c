@@ -11,7 +11,7 @@
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
  *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off [KIND] | diverge M rewind|clone
  *   lose M N | data M on|off (a server that comes back with less; off: its data is another service's)
- *   errant M N (so many transactions of its own)
+ *   errant M N (so many transactions of its own) | undo-sync M (as primary it waits for nobody, whoever said so)
  *   routes on|off | holds on|off | jump M | elections on|off | commit MS (from append to commit, from now on)
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
  *   expect healthy | expect KEY=VALUE...                       (see expect_one; SERVICE=MEMBER: its primary)
@@ -351,6 +351,8 @@ static void do_member(struct script *s)
 		w->m[m].mute[order_kind(word(s, 2))] = on(s, 3);
 	else if (strcmp(what, "errant") == 0)
 		w->m[m].server.errant = (uint32_t)number(word(s, 2));
+	else if (strcmp(what, "undo-sync") == 0)
+		w_server_undo_sync(w, m);
 	else if (strcmp(what, "hold") == 0)
 		w->m[m].server.held = on(s, 2);
 	else if (strcmp(what, "lose") == 0 && w->m[m].server.n >= number(word(s, 2)))
@@ -362,8 +364,7 @@ static void do_member(struct script *s)
 	else if (strcmp(what, "writes") == 0)
 		block_writes(s, &w->m[m].server);
 	else if (strcmp(what, "diverge") == 0)
-		w->m[m].divergence =
-		    strcmp(word(s, 2), "clone") == 0 ? DR_DIVERGENCE_CLONE : DR_DIVERGENCE_REWIND;
+		w->m[m].divergence = strcmp(word(s, 2), "clone") == 0 ? DR_DIVERGENCE_CLONE : DR_DIVERGENCE_REWIND;
 	else if (strcmp(what, "forget") == 0) {
 		w_agent_kill(w, m);
 		memset(&w->m[m].journal, 0, sizeof(w->m[m].journal));
@@ -407,8 +408,7 @@ static bool expect_one(struct script *s, const char *key, const char *want, char
 	const struct dr_service *v = w_repl(w, 0);
 	uint32_t m = w_member_find(w, key);
 	if (strcmp(key, "primary") == 0)
-		(void)snprintf(got, cap, "%s",
-			       v->primary_epoch == v->epoch ? w_member_name(w, v->holder) : "-");
+		(void)snprintf(got, cap, "%s", v->primary_epoch == v->epoch ? w_member_name(w, v->holder) : "-");
 	else if (strcmp(key, "holder") == 0)
 		(void)snprintf(got, cap, "%s", w_member_name(w, v->holder));
 	else if (strcmp(key, "epoch") == 0)

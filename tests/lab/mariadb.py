@@ -119,17 +119,29 @@ class Mariadb:
         """The server's gtid_binlog_pos."""
         return self.sql(site, "SELECT @@gtid_binlog_pos")
 
-    def start(self, site, read_only=True):
-        """Start a site's server by hand and wait until it answers."""
+    def has(self, site, position):
+        """Whether a site's standby has received all that makes a position."""
+        seen = re.search(r"Gtid_IO_Pos: (\S*)", self.sql(site, "SHOW SLAVE STATUS", form="-E"))
+        ours = dict(one.split("-", 1) for one in (seen[1] if seen else "").split(",") if one)
+        return all(int(ours.get(domain, "0-0").split("-")[1]) >= int(rest.split("-")[1])
+                   for domain, rest in (one.split("-", 1) for one in position.split(",") if one))
+
+    def start(self, site, read_only=None):
+        """Start a site's server by hand, read-only as its file says or as told, and wait until it answers."""
         name = f"{self.name}-{site}"
         self.lab.spawn(site, host_name(site, "db"), name,
                        self._argv(site, read_only), user=USER)
         wait_for(f"{self.member_word} in {site}", lambda: self.answers(site), 20, logs=[self.lab.path("log", f"{name}.log")])
 
+    @staticmethod
+    def _read_only(read_only):
+        """What a command line says of it."""
+        return [] if read_only is None else [f"--read-only={int(read_only)}"]
+
     def _argv(self, site, read_only):
         return [f"{self.bin}/{self.member_word}", f"--defaults-file={self._config(site)}", f"--datadir={self.data[site]}",
                 f"--server-id={SITES.index(site) + 1}", f"--bind-address={self.lab.address(site, 'db')}",
-                f"--port={self.port}", f"--socket={self.sock[site]}", f"--read-only={int(read_only)}"]
+                f"--port={self.port}", f"--socket={self.sock[site]}", *self._read_only(read_only)]
 
     def answers(self, site):
         """Whether a query over the local socket is answered."""

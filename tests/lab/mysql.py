@@ -15,7 +15,6 @@ from servers import PRIMARY_SITE, as_user
 OPTIONS = """[mysqld]
 basedir = {root}/usr
 read_only = 1
-super_read_only = 1
 skip-name-resolve
 skip-replica-start
 secure-file-priv = NULL
@@ -80,8 +79,10 @@ class Mysql(Mariadb):
         """The server's gtid_executed."""
         return self.sql(site, "SELECT @@gtid_executed")
 
-    def _argv(self, site, read_only):
-        return [*super()._argv(site, read_only), f"--super-read-only={int(read_only)}"]
+    def has(self, site, position):
+        """Whether a site's standby has received all that makes a position."""
+        return self.sql(site, f"SELECT GTID_SUBSET('{position}', CONCAT(@@gtid_executed, ',', (SELECT RECEIVED_TRANSACTION_SET"
+                              " FROM performance_schema.replication_connection_status)))") == "1"
 
     def streaming(self, primary):
         """The standbys that receive from a site's server: name to state."""

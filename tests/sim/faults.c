@@ -29,7 +29,8 @@ enum kind {
 	FAULT_LATER = FAULT_SLOW_SERVER,
 	FAULT_SITES = FAULT_SITE_PLAN,
 	FAULT_DATA = FAULT_SWAP_DATA,
-	FAULT_KINDS = FAULT_POOLER
+	FAULT_KINDS = FAULT_POOLER,
+	FAULT_SETTINGS = FAULT_UNDO_SYNC
 };
 
 static const struct {
@@ -172,7 +173,8 @@ void sim_faults_draw(struct sim *s, uint64_t from_ms, uint64_t ms)
 	draw_own(s, sim_dice(s->seed, 8), FAULT_LATER, FAULT_SITES, from_ms, ms, false);
 	draw_own(s, sim_dice(s->seed, 11), FAULT_SITES, FAULT_DATA, from_ms, ms, s->w->services > 1);
 	draw_own(s, sim_dice(s->seed, 17), FAULT_DATA, FAULT_KINDS, from_ms, ms, false);
-	draw_own(s, sim_dice(s->seed, 15), FAULT_KINDS, FAULT_MAX, from_ms, ms, false);
+	draw_own(s, sim_dice(s->seed, 15), FAULT_KINDS, FAULT_SETTINGS, from_ms, ms, false);
+	draw_own(s, sim_dice(s->seed, 19), FAULT_SETTINGS, FAULT_MAX, from_ms, ms, false);
 }
 
 void sim_extend(uint64_t *until, uint64_t to)
@@ -403,6 +405,7 @@ static void do_member(struct sim *s, const struct sim_fault *f, uint64_t until)
 	case FAULT_SPEC: sim_apply_spec(s, f); break;
 	case FAULT_SWAP_DATA: sim_swap_data(s, f->a, until, f->b); break;
 	case FAULT_ACKERS: sim_ackers(s, f); break;
+	case FAULT_UNDO_SYNC: w_server_undo_sync(w, f->a); break;
 	case FAULT_POOLER: hold_in_vain(s, f, until); break;
 	case FAULT_ERRANT: write_to_standby(s, f, until); break;
 	case FAULT_DAMAGE_AGENT: sim_damage_journal(s, f->a, until, f->b); break;

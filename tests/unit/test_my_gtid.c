@@ -74,6 +74,44 @@ static void mariadb_errant(void **state)
 	assert_string_equal(ids, "7-2-3,8-2-4");
 }
 
+/* All that was received is applied: of every domain, wherever the server says so. */
+static void mariadb_has_all(void **state)
+{
+	struct my_gtid g;
+
+	(void)state;
+	assert_true(my_gtid_has_all("0-1-100", "", 3, ""));
+	assert_true(my_gtid_has_all("0-1-100,1-1-7", "", 3, "0-1-100,1-1-7"));
+	assert_true(my_gtid_has_all("0-2-101,1-1-7", "", 3, "0-1-100,1-1-6"));
+	assert_true(my_gtid_has_all("0-2-50", "0-3-100", 3, "0-3-100")); /* it was a primary */
+	assert_false(my_gtid_has_all("0-1-100", "0-3-103", 3, "0-1-101")); /* it wrote for itself */
+	assert_false(my_gtid_has_all("0-1-100,1-1-6", "", 3, "0-1-100,1-1-7"));
+	assert_false(my_gtid_has_all("0-1-100", "0-1-101", 3, "0-1-100,1-1-1"));
+	assert_false(my_gtid_has_all("0-1-100", "", 3, "rubbish"));
+	assert_false(my_gtid_other("0-1-100,0-2-7", 0, &g));
+	assert_false(my_gtid_other("", 0, &g));
+	assert_true(my_gtid_other("0-1-100,7-2-3", 0, &g));
+	assert_int_equal(g.domain, 7);
+}
+
+static void mysql_has_all(void **state)
+{
+	(void)state;
+	assert_true(my_set_has_all(A ":1-5", ""));
+	assert_true(my_set_has_all(A ":1-5", A ":3-5"));
+	assert_true(my_set_has_all(A ":1-5:7-9", A ":3:8-9"));
+	assert_true(my_set_has_all(A ":1-5:nightly:1-9," B ":1-2", B ":2,\n" A ":2-5:nightly:9"));
+	assert_false(my_set_has_all(A ":1-5", A ":3-6"));
+	assert_false(my_set_has_all(A ":1-5:7-9", A ":3-8"));
+	assert_false(my_set_has_all(A ":1-5", A ":nightly:1"));
+	assert_false(my_set_has_all(A ":1-5:nightly:1-9", A ":nightl:1"));
+	assert_false(my_set_has_all(A ":nightly:1-9", A ":1"));
+	assert_false(my_set_has_all(A ":1-5", B ":1"));
+	assert_false(my_set_has_all(A ":1-5", "rubbish"));
+	assert_true(my_set_tagged(A ":1-3:nightly:1-9"));
+	assert_false(my_set_tagged(A ":1-3," B ":4"));
+}
+
 static void mysql_sets(void **state)
 {
 	(void)state;
@@ -107,7 +145,8 @@ static void mysql_nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(mariadb_positions), cmocka_unit_test(mariadb_nonsense),
-					    cmocka_unit_test(mariadb_errant),
+					    cmocka_unit_test(mariadb_errant), cmocka_unit_test(mariadb_has_all),
+					    cmocka_unit_test(mysql_has_all),
 					    cmocka_unit_test(mysql_sets), cmocka_unit_test(mysql_nonsense) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,6 +218,8 @@ static bool service_well(struct world *w, const struct w_service *of, char *why,
 	else if (w->m[holder].server.state != DR_SERVER_PRIMARY)
 		(void)snprintf(why, cap, "the holder's server is %s",
 			       dr_server_state_name(w->m[holder].server.state));
+	else if (w->m[holder].server.undone)
+		(void)snprintf(why, cap, "%s does not wait as it was told", w_member_name(w, holder));
 	else if (s->sync_joint)
 		(void)snprintf(why, cap, "the sync set is not settled");
 	else if (of->acked_at + 200 < w->now)

@@ -12,6 +12,12 @@ void w_note_sync(struct w_service *of, const struct dr_service *s)
 		of->seen.may_ack = s->member[m].may_ack ? dr_set_with(of->seen.may_ack, m) : of->seen.may_ack;
 }
 
+bool w_log_rests_on(struct world *w, uint32_t mi)
+{
+	const struct w_service *of = w_service_of(w, mi);
+	return of->seen.sync_holder == w->m[mi].ix && dr_set_has(of->seen.sync.set, of->seen.sync_holder);
+}
+
 static bool is_logged(struct world *w, uint32_t mi)
 {
 	const struct w_service *of = w_service_of(w, mi);

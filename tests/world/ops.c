@@ -99,6 +99,7 @@ static void set_sync(struct op *op)
 	const struct dr_order *o = &op->w->m[op->mi].core.journal.order;
 	op->s->set = set_of(op->w, o);
 	op->s->k = o->core.k;
+	op->s->undone = false;
 }
 
 static void promote(struct world *w, uint32_t mi, uint64_t epoch)
@@ -133,6 +134,7 @@ static void promotion_arrives(struct world *w, struct w_timer *t)
 	w_check_guarded(w, t->a);
 	s->set = s->promotion.set;
 	s->k = s->promotion.k;
+	s->undone = false;
 	promote(w, t->a, s->promotion.epoch);
 	s->stop_at = stop_at;
 }

@@ -43,6 +43,7 @@ struct w_server {
 	uint32_t released;   /* as primary: so many of its writes are let go, whoever has them */
 	dr_member_set set; /* whom it waits for as primary; of such a kind: for whoever acknowledges; under `bounded`: none ... */
 	uint32_t k;        /* ... any k of them */
+	bool undone;       /* somebody has set that otherwise since it was told */
 	uint32_t acked;    /* writes acknowledged, or there when it was promoted: what a read shows */
 	bool acks_blocked; /* script: does not take writes ... */
 	enum dr_failure failure; /* ... in this way; NONE: they do not end */

@@ -213,6 +213,23 @@ static bool acknowledged(struct world *w, uint32_t mi, uint32_t at)
 	return have >= s->k || (!asks && s->set == 0);
 }
 
+void w_server_undo_sync(struct world *w, uint32_t mi)
+{
+	struct w_server *s = &w->m[mi].server;
+	if (s->state != DR_SERVER_PRIMARY || s->k == 0)
+		return;
+	w_say(w, "somebody lets %s wait for nobody", w_member_name(w, mi));
+	s->set = 0;
+	s->k = 0;
+	s->undone = true;
+}
+
+/* What it let go before anybody could know is nobody's promise; once the log says that all rests on it alone, it is. */
+static bool promised(struct world *w, uint32_t mi)
+{
+	return !w->m[mi].server.undone || w_log_rests_on(w, mi);
+}
+
 static void acknowledge(struct world *w, uint32_t mi)
 {
 	struct w_server *s = &w->m[mi].server;
@@ -222,12 +239,13 @@ static void acknowledge(struct world *w, uint32_t mi)
 	s->ack_at = w->now + s->slow_ms;
 	while (s->acked < s->n && (s->acked < s->ready || s->acked < s->released || acknowledged(w, mi, s->acked))) {
 		bool zombie = s->acked < s->ready || w_nobody_acts(w, mi);
-		if (!zombie)
+		bool counts = promised(w, mi);
+		if (!zombie && counts)
 			w_check_acked(w, mi, s->acked);
 		uint32_t id = s->wal[s->acked++];
-		of->acked[id] = (uint8_t)(mi + 1);
+		of->acked[id] = counts ? (uint8_t)(mi + 1) : 0;
 		of->seen.row_epoch[id] = s->epoch;
-		if (!zombie)
+		if (!zombie && counts)
 			of->seen.acked[of->seen.acked_n++] = id;
 		of->acked_total++;
 		if (s->epoch < of->acked_epoch && zombie) {

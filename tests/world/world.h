@@ -195,6 +195,7 @@ void w_server_start_standby(struct world *w, uint32_t m);
 void w_server_see(struct world *w, uint32_t m, struct dr_report *r);
 void w_replicate(struct world *w);
 void w_server_paused(struct world *w, uint32_t mi);
+void w_server_undo_sync(struct world *w, uint32_t mi); /* somebody else sets a primary to wait for nobody */
 void w_server_acks(struct world *w, uint32_t mi); /* it acknowledges what comes from now on */
 uint64_t w_position(const struct world *w, uint32_t m);
 uint64_t w_system_id(const struct w_server *s);
@@ -263,6 +264,7 @@ void w_check_kept(struct world *w);
 void w_check_overwritten(struct world *w, uint32_t m, const struct w_server *by);
 
 /* check_sync.c: an entry was applied; m acknowledges write `at`. */
+bool w_log_rests_on(struct world *w, uint32_t mi); /* what it acknowledges is promised to be with itself, and no more */
 void w_note_sync(struct w_service *of, const struct dr_service *s);
 void w_check_acked(struct world *w, uint32_t m, uint32_t at);
 void w_check_ackers(struct world *w);
