@@ -47,6 +47,7 @@ struct dr_op_args {
 	uint64_t system_id;              /* WRITABLE: data of another identity is not promoted; 0: whatever it is;
 					  * PROBE_WRITE: data that has lost its own gets it */
 	bool cut;                        /* SYNC_SET: whoever streams from it starts anew, acknowledging nothing unasked */
+	bool handed_over;                /* FOLLOWING: stopped in order as a primary, it has nothing that the given one has not */
 	bool local_commit;               /* PROBE_WRITE: do not wait for standbys */
 	bool takeover;                   /* WRITABLE: also where the kind's own cluster has no majority to agree */
 	char folder[DR_PATH_MAX];        /* COPIED: where to */

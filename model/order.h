@@ -30,7 +30,8 @@ struct dr_order_core {
 	uint64_t position;    /* CAUGHT_UP: reach this; WRITABLE: have at least this ... */
 	uint32_t timeline;    /* ... of this timeline, or be on a later one; 0: whatever the timeline */
 	uint64_t system_id;   /* WRITABLE: only data of this identity; 0: whatever it is */
-	bool clean;           /* FENCED: checkpoint and stop in order; else at once; SYNC_SET: all streams are cut and start anew */
+	bool clean;           /* FENCED: checkpoint and stop in order; else at once; SYNC_SET: all streams are cut and start anew;
+			       * FOLLOWING: it was stopped in order, and the target has all that it had */
 	dr_member_set listed; /* SYNC_SET: who acknowledges no more once that is done; WRITABLE, LISTED: whom the agent
 			       * asks when no leader answers ... */
 	uint64_t list_version; /* ... and which list that is: only grows within an epoch; 0: no list */

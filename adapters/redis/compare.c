@@ -34,10 +34,36 @@ static bool is_other_data(const struct red_sight *s, struct red_todo *t)
 	return true;
 }
 
+/* Restarted with an append-only file it has lost its place in the stream; but what it has came from this primary alone. */
+static bool only_followed(const struct red_sight *s)
+{
+	const struct red_state *from = s->source;
+	const struct red_lineage *a = &s->mine->lineage, *b = &from->lineage;
+
+	return a->there && b->there && a->epoch == b->epoch && strcmp(a->origin, b->origin) == 0 &&
+	       strcmp(a->member, s->target->member.s) != 0 && !from->replica && strcmp(b->origin, from->id) == 0;
+}
+
+/* Whether all that a copy has is shown to be in the source's stream; why, or why not. */
+static bool is_within(const struct red_sight *s, const char **why)
+{
+	enum place place = place_in(s->mine, s->source);
+	bool only = place == PLACE_UNKNOWN && only_followed(s);
+
+	if (only)
+		*why = "what it has came from this primary alone";
+	else if (place == PLACE_WITHIN)
+		*why = "its place in the primary's stream is known";
+	else
+		*why = place == PLACE_BEYOND ? "it has more than the primary" : "its place in the primary's stream is not known";
+	return only || place == PLACE_WITHIN;
+}
+
 /* A source that can't go on from where the copy is sends everything, and nothing of what was there is left. */
 bool red_may_not_follow(const struct red_sight *s, struct red_todo *t)
 {
 	const struct red_state *m = s->mine, *from = s->source;
+	const char *why;
 
 	if (m->empty || s->vetted)
 		return false;
@@ -47,55 +73,35 @@ bool red_may_not_follow(const struct red_sight *s, struct red_todo *t)
 	}
 	if (is_other_data(s, t))
 		return true;
-	enum place place = place_in(m, from);
-	bool later = place == PLACE_UNKNOWN && m->lineage.there && from->lineage.there && m->lineage.epoch > from->lineage.epoch;
-	if (place != PLACE_BEYOND && !later)
+	if (s->args->handed_over || is_within(s, &why))
 		return false;
-	red_refuse(t, DR_E_CONFLICT, "it has more than %s:%u, which would overwrite it: it is at %" PRIu64 " of epoch %" PRIu32
-		   ", that at %" PRIu64 " of %" PRIu32 "; a rejoin saves it first", s->args->primary_at.host,
-		   s->args->primary_at.port, m->position, m->timeline, from->position, from->timeline);
+	red_refuse(t, DR_E_CONFLICT, "%s, and would be overwritten: it is at %" PRIu64 " of epoch %" PRIu32 ", %s:%u at %" PRIu64
+		   " of %" PRIu32 "; a rejoin saves it first", why, m->position, m->timeline, s->args->primary_at.host,
+		   s->args->primary_at.port, from->position, from->timeline);
 	return true;
 }
 
-/* Restarted with an append-only file it has lost its place in the stream; but what it has came from this primary alone. */
-static bool only_followed(const struct red_sight *s)
-{
-	const struct red_lineage *a = &s->mine->lineage, *b = &s->source->lineage;
-
-	return a->there && b->there && a->epoch == b->epoch && strcmp(a->origin, b->origin) == 0 &&
-	       strcmp(a->member, s->target->member.s) != 0;
-}
-
-static void verdict(struct red_todo *t, enum dr_divergence d, const char *why)
+static void verdict(struct red_todo *t, bool within, const char *why)
 {
 	t->verdict = RED_HOLDS;
-	t->divergence = d;
+	t->divergence = within ? DR_DIVERGENCE_NONE : DR_DIVERGENCE_CLONE;
 	(void)dr_copy_text(t->text, sizeof(t->text), why);
 }
 
 void red_judge_compared(const struct red_sight *s, struct red_todo *t)
 {
+	const char *why = "it is empty";
+
 	if (!s->mine->replica) {
-		t->verdict = RED_FAIL;
-		t->code = DR_E_REFUSED;
-		(void)dr_copy_text(t->text, sizeof(t->text), "it takes writes; a standby is a replica");
+		red_refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica");
 	} else if (s->mine->empty) {
-		verdict(t, DR_DIVERGENCE_NONE, "it is empty");
+		verdict(t, true, why);
 	} else if (s->source == NULL) {
 		t->verdict = RED_SOURCE;
 	} else if (s->source->replica) {
-		t->verdict = RED_FAIL;
-		t->code = DR_E_FAILED;
-		(void)dr_copy_text(t->text, sizeof(t->text), "the source is a replica itself");
-	} else if (is_other_data(s, t)) {
-		return;
-	} else if (place_in(s->mine, s->source) == PLACE_BEYOND) {
-		verdict(t, DR_DIVERGENCE_CLONE, "it has more than the primary");
-	} else if (place_in(s->mine, s->source) == PLACE_WITHIN) {
-		verdict(t, DR_DIVERGENCE_NONE, "its place in the primary's stream is known");
-	} else if (only_followed(s)) {
-		verdict(t, DR_DIVERGENCE_NONE, "what it has came from this primary alone");
-	} else {
-		verdict(t, DR_DIVERGENCE_CLONE, "its place in the primary's stream is not known");
+		red_refuse(t, DR_E_FAILED, "the source is a replica itself");
+	} else if (!is_other_data(s, t)) {
+		bool within = is_within(s, &why);
+		verdict(t, within, why);
 	}
 }

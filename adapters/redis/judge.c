@@ -11,7 +11,7 @@ enum { AGAIN_MS = 10, SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIE
 
 /* The promotion's mark, the first write of the new primary: before any client's, since it stands in one transaction with what
  * makes the server a primary.  A script, as a replica refuses to queue a write, and as it must name the new stream.  The data's
- * id stays; where all was deleted it is the service's (ARGV[3]), and what has none yet gets one. */
+ * id stays; where all was deleted it is the service's (ARGV[3]), or none while that is not known, or a new one. */
 static const char sign_script[] =
 	"local i = redis.call('INFO', 'replication') "
 	"local origin = string.match(i, 'master_replid:(%x+)') "
@@ -19,10 +19,11 @@ static const char sign_script[] =
 	"for n = 1, #h, 2 do had[h[n]] = h[n + 1] end "
 	"if (tonumber(had.epoch or '') or 0) > tonumber(ARGV[1]) then "
 	"return redis.error_reply('DRCOORD it has seen epoch ' .. had.epoch .. ' already') end "
-	"local id = had.id or (ARGV[3] ~= '' and ARGV[3]) or string.sub(origin, 1, 16) "
+	"local id = had.id or (ARGV[3] == 'new' and string.sub(origin, 1, 16)) or ARGV[3] "
 	"redis.call('DEL', KEYS[1]) "
 	"redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'member', ARGV[2], "
-	"'origin', origin, 'id', id, 'at', string.match(i, 'master_repl_offset:(%d+)')) "
+	"'origin', origin, 'at', string.match(i, 'master_repl_offset:(%d+)')) "
+	"if id ~= '' then redis.call('HSET', KEYS[1], 'id', id) end "
 	"return 1";
 
 static const char close_script[] =
@@ -57,13 +58,15 @@ static void put_number(char dst[24], uint64_t n)
 	(void)snprintf(dst, 24, "%" PRIu64, n);
 }
 
-static void say_sign(const struct red_sight *s, struct red_todo *t)
+static void say_sign(const struct red_sight *s, struct red_todo *t, bool draws)
 {
 	char epoch[24], id[RED_IDENTITY_DIGITS + 1] = "";
 
 	put_number(epoch, s->args->epoch);
 	if (s->args->system_id != 0)
 		(void)snprintf(id, sizeof(id), "%016" PRIx64, s->args->system_id);
+	else if (draws)
+		(void)snprintf(id, sizeof(id), "new");
 	RED_SAY(t, "EVAL", sign_script, "1", RED_LINEAGE, epoch, s->target->member.s, id);
 }
 
@@ -73,20 +76,30 @@ static bool is_signed(const struct red_state *m)
 	return !m->replica && m->lineage.there && !m->lineage.closed && strcmp(m->lineage.origin, m->id) == 0;
 }
 
-/* Promoted in this epoch, and its stream has another id since: as it gets with its first replica, where it had none before. */
-static bool is_renamed(const struct red_sight *s)
+/* Its data says that it was promoted in this epoch. */
+static bool is_ours(const struct red_sight *s)
 {
 	const struct red_lineage *l = &s->mine->lineage;
-	return l->there && l->epoch == s->args->epoch && strcmp(l->member, s->target->member.s) == 0 &&
-	       strcmp(l->origin, s->mine->id) != 0;
+	return l->there && l->epoch == s->args->epoch && strcmp(l->member, s->target->member.s) == 0;
 }
 
-/* Its mark is of an epoch before, of its stream's name before, or from before data had an id. */
-static bool is_to_sign(const struct red_sight *s)
+bool red_is_renamed(const struct red_sight *s)
+{
+	return is_ours(s) && strcmp(s->mine->lineage.origin, s->mine->id) != 0;
+}
+
+static bool is_others(const struct red_sight *s)
+{
+	uint64_t id = s->mine->lineage.there ? s->mine->lineage.identity : 0; /* 0: somebody deleted all, or there is none yet */
+	return s->args->system_id != 0 && id != 0 && id != s->args->system_id;
+}
+
+bool red_is_to_sign(const struct red_sight *s, bool draws)
 {
 	const struct red_lineage *l = &s->mine->lineage;
-	bool ours = l->there && l->epoch == s->args->epoch && strcmp(l->member, s->target->member.s) == 0;
-	return s->args->epoch > (l->there ? l->epoch : 0) || is_renamed(s) || (ours && l->identity == 0);
+	bool stale = s->args->epoch > (l->there ? l->epoch : 0) || red_is_renamed(s);
+	bool lacks = is_ours(s) && l->identity == 0 && (draws || s->args->system_id != 0);
+	return !is_others(s) && (stale || lacks);
 }
 
 /* ---- looks */
@@ -110,8 +123,9 @@ void red_judge_probe_write(const struct red_sight *s, struct red_todo *t)
 	t->verdict = RED_DO;
 	t->wrote = true;
 	put_number(at, m->offset);
-	if (is_to_sign(s))
-		say_sign(s, t);
+	/* A new id is not for whoever looks: it may know less of the log than those who promote. */
+	if (red_is_to_sign(s, false))
+		say_sign(s, t, false);
 	else
 		RED_SAY(t, "HSET", RED_LINEAGE, is_signed(m) ? "at" : "beat", at);
 }
@@ -120,14 +134,46 @@ void red_judge_probe_write(const struct red_sight *s, struct red_todo *t)
 void red_judge_signed(const struct red_sight *s, struct red_todo *t)
 {
 	t->verdict = RED_HOLDS;
-	if (s->mine->replica || !is_to_sign(s))
+	if (s->mine->replica || !red_is_to_sign(s, true))
 		return;
 	if (s->acted >= TRIES) {
 		red_refuse(t, DR_E_CONFLICT, "somebody else takes its mark away again");
 		return;
 	}
 	t->verdict = RED_DO;
-	say_sign(s, t);
+	say_sign(s, t, true);
+}
+
+bool red_is_too_old(const struct red_state *m, struct red_todo *t)
+{
+	if (!dr_version_is_old(red_product(m), m->version))
+		return false;
+	red_refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
+	return true;
+}
+
+#define KEEPS_NOTHING "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)"
+
+bool red_keeps_nothing(const struct red_state *m, struct red_todo *t)
+{
+	if (m->appends || m->save[0] != '\0')
+		return false;
+	red_refuse(t, DR_E_REFUSED, KEEPS_NOTHING);
+	return true;
+}
+
+/* What somebody has changed since it was taken over, and is to mend. */
+void red_judge_tended(const struct red_sight *s, struct red_todo *t)
+{
+	const struct red_state *m = s->mine;
+
+	t->verdict = RED_HOLDS;
+	if (m->sentinels > 0)
+		(void)snprintf(t->text, sizeof(t->text), "%" PRIu64 " listen as Sentinels do, who would undo what drcoord does: "
+			       "CLIENT LIST TYPE pubsub shows them; say SENTINEL REMOVE to each", m->sentinels);
+	else if (!m->appends)
+		(void)snprintf(t->text, sizeof(t->text), "%s", m->save[0] == '\0' ? KEEPS_NOTHING :
+			       "appendonly is no: a restart loses what was written since the last dump; set appendonly yes");
 }
 
 /* What stands in the way of taking a running server over. */
@@ -136,15 +182,15 @@ void red_judge_fit(const struct red_sight *s, struct red_todo *t)
 	const struct red_state *m = s->mine;
 
 	t->verdict = RED_HOLDS;
-	if (dr_version_is_old(red_product(m), m->version))
-		red_refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
+	if (red_is_too_old(m, t))
+		return;
 	else if (m->cluster)
 		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");
-	else if (!m->appends && m->save[0] == '\0')
-		red_refuse(t, DR_E_REFUSED, "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)");
+	else if (red_keeps_nothing(m, t))
+		return;
 	else if (m->sentinels > 0 && !s->target->adopt_sentinels)
-		red_refuse(t, DR_E_REFUSED, "Sentinels watch it (%" PRIu64 "), and would undo what drcoord does: SENTINEL REMOVE it"
-			    " on each of them, or sentinels: adopt in the node file", m->sentinels);
+		red_refuse(t, DR_E_REFUSED, "Sentinels watch it (%" PRIu64 "), and would undo what drcoord does: say SENTINEL"
+			    " REMOVE to each, or sentinels: adopt in the node file", m->sentinels);
 	else if (m->denied[0] != '\0')
 		red_refuse(t, DR_E_DENIED, "its account may not all that fencing and promoting need: ACL SETUSER %s ~" RED_LINEAGE
 			   "%s",
@@ -152,6 +198,17 @@ void red_judge_fit(const struct red_sight *s, struct red_todo *t)
 }
 
 /* ---- on a standby */
+
+bool red_settles(const struct red_sight *s, struct red_todo *t)
+{
+	bool moves = s->looks == 0 || s->mine->offset != s->offset_last;
+
+	if (!s->mine->linked || s->looks >= SETTLE_LOOKS || !moves)
+		return false;
+	red_wait(t, "receiving the last of what was sent");
+	t->pause_ms = 1;
+	return true;
+}
 
 void red_judge_frozen(const struct red_sight *s, struct red_todo *t)
 {
@@ -163,11 +220,7 @@ void red_judge_frozen(const struct red_sight *s, struct red_todo *t)
 		t->verdict = RED_HOLDS;
 	} else if (s->acted >= TRIES) {
 		red_refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
-	} else if (m->linked && s->looks < SETTLE_LOOKS && (s->looks == 0 || m->offset != s->offset_last)) {
-		/* What a dead primary sent last may still stand in the connection. */
-		red_wait(t, "receiving the last of what was sent");
-		t->pause_ms = 1;
-	} else {
+	} else if (!red_settles(s, t)) {
 		t->verdict = RED_DO;
 		RED_SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
 	}
@@ -188,9 +241,7 @@ static void say_follow(const struct red_sight *s, struct red_todo *t)
 	RED_SAY(t, "REPLICAOF", s->args->primary_at.host, port);
 }
 
-/* A replica asks its source once a second, and a source that is being promoted refuses.  Later and later, so that a way that
- * takes long is not cut off again and again. */
-static bool ask_anew(const struct red_sight *s)
+bool red_asks_anew(const struct red_sight *s)
 {
 	return !s->mine->syncing && s->acted < AIMED_TRIES && s->looks >= (unsigned)AIMED_LOOKS << s->acted;
 }
@@ -205,7 +256,7 @@ void red_judge_following(const struct red_sight *s, struct red_todo *t)
 		red_refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica");
 	} else if (aimed && m->linked && !m->syncing) {
 		t->verdict = RED_HOLDS;
-	} else if (aimed && ask_anew(s)) {
+	} else if (aimed && red_asks_anew(s)) {
 		t->verdict = RED_DO;
 		RED_SAY(t, "REPLICAOF", RED_NOWHERE_HOST, "0");
 		say_follow(s, t);
@@ -229,20 +280,17 @@ static void say_promote(const struct red_sight *s, struct red_todo *t)
 	RED_SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0");
 	RED_SAY(t, "MULTI");
 	RED_SAY(t, "REPLICAOF", "NO", "ONE");
-	say_sign(s, t);
+	say_sign(s, t, true);
 	RED_SAY(t, "CLIENT", "KILL", "TYPE", "normal");
 	RED_SAY(t, "EXEC");
 }
 
 bool red_is_another(const struct red_sight *s, struct red_todo *t)
 {
-	const struct red_state *m = s->mine;
-	uint64_t id = m->lineage.there ? m->lineage.identity : 0; /* 0: somebody deleted all, or it is from before there was one */
-
-	if (!m->replica || s->args->system_id == 0 || id == 0 || id == s->args->system_id)
+	if (!s->mine->replica || !is_others(s))
 		return false;
-	red_refuse(t, DR_E_BEHIND, "its data is not the service's: its id is %016" PRIx64 ", not %016" PRIx64, id,
-		   s->args->system_id);
+	red_refuse(t, DR_E_BEHIND, "its data is not the service's: its id is %016" PRIx64 ", not %016" PRIx64,
+		   s->mine->lineage.identity, s->args->system_id);
 	return true;
 }
 
@@ -283,11 +331,11 @@ void red_judge_writable(const struct red_sight *s, struct red_todo *t)
 		return;
 	} else if (m->replica) {
 		say_promote(s, t);
-	} else if (epoch == s->args->epoch && !is_renamed(s)) {
+	} else if (epoch == s->args->epoch && !red_is_renamed(s)) {
 		red_refuse(t, DR_E_REFUSED, "its data says that %s was promoted in epoch %" PRIu64, m->lineage.member, epoch);
 	} else {
 		t->verdict = RED_DO;
-		say_sign(s, t);
+		say_sign(s, t, true);
 	}
 }
 

@@ -26,7 +26,7 @@ bool red_info(const char *info, const char *key, char *dst, size_t cap)
 	return false;
 }
 
-static uint64_t u64(const char *text)
+uint64_t red_number(const char *text)
 {
 	uint64_t v = 0;
 	return dr_parse_u64(text, 0, UINT64_MAX, &v) == DR_OK ? v : 0;
@@ -35,7 +35,7 @@ static uint64_t u64(const char *text)
 static uint64_t number(const char *info, const char *key)
 {
 	char text[24];
-	return red_info(info, key, text, sizeof(text)) ? u64(text) : 0;
+	return red_info(info, key, text, sizeof(text)) ? red_number(text) : 0;
 }
 
 static bool is(const char *info, const char *key, const char *value)
@@ -101,9 +101,18 @@ void red_read_info(struct red_state *s, const char *info)
 	s->appends = is(info, "aof_enabled", "1");
 }
 
-static const char *text_of(const redisReply *r)
+const char *red_text(const redisReply *r)
 {
 	return r != NULL && r->type == REDIS_REPLY_STRING ? r->str : "";
+}
+
+const char *red_value(const redisReply *pairs, const char *key)
+{
+	for (size_t i = 0; pairs->type == REDIS_REPLY_ARRAY && i + 1 < pairs->elements; i += 2) {
+		if (strcmp(red_text(pairs->element[i]), key) == 0)
+			return red_text(pairs->element[i + 1]);
+	}
+	return "";
 }
 
 uint64_t red_identity(const char *text)
@@ -123,38 +132,26 @@ uint64_t red_identity(const char *text)
 void red_read_lineage(struct red_state *s, const redisReply *hash)
 {
 	struct red_lineage *l = &s->lineage;
+	const char *closed = red_value(hash, "closed");
 
-	*l = (struct red_lineage){ .there = false };
-	for (size_t i = 0; hash->type == REDIS_REPLY_ARRAY && i + 1 < hash->elements; i += 2) {
-		const char *key = text_of(hash->element[i]), *value = text_of(hash->element[i + 1]);
-		if (strcmp(key, "epoch") == 0) {
-			l->epoch = u64(value);
-			l->there = l->epoch > 0 && l->epoch <= UINT32_MAX;
-		} else if (strcmp(key, "member") == 0) {
-			(void)dr_copy_text(l->member, sizeof(l->member), value);
-		} else if (strcmp(key, "origin") == 0) {
-			(void)dr_copy_text(l->origin, sizeof(l->origin), value);
-		} else if (strcmp(key, "id") == 0) {
-			l->identity = red_identity(value);
-		} else if (strcmp(key, "at") == 0) {
-			l->at = u64(value);
-		} else if (strcmp(key, "closed") == 0) {
-			l->closed = true;
-			l->closed_at = u64(value);
-		}
-	}
+	*l = (struct red_lineage){ .epoch = red_number(red_value(hash, "epoch")), .identity = red_identity(red_value(hash, "id")),
+				   .at = red_number(red_value(hash, "at")), .closed = closed[0] != '\0',
+				   .closed_at = red_number(closed) };
+	l->there = l->epoch > 0 && l->epoch <= UINT32_MAX;
+	(void)dr_copy_text(l->member, sizeof(l->member), red_value(hash, "member"));
+	(void)dr_copy_text(l->origin, sizeof(l->origin), red_value(hash, "origin"));
+}
+
+static uint32_t u32(const char *text)
+{
+	uint64_t v = red_number(text);
+	return v <= UINT32_MAX ? (uint32_t)v : UINT32_MAX;
 }
 
 void red_read_brake(struct red_state *s, const redisReply *config)
 {
-	for (size_t i = 0; config->type == REDIS_REPLY_ARRAY && i + 1 < config->elements; i += 2) {
-		uint64_t value = u64(text_of(config->element[i + 1]));
-		uint32_t v = value <= UINT32_MAX ? (uint32_t)value : UINT32_MAX;
-		if (strcmp(text_of(config->element[i]), "min-replicas-to-write") == 0)
-			s->near = v;
-		else if (strcmp(text_of(config->element[i]), "min-replicas-max-lag") == 0)
-			s->near_s = v;
-	}
+	s->near = u32(red_value(config, "min-replicas-to-write"));
+	s->near_s = u32(red_value(config, "min-replicas-max-lag"));
 }
 
 /* How far it is in the stream that its data names.  Promoted since, its own stream begins where it left that one.  A server that

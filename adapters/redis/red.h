@@ -61,8 +61,8 @@ struct red_state {
 	uint64_t uptime_s;
 	bool appends;              /* appendonly */
 	uint32_t near, near_s;     /* it takes no writes with fewer than so many replicas that were heard within so many seconds */
-	char save[RED_SAVE_MAX];   /* FIT: "" is never */
-	uint64_t sentinels;        /* FIT: so many listen */
+	char save[RED_SAVE_MAX];   /* FIT, TENDED: "" is never */
+	uint64_t sentinels;        /* FIT, TENDED: so many listen */
 	char denied[RED_DENIED_MAX]; /* FIT: what our ACL user may not, as ACL SETUSER would grant it; "": nothing */
 	struct red_lineage lineage;
 	/* a node of a Redis Cluster (adapters/redis_cluster) */
@@ -90,7 +90,7 @@ struct red_todo {
 	uint32_t pause_ms;       /* WAIT */
 	enum dr_err code;        /* FAIL */
 	enum dr_divergence divergence;
-	char text[DR_REASON_MAX]; /* FAIL: why; WAIT: what for; HOLDS, DO: for people, or "" */
+	char text[DR_REASON_MAX]; /* FAIL: why; WAIT: what for; HOLDS, DO: for people, or ""; TENDED: the caution */
 };
 
 /* What an op looks at. */
@@ -110,6 +110,12 @@ typedef void red_judge(const struct red_sight *s, struct red_todo *t);
 bool red_is_another(const struct red_sight *s, struct red_todo *t);
 /* WRITABLE: whether it has less than it was chosen for, as after a restart, with what its files had; the verdict says so then. */
 bool red_is_behind(const struct red_sight *s, struct red_todo *t);
+/* A primary that was promoted in this epoch, and its stream has another id since: it gets one with its first replica, where it had
+ * none before. */
+bool red_is_renamed(const struct red_sight *s);
+/* Whether a primary's mark is to be written anew: it is of an epoch before, of its stream's name before, or lacks the data's id.
+ * draws: where nobody knows that, a new one is made.  Never the mark of another service's data. */
+bool red_is_to_sign(const struct red_sight *s, bool draws);
 /* Verdicts in words: it can't be; not yet, look again in a moment. */
 void red_refuse(struct red_todo *t, enum dr_err code, const char *fmt, ...) DR_PRINTF(3, 4);
 void red_wait(struct red_todo *t, const char *fmt, ...) DR_PRINTF(2, 3);
@@ -120,6 +126,10 @@ void red_wait(struct red_todo *t, const char *fmt, ...) DR_PRINTF(2, 3);
 /* The first value of the key in an INFO; false without. */
 bool red_info(const char *info, const char *key, char *dst, size_t cap);
 void red_read_info(struct red_state *s, const char *info);
+/* A string, and the one behind a key in an array of pairs; "" where there is none.  And as a number; 0 where it is none. */
+const char *red_text(const redisReply *r);
+const char *red_value(const redisReply *pairs, const char *key);
+uint64_t red_number(const char *text);
 void red_read_lineage(struct red_state *s, const redisReply *hash);
 void red_read_brake(struct red_state *s, const redisReply *config);
 /* "74de152f36de8f5e...": its first RED_IDENTITY_DIGITS as a number; 0 when these are no digits. */
@@ -142,7 +152,15 @@ void red_say_may(struct dr_buf *b);
 
 /* ---- judge.c, compare.c */
 red_judge red_judge_probe, red_judge_probe_write, red_judge_frozen, red_judge_following, red_judge_writable, red_judge_sync_set,
-	red_judge_compared, red_judge_closed, red_judge_fit, red_judge_signed;
+	red_judge_compared, red_judge_closed, red_judge_fit, red_judge_signed, red_judge_tended;
+/* FIT: whether it is none that we know; whether nothing of it outlives a restart; the verdict says so then. */
+bool red_is_too_old(const struct red_state *m, struct red_todo *t);
+bool red_keeps_nothing(const struct red_state *m, struct red_todo *t);
+/* FROZEN: whether what a dead primary sent last may still stand in the connection; the verdict is to look again then. */
+bool red_settles(const struct red_sight *s, struct red_todo *t);
+/* FOLLOWING: a replica asks its source once a second, and one that is being promoted refuses: whether to have it ask now.  Later
+ * and later, so that a way that takes long is not cut off again and again. */
+bool red_asks_anew(const struct red_sight *s);
 
 /* FOLLOWING, before the source may overwrite what mine has: whether the verdict is to look at the source first, or to refuse it. */
 bool red_may_not_follow(const struct red_sight *s, struct red_todo *t);
@@ -161,7 +179,7 @@ enum { RED_OWN_SIZE = 8192 };
 #define RED_CAN                                                                                                \
 	[DR_OP_PROBE] = true, [DR_OP_PROBE_WRITE] = true, [DR_OP_POSITIONS] = true, [DR_OP_FROZEN] = true,     \
 	[DR_OP_FOLLOWING] = true, [DR_OP_WRITABLE] = true, [DR_OP_SYNC_SET] = true, [DR_OP_COMPARED] = true,   \
-	[DR_OP_CLOSED] = true, [DR_OP_FIT] = true, [DR_OP_SIGNED] = true
+	[DR_OP_CLOSED] = true, [DR_OP_FIT] = true, [DR_OP_SIGNED] = true, [DR_OP_TENDED] = true
 DR_MUST_USE enum dr_err red_open(struct dr_session *s, const struct red_dialect *dialect, struct dr_error *e);
 enum dr_err red_start(struct dr_session *s, struct dr_op *op, struct dr_error *e);
 void red_cancel(struct dr_session *s, struct dr_op *op);

@@ -89,20 +89,22 @@ static void finish(struct red_own *o, struct dr_error *e)
 
 /* ---- reading */
 
-enum { SOURCE_AGAIN_MS = 50 };
+enum { AGAIN_MS = 50 };
 
 static void on_answer(void *ctx, const redisReply *r);
 static void on_again(uv_timer_t *h);
 
-/* Whoever is being promoted ends its connections: what is to follow it looks again, as long as its order lets it. */
-static bool source_may_come(struct red_own *o, const struct dr_error *e)
+/* Whoever is being promoted ends its connections, and whoever loads what it was sent answers nothing else: what follows looks
+ * again, as long as its order lets it. */
+static bool may_come(struct red_own *o, const struct dr_error *e)
 {
 	struct red_run *r = &o->run;
-	if (!r->at_source || r->op->kind != DR_OP_FOLLOWING || dr_err_class(e->code) != DR_CLASS_RETRY)
+	bool passes = r->at_source ? dr_err_class(e->code) == DR_CLASS_RETRY : e->code == DR_E_BUSY;
+	if (!passes || r->op->kind != DR_OP_FOLLOWING)
 		return false;
 	disconnect(o);
 	(void)dr_copy_text(r->op->evidence.text, sizeof(r->op->evidence.text), e->msg);
-	(void)uv_timer_start(&o->again, on_again, SOURCE_AGAIN_MS, 0);
+	(void)uv_timer_start(&o->again, on_again, AGAIN_MS, 0);
 	return true;
 }
 
@@ -110,7 +112,7 @@ static void on_failed(void *ctx, const struct dr_error *e)
 {
 	struct red_own *o = ctx;
 	struct dr_error copy = *e;
-	if (source_may_come(o, o->run.failed ? &o->run.error : e))
+	if (may_come(o, o->run.failed ? &o->run.error : e))
 		return;
 	if (o->run.phase == PHASE_DOING && o->run.goodbye) {
 		finish(o, NULL);
@@ -231,6 +233,8 @@ static void hold(struct red_own *o, const struct red_todo *t)
 	op->evidence.divergence = t->divergence;
 	if (op->kind == DR_OP_FOLLOWING)
 		op->evidence.upstream = op->args.primary;
+	if (op->kind == DR_OP_TENDED)
+		(void)snprintf(op->evidence.caution, sizeof(op->evidence.caution), "%.*s", DR_CAUTION_MAX - 1, t->text);
 	(void)dr_copy_text(op->evidence.text, sizeof(op->evidence.text), t->text);
 	finish(o, NULL);
 }
@@ -365,7 +369,7 @@ static void on_answer(void *ctx, const redisReply *reply)
 		return;
 	if (r->phase == PHASE_DOING && r->goodbye)
 		finish(o, NULL); /* it will not: a signal does it */
-	else if (r->failed && source_may_come(o, &r->error))
+	else if (r->failed && may_come(o, &r->error))
 		return;
 	else if (r->failed)
 		finish(o, &r->error);
@@ -463,7 +467,7 @@ void red_close(struct dr_session *s)
 
 /* ---- one primary with replicas */
 
-/* In this order: the lineage for everybody, the next for the server's own agent, the rest for a FIT. */
+/* In this order: the lineage for everybody, the others for the server's own agent. */
 enum question { ASKED_LINEAGE, ASKED_BRAKE, ASKED_SAVE, ASKED_SENTINELS, ASKED_DENIED };
 
 static unsigned single_ask(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind op, bool acted)
@@ -471,13 +475,16 @@ static unsigned single_ask(struct dr_buf *b, const struct dr_target *t, enum dr_
 	(void)t;
 	(void)acted;
 	red_say(b, "HGETALL", RED_LINEAGE, NULL);
-	if (op != DR_OP_POSITIONS && op != DR_OP_SYNC_SET && op != DR_OP_FIT)
+	bool looks = op == DR_OP_FIT || op == DR_OP_TENDED;
+	if (op != DR_OP_POSITIONS && op != DR_OP_SYNC_SET && !looks)
 		return ASKED_BRAKE;
 	red_say(b, "CONFIG", "GET", "min-replicas-*", NULL);
-	if (op != DR_OP_FIT)
+	if (!looks)
 		return ASKED_SAVE;
 	red_say(b, "CONFIG", "GET", "save", NULL);
 	red_say(b, "PUBSUB", "NUMSUB", "__sentinel__:hello", NULL);
+	if (op != DR_OP_FIT)
+		return ASKED_DENIED;
 	red_say_may(b);
 	return ASKED_DENIED + 1;
 }
@@ -490,18 +497,12 @@ static void single_take(struct red_state *s, unsigned i, const redisReply *r, co
 	switch ((enum question)i) {
 	case ASKED_LINEAGE: red_read_lineage(s, r); break;
 	case ASKED_BRAKE: red_read_brake(s, r); break;
-	case ASKED_SAVE:
-		if (second != NULL && second->type == REDIS_REPLY_STRING)
-			(void)dr_copy_text(s->save, sizeof(s->save), second->str);
-		break;
+	case ASKED_SAVE: (void)dr_copy_text(s->save, sizeof(s->save), red_value(r, "save")); break;
 	case ASKED_SENTINELS:
 		if (second != NULL && second->type == REDIS_REPLY_INTEGER && second->integer > 0)
 			s->sentinels = (uint64_t)second->integer;
 		break;
-	case ASKED_DENIED:
-		if (r->type == REDIS_REPLY_STRING)
-			(void)dr_copy_text(s->denied, sizeof(s->denied), r->str);
-		break;
+	case ASKED_DENIED: (void)dr_copy_text(s->denied, sizeof(s->denied), red_text(r)); break;
 	}
 }
 
@@ -514,7 +515,7 @@ static const struct red_dialect single = {
 		[DR_OP_FOLLOWING] = red_judge_following, [DR_OP_WRITABLE] = red_judge_writable,
 		[DR_OP_SYNC_SET] = red_judge_sync_set,   [DR_OP_COMPARED] = red_judge_compared,
 		[DR_OP_CLOSED] = red_judge_closed,       [DR_OP_FIT] = red_judge_fit,
-		[DR_OP_SIGNED] = red_judge_signed,
+		[DR_OP_SIGNED] = red_judge_signed,       [DR_OP_TENDED] = red_judge_tended,
 	},
 };
 

@@ -1,9 +1,10 @@
 /* sentinels.c -- see sentinels.h.
  *
  *   VISIT: each that is named, what it watches -> REMOVE: each that watches the server, in turn -> LISTEN: how many listen, and
- *   what they say of themselves -> REMOVE -> LISTEN, until nobody does */
+ *   what they say of themselves -> REMOVE -> LISTEN, until nobody does, or who does says nothing */
 #include "adapters/redis/sentinels.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,7 @@ struct red_hunt {
 	enum phase phase;
 	unsigned answers, rounds; /* answers: of this connection, so far */
 	uint64_t listeners;
+	bool silent; /* in the look before somebody listened, and nobody said anything */
 	struct red_sentinel one[SENTINELS_MAX];
 	uint32_t known, told; /* told of known have forgotten it */
 	uint32_t visited;     /* of those that are named */
@@ -49,6 +51,7 @@ struct red_hunt {
 static void look_around(struct red_hunt *h);
 static void tell_next(struct red_hunt *h);
 static void visit_next(struct red_hunt *h);
+static void on_silence(uv_timer_t *t);
 
 static void handle_gone(void *ctx)
 {
@@ -117,9 +120,13 @@ static void fail(struct red_hunt *h, struct dr_error *e)
 /* Whoever watches and does not answer goes on once it can. */
 static void on_mute(uv_timer_t *t)
 {
+	const struct red_hunt *h = t->data;
 	struct dr_error e;
-	(void)dr_fail(&e, DR_E_UNREACHABLE, "does not answer, and would go on once it does: see to it, or take it out of"
-		      " sentinels_at when it is gone for good");
+	if (h->phase == LISTEN)
+		(void)dr_fail(&e, DR_E_UNREACHABLE, "the server does not answer");
+	else
+		(void)dr_fail(&e, DR_E_UNREACHABLE, "does not answer, and would go on once it does: see to it, or take it out of"
+			      " sentinels_at when it is gone for good");
 	fail(t->data, &e);
 }
 
@@ -192,22 +199,46 @@ static void heard(struct red_hunt *h, const redisReply *r)
 		tell_next(h);
 }
 
+/* Those that are named were asked themselves; else whoever listens may be a Sentinel that hangs. */
+static void fail_silent(struct red_hunt *h)
+{
+	struct dr_error e;
+	(void)dr_fail(&e, DR_E_CONFLICT, "%" PRIu64 " more listen on " HELLO " and say nothing, as a Sentinel does that hangs: see"
+		      " who it is (CLIENT LIST TYPE pubsub) and stop it, or name all Sentinels in sentinels_at", h->listeners);
+	fail(h, &e);
+}
+
 static void counted(struct red_hunt *h, const redisReply *r)
 {
 	const redisReply *n = r->type == REDIS_REPLY_ARRAY && r->elements >= 2 ? r->element[1] : NULL;
-	h->listeners = n != NULL && n->type == REDIS_REPLY_INTEGER && n->integer > 0 ? (uint64_t)n->integer : 0;
+	struct dr_error e;
+	if (n == NULL || n->type != REDIS_REPLY_INTEGER || n->integer < 0) {
+		(void)dr_fail(&e, DR_E_PROTOCOL, "PUBSUB NUMSUB answers with no number");
+		fail(h, &e);
+		return;
+	}
+	h->listeners = (uint64_t)n->integer;
 	if (h->listeners == 0)
 		end(h, NULL);
+	else if (h->silent)
+		fail_silent(h);
+	else
+		(void)uv_timer_start(&h->timer, on_silence, SILENCE_MS, 0);
 }
 
-/* All that have said something by now; whoever listens and says nothing is no Sentinel. */
+/* All that have said something by now.  Who has not is looked for once more: a connection of our own, which a server that hung had
+ * not seen closed, is gone by then. */
 static void on_silence(uv_timer_t *t)
 {
 	struct red_hunt *h = t->data;
-	if (h->known > h->told)
+	if (h->known > h->told) {
 		tell_next(h);
-	else
+	} else if (h->target.sentinels > 0) {
 		end(h, NULL);
+	} else {
+		h->silent = true;
+		look_around(h);
+	}
 }
 
 static void on_settled(uv_timer_t *t)
@@ -217,22 +248,12 @@ static void on_settled(uv_timer_t *t)
 
 /* ---- VISIT */
 
-static const char *value_of(const redisReply *r, const char *key)
-{
-	for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i + 1 < r->elements; i += 2) {
-		const redisReply *k = r->element[i], *v = r->element[i + 1];
-		if (k->type == REDIS_REPLY_STRING && strcmp(k->str, key) == 0 && v->type == REDIS_REPLY_STRING)
-			return v->str;
-	}
-	return "";
-}
-
 bool red_read_watched(const redisReply *r, const struct dr_address *server, char name[RED_NAME_MAX])
 {
 	uint64_t port = 0;
-	return strcmp(value_of(r, "ip"), server->host) == 0 &&
-	       dr_parse_u64(value_of(r, "port"), 1, UINT16_MAX, &port) == DR_OK && port == server->port &&
-	       value_of(r, "name")[0] != '\0' && dr_copy_text(name, RED_NAME_MAX, value_of(r, "name"));
+	return strcmp(red_value(r, "ip"), server->host) == 0 &&
+	       dr_parse_u64(red_value(r, "port"), 1, UINT16_MAX, &port) == DR_OK && port == server->port &&
+	       red_value(r, "name")[0] != '\0' && dr_copy_text(name, RED_NAME_MAX, red_value(r, "name"));
 }
 
 static void visited(struct red_hunt *h, const redisReply *masters)
@@ -372,7 +393,7 @@ static bool ask(struct red_hunt *h, struct dr_error *e)
 	red_say(&b, "PUBSUB", "NUMSUB", HELLO, NULL);
 	red_say(&b, "SUBSCRIBE", HELLO, NULL);
 	say(h, &b);
-	(void)uv_timer_start(&h->timer, on_silence, SILENCE_MS, 0);
+	(void)uv_timer_start(&h->timer, on_mute, ANSWER_MS, 0);
 	return true;
 }
 

@@ -2,8 +2,8 @@
  *
  * Those that the target names are asked themselves, and each must answer.  Others are found by what they say on the server's own
  * channel, once in two seconds each, where any client may say so: they get no password, and where some are named they are
- * refused.  Whoever listens there and says nothing counts as none: a connection of our own that nobody has closed yet looks the
- * same.  What a Sentinel knew of the server it forgets with it, passwords included: nothing here brings that back.
+ * refused.  Where none is named, whoever listens there and says nothing is refused too: so does a Sentinel that hangs.  What a
+ * Sentinel knew of the server it forgets with it, passwords included: nothing here brings that back.
  *
  * Threads: the loop's.  A hunt lives on the heap; its owner holds the pointer until it calls red_hunt_drop(), also after `done`.
  * From then on none of the owner's functions but `gone` is called, and that exactly once.  Deadlines are the owner's. */

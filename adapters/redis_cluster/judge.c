@@ -12,7 +12,7 @@
 #include "adapters/redis_cluster/cluster.h"
 
 enum {
-	SETTLE_LOOKS = 20, TRIES = 2, AIMED_LOOKS = 10, AIMED_TRIES = 6,
+	TRIES = 2, AIMED_TRIES = 6,
 	VOTES_LOOKS = 100,  /* so long are votes waited for: 1 s, */
 	VOTES_SOON_LOOKS = 30, /* ... and where it goes without; they come in a tenth of a second */
 	MAJORITY_LOOKS = 200,
@@ -36,24 +36,6 @@ static bool is_signed(const struct red_state *m)
 	return m->lineage.there && strcmp(m->lineage.origin, m->id) == 0;
 }
 
-static bool is_ours(const struct red_sight *s)
-{
-	const struct red_lineage *l = &s->mine->lineage;
-	return l->there && l->epoch == s->args->epoch && strcmp(l->member, s->target->member.s) == 0;
-}
-
-/* As that, and its stream has another id since: it gets one with its first replica. */
-static bool is_renamed(const struct red_sight *s)
-{
-	return is_ours(s) && !is_signed(s->mine);
-}
-
-/* As that, or its mark is from before data had an id. */
-static bool is_to_sign_anew(const struct red_sight *s)
-{
-	return is_ours(s) && (!is_signed(s->mine) || s->mine->lineage.identity == 0);
-}
-
 /* ---- what is said */
 
 static void say_library(const struct red_sight *s, struct red_todo *t, const char *what, const char *words)
@@ -66,14 +48,16 @@ static void say_library(const struct red_sight *s, struct red_todo *t, const cha
 	RED_SAY(t, "FUNCTION", "LOAD", "REPLACE", code);
 }
 
-static void say_sign(const struct red_sight *s, struct red_todo *t)
+static void say_sign(const struct red_sight *s, struct red_todo *t, bool draws)
 {
 	const struct red_state *m = s->mine;
 	uint64_t id = m->lineage.there ? m->lineage.identity : 0;
 	char words[256];
 
 	if (id == 0)
-		id = s->args->system_id != 0 ? s->args->system_id : red_identity(m->id);
+		id = s->args->system_id;
+	if (id == 0 && draws)
+		id = red_identity(m->id);
 	(void)snprintf(words, sizeof(words), "epoch %" PRIu64 " member %s origin %s id %016" PRIx64 " at %" PRIu64, s->args->epoch,
 		       s->target->member.s, m->id, id, m->offset);
 	say_library(s, t, "l", words);
@@ -133,8 +117,8 @@ void redc_judge_probe_write(const struct red_sight *s, struct red_todo *t)
 	t->verdict = RED_DO;
 	t->wrote = true;
 	say_beat(s, t);
-	if ((!s->mine->lineage.there && s->args->epoch > 0) || is_to_sign_anew(s))
-		say_sign(s, t);
+	if (red_is_to_sign(s, false))
+		say_sign(s, t, false);
 }
 
 /* Who is taken over: a primary's history gets the epoch, and a standby its brakes. */
@@ -142,7 +126,7 @@ void redc_judge_signed(const struct red_sight *s, struct red_todo *t)
 {
 	const struct red_state *m = s->mine;
 	bool primary = takes_writes(m);
-	bool sign = primary && (s->args->epoch > epoch_of(m) || is_to_sign_anew(s));
+	bool sign = primary && red_is_to_sign(s, true);
 	bool brakes = primary ? !m->stays || !m->deaf : !has_brakes(m);
 
 	t->verdict = RED_HOLDS;
@@ -154,7 +138,7 @@ void redc_judge_signed(const struct red_sight *s, struct red_todo *t)
 	}
 	t->verdict = RED_DO;
 	if (sign)
-		say_sign(s, t);
+		say_sign(s, t, true);
 	if (brakes && primary) {
 		say_stay(t);
 		say_deaf(t);
@@ -169,12 +153,12 @@ void redc_judge_fit(const struct red_sight *s, struct red_todo *t)
 	const struct dr_address *at = &s->target->address;
 
 	t->verdict = RED_HOLDS;
-	if (dr_version_is_old(red_product(m), m->version))
-		red_refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
+	if (red_is_too_old(m, t))
+		return;
 	else if (!m->cluster)
 		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is no; expected a node of a Redis Cluster, or kind: redis");
-	else if (!m->appends && m->save[0] == '\0')
-		red_refuse(t, DR_E_REFUSED, "it keeps nothing on disk: set appendonly yes (else save, which loses minutes)");
+	else if (red_keeps_nothing(m, t))
+		return;
 	else if (m->nodes.self.port != at->port || strcmp(m->nodes.self.host, at->host) != 0)
 		red_refuse(t, DR_E_REFUSED, "the cluster knows it as %s:%u, not as %s:%u: set cluster-announce-ip and -port",
 			   m->nodes.self.host, m->nodes.self.port, at->host, at->port);
@@ -190,10 +174,8 @@ void redc_judge_frozen(const struct red_sight *s, struct red_todo *t)
 		red_refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica, or has its brakes on");
 	} else if (!m->replica || (m->deaf && !m->linked && !m->syncing)) {
 		t->verdict = RED_HOLDS;
-	} else if (!m->deaf && m->linked && s->looks < SETTLE_LOOKS && (s->looks == 0 || m->offset != s->offset_last)) {
-		/* What a dead primary sent last may still stand in the connection. */
-		red_wait(t, "receiving the last of what was sent");
-		t->pause_ms = 1;
+	} else if (!m->deaf && red_settles(s, t)) {
+		return;
 	} else if (s->acted >= AIMED_TRIES) {
 		red_refuse(t, DR_E_CONFLICT, "somebody else makes it replicate from %s:%u", m->source.host, m->source.port);
 	} else {
@@ -220,7 +202,7 @@ void redc_judge_following(const struct red_sight *s, struct red_todo *t)
 	const struct red_state *m = s->mine;
 	const struct dr_address *to = &s->args->primary_at;
 	bool aimed = m->replica && !m->unnamed && m->source.port == to->port && strcmp(m->source.host, to->host) == 0;
-	bool patient = aimed && (m->syncing || s->acted >= AIMED_TRIES || s->looks < (unsigned)AIMED_LOOKS << s->acted);
+	bool patient = aimed && !red_asks_anew(s);
 
 	if (takes_writes(m))
 		red_refuse(t, DR_E_REFUSED, "it takes writes; a standby is a replica, or has its brakes on");
@@ -307,13 +289,13 @@ void redc_judge_writable(const struct red_sight *s, struct red_todo *t)
 		judge_promotion(s, t);
 	} else if (m->nodes.slots == 0) {
 		red_refuse(t, DR_E_REFUSED, "it is a master without slots: others have them");
-	} else if (takes_writes(m) && epoch == s->args->epoch && !is_renamed(s)) {
+	} else if (takes_writes(m) && epoch == s->args->epoch && !red_is_renamed(s)) {
 		red_refuse(t, DR_E_REFUSED, "its data says that %s was promoted in epoch %" PRIu64, m->lineage.member, epoch);
 	} else {
 		t->verdict = RED_DO;
 		say_deaf(t);
 		RED_SAY(t, "CONFIG", "SET", "min-replicas-to-write", "0", "repl-diskless-sync-delay", "0");
-		say_sign(s, t);
+		say_sign(s, t, true);
 		RED_SAY(t, "CLIENT", "KILL", "TYPE", "normal");
 	}
 }

@@ -28,43 +28,22 @@ unsigned redc_ask(struct dr_buf *b, const struct dr_target *t, enum dr_op_kind o
 	red_say(b, "CONFIG", "GET", "min-replicas-to-write", "min-replicas-max-lag", "masteruser", "repl-diskless-sync-delay",
 		"cluster-replica-no-failover", "cluster-allow-replica-migration", deafened ? "masterauth" : NULL, NULL);
 	red_say(b, "FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE", NULL);
-	if (op != DR_OP_FIT)
+	if (op != DR_OP_FIT && op != DR_OP_TENDED)
 		return ASKED_SAVE;
 	red_say(b, "CONFIG", "GET", "save", NULL);
 	return ASKED_SAVE + 1;
 }
 
-static const char *text_of(const redisReply *r)
-{
-	return r != NULL && r->type == REDIS_REPLY_STRING ? r->str : "";
-}
-
-/* The value behind a key in an array of pairs; NULL. */
-static const redisReply *value_of(const redisReply *r, const char *key)
-{
-	for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i + 1 < r->elements; i += 2) {
-		if (strcmp(text_of(r->element[i]), key) == 0)
-			return r->element[i + 1];
-	}
-	return NULL;
-}
-
-static uint64_t number(const char *text)
-{
-	uint64_t v = 0;
-	return dr_parse_u64(text, 0, UINT64_MAX, &v) == DR_OK ? v : 0;
-}
-
 static void take_brakes(struct red_state *s, const redisReply *r)
 {
-	bool lag = number(text_of(value_of(r, "min-replicas-max-lag"))) > 0;
+	bool lag = red_number(red_value(r, "min-replicas-max-lag")) > 0;
 
-	s->fenced = lag && number(text_of(value_of(r, "min-replicas-to-write"))) >= BRAKE_LEAST;
-	s->unnamed = strcmp(text_of(value_of(r, "masteruser")), REDC_BRAKE_USER) == 0;
-	s->deaf = s->unnamed && text_of(value_of(r, "masterauth"))[0] != '\0';
-	s->keeps = number(text_of(value_of(r, "repl-diskless-sync-delay"))) >= BRAKE_LEAST;
-	s->stays = strcmp(text_of(value_of(r, "cluster-replica-no-failover")), "yes") == 0 &&
-		   strcmp(text_of(value_of(r, "cluster-allow-replica-migration")), "no") == 0;
+	s->fenced = lag && red_number(red_value(r, "min-replicas-to-write")) >= BRAKE_LEAST;
+	s->unnamed = strcmp(red_value(r, "masteruser"), REDC_BRAKE_USER) == 0;
+	s->deaf = s->unnamed && red_value(r, "masterauth")[0] != '\0';
+	s->keeps = red_number(red_value(r, "repl-diskless-sync-delay")) >= BRAKE_LEAST;
+	s->stays = strcmp(red_value(r, "cluster-replica-no-failover"), "yes") == 0 &&
+		   strcmp(red_value(r, "cluster-allow-replica-migration"), "no") == 0;
 }
 
 /* The word behind a key in a library's second line: "-- drcoord epoch 4 member rc-a origin ID id ID at 17". */
@@ -97,12 +76,12 @@ static void take_lineage(struct red_lineage *l, const char *code)
 {
 	char text[64];
 
-	l->epoch = said(code, "epoch", text, sizeof(text)) ? number(text) : 0;
+	l->epoch = said(code, "epoch", text, sizeof(text)) ? red_number(text) : 0;
 	l->there = l->epoch > 0 && l->epoch <= UINT32_MAX;
 	(void)said(code, "member", l->member, sizeof(l->member));
 	(void)said(code, "origin", l->origin, sizeof(l->origin));
 	l->identity = said(code, "id", text, sizeof(text)) ? red_identity(text) : 0;
-	l->at = said(code, "at", text, sizeof(text)) ? number(text) : 0;
+	l->at = said(code, "at", text, sizeof(text)) ? red_number(text) : 0;
 }
 
 /* The beat counts where it is of the same stream. */
@@ -113,13 +92,13 @@ static void take_libraries(struct red_state *s, const redisReply *r)
 
 	s->lineage = (struct red_lineage){ .there = false };
 	for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements; i++) {
-		const char *name = text_of(value_of(r->element[i], "library_name"));
-		const char *code = text_of(value_of(r->element[i], "library_code"));
+		const char *name = red_value(r->element[i], "library_name");
+		const char *code = red_value(r->element[i], "library_code");
 		if (strncmp(name, "drcoord_l_", strlen("drcoord_l_")) == 0) {
 			take_lineage(&s->lineage, code);
 		} else if (strncmp(name, "drcoord_b_", strlen("drcoord_b_")) == 0) {
 			(void)said(code, "origin", beat.origin, sizeof(beat.origin));
-			beat.at = said(code, "at", text, sizeof(text)) ? number(text) : 0;
+			beat.at = said(code, "at", text, sizeof(text)) ? red_number(text) : 0;
 		}
 	}
 	if (s->lineage.there && strcmp(beat.origin, s->lineage.origin) == 0 && beat.at > s->lineage.at)
@@ -129,9 +108,9 @@ static void take_libraries(struct red_state *s, const redisReply *r)
 void redc_take(struct red_state *s, unsigned i, const redisReply *r, const struct dr_op_args *args)
 {
 	switch ((enum question)i) {
-	case ASKED_NODES: red_nodes_read(&s->nodes, text_of(r), &args->primary_at); break;
+	case ASKED_NODES: red_nodes_read(&s->nodes, red_text(r), &args->primary_at); break;
 	case ASKED_BRAKES: take_brakes(s, r); break;
 	case ASKED_LIBRARIES: take_libraries(s, r); break;
-	case ASKED_SAVE: (void)dr_copy_text(s->save, sizeof(s->save), text_of(value_of(r, "save"))); break;
+	case ASKED_SAVE: (void)dr_copy_text(s->save, sizeof(s->save), red_value(r, "save")); break;
 	}
 }

@@ -17,6 +17,7 @@ static const struct red_dialect clustered = {
 		[DR_OP_CLOSED] = redc_judge_closed,
 		[DR_OP_FIT] = redc_judge_fit,
 		[DR_OP_SIGNED] = redc_judge_signed,
+		[DR_OP_TENDED] = red_judge_tended,
 	},
 };
 

@@ -441,9 +441,9 @@ static void start_adapter(struct dr_member *m, enum dr_op_kind kind)
 		m->work_op.deadline_ms /= 4;
 	m->work_op.args = (struct dr_op_args){
 		.epoch = o->core.epoch, .plan = o->core.plan, .step = o->core.step, .self = m->conf->member, .primary = o->target,
-		.primary_at = o->target_at, .k = o->core.k, .cut = o->core.clean, .local_commit = true, .end = true,
-		.takeover = o->takeover, .position = o->core.position, .timeline = o->core.timeline,
-		.system_id = o->core.system_id };
+		.primary_at = o->target_at, .k = o->core.k, .cut = o->core.clean, .handed_over = o->core.clean,
+		.local_commit = true, .end = true, .takeover = o->takeover, .position = o->core.position,
+		.timeline = o->core.timeline, .system_id = o->core.system_id };
 	dr_job_copy_folder(dr_conf_server(m->conf)->data, m->work_op.args.folder, sizeof(m->work_op.args.folder));
 	m->work_op.args.peers = o->sync_members;
 	memcpy(m->work_op.args.peer, o->sync_member, sizeof(o->sync_member));

@@ -2,7 +2,6 @@
  *
  * The folder gets another name, which costs nothing however much is in it, and an empty one takes its place: whoever wants what
  * was lost starts a server on the old one.  Each step may be found done by a run before. */
-#include <dirent.h>
 #include <errno.h>
 #include <fts.h>
 #include <stdio.h>
@@ -21,20 +20,6 @@ static void without_slash(char dst[DR_PATH_MAX], const char *path)
 	(void)dr_copy_text(dst, DR_PATH_MAX, path);
 	for (size_t n = strlen(dst); n > 1 && dst[n - 1] == '/'; n--)
 		dst[n - 1] = '\0';
-}
-
-static enum dr_err is_empty(const char *path, bool *empty, struct dr_error *e)
-{
-	DIR *d = opendir(path);
-	*empty = true;
-	if (d == NULL)
-		return errno == ENOENT ? DR_OK : dr_fail_errno(e, errno, "cannot read %s", path);
-	for (const struct dirent *one = readdir(d); one != NULL; one = readdir(d)) {
-		if (strcmp(one->d_name, ".") != 0 && strcmp(one->d_name, "..") != 0)
-			*empty = false;
-	}
-	(void)closedir(d);
-	return DR_OK;
 }
 
 static enum dr_err bytes_below(struct dr_job *job, const char *path, uint64_t *bytes, struct dr_error *e)
@@ -116,16 +101,14 @@ static enum dr_err move_whole(struct dr_job *job, struct dr_error *e)
 {
 	char path[DR_PATH_MAX];
 	struct stat st;
-	bool empty = true;
 
 	job->salvage.path[0] = '\0';
 	without_slash(path, job->local.data_dir);
+	if (dr_dir_is_empty(path))
+		return make_missing(job, path, e);
 	if (stat(path, &st) != 0)
-		return errno == ENOENT ? make_missing(job, path, e) : dr_fail_errno(e, errno, "cannot look at %s", path);
-	enum dr_err rv = is_empty(path, &empty, e);
-	if (rv != DR_OK)
-		return rv;
-	return empty ? make_missing(job, path, e) : move(job, path, &st, e);
+		return dr_fail_errno(e, errno, "cannot look at %s", path);
+	return move(job, path, &st, e);
 }
 
 static enum dr_err move_data(struct dr_job *job, bool cluster, struct dr_error *e)

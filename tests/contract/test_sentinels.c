@@ -1,5 +1,5 @@
 /* test_sentinels.c -- Sentinels that watch a Redis server: those that are named are asked, told with their password, and missed
- * when they do not answer; whoever else says that he is one is told nothing. */
+ * when they do not answer; whoever else says that he is one is told nothing.  Where none is named, one that hangs is missed too. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,13 +54,13 @@ static void pretend(const struct dr_address *at, pid_t pid[2])
 	rig_for(&rig, 300);
 }
 
-static void hunted(struct rig_op *o, bool adopt)
+static void hunted(struct rig_op *o, bool adopt, bool named)
 {
 	struct contract_step st;
 	struct dr_session s;
 	redis_step(&st, DR_OP_UNWATCHED, "sessions", &server, &server);
 	st.target.adopt_sentinels = adopt;
-	st.target.sentinels = 1;
+	st.target.sentinels = named ? 1 : 0;
 	st.target.sentinel[0] = sentinel;
 	(void)snprintf(st.target.sentinel_password_file, sizeof(st.target.sentinel_password_file), "%s/password", dir.path);
 	rig_session_open(&rig, &s, &dr_redis_adapter, &st.target);
@@ -79,17 +79,39 @@ static void a_mute_one_is_missed(void **state)
 	struct rig_op o;
 	(void)state;
 	rig_freeze(sentinel_pid);
-	hunted(&o, true);
+	hunted(&o, true, true);
 	assert_int_equal(kill(sentinel_pid, SIGCONT), 0);
 	ends_with(&o, DR_E_UNREACHABLE, "does not answer");
 	assert_true(o.took_ms < 4000);
+}
+
+/* Nobody is named: it listens, and that is all that is known of it. */
+static void a_silent_one_is_missed(void **state)
+{
+	struct rig_op o;
+	(void)state;
+	rig_for(&rig, 1500); /* it listens by now */
+	rig_freeze(sentinel_pid);
+	hunted(&o, true, false);
+	assert_int_equal(kill(sentinel_pid, SIGCONT), 0);
+	ends_with(&o, DR_E_CONFLICT, "CLIENT LIST TYPE pubsub");
+}
+
+static void a_mute_server_says_nothing_of_them(void **state)
+{
+	struct rig_op o;
+	(void)state;
+	rig_freeze(server.pid);
+	hunted(&o, true, false);
+	assert_int_equal(kill(server.pid, SIGCONT), 0);
+	ends_with(&o, DR_E_UNREACHABLE, "the server does not answer");
 }
 
 static void refused_is_refused(void **state)
 {
 	struct rig_op o;
 	(void)state;
-	hunted(&o, false);
+	hunted(&o, false, true);
 	ends_with(&o, DR_E_REFUSED, "sentinels: adopt");
 }
 
@@ -97,9 +119,9 @@ static void a_named_one_is_told(void **state)
 {
 	struct rig_op o;
 	(void)state;
-	hunted(&o, true);
+	hunted(&o, true, true);
 	ends_with(&o, DR_OK, "forgotten by Sentinel 127.0.0.1");
-	hunted(&o, true);
+	hunted(&o, true, true);
 	ends_with(&o, DR_OK, "");
 }
 
@@ -111,7 +133,7 @@ static void another_is_told_nothing(void **state)
 	(void)state;
 	rig_mute_start(&rig, &nobody);
 	pretend(&nobody.at, pid);
-	hunted(&o, true);
+	hunted(&o, true, true);
 	ends_with(&o, DR_E_REFUSED, "sentinels_at does not name it");
 	assert_int_equal(nobody.accepted, 0);
 	rig_stop(&pid[0], SIGKILL);
@@ -124,7 +146,7 @@ static void one_that_is_gone_may_come_back(void **state)
 	struct rig_op o;
 	(void)state;
 	rig_stop(&sentinel_pid, SIGKILL);
-	hunted(&o, true);
+	hunted(&o, true, true);
 	ends_with(&o, DR_E_UNREACHABLE, "take it out of sentinels_at");
 }
 
@@ -156,7 +178,8 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_mute_one_is_missed),    cmocka_unit_test(refused_is_refused),
+		cmocka_unit_test(a_mute_one_is_missed),    cmocka_unit_test(a_silent_one_is_missed),
+		cmocka_unit_test(a_mute_server_says_nothing_of_them), cmocka_unit_test(refused_is_refused),
 		cmocka_unit_test(a_named_one_is_told),     cmocka_unit_test(another_is_told_nothing),
 		cmocka_unit_test(one_that_is_gone_may_come_back),
 	};

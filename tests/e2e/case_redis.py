@@ -1,13 +1,15 @@
 """case_redis.py -- what only Redis can show: its place is lost with a restart, and an empty one would empty the others."""
 
+import glob
 import os
 import signal
 
 import measure
+from case_input import ready_notes
 from cluster import SERVICE, member_of
 from faults import A
 from redis import USER
-from scene import all_joined, case, eventually, events_of, expect, kill_all, new_acks, verdict
+from scene import all_joined, case, eventually, events_of, expect, kill_all, kill_primary, new_acks, verdict
 
 B, C = "az-b", "az-c"
 REDIS = {"kind": "redis", "durability": "async"}
@@ -42,6 +44,36 @@ def redis_starts_empty(scenes):
     expect(all_joined(stand) == new, "all to follow it")
     expect(before <= stand.pg.rows(A), "it has fetched what it had lost")
     return verdict(stand, [A, new])
+
+
+@case("redis-place-lost")
+def redis_place_lost(scenes):
+    """A standby that restarts just before a failover has lost its place: what it has is moved aside before it follows the new primary."""
+    stand = scenes.up(options=REDIS)
+    kill_all(stand.pg.processes(C))
+    eventually(stand, "its server to be back", lambda: stand.pg.role(C) == "standby", 10, 0.02)
+    kill_primary(stand)
+    new = stand.first_new_ack(30)[1]
+    expect(new == B, "the standby that knows its place to be the primary", new)
+    expect(all_joined(stand) == B, "all to follow it")
+    saved = glob.glob(f"{stand.pg.folder[C]}/salvage/*")
+    expect(len(saved) == 1 and os.listdir(saved[0]), "what it had to be saved", saved)
+    return verdict(stand, [A, B])
+
+
+@case("redis-keeps-less")
+def redis_keeps_less(scenes):
+    """Somebody turns the append-only file off: ready names it with the remedy, and says no more of it once it is mended."""
+    stand = scenes.up(options=REDIS)
+
+    def told():
+        return [n["detail"] for n in ready_notes(stand) if n.get("reason") == "caution"]
+    stand.pg.ask(A, "CONFIG", "SET", "appendonly", "no")
+    said = eventually(stand, "ready to name it", told, 30, 0.5)
+    expect("keeps nothing on disk: set appendonly yes" in said[0], "the remedy", said)
+    stand.pg.ask(A, "CONFIG", "SET", "appendonly", "yes")
+    eventually(stand, "ready to say no more of it", lambda: not told(), 30, 0.5)
+    return {"said": said[0]}
 
 
 def cut_off_writes(scenes, durability):

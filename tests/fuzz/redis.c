@@ -11,15 +11,16 @@
 typedef void taker(struct red_state *s, const redisReply *r, unsigned which);
 static taker take, take_of_node;
 
-enum { JUDGES = 10 };
+enum { JUDGES = 11 };
 static const struct dialect {
 	taker *take;
 	red_judge *judge[JUDGES];
 } single = { take, { red_judge_probe, red_judge_probe_write, red_judge_frozen, red_judge_following, red_judge_writable,
-		     red_judge_sync_set, red_judge_compared, red_judge_closed, red_judge_fit, red_judge_signed } },
+		     red_judge_sync_set, red_judge_compared, red_judge_closed, red_judge_fit, red_judge_signed,
+		     red_judge_tended } },
   clustered = { take_of_node, { redc_judge_probe, redc_judge_probe_write, redc_judge_frozen, redc_judge_following,
 				redc_judge_writable, redc_judge_sync_set, redc_judge_compared, redc_judge_closed, redc_judge_fit,
-				redc_judge_signed } };
+				redc_judge_signed, red_judge_tended } };
 
 static bool ends(const char *s, size_t cap)
 {

@@ -1,23 +1,14 @@
-/* test_redis.c -- what a Redis server says of itself, what each op makes of it, and what its file must say; no server is asked. */
+/* test_redis.c -- what a Redis server says of itself, and what each op makes of it; no server is asked. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "adapters/redis/red.h"
-#include "agent/shell/jobs_own.h"
-#include "agent/shell/local.h"
 #include "base/parse.h"
-
-#define ID_A "74de152f36de8f5e71f52774c7e127c561d33441"
-#define ID_B "43762acd39730912e9a5e6eea1711112a0b74f68"
+#include "redis_case.h"
 
 static const char info_primary[] =
 	"# Server\r\nredis_version:7.0.15\r\nuptime_in_seconds:42\r\n# Persistence\r\naof_enabled:1\r\n"
@@ -162,33 +153,6 @@ static void has_an_identity(void **state)
 	assert_int_equal(red_identity(""), 0);
 }
 
-struct case_ {
-	struct red_sight sight;
-	struct red_todo todo;
-	struct dr_op_args args;
-	struct dr_target target;
-};
-
-static struct red_todo *judged(struct case_ *c, red_judge *judge, const struct red_state *mine, const struct red_state *source)
-{
-	dr_buf_close(&c->todo.commands);
-	memset(&c->todo, 0, sizeof(c->todo));
-	dr_buf_init(&c->todo.commands, RED_BYTES_MAX);
-	c->sight.args = &c->args;
-	c->sight.target = &c->target;
-	c->sight.replication_secret = "";
-	c->sight.mine = mine;
-	c->sight.source = source;
-	judge(&c->sight, &c->todo);
-	dr_buf_put_u8(&c->todo.commands, 0);
-	return &c->todo;
-}
-
-static bool says(const struct red_todo *t, const char *text)
-{
-	return strstr((const char *)t->commands.data, text) != NULL;
-}
-
 static struct case_ new_case(const char *member, uint64_t epoch)
 {
 	struct case_ c;
@@ -254,13 +218,22 @@ static void writes_as_a_probe(void **state)
 	(void)state;
 	struct case_ c = new_case("rd-a", 4);
 	struct red_state s = primary();
-	assert_true(says(judged(&c, red_judge_probe_write, &s, NULL), "EVAL")); /* it gets an id */
+	assert_false(says(judged(&c, red_judge_probe_write, &s, NULL), "EVAL")); /* nobody knows its id yet */
+	c.args.system_id = 7;
+	assert_true(says(judged(&c, red_judge_probe_write, &s, NULL), "0000000000000007"));
 	s.lineage.identity = 7;
 	assert_true(says(judged(&c, red_judge_probe_write, &s, NULL), "\r\nat\r\n"));
 	s.lineage.there = false; /* FLUSHALL */
-	c.args.system_id = 7;
+	assert_true(says(judged(&c, red_judge_probe_write, &s, NULL), "0000000000000007"));
+	c.args.system_id = 0; /* a coordinator that does not know the log's id yet makes none up */
 	assert_true(says(judged(&c, red_judge_probe_write, &s, NULL), "EVAL"));
-	assert_true(says(&c.todo, "0000000000000007"));
+	assert_false(says(&c.todo, "$3\r\nnew\r\n"));
+	assert_true(says(judged(&c, red_judge_signed, &s, NULL), "$3\r\nnew\r\n"));
+	s = primary();
+	s.lineage.identity = 8; /* another service's: its mark stays as it is */
+	s.lineage.epoch = 3;
+	c.args.system_id = 7;
+	assert_false(says(judged(&c, red_judge_probe_write, &s, NULL), "EVAL"));
 	s = primary();
 	c.args.epoch = 3; /* a coordinator that is behind changes nothing */
 	assert_false(says(judged(&c, red_judge_probe_write, &s, NULL), "EVAL"));
@@ -316,14 +289,28 @@ static void looks_at_its_source(void **state)
 	assert_int_equal(judged(&c, red_judge_following, &s, &source)->code, DR_E_CONFLICT);
 	source.offset_before = s.offset + 1;
 	assert_int_equal(judged(&c, red_judge_following, &s, &source)->verdict, RED_DO);
-	source.id_before[0] = '\0'; /* where it stands there is not known: what its data descends from says something */
-	assert_int_equal(judged(&c, red_judge_following, &s, &source)->verdict, RED_DO);
-	source.lineage.epoch = 3;
+	source.id_before[0] = '\0'; /* where it stands there is not known */
+	source.lineage.epoch = 5;
 	assert_int_equal(judged(&c, red_judge_following, &s, &source)->code, DR_E_CONFLICT);
+	c.args.handed_over = true; /* the log knows that it has nothing of its own */
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->verdict, RED_DO);
+	c.args.handed_over = false;
+	source = primary(); /* restarted: what it has came from this primary alone */
+	(void)dr_copy_text(s.id, sizeof(s.id), "4567");
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->verdict, RED_DO);
+	assert_int_equal(judged(&c, red_judge_compared, &s, &source)->divergence, DR_DIVERGENCE_NONE);
+	source.replica = true; /* ... or from its primary, of which this one may have less */
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->code, DR_E_CONFLICT);
+	source = primary();
+	(void)dr_copy_text(source.id, sizeof(source.id), "0123"); /* promoted by now, and its mark is that primary's still */
+	assert_int_equal(judged(&c, red_judge_following, &s, &source)->code, DR_E_CONFLICT);
+	assert_int_equal(judged(&c, red_judge_compared, &s, &source)->divergence, DR_DIVERGENCE_CLONE);
+	s = frozen();
 	source = primary();
 	s.lineage.identity = 7;
 	assert_int_equal(judged(&c, red_judge_following, &s, &source)->verdict, RED_DO);
 	source.lineage.identity = 8;
+	c.args.handed_over = true;
 	assert_int_equal(judged(&c, red_judge_following, &s, &source)->code, DR_E_REFUSED);
 	assert_int_equal(judged(&c, red_judge_compared, &s, &source)->code, DR_E_REFUSED);
 	dr_buf_close(&c.todo.commands);
@@ -409,8 +396,15 @@ static void names_what_is_unfit(void **state)
 	assert_non_null(strstr(judged(&c, red_judge_fit, &s, NULL)->text, "appendonly yes"));
 	(void)dr_copy_text(s.save, sizeof(s.save), "3600 1");
 	assert_int_equal(judged(&c, red_judge_fit, &s, NULL)->verdict, RED_HOLDS);
+	assert_non_null(strstr(judged(&c, red_judge_tended, &s, NULL)->text, "last dump"));
+	s.save[0] = '\0'; /* turned off since it was taken over */
+	assert_non_null(strstr(judged(&c, red_judge_tended, &s, NULL)->text, "keeps nothing"));
+	s = primary();
+	assert_string_equal(judged(&c, red_judge_tended, &s, NULL)->text, "");
 	s.sentinels = 3;
 	assert_non_null(strstr(judged(&c, red_judge_fit, &s, NULL)->text, "SENTINEL REMOVE"));
+	assert_non_null(strstr(judged(&c, red_judge_tended, &s, NULL)->text, "SENTINEL REMOVE"));
+	assert_true(strlen(c.todo.text) < DR_CAUTION_MAX);
 	s = primary();
 	(void)dr_copy_text(s.denied, sizeof(s.denied), " +replicaof +config|set");
 	assert_int_equal(judged(&c, red_judge_fit, &s, NULL)->code, DR_E_DENIED);
@@ -452,87 +446,6 @@ static void errors_have_codes(void **state)
 	assert_string_equal(e.msg, "ERR a  b ");
 }
 
-/* ---- the agent's side */
-
-static void write_file(const char *dir, const char *name, const char *text, char path[DR_PATH_MAX])
-{
-	(void)snprintf(path, DR_PATH_MAX, "%s/%s", dir, name);
-	FILE *f = fopen(path, "we");
-	assert_non_null(f);
-	(void)fputs(text, f);
-	(void)fclose(f);
-}
-
-static bool takes(struct dr_local_server *s, const char *dir, const char *text)
-{
-	struct dr_error e;
-	write_file(dir, "redis.conf", text, s->config_file);
-	return dr_redis_local.may_take(s, &e) == DR_OK;
-}
-
-static void wants_its_file(void **state)
-{
-	(void)state;
-	char dir[] = "/tmp/drredis-XXXXXX";
-	struct dr_local_server s = { .name = "sessions-rd-a" };
-	struct dr_error e;
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(dr_redis_local.may_take(&s, &e), DR_E_REFUSED);
-	assert_true(takes(&s, dir, "appendonly yes\nreplicaof 127.0.0.1 0\n"));
-	assert_true(takes(&s, dir, "  SlaveOf \t 127.0.0.1   0\r\n"));
-	assert_true(takes(&s, dir, "replicaof 10.0.0.1 6379\nreplicaof 127.0.0.1 0"));
-	assert_false(takes(&s, dir, "replicaof 127.0.0.1 0\nreplicaof 10.0.0.1 6379\n")); /* the last one counts */
-	assert_false(takes(&s, dir, "# replicaof 127.0.0.1 0\n"));
-	assert_false(takes(&s, dir, "replicaof 127.0.0.1 6379\n"));
-	assert_false(takes(&s, dir, "replicaof no one\n"));
-	assert_false(takes(&s, dir, ""));
-	(void)unlink(s.config_file);
-	assert_int_equal(rmdir(dir), 0);
-}
-
-static void is_moved_aside(void **state)
-{
-	(void)state;
-	char dir[] = "/tmp/drredis-XXXXXX", path[DR_PATH_MAX], where0[DR_PATH_MAX];
-	static struct dr_job job;
-	struct dr_job_local *s = &job.local;
-	const char *where = job.salvage.path;
-	struct dr_error e;
-	struct stat st;
-	memset(&job, 0, sizeof(job));
-	job.cancel_fd = -1;
-	job.until_ns = UINT64_MAX;
-	s->salvage_max = 1000;
-	assert_true(dr_name_set(&s->service, "sessions") && dr_name_set(&s->member, "rd-a"));
-	assert_non_null(mkdtemp(dir));
-	(void)snprintf(s->data_dir, sizeof(s->data_dir), "%s/data/", dir);
-	(void)snprintf(s->salvage_dir, sizeof(s->salvage_dir), "%s/salvage", dir);
-	assert_int_equal(mkdir(s->data_dir, 0700), 0);
-	assert_int_equal(red_job_aside(&job, &e), DR_OK); /* nothing in it */
-	assert_string_equal(where, "");
-	write_file(s->data_dir, "dump.rdb", "much", path);
-	assert_int_equal(red_job_aside(&job, &e), DR_OK);
-	(void)dr_copy_text(where0, sizeof(where0), where);
-	assert_int_equal(stat(path, &st), -1);
-	assert_int_equal(stat(s->data_dir, &st), 0);
-	(void)snprintf(path, sizeof(path), "%s/dump.rdb", where);
-	assert_int_equal(stat(path, &st), 0);
-	write_file(s->data_dir, "dump.rdb", "more", path);
-	s->salvage_max = 6; /* with what is there already it would be more */
-	assert_int_equal(red_job_aside(&job, &e), DR_E_NO_SPACE);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(s->data_dir), 0); /* a run before ended in between */
-	assert_int_equal(red_job_aside(&job, &e), DR_OK);
-	assert_int_equal(stat(s->data_dir, &st), 0);
-	(void)snprintf(path, sizeof(path), "%s/dump.rdb", where0);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(where0), 0);
-	assert_int_equal(rmdir(s->salvage_dir), 0);
-	assert_int_equal(rmdir(s->data_dir), 0);
-	assert_int_equal(rmdir(dir), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -543,7 +456,6 @@ int main(void)
 		cmocka_unit_test(closes),
 		cmocka_unit_test(brakes),
 		cmocka_unit_test(compares),	  cmocka_unit_test(names_what_is_unfit), cmocka_unit_test(errors_have_codes),
-		cmocka_unit_test(wants_its_file), cmocka_unit_test(is_moved_aside),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,25 +1,16 @@
-/* test_redis_cluster.c -- a node's view of its cluster, what each op makes of a node, what its file must say, and what of its
- * folder stays when it is moved aside; no server is asked. */
-#include <ftw.h>
+/* test_redis_cluster.c -- a node's view of its cluster, and what each op makes of a node; no server is asked. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "adapters/redis_cluster/cluster.h"
-#include "agent/shell/jobs_own.h"
-#include "agent/shell/local.h"
 #include "base/parse.h"
+#include "redis_case.h"
 
-#define ID_A "74de152f36de8f5e71f52774c7e127c561d33441"
-#define ID_B "43762acd39730912e9a5e6eea1711112a0b74f68"
 #define NODE_A "9df2125a7c7e63e5ad87747a06487a773f07810a"
 #define NODE_B "582623a4f0a4dbb775a22fc696fd92f0bea720f4"
 
@@ -81,13 +72,6 @@ static struct red_state node(bool replica, bool fenced)
 	return s;
 }
 
-struct case_ {
-	struct red_sight sight;
-	struct red_todo todo;
-	struct dr_op_args args;
-	struct dr_target target;
-};
-
 static struct case_ new_case(const char *member, uint64_t epoch)
 {
 	struct case_ c;
@@ -100,25 +84,6 @@ static struct case_ new_case(const char *member, uint64_t epoch)
 	return c;
 }
 
-static struct red_todo *judged(struct case_ *c, red_judge *judge, const struct red_state *mine)
-{
-	dr_buf_close(&c->todo.commands);
-	memset(&c->todo, 0, sizeof(c->todo));
-	dr_buf_init(&c->todo.commands, RED_BYTES_MAX);
-	c->sight.args = &c->args;
-	c->sight.target = &c->target;
-	c->sight.replication_secret = "";
-	c->sight.mine = mine;
-	judge(&c->sight, &c->todo);
-	dr_buf_put_u8(&c->todo.commands, 0);
-	return &c->todo;
-}
-
-static bool says(const struct red_todo *t, const char *text)
-{
-	return strstr((const char *)t->commands.data, text) != NULL;
-}
-
 static bool sets_brakes(const struct red_todo *t)
 {
 	return says(t, "min-replicas-to-write\r\n$7\r\n1000000") && says(t, "repl-diskless-sync-delay\r\n$10\r\n1000000000");
@@ -129,25 +94,25 @@ static void is_elected(void **state)
 	(void)state;
 	struct case_ c = new_case("rc-b", 5);
 	struct red_state s = node(true, true);
-	struct red_todo *t = judged(&c, redc_judge_writable, &s);
+	struct red_todo *t = judged(&c, redc_judge_writable, &s, NULL);
 	assert_true(t->verdict == RED_DO && says(t, "FORCE") && !says(t, "TAKEOVER") && !says(t, "CONFIG"));
 	c.sight.acted = 1;
 	c.sight.looks = 5;
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_WAIT);
+	assert_int_equal(judged(&c, redc_judge_writable, &s, NULL)->verdict, RED_WAIT);
 	c.sight.looks = 100; /* no vote came: once more, never without one */
-	t = judged(&c, redc_judge_writable, &s);
+	t = judged(&c, redc_judge_writable, &s, NULL);
 	assert_true(t->verdict == RED_DO && says(t, "FORCE"));
 	c.args.takeover = true;
 	c.sight.looks = 29;
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_WAIT);
+	assert_int_equal(judged(&c, redc_judge_writable, &s, NULL)->verdict, RED_WAIT);
 	c.sight.looks = 30;
-	t = judged(&c, redc_judge_writable, &s);
+	t = judged(&c, redc_judge_writable, &s, NULL);
 	assert_true(t->verdict == RED_DO && says(t, "TAKEOVER"));
 	s.syncing = true; /* half a copy is nobody's primary */
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_FAIL);
+	assert_int_equal(judged(&c, redc_judge_writable, &s, NULL)->verdict, RED_FAIL);
 	s = node(true, true);
 	c.args.epoch = 3; /* older than what it has seen */
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->code, DR_E_REFUSED);
+	assert_int_equal(judged(&c, redc_judge_writable, &s, NULL)->code, DR_E_REFUSED);
 	dr_buf_close(&c.todo.commands);
 }
 
@@ -157,20 +122,20 @@ static void takes_over_by_policy(void **state)
 	struct case_ c = new_case("rc-b", 5);
 	struct red_state s = node(true, true);
 	s.nodes.masters_there = 1;
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_WAIT); /* they may come back */
+	assert_int_equal(judged(&c, redc_judge_writable, &s, NULL)->verdict, RED_WAIT); /* they may come back */
 	c.sight.looks = 200;
-	struct red_todo *t = judged(&c, redc_judge_writable, &s);
+	struct red_todo *t = judged(&c, redc_judge_writable, &s, NULL);
 	assert_int_equal(t->code, DR_E_REFUSED);
 	assert_non_null(strstr(t->text, "takeover: true"));
 	c.args.takeover = true;
-	t = judged(&c, redc_judge_writable, &s);
+	t = judged(&c, redc_judge_writable, &s, NULL);
 	assert_true(t->verdict == RED_DO && says(t, "TAKEOVER") && !says(t, "FORCE"));
 	c.sight.looks = 0; /* none is doubted yet, and most have not answered lately */
 	s.nodes.masters_there = 3;
 	s.nodes.masters_heard = 1;
-	assert_true(says(judged(&c, redc_judge_writable, &s), "TAKEOVER"));
+	assert_true(says(judged(&c, redc_judge_writable, &s, NULL), "TAKEOVER"));
 	c.args.takeover = false;
-	assert_true(says(judged(&c, redc_judge_writable, &s), "FORCE"));
+	assert_true(says(judged(&c, redc_judge_writable, &s, NULL), "FORCE"));
 	dr_buf_close(&c.todo.commands);
 }
 
@@ -180,23 +145,23 @@ static void takes_off_the_brakes_last(void **state)
 	struct case_ c = new_case("rc-b", 5);
 	struct red_state s = node(false, true); /* a master by now, which takes no writes */
 	(void)dr_copy_text(s.id, sizeof(s.id), ID_B);
-	struct red_todo *t = judged(&c, redc_judge_writable, &s);
+	struct red_todo *t = judged(&c, redc_judge_writable, &s, NULL);
 	assert_true(t->verdict == RED_DO && !t->wrote && says(t, "min-replicas-to-write\r\n$1\r\n0"));
 	assert_true(says(t, "drcoord_l_shard_1") && says(t, "epoch 5 member rc-b origin " ID_B " id 0000000000000007 at 1000"));
 	assert_true(strstr((const char *)t->commands.data, "KILL") > strstr((const char *)t->commands.data, "FUNCTION"));
 	s = node(false, false);
 	s.lineage.epoch = 5; /* done: it is only written to */
-	t = judged(&c, redc_judge_writable, &s);
+	t = judged(&c, redc_judge_writable, &s, NULL);
 	assert_true(t->wrote && says(t, "drcoord_b_shard_1") && !says(t, "drcoord_l_") && !says(t, "CONFIG"));
 	assert_non_null(strstr(t->text, "16384"));
 	(void)dr_copy_text(s.id, sizeof(s.id), ID_B); /* somebody else's promotion of this epoch */
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_FAIL);
+	assert_int_equal(judged(&c, redc_judge_writable, &s, NULL)->verdict, RED_FAIL);
 	s = node(false, true);
 	s.nodes.slots = 0;
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_FAIL);
+	assert_int_equal(judged(&c, redc_judge_writable, &s, NULL)->verdict, RED_FAIL);
 	s = node(false, true);
 	s.cluster = false;
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->code, DR_E_UNSUPPORTED);
+	assert_int_equal(judged(&c, redc_judge_writable, &s, NULL)->code, DR_E_UNSUPPORTED);
 	dr_buf_close(&c.todo.commands);
 }
 
@@ -219,22 +184,22 @@ static void is_no_primary_with_less(void **state)
 	struct red_state s = node(true, true);
 	c.args.position = s.position;
 	c.args.timeline = s.timeline;
-	assert_true(says(judged(&c, redc_judge_writable, &s), "FORCE"));
+	assert_true(says(judged(&c, redc_judge_writable, &s, NULL), "FORCE"));
 	promote(&s);
 	assert_int_equal(s.position, 1000);
-	assert_true(says(judged(&c, redc_judge_writable, &s), "epoch 5"));
+	assert_true(says(judged(&c, redc_judge_writable, &s, NULL), "epoch 5"));
 	s.id_before[0] = '\0'; /* restarted in between, it has what its files had */
 	red_place(&s);
 	assert_int_equal(s.position, 900);
-	struct red_todo *t = judged(&c, redc_judge_writable, &s);
+	struct red_todo *t = judged(&c, redc_judge_writable, &s, NULL);
 	assert_int_equal(t->code, DR_E_BEHIND);
 	assert_non_null(strstr(t->text, "900"));
 	s = node(true, true);
 	(void)dr_copy_text(s.id, sizeof(s.id), ID_B);
 	red_place(&s);
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->code, DR_E_BEHIND);
+	assert_int_equal(judged(&c, redc_judge_writable, &s, NULL)->code, DR_E_BEHIND);
 	c.args.position = 900; /* frozen as it came back, it is taken for what it has */
-	assert_int_equal(judged(&c, redc_judge_writable, &s)->verdict, RED_DO);
+	assert_int_equal(judged(&c, redc_judge_writable, &s, NULL)->verdict, RED_DO);
 	dr_buf_close(&c.todo.commands);
 }
 
@@ -243,20 +208,29 @@ static void writes_as_a_probe(void **state)
 	(void)state;
 	struct case_ c = new_case("rc-a", 4);
 	struct red_state s = node(false, false);
-	struct red_todo *t = judged(&c, redc_judge_probe_write, &s);
+	struct red_todo *t = judged(&c, redc_judge_probe_write, &s, NULL);
 	assert_true(t->wrote && says(t, "drcoord_b_") && !says(t, "drcoord_l_"));
 	s.lineage.there = false; /* FUNCTION FLUSH */
-	assert_true(says(judged(&c, redc_judge_probe_write, &s), "drcoord_l_"));
+	assert_true(says(judged(&c, redc_judge_probe_write, &s, NULL), "drcoord_l_"));
 	s = node(false, false);
 	(void)dr_copy_text(s.id, sizeof(s.id), ID_B); /* its first replica gave the stream another name */
-	assert_true(says(judged(&c, redc_judge_probe_write, &s), "origin " ID_B " id 0000000000000007"));
+	assert_true(says(judged(&c, redc_judge_probe_write, &s, NULL), "origin " ID_B " id 0000000000000007"));
 	s = node(false, false);
-	s.lineage.identity = 0; /* from before there was one */
-	assert_true(says(judged(&c, redc_judge_probe_write, &s), " id 74de152f36de8f5e"));
+	s.lineage.identity = 0; /* nobody knows its id yet */
+	assert_false(says(judged(&c, redc_judge_probe_write, &s, NULL), "drcoord_l_"));
+	c.args.system_id = 9;
+	assert_true(says(judged(&c, redc_judge_probe_write, &s, NULL), " id 0000000000000009"));
+	s.lineage.there = false;
+	c.args.system_id = 0; /* a coordinator that does not know the log's id yet makes none up */
+	assert_true(says(judged(&c, redc_judge_probe_write, &s, NULL), " id 0000000000000000"));
+	assert_true(says(judged(&c, redc_judge_signed, &s, NULL), " id 74de152f36de8f5e"));
+	s = node(false, false);
+	s.lineage.epoch = 3; /* a coordinator that was behind wrote it after FUNCTION FLUSH */
+	assert_true(says(judged(&c, redc_judge_probe_write, &s, NULL), "epoch 4"));
 	s = node(false, true); /* somebody else promoted it */
-	assert_int_equal(judged(&c, redc_judge_probe_write, &s)->code, DR_E_REFUSED);
+	assert_int_equal(judged(&c, redc_judge_probe_write, &s, NULL)->code, DR_E_REFUSED);
 	s = node(true, true);
-	assert_int_equal(judged(&c, redc_judge_probe_write, &s)->code, DR_E_REFUSED);
+	assert_int_equal(judged(&c, redc_judge_probe_write, &s, NULL)->code, DR_E_REFUSED);
 	dr_buf_close(&c.todo.commands);
 }
 
@@ -266,34 +240,34 @@ static void freezes_and_follows(void **state)
 	struct case_ c = new_case("rc-b", 4);
 	struct red_state s = node(true, true);
 	s.linked = true;
-	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_WAIT); /* first what still stands in the connection */
+	assert_int_equal(judged(&c, redc_judge_frozen, &s, NULL)->verdict, RED_WAIT); /* first what is still on its way */
 	c.sight.looks = 1;
 	c.sight.offset_last = s.offset;
-	struct red_todo *t = judged(&c, redc_judge_frozen, &s);
+	struct red_todo *t = judged(&c, redc_judge_frozen, &s, NULL);
 	assert_true(t->verdict == RED_DO && says(t, "drcoord-nobody") && says(t, "KILL") && sets_brakes(t));
 	s.unnamed = s.deaf = true;
-	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_DO); /* the link is still there */
+	assert_int_equal(judged(&c, redc_judge_frozen, &s, NULL)->verdict, RED_DO); /* the link is still there */
 	s.linked = false;
-	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_HOLDS);
+	assert_int_equal(judged(&c, redc_judge_frozen, &s, NULL)->verdict, RED_HOLDS);
 	s.deaf = false; /* without a password nobody asks for its name */
-	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_DO);
+	assert_int_equal(judged(&c, redc_judge_frozen, &s, NULL)->verdict, RED_DO);
 	c.sight.looks = 0;
-	assert_int_equal(judged(&c, redc_judge_following, &s)->verdict, RED_SOURCE);
+	assert_int_equal(judged(&c, redc_judge_following, &s, NULL)->verdict, RED_SOURCE);
 	c.sight.vetted = true;
-	t = judged(&c, redc_judge_following, &s);
+	t = judged(&c, redc_judge_following, &s, NULL);
 	assert_true(t->verdict == RED_DO && says(t, "REPLICATE\r\n$40\r\n" NODE_A) && sets_brakes(t) && !says(t, "drcoord-nobody"));
 	s.unnamed = false;
 	s.linked = true;
-	assert_int_equal(judged(&c, redc_judge_following, &s)->verdict, RED_HOLDS);
+	assert_int_equal(judged(&c, redc_judge_following, &s, NULL)->verdict, RED_HOLDS);
 	s.fenced = false; /* it would take writes if anybody promoted it */
 	c.sight.looks = 100;
-	assert_true(sets_brakes(judged(&c, redc_judge_following, &s)));
+	assert_true(sets_brakes(judged(&c, redc_judge_following, &s, NULL)));
 	s = node(false, true); /* a former primary, until the cluster tells it */
-	assert_int_equal(judged(&c, redc_judge_following, &s)->verdict, RED_WAIT);
-	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_HOLDS);
+	assert_int_equal(judged(&c, redc_judge_following, &s, NULL)->verdict, RED_WAIT);
+	assert_int_equal(judged(&c, redc_judge_frozen, &s, NULL)->verdict, RED_HOLDS);
 	s = node(false, false);
-	assert_int_equal(judged(&c, redc_judge_frozen, &s)->verdict, RED_FAIL);
-	assert_int_equal(judged(&c, redc_judge_following, &s)->verdict, RED_FAIL);
+	assert_int_equal(judged(&c, redc_judge_frozen, &s, NULL)->verdict, RED_FAIL);
+	assert_int_equal(judged(&c, redc_judge_following, &s, NULL)->verdict, RED_FAIL);
 	dr_buf_close(&c.todo.commands);
 }
 
@@ -320,17 +294,17 @@ static void closes(void **state)
 	(void)state;
 	struct case_ c = new_case("rc-a", 5);
 	struct red_state s = node(false, false);
-	struct red_todo *t = judged(&c, redc_judge_closed, &s);
+	struct red_todo *t = judged(&c, redc_judge_closed, &s, NULL);
 	const char *said = (const char *)t->commands.data;
 	assert_true(t->verdict == RED_DO && sets_brakes(t) && says(t, "WAIT\r\n$1\r\n2"));
 	assert_true(strstr(said, "FUNCTION") < strstr(said, "min-replicas-to-write") &&
 		    strstr(said, "min-replicas-to-write") < strstr(said, "WAIT"));
 	s = node(false, true);
-	assert_int_equal(judged(&c, redc_judge_closed, &s)->verdict, RED_HOLDS);
+	assert_int_equal(judged(&c, redc_judge_closed, &s, NULL)->verdict, RED_HOLDS);
 	c.args.end = true;
-	assert_true(judged(&c, redc_judge_closed, &s)->goodbye);
+	assert_true(judged(&c, redc_judge_closed, &s, NULL)->goodbye);
 	s = node(true, true);
-	assert_int_equal(judged(&c, redc_judge_closed, &s)->verdict, RED_FAIL);
+	assert_int_equal(judged(&c, redc_judge_closed, &s, NULL)->verdict, RED_FAIL);
 	dr_buf_close(&c.todo.commands);
 }
 
@@ -340,172 +314,21 @@ static void takes_over_running_ones(void **state)
 	struct case_ c = new_case("rc-a", 5);
 	struct red_state s = node(false, false);
 	s.stays = false;
-	struct red_todo *t = judged(&c, redc_judge_signed, &s);
+	struct red_todo *t = judged(&c, redc_judge_signed, &s, NULL);
 	assert_true(says(t, "epoch 5") && says(t, "cluster-replica-no-failover") && !sets_brakes(t));
 	s = node(true, false);
-	t = judged(&c, redc_judge_signed, &s);
+	t = judged(&c, redc_judge_signed, &s, NULL);
 	assert_true(sets_brakes(t) && !says(t, "epoch"));
 	s = node(true, true);
-	assert_int_equal(judged(&c, redc_judge_signed, &s)->verdict, RED_HOLDS);
+	assert_int_equal(judged(&c, redc_judge_signed, &s, NULL)->verdict, RED_HOLDS);
 	s = node(false, false);
-	assert_int_equal(judged(&c, redc_judge_fit, &s)->verdict, RED_HOLDS);
+	assert_int_equal(judged(&c, redc_judge_fit, &s, NULL)->verdict, RED_HOLDS);
 	s.nodes.self.port = 7000;
-	assert_non_null(strstr(judged(&c, redc_judge_fit, &s)->text, "cluster-announce-ip"));
+	assert_non_null(strstr(judged(&c, redc_judge_fit, &s, NULL)->text, "cluster-announce-ip"));
 	s = node(false, false);
 	s.cluster = false;
-	assert_int_equal(judged(&c, redc_judge_fit, &s)->code, DR_E_UNSUPPORTED);
+	assert_int_equal(judged(&c, redc_judge_fit, &s, NULL)->code, DR_E_UNSUPPORTED);
 	dr_buf_close(&c.todo.commands);
-}
-
-/* ---- the agent's side */
-
-static void write_file(const char *dir, const char *name, const char *text, char path[DR_PATH_MAX])
-{
-	(void)snprintf(path, DR_PATH_MAX, "%s/%s", dir, name);
-	FILE *f = fopen(path, "we");
-	assert_non_null(f);
-	(void)fputs(text, f);
-	(void)fclose(f);
-}
-
-#define BRAKES                                                                                                     \
-	"min-replicas-max-lag 10\nmasteruser drcoord-nobody\nmasterauth drcoord-nobody\nrepl-diskless-sync yes\n" \
-	"repl-diskless-sync-delay 1000000000\ncluster-replica-no-failover yes\n" \
-	"cluster-allow-replica-migration no\n"
-
-static bool takes(struct dr_local_server *s, const char *dir, const char *text, struct dr_error *e)
-{
-	write_file(dir, "redis.conf", text, s->config_file);
-	return dr_redis_cluster_local.may_take(s, e) == DR_OK;
-}
-
-static void wants_its_file(void **state)
-{
-	(void)state;
-	char dir[] = "/tmp/drredis-XXXXXX";
-	struct dr_local_server s = { .name = "shard-1-rc-a" };
-	struct dr_error e;
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(dr_redis_cluster_local.may_take(&s, &e), DR_E_REFUSED);
-	assert_true(takes(&s, dir, BRAKES "min-replicas-to-write 1000000\n", &e));
-	assert_true(takes(&s, dir, "min-slaves-to-write 1000000\n" BRAKES, &e));
-	assert_false(takes(&s, dir, "min-replicas-to-write 1000000\n" BRAKES "min-replicas-to-write 1\n", &e));
-	assert_non_null(strstr(e.msg, "min-replicas-to-write 1000000"));
-	assert_false(takes(&s, dir, "min-replicas-to-write 1000000\n", &e));
-	(void)unlink(s.config_file);
-	assert_int_equal(rmdir(dir), 0);
-}
-
-static bool is_there(const char *dir, const char *name)
-{
-	char path[DR_PATH_MAX];
-	struct stat st;
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return stat(path, &st) == 0;
-}
-
-static void keeps_its_name(void **state)
-{
-	(void)state;
-	char dir[] = "/tmp/drredis-XXXXXX", path[DR_PATH_MAX], beside[DR_PATH_MAX];
-	static struct dr_job job;
-	struct dr_job_local *s = &job.local;
-	struct dr_local_server server = { .name = "shard-1-rc-a" };
-	const char *where = job.salvage.path;
-	struct dr_error e;
-	memset(&job, 0, sizeof(job));
-	job.cancel_fd = -1;
-	job.until_ns = UINT64_MAX;
-	s->salvage_max = 1000;
-	assert_true(dr_name_set(&s->service, "shard-1") && dr_name_set(&s->member, "rc-a"));
-	assert_non_null(mkdtemp(dir));
-	(void)snprintf(s->data_dir, sizeof(s->data_dir), "%s/data", dir);
-	(void)snprintf(s->salvage_dir, sizeof(s->salvage_dir), "%s/salvage", dir);
-	memcpy(server.data_dir, s->data_dir, sizeof(server.data_dir));
-	assert_int_equal(mkdir(s->data_dir, 0700), 0);
-	write_file(s->data_dir, "dump.rdb", "much", path);
-	write_file(s->data_dir, "nodes.conf", "me", path);
-	assert_int_equal(redc_job_aside(&job, &e), DR_OK);
-	assert_true(is_there(where, "dump.rdb") && is_there(where, "nodes.conf"));
-	assert_true(!is_there(s->data_dir, "dump.rdb") && is_there(s->data_dir, "nodes.conf"));
-	assert_false(is_there(dir, "data.drcoord-kept"));
-	/* A move that ended midway: before the next start the file is back. */
-	(void)snprintf(beside, sizeof(beside), "%s/data.drcoord-kept", dir);
-	assert_int_equal(mkdir(beside, 0700), 0);
-	(void)snprintf(beside, sizeof(beside), "%s/data.drcoord-kept/nodes.conf", dir);
-	assert_int_equal(rename(path, beside), 0);
-	dr_redis_cluster_local.tidy(&server);
-	assert_true(is_there(s->data_dir, "nodes.conf"));
-	assert_false(is_there(dir, "data.drcoord-kept"));
-	assert_int_equal(unlink(path), 0);
-	(void)snprintf(path, sizeof(path), "%s/nodes.conf", where);
-	assert_int_equal(unlink(path), 0);
-	(void)snprintf(path, sizeof(path), "%s/dump.rdb", where);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(where), 0);
-	assert_int_equal(rmdir(s->salvage_dir), 0);
-	assert_int_equal(rmdir(s->data_dir), 0);
-	assert_int_equal(rmdir(dir), 0);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
-/* All of it in the data folder, as some set it up: the server's own file, what that names, and the cluster's in a folder below. */
-static void keeps_what_is_no_data(void **state)
-{
-	(void)state;
-	static const char *const stays[] = { "redis.conf", "users.acl", "tls/ca.crt", "cluster/nodes.conf", "mine.conf" };
-	char dir[] = "/tmp/drredis-XXXXXX", path[DR_PATH_MAX], text[2 * DR_PATH_MAX];
-	static struct dr_job job;
-	struct dr_job_local *s = &job.local;
-	const char *where = job.salvage.path;
-	struct dr_error e;
-	struct stat st;
-	memset(&job, 0, sizeof(job));
-	job.cancel_fd = -1;
-	job.until_ns = UINT64_MAX;
-	s->salvage_max = 100000;
-	assert_true(dr_name_set(&s->service, "shard-1") && dr_name_set(&s->member, "rc-a"));
-	assert_non_null(mkdtemp(dir));
-	(void)snprintf(s->data_dir, sizeof(s->data_dir), "%s/data/", dir);
-	(void)snprintf(s->salvage_dir, sizeof(s->salvage_dir), "%s/salvage", dir);
-	assert_int_equal(mkdir(s->data_dir, 0700), 0);
-	(void)snprintf(path, sizeof(path), "%s/data/tls", dir);
-	assert_int_equal(mkdir(path, 0750), 0);
-	(void)snprintf(path, sizeof(path), "%s/data/cluster", dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	(void)snprintf(text, sizeof(text), "aclfile users.acl\ntls-ca-cert-file %s/data/tls/ca.crt\ninclude /etc/none.conf\n"
-		       "INCLUDE \"%s/data/mine.conf\"\ncluster-config-file ./cluster/nodes.conf\naclfile ../outside\n", dir, dir);
-	for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
-		write_file(s->data_dir, stays[i], i == 0 ? text : "mine", path);
-	(void)snprintf(path, sizeof(path), "%s/data/users.acl", dir);
-	assert_int_equal(chmod(path, 0400), 0);
-	write_file(s->data_dir, "dump.rdb", "much", path);
-	(void)snprintf(s->config_file, sizeof(s->config_file), "%s/data/redis.conf", dir);
-	assert_int_equal(redc_job_aside(&job, &e), DR_OK);
-	assert_true(is_there(where, "dump.rdb") && !is_there(s->data_dir, "dump.rdb"));
-	for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
-		assert_true(is_there(s->data_dir, stays[i]) && is_there(where, stays[i]));
-	(void)snprintf(path, sizeof(path), "%s/data/users.acl", dir);
-	assert_true(stat(path, &st) == 0 && (st.st_mode & 07777) == 0400);
-	(void)snprintf(path, sizeof(path), "%s/data/tls", dir);
-	assert_true(stat(path, &st) == 0 && (st.st_mode & 07777) == 0750);
-	assert_false(is_there(dir, "data.drcoord-kept"));
-	/* A run that ended after the move: the copies are beside, the server's own file among them. */
-	(void)snprintf(path, sizeof(path), "%s/data", dir);
-	(void)snprintf(text, sizeof(text), "%s/data.drcoord-kept", dir);
-	assert_int_equal(rename(path, text), 0);
-	assert_int_equal(redc_job_aside(&job, &e), DR_OK);
-	for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
-		assert_true(is_there(s->data_dir, stays[i]));
-	assert_false(is_there(dir, "data.drcoord-kept"));
-	assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 int main(void)
@@ -517,8 +340,6 @@ int main(void)
 		cmocka_unit_test(writes_as_a_probe),  cmocka_unit_test(freezes_and_follows),
 		cmocka_unit_test(asks_for_no_secret),
 		cmocka_unit_test(closes),             cmocka_unit_test(takes_over_running_ones),
-		cmocka_unit_test(wants_its_file),     cmocka_unit_test(keeps_its_name),
-		cmocka_unit_test(keeps_what_is_no_data),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -252,6 +252,8 @@ static bool would_lose(const struct op *op)
 		return false;
 	if (s->other_data != op->to->other_data)
 		return true;
+	if (op->o->clean)
+		return false; /* the order says that whom it follows has all of it */
 	bool its_own = op->to->state == DR_SERVER_PRIMARY && op->to->timeline == s->timeline; /* it followed nobody else since */
 	return s->unplaced ? !its_own : w_common(s, op->to) != s->n;
 }
