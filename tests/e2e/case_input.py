@@ -57,6 +57,28 @@ def mariadb_new_version(scenes):
     return {"said": said[0]["detail"]}
 
 
+@case("mysql-old-version")
+def mysql_old_version(scenes):
+    """A server says that it is MySQL 5.7 (a MariaDB that says so): which, and which are supported, is named."""
+    return refused(scenes, lambda s: restart_with(s, A, "[mariadbd]\n", "[mariadbd]\nversion = 5.7.44-log\n"),
+                   "server version 5.7.44-log", "MySQL from 8.0")
+
+
+def make_foreign(stand):
+    """The server in site c becomes another service's: it has data of its own, from a source that is no member."""
+    stand.pg.sql(C, "STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0; CREATE DATABASE theirs; SET GLOBAL read_only = 1;"
+                    " CHANGE MASTER TO MASTER_HOST='192.0.2.66', MASTER_USER='replicator', MASTER_USE_GTID=slave_pos; START SLAVE")
+
+
+@case("mariadb-foreign-source")
+def mariadb_foreign_source(scenes):
+    """A standby replicates another service's data: it is not taken over, its source is named, its data is left alone."""
+    stand = scenes.stand(durability="async", kind="mariadb")
+    said = refused(scenes, make_foreign, "replicates from 192.0.2.66:3306", "another service's", stand=stand)
+    expect("theirs" in stand.pg.sql(C, "SHOW DATABASES"), "its data to be left alone")
+    return said
+
+
 @case("mysql-wrong-password")
 def mysql_wrong_password(scenes):
     """MySQL: the agents' account has another password than their files."""

@@ -207,9 +207,9 @@ def mysql_sync_extra(scenes):
 
 # ---- bad input: adopting is refused, with the server's words and the remedy
 
-def refused(scenes, spoil, *words, kind="mariadb"):
+def refused(scenes, spoil, *words, kind="mariadb", stand=None):
     """Spoil something of the servers, then try to take the service over: whoever looks at the events reads why not."""
-    stand = scenes.stand(durability="async", kind=kind)
+    stand = stand or scenes.stand(durability="async", kind=kind)
     stand.up_servers()
     spoil(stand)
     stand.up_drcoord()
