@@ -225,18 +225,26 @@ static enum dr_err run_sql(struct my_run *r, const char *sql, const char *shown,
 	return mysql_real_query(r->conn, sql, strlen(sql)) == 0 ? DR_OK : server_error(r, shown, e);
 }
 
+/* May hold a password: whoever has it made wipes it, however that ended. */
+DR_PRINTF(3, 0)
+static enum dr_err make_sql(char dst[SQL_MAX], struct dr_error *e, const char *fmt, va_list ap)
+{
+	dst[0] = '\0';
+	int n = vsnprintf(dst, SQL_MAX, fmt, ap);
+	return n >= 0 && n < SQL_MAX ? DR_OK : dr_fail(e, DR_E_RANGE, "the statement would be longer than %d bytes", SQL_MAX - 1);
+}
+
 enum dr_err my_do(struct my_run *r, struct dr_error *e, const char *fmt, ...)
 {
 	char sql[SQL_MAX], shown[48];
 	va_list ap;
 
 	va_start(ap, fmt);
-	int n = vsnprintf(sql, sizeof(sql), fmt, ap);
+	enum dr_err rv = make_sql(sql, e, fmt, ap);
 	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(sql))
-		return dr_fail(e, DR_E_RANGE, "the statement would be longer than %d bytes", SQL_MAX);
 	(void)dr_copy_text(shown, sizeof(shown), sql); /* its beginning: what follows may be a password */
-	enum dr_err rv = run_sql(r, sql, shown, e);
+	if (rv == DR_OK)
+		rv = run_sql(r, sql, shown, e);
 	explicit_bzero(sql, sizeof(sql));
 	return rv;
 }
@@ -247,13 +255,14 @@ enum dr_err my_send(struct my_run *r, struct dr_error *e, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	int n = vsnprintf(sql, sizeof(sql), fmt, ap);
+	enum dr_err rv = make_sql(sql, e, fmt, ap);
 	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(sql))
-		return dr_fail(e, DR_E_RANGE, "the statement would be longer than %d bytes", SQL_MAX);
-	if (my_alive(r, e) != DR_OK)
-		return e->code;
-	return mysql_send_query(r->conn, sql, (unsigned long)n) == 0 ? DR_OK : server_error(r, "sending a statement", e);
+	if (rv == DR_OK)
+		rv = my_alive(r, e);
+	if (rv == DR_OK && mysql_send_query(r->conn, sql, (unsigned long)strlen(sql)) != 0)
+		rv = server_error(r, "sending a statement", e);
+	explicit_bzero(sql, sizeof(sql));
+	return rv;
 }
 
 enum dr_err my_say(struct my_run *r, enum my_sql which, struct dr_error *e)
@@ -305,6 +314,12 @@ enum dr_err my_numbers(struct my_run *r, const char *sql, uint64_t *out, unsigne
 	}
 	mysql_free_result(res);
 	return DR_OK;
+}
+
+uint64_t my_u64(const char *text)
+{
+	uint64_t v = 0;
+	return dr_parse_u64(text, 0, UINT64_MAX, &v) == DR_OK ? v : 0;
 }
 
 const char *my_cell(const struct my_row *row, const char *name, const char *or_name)

@@ -147,6 +147,8 @@ DR_MUST_USE enum dr_err my_numbers(struct my_run *r, const char *sql, uint64_t *
 				   struct dr_error *e);
 /* A cell of a status whose columns are found by name: my_cell() is "" for one that is not there. */
 const char *my_cell(const struct my_row *row, const char *name, const char *or_name);
+/* A cell's number; 0 for what is none. */
+uint64_t my_u64(const char *text);
 void my_row_end(struct my_row *row);
 /* For between quotes; a text that does not fit is cut to nothing. */
 void my_quote(struct my_run *r, char *dst, size_t cap, const char *text);
@@ -169,12 +171,14 @@ DR_MUST_USE enum dr_err my_semi_read(struct my_run *r, struct dr_error *e); /* i
 DR_MUST_USE enum dr_err my_semi_wait_for(struct my_run *r, uint32_t k, struct dr_error *e);
 /* A standby whose receiver stands still: the connection that it makes next acknowledges, or does not; by r->semi. */
 DR_MUST_USE enum dr_err my_acks_set(struct my_run *r, bool on, struct dr_error *e);
-/* After that and a start: wait until it does. */
+/* After that and a start: wait until it does, and the mark that it was told names its applier. */
 DR_MUST_USE enum dr_err my_acks_seen(struct my_run *r, struct dr_error *e);
 /* Whether it has lost nothing that it acknowledged; by both. */
 bool my_acks_kept(const struct my_run *r);
 /* All of it, of one that follows; by r->state. */
 DR_MUST_USE enum dr_err my_acks_switch(struct my_run *r, bool on, struct dr_error *e);
+/* Of one that acknowledges: nobody waits any more for what it had received before.  Leaves the connection at the primary. */
+DR_MUST_USE enum dr_err my_end_waits(struct my_run *r, struct dr_error *e);
 
 /* ---- replica.c */
 /* Begin a change of a standby; refuses one that takes writes. */

@@ -7,12 +7,6 @@
 #include "base/parse.h"
 #include "sys/clock.h"
 
-static uint64_t u64(const char *text)
-{
-	uint64_t v = 0;
-	return dr_parse_u64(text, 0, UINT64_MAX, &v) == DR_OK ? v : 0;
-}
-
 /* "10.11.19-MariaDB-..." to 101119. */
 static uint32_t version_number(const char *text)
 {
@@ -34,12 +28,12 @@ static enum dr_err read_server(struct my_run *r, struct my_state *s, struct dr_e
 	if (rv != DR_OK)
 		return rv;
 	s->version = version_number(row.cell[0]);
-	s->server = (uint32_t)u64(row.cell[1]);
-	s->read_only = u64(row.cell[3]) != 0;
-	s->super_read_only = u64(row.cell[4]) != 0;
-	s->logs = u64(row.cell[5]) != 0 && u64(row.cell[6]) != 0;
-	s->domain = (uint32_t)u64(row.cell[7]);
-	s->uptime_s = u64(row.cell[10]);
+	s->server = (uint32_t)my_u64(row.cell[1]);
+	s->read_only = my_u64(row.cell[3]) != 0;
+	s->super_read_only = my_u64(row.cell[4]) != 0;
+	s->logs = my_u64(row.cell[5]) != 0 && my_u64(row.cell[6]) != 0;
+	s->domain = (uint32_t)my_u64(row.cell[7]);
+	s->uptime_s = my_u64(row.cell[10]);
 	/* A set of many origins may be longer than we keep: then nothing is said of it. */
 	bool fits = dr_copy_text(s->uuid, sizeof(s->uuid), row.cell[2]) &&
 		    dr_copy_text(s->executed, sizeof(s->executed), row.cell[8]) &&
@@ -61,8 +55,8 @@ static enum dr_err read_tables(struct my_run *r, struct my_state *s, struct dr_e
 	if (rv != DR_OK)
 		return rv;
 	s->has_tables = true;
-	s->identity = u64(row.cell[0]);
-	s->epoch = u64(row.cell[1]);
+	s->identity = my_u64(row.cell[0]);
+	s->epoch = my_u64(row.cell[1]);
 	(void)dr_copy_text(s->origin, sizeof(s->origin), row.cell[2]);
 	my_row_end(&row);
 	return DR_OK;
@@ -70,10 +64,10 @@ static enum dr_err read_tables(struct my_run *r, struct my_state *s, struct dr_e
 
 static void read_error(struct my_state *s, const struct my_row *row)
 {
-	s->error = (uint32_t)u64(my_cell(row, "Last_IO_Errno", NULL));
+	s->error = (uint32_t)my_u64(my_cell(row, "Last_IO_Errno", NULL));
 	const char *text = my_cell(row, "Last_IO_Error", NULL);
 	if (s->error == 0) {
-		s->error = (uint32_t)u64(my_cell(row, "Last_SQL_Errno", NULL));
+		s->error = (uint32_t)my_u64(my_cell(row, "Last_SQL_Errno", NULL));
 		text = my_cell(row, "Last_SQL_Error", NULL);
 	}
 	(void)dr_copy_text(s->error_text, sizeof(s->error_text), text);
@@ -122,7 +116,7 @@ static enum dr_err read_replica(struct my_run *r, struct my_state *s, struct dr_
 	s->applying = strcmp(my_cell(&row, "Slave_SQL_Running", "Replica_SQL_Running"), "Yes") == 0;
 	s->idle = strstr(my_cell(&row, "Slave_SQL_Running_State", "Replica_SQL_Running_State"), "has read all relay log") != NULL;
 	(void)dr_copy_text(s->source.host, sizeof(s->source.host), my_cell(&row, "Master_Host", "Source_Host"));
-	s->source.port = (uint16_t)u64(my_cell(&row, "Master_Port", "Source_Port"));
+	s->source.port = (uint16_t)my_u64(my_cell(&row, "Master_Port", "Source_Port"));
 	(void)dr_copy_text(s->source_uuid, sizeof(s->source_uuid), my_cell(&row, "Master_UUID", "Source_UUID"));
 	(void)dr_copy_text(s->received_set, sizeof(s->received_set), my_cell(&row, "Gtid_IO_Pos", "Retrieved_Gtid_Set"));
 	read_tls(r, s, &row);

@@ -2,6 +2,7 @@
  *
  * In all of them the applier runs before the receiver is stopped: with ids, MariaDB throws away what was received and not
  * applied once both stand still and one starts anew, and a dead primary cannot send it again. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,15 +81,19 @@ enum dr_err my_drain(struct my_run *r, struct dr_error *e)
 enum dr_err my_leave_source(struct my_run *r, struct dr_error *e)
 {
 	bool receives = r->state.receiving || r->state.connecting;
+	/* Where both stand still, MariaDB has thrown away what was received by the time that one runs; MySQL applies it, unless
+	 * a crash has torn its end off. */
+	bool rest = !receives && !r->state.applying && r->dialect != MY_MARIADB && my_has_rest(&r->state);
 	enum dr_err rv = DR_OK;
 
-	if (receives && !r->state.applying)
+	if ((receives && !r->state.applying) || rest)
 		rv = my_say(r, MY_SQL_START_SQL, e);
 	if (rv == DR_OK && receives)
 		rv = my_say(r, MY_SQL_STOP_IO, e);
-	/* Where both stand still, nothing that was received is there for long. */
-	if (rv == DR_OK && (receives || r->state.applying))
+	if (rv == DR_OK && (receives || r->state.applying || rest))
 		rv = my_drain(r, e);
+	if (rest && rv == DR_E_FAILED)
+		rv = DR_OK;
 	if (rv == DR_OK && r->semi.told)
 		rv = my_say(r, MY_SQL_TOLD_APPLIED, e);
 	if (rv == DR_OK)
@@ -162,21 +167,15 @@ static enum dr_err point(struct my_run *r, struct dr_error *e)
 	return rv;
 }
 
-/* The mark names the applier, which comes up a moment after it was started. */
-static enum dr_err mark_applier(struct my_run *r, struct dr_error *e)
+/* A source named by hand sends its heartbeats seldom, and our starts take a source for gone after seconds: an idle one would
+ * be left again and again. */
+static enum dr_err hears_beats(struct my_run *r, bool *yes, struct dr_error *e)
 {
-	enum dr_err rv = my_say(r, MY_SQL_TOLD, e);
+	uint64_t often = 0;
+	unsigned n = 0;
+	enum dr_err rv = my_numbers(r, my_sql(r->dialect, MY_SQL_BEATS), &often, 1, &n, e);
 
-	if (rv == DR_OK)
-		rv = my_semi_read(r, e);
-	while (rv == DR_OK && !r->semi.told) {
-		my_tell(r, "its applier is not there yet");
-		rv = my_pause(r, AGAIN_MS, e);
-		if (rv == DR_OK)
-			rv = my_say(r, MY_SQL_TOLD, e);
-		if (rv == DR_OK)
-			rv = my_semi_read(r, e);
-	}
+	*yes = rv == DR_OK && n == 1 && often == 1;
 	return rv;
 }
 
@@ -185,6 +184,8 @@ static enum dr_err turn_to(struct my_run *r, struct dr_error *e)
 	enum dr_err rv = r->state.configured ? my_leave_source(r, e) : DR_OK;
 
 	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_PERSIST, e); /* a copy that was swapped in lacks it */
+	if (rv == DR_OK)
 		rv = my_read(r, e);
 	if (rv == DR_OK)
 		rv = align(r, e);
@@ -192,9 +193,7 @@ static enum dr_err turn_to(struct my_run *r, struct dr_error *e)
 		rv = point(r, e);
 	if (rv == DR_OK)
 		rv = my_acks_set(r, r->args.k > 0, e);
-	if (rv == DR_OK)
-		rv = my_say(r, MY_SQL_START, e);
-	return rv == DR_OK && r->args.k > 0 ? mark_applier(r, e) : rv;
+	return rv == DR_OK ? my_say(r, MY_SQL_START, e) : rv;
 }
 
 /* It has the right source: let it run, and acknowledge or not. */
@@ -246,7 +245,12 @@ enum dr_err my_op_following(struct my_run *r, struct dr_error *e)
 
 	if (rv == DR_OK)
 		rv = my_semi_read(r, e);
-	bool turns = rv == DR_OK && !my_follows(r), kept = my_acks_kept(r);
+	bool again = rv == DR_OK && my_follows(r), kept = my_acks_kept(r), beats = false;
+	if (again)
+		rv = hears_beats(r, &beats, e);
+	bool turns = !again || !beats;
+	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_MISS, e);
 	if (rv == DR_OK)
 		rv = turns ? turn_to(r, e) : carry_on(r, e);
 	if (rv == DR_OK)
@@ -255,8 +259,11 @@ enum dr_err my_op_following(struct my_run *r, struct dr_error *e)
 		rv = wait_receiving(r, e);
 	if (rv == DR_OK)
 		rv = turns && r->args.k > 0 ? my_acks_seen(r, e) : my_acks_switch(r, r->args.k > 0, e);
+	/* What came over a connection before, which did not acknowledge, some commit may wait for. */
+	if (rv == DR_OK && again && r->args.k > 0)
+		rv = my_end_waits(r, e);
 	if (rv == DR_OK)
-		rv = my_semi_read(r, e);
+		rv = my_op_positions(r, e); /* over a fresh connection */
 	r->evidence.acked = kept;
 	return rv;
 }
@@ -359,22 +366,36 @@ enum dr_err my_op_compared(struct my_run *r, struct dr_error *e)
 }
 
 /* ---- COPIED: MySQL fetches a copy of the source into a folder by itself; its own data is left alone.  FOLDER.whole stands
- * beside once it is complete.  What a broken try left there the server takes away by itself, soon. */
+ * beside once it is complete. */
 
-enum { FOLDER_EXISTS = 1007, ANOTHER_COPY = 3634, COPY_AGAIN_MS = 200 };
+enum { FOLDER_EXISTS = 1007, ANOTHER_COPY = 3634, COPY_AGAIN_MS = 200, LEFT_MAX = 8 };
 
 /* A copy that was broken off takes a while to end, at both ends. */
 static bool is_busy_copying(const struct my_run *r, const struct dr_error *e)
 {
-	unsigned number = mysql_errno(r->conn);
-	return number == FOLDER_EXISTS || number == ANOTHER_COPY || strstr(e->msg, "3634") != NULL;
+	return mysql_errno(r->conn) == ANOTHER_COPY || strstr(e->msg, "3634") != NULL;
+}
+
+/* What a try before has left, whole or not, its server never takes away; nobody writes there any more, for the lock is ours.
+ * The agent removes it with all that is beside the data (agent/shell/job_copy.c). */
+static enum dr_err put_aside(const struct my_run *r, struct dr_error *e)
+{
+	char path[DR_PATH_MAX + 16];
+
+	for (unsigned i = 0; i < LEFT_MAX; i++) {
+		(void)snprintf(path, sizeof(path), "%s.left-%u", r->args.folder, i);
+		if (access(path, F_OK) == 0)
+			continue;
+		return rename(r->args.folder, path) == 0 ? DR_OK : dr_fail_errno(e, errno, "cannot rename %s", r->args.folder);
+	}
+	return dr_fail(e, DR_E_EXISTS, "%d copies to %s were broken off", LEFT_MAX, r->args.folder);
 }
 
 static bool is_whole(const struct my_run *r)
 {
 	char path[DR_PATH_MAX + 8];
 	(void)snprintf(path, sizeof(path), "%s.whole", r->args.folder);
-	return access(path, F_OK) == 0;
+	return access(path, F_OK) == 0 && access(r->args.folder, F_OK) == 0;
 }
 
 static enum dr_err note_whole(const struct my_run *r, struct dr_error *e)
@@ -410,10 +431,14 @@ static enum dr_err copy(struct my_run *r, struct dr_error *e)
 	while (rv == DR_OK) {
 		rv = my_do(r, e, "%s '%s'@'%s':%u IDENTIFIED BY '%s' DATA DIRECTORY = '%s'%s", my_sql(r->dialect, MY_SQL_COPY),
 			   user, host, from->port, secret, folder, r->target.ca_file[0] != '\0' ? " REQUIRE SSL" : "");
-		if (rv == DR_OK || !is_busy_copying(r, e))
+		if (rv == DR_OK)
 			break;
-		my_tell(r, "another copy is being made, or undone");
-		rv = my_pause(r, COPY_AGAIN_MS, e);
+		if (mysql_errno(r->conn) == FOLDER_EXISTS) {
+			rv = put_aside(r, e);
+		} else if (is_busy_copying(r, e)) {
+			my_tell(r, "another copy is being made, or undone");
+			rv = my_pause(r, COPY_AGAIN_MS, e);
+		}
 	}
 	explicit_bzero(secret, sizeof(secret));
 	return rv;

@@ -15,12 +15,6 @@
 static const uint64_t NEVER_MS = UINT64_MAX;
 enum { AGAIN_MS = 5, DUMPS_MAX = 256, WAITS_MAX = 3, STUCK_MS = 30 /* many times what an acknowledgement takes */ };
 
-static uint64_t u64(const char *text)
-{
-	uint64_t v = 0;
-	return dr_parse_u64(text, 0, UINT64_MAX, &v) == DR_OK ? v : 0;
-}
-
 /* A commit waits until k have it, however long that takes. */
 static bool waits(const struct my_semi *s)
 {
@@ -48,16 +42,16 @@ enum dr_err my_semi_read(struct my_run *r, struct dr_error *e)
 	if (rv != DR_OK)
 		return rv;
 	s->known = row.cell[0][0] != '\0';
-	s->source = u64(row.cell[0]) != 0;
-	s->after_sync = u64(row.cell[1]) != 0;
-	s->waits_for_nobody = u64(row.cell[2]) != 0;
-	s->timeout_ms = u64(row.cell[3]);
-	s->k = u64(row.cell[4]);
-	s->works = u64(row.cell[5]) != 0;
-	s->waiting = u64(row.cell[6]);
-	s->replica = u64(row.cell[7]) != 0;
-	s->acks = u64(row.cell[8]) != 0;
-	s->told = u64(row.cell[9]) != 0;
+	s->source = my_u64(row.cell[0]) != 0;
+	s->after_sync = my_u64(row.cell[1]) != 0;
+	s->waits_for_nobody = my_u64(row.cell[2]) != 0;
+	s->timeout_ms = my_u64(row.cell[3]);
+	s->k = my_u64(row.cell[4]);
+	s->works = my_u64(row.cell[5]) != 0;
+	s->waiting = my_u64(row.cell[6]);
+	s->replica = my_u64(row.cell[7]) != 0;
+	s->acks = my_u64(row.cell[8]) != 0;
+	s->told = my_u64(row.cell[9]) != 0;
 	my_row_end(&row);
 	tell(r);
 	return DR_OK;
@@ -117,6 +111,8 @@ static enum dr_err cut_standbys(struct my_run *r, struct dr_error *e)
 	unsigned n = 0, left = 0;
 	enum dr_err rv = my_numbers(r, my_sql(r->dialect, MY_SQL_DUMPS), id, DUMPS_MAX, &n, e);
 
+	if (rv == DR_OK && n == DUMPS_MAX)
+		return dr_fail(e, DR_E_FULL, "%d connections of standbys or more: nobody would be spared", DUMPS_MAX);
 	for (unsigned i = 0; rv == DR_OK && i < n; i++) {
 		rv = my_do(r, e, "KILL %" PRIu64, id[i]);
 		rv = rv == DR_E_FAILED ? DR_OK : rv; /* it has gone by itself */
@@ -170,6 +166,22 @@ enum dr_err my_acks_set(struct my_run *r, bool on, struct dr_error *e)
 	return rv == DR_OK ? my_say(r, on ? MY_SQL_ACKS_ON : MY_SQL_ACKS_OFF, e) : rv;
 }
 
+/* The mark names the applier, which comes up a moment after it was started. */
+static enum dr_err mark_applier(struct my_run *r, struct dr_error *e)
+{
+	enum dr_err rv = my_semi_read(r, e);
+
+	while (rv == DR_OK && !r->semi.told) {
+		my_tell(r, "its applier is not there yet");
+		rv = my_pause(r, AGAIN_MS, e);
+		if (rv == DR_OK)
+			rv = my_say(r, MY_SQL_TOLD, e);
+		if (rv == DR_OK)
+			rv = my_semi_read(r, e);
+	}
+	return rv;
+}
+
 /* What it received and has not applied is thrown away once both threads stand still. */
 bool my_acks_kept(const struct my_run *r)
 {
@@ -183,8 +195,10 @@ bool my_acks_kept(const struct my_run *r)
  * from the receiver's start on, and reads the setting when it asks for the log; turned off in between, the receiver breaks. */
 enum dr_err my_acks_seen(struct my_run *r, struct dr_error *e)
 {
-	enum dr_err rv = my_read(r, e);
+	enum dr_err rv = mark_applier(r, e);
 
+	if (rv == DR_OK)
+		rv = my_read(r, e);
 	if (rv == DR_OK)
 		rv = my_semi_read(r, e);
 	while (rv == DR_OK && !(r->semi.acks && r->state.asked)) {
@@ -291,7 +305,7 @@ static enum dr_err bring_a_commit(struct my_run *r, struct dr_error *e)
 		       member, r->state.epoch);
 }
 
-static enum dr_err end_waits(struct my_run *r, struct dr_error *e)
+enum dr_err my_end_waits(struct my_run *r, struct dr_error *e)
 {
 	struct wait_look before = { .session = 0 };
 	bool any = true;
@@ -361,7 +375,7 @@ enum dr_err my_op_acking(struct my_run *r, struct dr_error *e)
 	else if (rv == DR_OK)
 		rv = my_acks_set(r, on, e);
 	if (rv == DR_OK && on)
-		rv = end_waits(r, e);
+		rv = my_end_waits(r, e);
 	if (rv == DR_OK)
 		rv = my_op_positions(r, e); /* over a fresh connection */
 	r->evidence.acked = kept;

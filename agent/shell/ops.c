@@ -15,7 +15,7 @@
 #include "sys/file.h"
 #include "sys/log.h"
 
-enum { POLL_MS = 20, STOP_FAST_MS = 10000, STOP_CLOSED_MS = 100, STOP_IMMEDIATE_MS = 2000, START_AGAIN_MS = 2000 };
+enum { POLL_MS = 10, STOP_FAST_MS = 10000, STOP_CLOSED_MS = 100, STOP_IMMEDIATE_MS = 2000, START_AGAIN_MS = 2000 };
 
 static void run_stage(struct dr_member *m);
 
@@ -297,7 +297,8 @@ static void stage_UP(struct dr_member *m)
 		next(m);
 		return;
 	}
-	dr_member_probe_now(m);
+	if (!uv_is_active((uv_handle_t *)&m->poll)) /* the end of a look is not to begin another at once */
+		dr_member_probe_now(m);
 	look_again(m);
 }
 
@@ -384,7 +385,8 @@ static void stage_REACHED(struct dr_member *m)
 		next(m);
 		return;
 	}
-	dr_member_probe_now(m);
+	if (!uv_is_active((uv_handle_t *)&m->poll))
+		dr_member_probe_now(m);
 	look_again(m);
 }
 
@@ -528,9 +530,7 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_REACHED: stage_REACHED(m); break;
 	case DR_STAGE_COMPARED: stage_COMPARED(m); break;
 	case DR_STAGE_SAVED: stage_SAVED(m); break;
-	case DR_STAGE_ASIDE:
-		start_job(m, m->conf->kind == DR_KIND_REDIS_CLUSTER ? DR_JOB_REDC_ASIDE : DR_JOB_RED_ASIDE);
-		break;
+	case DR_STAGE_ASIDE: start_job(m, m->conf->kind == DR_KIND_REDIS_CLUSTER ? DR_JOB_REDC_ASIDE : DR_JOB_RED_ASIDE); break;
 	case DR_STAGE_REWOUND: stage_REWOUND(m); break;
 	case DR_STAGE_TAKEN: stage_TAKEN(m); break;
 	case DR_STAGE_MARKED: stage_MARKED(m); break;

@@ -21,7 +21,8 @@
 #include "base/parse.h"
 #include "my_servers.h"
 
-enum { LONG_MS = 15000, SHORT_MS = 1500, HELD_MS = 700 /* many times what an acknowledgement takes */, EPOCH = 2 };
+enum { LONG_MS = 15000, SHORT_MS = 1500, HELD_MS = 700 /* many times what an acknowledgement takes */, EPOCH = 2,
+       MISSED_MS = 7000 };
 
 static struct {
 	struct my_servers all;
@@ -284,6 +285,62 @@ static void what_came_before_waits_no_more(void **state)
 	until_has(here.standby, committed());
 }
 
+/* A plan turns its standbys by FOLLOWING; where that is tried again, rows have come over a connection that did not acknowledge. */
+static void following_ends_what_waits(void **state)
+{
+	struct commit c;
+
+	(void)state;
+	waits_for(1);
+	commit_begin(&c);
+	until_has(here.standby, c.row);
+	assert_false(ends_within(&c, HELD_MS));
+	assert_true(done(here.standby, DR_OP_FOLLOWING, (struct dr_op_args){ .k = 1 }).acks);
+	commit_end(&c, "the standby has it, and acknowledges now");
+	until_has(here.standby, committed());
+}
+
+/* A source that has gone without a word is missed within seconds, however its own administrator had named it. */
+static void silence_is_noticed(void **state)
+{
+	const struct dr_op_args none = { .k = 0 };
+	uint64_t began;
+
+	(void)state;
+	says("STOP SLAVE", "STOP REPLICA");
+	says("CHANGE MASTER TO MASTER_HEARTBEAT_PERIOD = 30", "CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD = 30");
+	says("SET GLOBAL slave_net_timeout = 60", "SET GLOBAL replica_net_timeout = 60");
+	(void)done(here.standby, DR_OP_FOLLOWING, none);
+	rig_freeze(here.primary->pid);
+	began = rig_now_ms();
+	while (done(here.standby, DR_OP_POSITIONS, none).receiving && rig_now_ms() - began < LONG_MS)
+		(void)usleep(20000);
+	uint64_t ms = rig_now_ms() - began;
+	assert_int_equal(kill(here.primary->pid, SIGCONT), 0);
+	printf("             noticed after %llu ms\n", (unsigned long long)ms);
+	assert_true(ms < MISSED_MS);
+}
+
+/* A standby that receives nothing any more has what it had received, as far as its server keeps that through a crash. */
+static void what_was_received_is_applied(void **state)
+{
+	struct dr_evidence ev = { .received = 0 };
+	const struct dr_op_args none = { .k = 0 };
+
+	(void)state;
+	if (!is_mysql())
+		return;
+	says("", "STOP REPLICA SQL_THREAD");
+	uint64_t row = committed(), until = rig_now_ms() + LONG_MS;
+	while (ev.received <= ev.replayed && rig_now_ms() < until)
+		ev = done(here.standby, DR_OP_POSITIONS, none);
+	rig_freeze(here.primary->pid); /* it can send nothing again */
+	my_server_crash(here.standby);
+	my_server_start(&here.all, here.standby);
+	(void)done(here.standby, DR_OP_FROZEN, none);
+	assert_true(has(here.standby, row));
+}
+
 /* Whoever was let go is cut off, and the connection that its server makes by itself acknowledges nothing. */
 static void who_is_cut_acknowledges_no_more(void **state)
 {
@@ -307,6 +364,8 @@ static void who_is_cut_acknowledges_no_more(void **state)
  * that it has all that it acknowledged, has. */
 static void by_hand_is_not_forgotten(void **state)
 {
+	struct rig_op o;
+
 	(void)state;
 	acks(1);
 	waits_for(1);
@@ -315,11 +374,13 @@ static void by_hand_is_not_forgotten(void **state)
 	rig_freeze(here.primary->pid); /* it can send nothing again */
 	says("STOP SLAVE", "STOP REPLICA");
 	says("START SLAVE", "START REPLICA");
-	bool acked = done(here.standby, DR_OP_FROZEN, (struct dr_op_args){ .k = 0 }).acked;
-	bool there = has(here.standby, row);
+	assert_int_equal(op(here.standby, DR_OP_FROZEN, (struct dr_op_args){ .k = 0 }, LONG_MS, &o), DR_OK);
+	bool there = has(here.standby, row), acked = o.op.evidence.acked;
 	assert_int_equal(kill(here.primary->pid, SIGCONT), 0);
-	printf("             its row is %s; it counts as %s\n", there ? "there" : "gone", acked ? "sure" : "unsure");
+	printf("             its row is %s; it counts as %s; frozen after %llu ms\n", there ? "there" : "gone",
+	       acked ? "sure" : "unsure", (unsigned long long)o.took_ms);
 	assert_true(there || !acked);
+	assert_true(o.took_ms < MISSED_MS); /* its receiver was connecting to who says nothing */
 }
 
 /* MySQL waits for as many as it was told. */
@@ -396,6 +457,32 @@ static void copies_look_at_the_certificate(void **state)
 		fail_msg("%s", o.e.msg);
 }
 
+/* A copy that was broken off has ended, with what it has written, before the next one begins; and that one is made. */
+static void copies_are_made_anew(void **state)
+{
+	struct dr_op_args a = { .k = 0 };
+	struct dr_target t = { .user = "drcoord_agent" };
+	struct dr_session session;
+	struct rig_op o;
+
+	(void)state;
+	if (!is_mysql())
+		return;
+	(void)snprintf(a.folder, sizeof(a.folder), "%s/copy-again", here.all.dir.path);
+	t.address = here.standby->at;
+	a.primary_at = here.primary->at;
+	for (unsigned ms = 50; ms <= 350; ms += 100) {
+		rig_session_open(&here.rig, &session, &dr_mysql_adapter, &t);
+		rig_op_start(&o, &session, DR_OP_COPIED, &a, LONG_MS);
+		rig_for(&here.rig, ms);
+		rig_session_close(&here.rig, &session, &o);
+	}
+	(void)done(here.standby, DR_OP_COPIED, a);
+	char whole[DR_PATH_MAX + 8];
+	(void)snprintf(whole, sizeof(whole), "%s.whole", a.folder);
+	assert_int_equal(access(whole, F_OK), 0);
+}
+
 /* ---- one server and its standby for all */
 
 static int make(void **state)
@@ -427,10 +514,14 @@ static int run(const char *name, const char *root)
 		cmocka_unit_test_setup(joining_waits_for_the_rest, begin),
 		cmocka_unit_test_setup(leaving_applies_the_rest, begin),
 		cmocka_unit_test_setup(what_came_before_waits_no_more, begin),
+		cmocka_unit_test_setup(following_ends_what_waits, begin),
+		cmocka_unit_test_setup(silence_is_noticed, begin),
+		cmocka_unit_test_setup(what_was_received_is_applied, begin),
 		cmocka_unit_test_setup(who_is_cut_acknowledges_no_more, begin),
 		cmocka_unit_test_setup(by_hand_is_not_forgotten, begin),
 		cmocka_unit_test_setup(one_is_not_two, begin),
 		cmocka_unit_test_setup(copies_look_at_the_certificate, begin),
+		cmocka_unit_test_setup(copies_are_made_anew, begin),
 		cmocka_unit_test_setup(events_are_noted_all_the_same, begin),
 	};
 	here.rows = 0;

@@ -256,13 +256,24 @@ def mariadb_files_and_places(scenes):
     return refused(scenes, spoil, "files and places", "MASTER_USE_GTID")
 
 
-@case("mariadb-wrong-source")
-def mariadb_wrong_source(scenes):
+def wrong_source(scenes, kind, thread, change):
     """A standby replicates from the other standby when the service is taken over: it is turned to the primary."""
-    stand = scenes.stand(durability="async", kind="mariadb")
+    stand = scenes.stand(durability="async", kind=kind)
     stand.up_servers()
-    stand.pg.sql("az-c", f"STOP SLAVE; CHANGE MASTER TO MASTER_HOST='{stand.address('az-b')}'; START SLAVE")
+    stand.pg.sql("az-c", f"STOP {thread}; {change}='{stand.address('az-b')}'; START {thread}")
     stand.up_drcoord()
     stand.adopt()
     eventually(stand, "the standby in c to follow the primary", lambda: member_of("az-c") in stand.pg.streaming(A))
     return {}
+
+
+@case("mariadb-wrong-source")
+def mariadb_wrong_source(scenes):
+    """A standby replicates from the other standby when the service is taken over: it is turned to the primary."""
+    return wrong_source(scenes, "mariadb", "SLAVE", "CHANGE MASTER TO MASTER_HOST")
+
+
+@case("mysql-wrong-source")
+def mysql_wrong_source(scenes):
+    """The same of MySQL."""
+    return wrong_source(scenes, "mysql", "REPLICA", "CHANGE REPLICATION SOURCE TO SOURCE_HOST")

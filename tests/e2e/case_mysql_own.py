@@ -2,12 +2,16 @@
 
 import glob
 import json
+import os
+import signal
+import time
 
+import measure
 from case_input import ready_notes
 from case_lease import manual_start
 from cluster import SERVICE, member_of
 from faults import A
-from scene import all_joined, case, eventually, expect, kill_node, new_acks, verdict
+from scene import all_joined, case, eventually, expect, kill_node, kill_primary, new_acks, verdict
 
 B, C = "az-b", "az-c"
 
@@ -20,6 +24,26 @@ def member(stand, site):
 def up(scenes, kind):
     """The service adopted, clients writing."""
     return scenes.up(options={"kind": kind, "durability": "async"})
+
+
+# ---- a start that takes long
+
+@case("mariadb-slow-start")
+def mariadb_slow_start(scenes):
+    """A crashed server takes long to start in place: its agent leaves the processor to it, and it goes on as primary."""
+    stand = up(scenes, "mariadb")
+    kill_primary(stand)
+    server = eventually(stand, "the server to be started again", lambda: stand.pg.postmaster(A), 5, 0.001)
+    os.kill(server, signal.SIGSTOP)
+    ours = {name: pid for name, pid in stand.cluster.pids().items() if name in ("agent-a", "c-a", "c-b", "c-c")}
+    before = {name: measure.cpu_seconds(pid) for name, pid in ours.items()}
+    time.sleep(2)
+    used = {name: round(measure.cpu_seconds(pid) - before[name], 2) for name, pid in ours.items()}
+    os.kill(server, signal.SIGCONT)
+    expect(max(used.values()) < 0.5, "the agent to look at it now and then", used)
+    eventually(stand, "it to go on as primary", lambda: stand.pg.role(A) == "primary", 20)
+    new_acks(stand, A)
+    return {**verdict(stand, [A]), "cpu_s_of_2": used}
 
 
 # ---- errant transactions
