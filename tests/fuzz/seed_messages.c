@@ -52,7 +52,8 @@ static void small_messages(void)
 {
 	static const uint16_t frames[] = { DR_FRAME_RENEW, DR_FRAME_GRANT, DR_FRAME_RESULT, DR_FRAME_CANCEL,
 					  DR_FRAME_LOOK };
-	struct dr_greet g = { DR_GREET_AGENT, sample_name("demo"), sample_name("agent-a"), 1 };
+	struct dr_greet g = { .kind = DR_GREET_AGENT, .cluster = sample_name("demo"), .name = sample_name("agent-a"), .version = 1,
+			      .software = "1.0.0" };
 	struct dr_member_msg m = { .service = sample_name("orders"),
 				   .member = sample_name("pg-a"),
 				   .epoch = 7,

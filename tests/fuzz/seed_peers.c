@@ -180,6 +180,7 @@ static void redis(void)
 			  "74de152f36de8f5e71f52774c7e127c561d33441\r\n*4\r\n$21\r\nmin-replicas-to-write\r\n$1\r\n1\r\n"
 			  "$20\r\nmin-replicas-max-lag\r\n$1\r\n1\r\n", sizeof(info) - 1, info);
 	seed_buf("redis", "standby", 0, &made);
+	dr_buf_close(&made);
 	seed_text("redis", "errors", 1,
 		  "-NOREPLICAS Not enough good replicas to write.\r\n-READONLY no\r\n-MISCONF No space left\r\n");
 	seed_text("redis", "hello", 3, "10.1.0.20,26379,6e6...c1,0,shop,10.1.0.20,6379,0");
@@ -206,6 +207,7 @@ static void redis_cluster(void)
 			  "drcoord_l_sessions\r\n$12\r\nlibrary_code\r\n$%zu\r\n%s\r\n*2\r\n$4\r\nsave\r\n$0\r\n\r\n",
 		      sizeof(info) - 1, info, sizeof(nodes) - 1, nodes, sizeof(code) - 1, code);
 	seed_buf("rediscluster", "standby", 0, &made);
+	dr_buf_close(&made);
 }
 
 void seed_peers(void)

