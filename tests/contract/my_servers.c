@@ -240,7 +240,7 @@ void my_servers_stop(struct my_servers *all)
 
 /* ---- clients */
 
-MYSQL *my_server_client(const struct my_server *s, const char *user)
+MYSQL *client_open(const struct my_server *s, const char *user)
 {
 	char no = 0;
 	MYSQL *c = mysql_init(NULL);
@@ -253,35 +253,35 @@ MYSQL *my_server_client(const struct my_server *s, const char *user)
 	return NULL;
 }
 
-void my_client_say(MYSQL *c, const char *sql)
+void client_say(MYSQL *c, const char *sql)
 {
 	if (mysql_query(c, sql) != 0)
 		fail_msg("%s: %s (%u)", sql, mysql_error(c), mysql_errno(c));
 }
 
-static MYSQL *root(const struct my_server *s)
+MYSQL *root_open(const struct my_server *s)
 {
-	MYSQL *c = my_server_client(s, "root");
+	MYSQL *c = client_open(s, "root");
 
 	if (c == NULL)
 		fail_msg("%s does not let root in", s->member);
 	return c;
 }
 
-void my_server_say(const struct my_server *s, const char *sql)
+void root_say(const struct my_server *s, const char *sql)
 {
-	MYSQL *c = root(s);
+	MYSQL *c = root_open(s);
 
-	my_client_say(c, sql);
+	client_say(c, sql);
 	mysql_close(c);
 }
 
-uint64_t my_server_number(const struct my_server *s, const char *sql)
+uint64_t root_number(const struct my_server *s, const char *sql)
 {
 	uint64_t v = 0;
-	MYSQL *c = root(s);
+	MYSQL *c = root_open(s);
 
-	my_client_say(c, sql);
+	client_say(c, sql);
 	MYSQL_RES *res = mysql_store_result(c);
 	assert_non_null(res);
 	MYSQL_ROW row = mysql_fetch_row(res);

@@ -32,11 +32,13 @@ void my_servers_stop(struct my_servers *all);
 void my_server_crash(struct my_server *s);
 void my_server_start(struct my_servers *all, struct my_server *s);
 
-/* A client by its socket, as root or as another account without a password; NULL: it is not let in. */
-MYSQL *my_server_client(const struct my_server *s, const char *user);
-/* What fails here fails the test: a statement of a client's, one as root, and a query as root for one number (0 for NULL). */
-void my_client_say(MYSQL *c, const char *sql);
-void my_server_say(const struct my_server *s, const char *sql);
-uint64_t my_server_number(const struct my_server *s, const char *sql);
+/* A client by its socket, of an account without a password; NULL: it is not let in. */
+MYSQL *client_open(const struct my_server *s, const char *user);
+/* What fails here fails the test: a client as root, a statement of a client's, one as root, and a query as root for one number
+ * (0 for NULL). */
+MYSQL *root_open(const struct my_server *s);
+void client_say(MYSQL *c, const char *sql);
+void root_say(const struct my_server *s, const char *sql);
+uint64_t root_number(const struct my_server *s, const char *sql);
 
 #endif

@@ -90,10 +90,9 @@ static void refused(const struct my_server *s, enum dr_err want, const char *wor
 static bool has_received(const char *id)
 {
 	const char *column = either("Gtid_IO_Pos", "Retrieved_Gtid_Set");
-	MYSQL *c = my_server_client(here.standby, "root");
+	MYSQL *c = root_open(here.standby);
 
-	assert_non_null(c);
-	my_client_say(c, either("SHOW SLAVE STATUS", "SHOW REPLICA STATUS"));
+	client_say(c, either("SHOW SLAVE STATUS", "SHOW REPLICA STATUS"));
 	MYSQL_RES *res = mysql_store_result(c);
 	assert_non_null(res);
 	MYSQL_ROW row = mysql_fetch_row(res);
@@ -111,13 +110,12 @@ static void receive(MYSQL *holds, unsigned n)
 {
 	char sql[80], id[16];
 	uint64_t end = rig_now_ms() + LONG_MS;
-	MYSQL *c = my_server_client(here.primary, "root");
+	MYSQL *c = root_open(here.primary);
 
-	assert_non_null(c);
-	my_client_say(holds, "LOCK TABLES odd.rows_of READ");
-	my_client_say(c, either("SET gtid_domain_id = 1", "SET gtid_next = 'AUTOMATIC:odd'"));
+	client_say(holds, "LOCK TABLES odd.rows_of READ");
+	client_say(c, either("SET gtid_domain_id = 1", "SET gtid_next = 'AUTOMATIC:odd'"));
 	(void)snprintf(sql, sizeof(sql), "INSERT INTO odd.rows_of VALUES (%u)", n);
-	my_client_say(c, sql);
+	client_say(c, sql);
 	mysql_close(c);
 	(void)snprintf(id, sizeof(id), is_mysql() ? ":odd:%u" : "1-1-%u", n);
 	while (!has_received(id)) {
@@ -132,7 +130,7 @@ static bool has(const struct my_server *s, unsigned n)
 	char sql[80];
 
 	(void)snprintf(sql, sizeof(sql), "SELECT COUNT(*) FROM odd.rows_of WHERE n = %u", n);
-	return my_server_number(s, sql) == 1;
+	return root_number(s, sql) == 1;
 }
 
 /* What was received and acknowledged is applied before its source is forgotten, whatever ids it has. */
@@ -145,7 +143,7 @@ static void all_ids_are_applied(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		(void)done(here.standby, DR_OP_FOLLOWING);
 		here.epoch += i;
-		MYSQL *holds = my_server_client(here.standby, "root");
+		MYSQL *holds = root_open(here.standby);
 		receive(holds, i + 1);
 		assert_int_equal(op(here.standby, leaving[i], SHORT_MS, &o), DR_E_TIMEOUT);
 		mysql_close(holds);
@@ -174,7 +172,7 @@ static void *write_on(void *arg)
 
 	(void)mysql_thread_init();
 	while (!atomic_load(&w->ends)) {
-		MYSQL *c = my_server_client(here.primary, "app");
+		MYSQL *c = client_open(here.primary, "app");
 		while (c != NULL && !atomic_load(&w->ends) && mysql_query(c, "INSERT INTO odd.written VALUES ()") == 0) {
 			atomic_fetch_add(&w->count, 1);
 			MYSQL_RES *res = !is_mysql() && mysql_query(c, "SELECT SUBSTRING_INDEX(@@last_gtid, '-', -1)") == 0
@@ -238,7 +236,7 @@ static void closed_binds_all(void **state)
 	assert_int_equal(later, then);
 	assert_int_equal(written(w), then);
 	assert_true(most <= o.op.evidence.received);
-	assert_int_equal(my_server_number(here.primary, "SELECT COUNT(*) FROM odd.written") >= then, 1);
+	assert_int_equal(root_number(here.primary, "SELECT COUNT(*) FROM odd.written") >= then, 1);
 }
 
 /* ---- a standby of somebody else's */
@@ -247,12 +245,12 @@ static void turn(const struct my_server *s, uint16_t port)
 {
 	char sql[240];
 
-	my_server_say(s, either("STOP SLAVE", "STOP REPLICA"));
+	root_say(s, either("STOP SLAVE", "STOP REPLICA"));
 	(void)snprintf(sql, sizeof(sql), either("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = %u,"
 						" MASTER_USE_GTID = slave_pos",
 						"CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = %u,"
 						" SOURCE_AUTO_POSITION = 1"), port);
-	my_server_say(s, sql);
+	root_say(s, sql);
 }
 
 static void only_our_own_is_taken_over(void **state)
@@ -262,9 +260,9 @@ static void only_our_own_is_taken_over(void **state)
 
 	(void)state;
 	(void)snprintf(word, sizeof(word), "127.0.0.1:%u", elsewhere);
-	my_server_say(here.stranger, either("SET GLOBAL read_only = 0", "SET GLOBAL read_only = 0, GLOBAL super_read_only = 0"));
-	my_server_say(here.stranger, "CREATE DATABASE strange");
-	my_server_say(here.stranger, either("SET GLOBAL read_only = 1", "SET GLOBAL super_read_only = 1"));
+	root_say(here.stranger, either("SET GLOBAL read_only = 0", "SET GLOBAL read_only = 0, GLOBAL super_read_only = 0"));
+	root_say(here.stranger, "CREATE DATABASE strange");
+	root_say(here.stranger, either("SET GLOBAL read_only = 1", "SET GLOBAL super_read_only = 1"));
 	turn(here.stranger, elsewhere);
 	refused(here.stranger, DR_E_REFUSED, word);
 	/* One of ours that has another source is turned, and that is said. */
@@ -277,9 +275,9 @@ static void only_our_own_is_taken_over(void **state)
 	assert_true(done(here.standby, DR_OP_FOLLOWING).receiving);
 	if (is_mysql())
 		return;
-	my_server_say(here.standby, "SET GLOBAL gtid_domain_id = 5");
+	root_say(here.standby, "SET GLOBAL gtid_domain_id = 5");
 	refused(here.standby, DR_E_REFUSED, "gtid_domain_id");
-	my_server_say(here.standby, "SET GLOBAL gtid_domain_id = 0");
+	root_say(here.standby, "SET GLOBAL gtid_domain_id = 0");
 }
 
 /* ---- privileges that are missing */
@@ -287,13 +285,12 @@ static void only_our_own_is_taken_over(void **state)
 static void grant(bool gives, const char *name, const char *on)
 {
 	char sql[200];
-	MYSQL *c = my_server_client(here.primary, "root");
+	MYSQL *c = root_open(here.primary);
 
-	assert_non_null(c);
-	my_client_say(c, "SET sql_log_bin = 0");
+	client_say(c, "SET sql_log_bin = 0");
 	(void)snprintf(sql, sizeof(sql), "%s %s ON %s %s drcoord_agent@'%%'", gives ? "GRANT" : "REVOKE", name, on,
 		       gives ? "TO" : "FROM");
-	my_client_say(c, sql);
+	client_say(c, sql);
 	mysql_close(c);
 }
 
@@ -321,16 +318,16 @@ static void each_missing_privilege_is_named(void **state)
 static void roles_count_where_they_are_on(void **state)
 {
 	(void)state;
-	my_server_say(here.primary, "CREATE ROLE odd_role");
-	my_server_say(here.primary, "GRANT PROCESS ON *.* TO odd_role");
-	my_server_say(here.primary, "GRANT odd_role TO drcoord_agent@'%'");
+	root_say(here.primary, "CREATE ROLE odd_role");
+	root_say(here.primary, "GRANT PROCESS ON *.* TO odd_role");
+	root_say(here.primary, "GRANT odd_role TO drcoord_agent@'%'");
 	grant(false, "PROCESS", "*.*");
 	refused(here.primary, DR_E_DENIED, "PROCESS");
-	my_server_say(here.primary, either("SET DEFAULT ROLE odd_role FOR drcoord_agent@'%'",
+	root_say(here.primary, either("SET DEFAULT ROLE odd_role FOR drcoord_agent@'%'",
 					   "SET DEFAULT ROLE odd_role TO drcoord_agent@'%'"));
 	(void)done(here.primary, DR_OP_SIGNED);
 	grant(true, "PROCESS", "*.*");
-	my_server_say(here.primary, "DROP ROLE odd_role");
+	root_say(here.primary, "DROP ROLE odd_role");
 }
 
 /* Whoever starts a server that was taken over: it comes up read-only, as it does for administrators. */
@@ -338,7 +335,7 @@ static void the_next_start_is_fenced(void **state)
 {
 	(void)state;
 	if (is_mysql())
-		assert_int_equal(my_server_number(here.primary, "SELECT COUNT(*) FROM performance_schema.persisted_variables WHERE"
+		assert_int_equal(root_number(here.primary, "SELECT COUNT(*) FROM performance_schema.persisted_variables WHERE"
 								" VARIABLE_NAME = 'super_read_only' AND VARIABLE_VALUE = 'ON'"),
 				 1);
 }
@@ -356,13 +353,13 @@ static int make(void **state)
 	here.epoch = 2;
 	rig_init(&here.rig);
 	(void)done(here.primary, DR_OP_SIGNED);
-	my_server_say(here.primary, "CREATE DATABASE odd");
-	my_server_say(here.primary, "CREATE TABLE odd.rows_of (n BIGINT PRIMARY KEY) ENGINE=InnoDB");
-	my_server_say(here.primary, "CREATE TABLE odd.written (n BIGINT AUTO_INCREMENT PRIMARY KEY) ENGINE=InnoDB");
-	my_server_say(here.primary, "CREATE USER app@localhost");
-	my_server_say(here.primary, either("GRANT READ_ONLY ADMIN, CONNECTION ADMIN ON *.* TO app@localhost",
+	root_say(here.primary, "CREATE DATABASE odd");
+	root_say(here.primary, "CREATE TABLE odd.rows_of (n BIGINT PRIMARY KEY) ENGINE=InnoDB");
+	root_say(here.primary, "CREATE TABLE odd.written (n BIGINT AUTO_INCREMENT PRIMARY KEY) ENGINE=InnoDB");
+	root_say(here.primary, "CREATE USER app@localhost");
+	root_say(here.primary, either("GRANT READ_ONLY ADMIN, CONNECTION ADMIN ON *.* TO app@localhost",
 					   "GRANT CONNECTION_ADMIN ON *.* TO app@localhost"));
-	my_server_say(here.primary, "GRANT INSERT, SELECT ON odd.* TO app@localhost");
+	root_say(here.primary, "GRANT INSERT, SELECT ON odd.* TO app@localhost");
 	return 0;
 }
 

@@ -38,54 +38,12 @@ static bool is_mysql(void)
 
 /* ---- a client's side */
 
-static MYSQL *client(const struct my_server *s)
-{
-	char no = 0;
-	MYSQL *c = mysql_init(NULL);
-
-	assert_non_null(c);
-	(void)mysql_options(c, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no);
-	if (mysql_real_connect(c, "localhost", "root", "", NULL, 0, s->socket, 0) == NULL)
-		fail_msg("%s: %s", s->member, mysql_error(c));
-	return c;
-}
-
-static void say(MYSQL *c, const char *sql)
-{
-	if (mysql_query(c, sql) != 0)
-		fail_msg("%s: %s (%u)", sql, mysql_error(c), mysql_errno(c));
-}
-
-static void sql(const struct my_server *s, const char *text)
-{
-	MYSQL *c = client(s);
-
-	say(c, text);
-	mysql_close(c);
-}
-
-static uint64_t number(const struct my_server *s, const char *text)
-{
-	uint64_t v = 0;
-	MYSQL *c = client(s);
-
-	say(c, text);
-	MYSQL_RES *res = mysql_store_result(c);
-	assert_non_null(res);
-	MYSQL_ROW row = mysql_fetch_row(res);
-	assert_non_null(row);
-	assert_int_equal(dr_parse_u64(row[0] != NULL ? row[0] : "0", 0, UINT64_MAX, &v), DR_OK);
-	mysql_free_result(res);
-	mysql_close(c);
-	return v;
-}
-
 static bool has(const struct my_server *s, uint64_t row)
 {
 	char text[80];
 
 	(void)snprintf(text, sizeof(text), "SELECT COUNT(*) FROM semi.held WHERE n = %llu", (unsigned long long)row);
-	return number(s, text) == 1;
+	return root_number(s, text) == 1;
 }
 
 static void until_has(const struct my_server *s, uint64_t row)
@@ -123,7 +81,7 @@ static void *run_commit(void *arg)
 
 static void commit_begin(struct commit *c)
 {
-	*c = (struct commit){ .conn = client(here.primary), .row = ++here.rows };
+	*c = (struct commit){ .conn = root_open(here.primary), .row = ++here.rows };
 	assert_int_equal(pthread_create(&c->thread, NULL, run_commit, c), 0);
 }
 
@@ -206,7 +164,7 @@ static void waits_for(uint32_t k)
 
 static void says(const char *mariadb, const char *mysql)
 {
-	sql(here.standby, is_mysql() ? mysql : mariadb);
+	root_say(here.standby, is_mysql() ? mysql : mariadb);
 }
 
 /* ---- the tests; each begins with a standby that follows and acknowledges nothing, and a primary that waits for nobody */
@@ -239,12 +197,12 @@ static void joining_waits_for_the_rest(void **state)
 	struct rig_op o;
 
 	(void)state;
-	sql(here.primary, "ALTER USER replicator@'%' ACCOUNT LOCK");
+	root_say(here.primary, "ALTER USER replicator@'%' ACCOUNT LOCK");
 	says("STOP SLAVE IO_THREAD", "STOP REPLICA IO_THREAD");
 	(void)committed();
 	assert_int_equal(op(here.standby, DR_OP_ACKING, (struct dr_op_args){ .k = 1 }, SHORT_MS, &o), DR_E_TIMEOUT);
 	assert_false(done(here.standby, DR_OP_POSITIONS, (struct dr_op_args){ .k = 0 }).acks);
-	sql(here.primary, "ALTER USER replicator@'%' ACCOUNT UNLOCK");
+	root_say(here.primary, "ALTER USER replicator@'%' ACCOUNT UNLOCK");
 	acks(1);
 }
 
@@ -252,12 +210,12 @@ static void joining_waits_for_the_rest(void **state)
 static void leaving_applies_the_rest(void **state)
 {
 	struct rig_op o;
-	MYSQL *holds = client(here.standby);
+	MYSQL *holds = root_open(here.standby);
 
 	(void)state;
 	acks(1);
 	waits_for(1);
-	say(holds, "LOCK TABLES semi.held READ");
+	client_say(holds, "LOCK TABLES semi.held READ");
 	uint64_t row = committed();
 	assert_int_equal(op(here.standby, DR_OP_ACKING, (struct dr_op_args){ .k = 0 }, SHORT_MS, &o), DR_E_TIMEOUT);
 	my_server_crash(here.standby);
@@ -407,32 +365,33 @@ static void events_are_noted_all_the_same(void **state)
 	const struct dr_op_args next = { .epoch = EPOCH + 1 }, none = { .epoch = 0 };
 
 	(void)state;
-	sql(here.primary, "CREATE EVENT semi.theirs ON SCHEDULE EVERY 1 HOUR DO DO 0");
-	sql(here.primary, "CREATE DEFINER=drcoord_agent@'%' EVENT semi.ours ON SCHEDULE EVERY 1 HOUR DO DO 0");
+	root_say(here.primary, "CREATE EVENT semi.theirs ON SCHEDULE EVERY 1 HOUR DO DO 0");
+	root_say(here.primary, "CREATE DEFINER=drcoord_agent@'%' EVENT semi.ours ON SCHEDULE EVERY 1 HOUR DO DO 0");
 	(void)done(here.primary, DR_OP_TENDED, none);
-	assert_int_equal(number(here.primary, "SELECT COUNT(*) FROM drcoord.events"), 3);
+	assert_int_equal(root_number(here.primary, "SELECT COUNT(*) FROM drcoord.events"), 3);
 	/* As on a standby that is promoted. */
-	sql(here.primary, is_mysql() ? "ALTER EVENT semi.theirs DISABLE ON REPLICA" : "ALTER EVENT semi.theirs DISABLE ON SLAVE");
-	sql(here.primary, is_mysql() ? "ALTER DEFINER=drcoord_agent@'%' EVENT semi.ours DISABLE ON REPLICA"
-				     : "ALTER DEFINER=drcoord_agent@'%' EVENT semi.ours DISABLE ON SLAVE");
+	root_say(here.primary, is_mysql() ? "ALTER EVENT semi.theirs DISABLE ON REPLICA"
+					  : "ALTER EVENT semi.theirs DISABLE ON SLAVE");
+	root_say(here.primary, is_mysql() ? "ALTER DEFINER=drcoord_agent@'%' EVENT semi.ours DISABLE ON REPLICA"
+					  : "ALTER DEFINER=drcoord_agent@'%' EVENT semi.ours DISABLE ON SLAVE");
 	(void)done(here.primary, DR_OP_SIGNED, next);
-	sql(here.primary, is_mysql() ? "REVOKE SET_ANY_DEFINER ON *.* FROM drcoord_agent@'%'"
-				     : "REVOKE SET USER, SUPER ON *.* FROM drcoord_agent@'%'");
+	root_say(here.primary, is_mysql() ? "REVOKE SET_ANY_DEFINER ON *.* FROM drcoord_agent@'%'"
+					  : "REVOKE SET USER, SUPER ON *.* FROM drcoord_agent@'%'");
 	assert_int_equal(op(here.primary, DR_OP_TENDED, next, LONG_MS, &o), DR_E_DENIED);
 	assert_non_null(strstr(o.e.msg, "semi.theirs"));
-	sql(here.primary, "CREATE DEFINER=drcoord_agent@'%' EVENT semi.later ON SCHEDULE EVERY 1 HOUR DO DO 0");
+	root_say(here.primary, "CREATE DEFINER=drcoord_agent@'%' EVENT semi.later ON SCHEDULE EVERY 1 HOUR DO DO 0");
 	assert_int_equal(op(here.primary, DR_OP_TENDED, next, LONG_MS, &o), DR_E_DENIED);
-	assert_int_equal(number(here.primary, "SELECT COUNT(*) FROM drcoord.events WHERE event IN ('ours', 'later')"
-					      " AND epoch = 3"), 2);
-	assert_int_equal(number(here.primary, "SELECT COUNT(*) FROM drcoord.events WHERE event = 'theirs' AND epoch = 2"), 1);
-	sql(here.primary, is_mysql() ? "GRANT SET_ANY_DEFINER ON *.* TO drcoord_agent@'%'"
-				     : "GRANT SET USER, SUPER ON *.* TO drcoord_agent@'%'");
+	assert_int_equal(root_number(here.primary, "SELECT COUNT(*) FROM drcoord.events WHERE event IN ('ours', 'later')"
+						   " AND epoch = 3"), 2);
+	assert_int_equal(root_number(here.primary, "SELECT COUNT(*) FROM drcoord.events WHERE event = 'theirs' AND epoch = 2"), 1);
+	root_say(here.primary, is_mysql() ? "GRANT SET_ANY_DEFINER ON *.* TO drcoord_agent@'%'"
+					  : "GRANT SET USER, SUPER ON *.* TO drcoord_agent@'%'");
 	(void)done(here.primary, DR_OP_TENDED, next);
-	assert_int_equal(number(here.primary, "SELECT COUNT(*) FROM drcoord.events WHERE epoch = 3"), 4);
-	assert_int_equal(number(here.primary, "SELECT COUNT(*) FROM information_schema.EVENTS WHERE STATUS = 'ENABLED'"), 3);
-	sql(here.primary, "DROP EVENT semi.ours");
-	sql(here.primary, "DROP EVENT semi.theirs");
-	sql(here.primary, "DROP EVENT semi.later");
+	assert_int_equal(root_number(here.primary, "SELECT COUNT(*) FROM drcoord.events WHERE epoch = 3"), 4);
+	assert_int_equal(root_number(here.primary, "SELECT COUNT(*) FROM information_schema.EVENTS WHERE STATUS = 'ENABLED'"), 3);
+	root_say(here.primary, "DROP EVENT semi.ours");
+	root_say(here.primary, "DROP EVENT semi.theirs");
+	root_say(here.primary, "DROP EVENT semi.later");
 }
 
 /* CLONE sends a password and fetches all data: with a CA to look for it takes nobody else's certificate. */
@@ -494,8 +453,8 @@ static int make(void **state)
 	here.standby = &here.all.server[1];
 	rig_init(&here.rig);
 	(void)done(here.primary, DR_OP_SIGNED, (struct dr_op_args){ .epoch = EPOCH });
-	sql(here.primary, "CREATE DATABASE semi");
-	sql(here.primary, "CREATE TABLE semi.held (n BIGINT PRIMARY KEY) ENGINE=InnoDB");
+	root_say(here.primary, "CREATE DATABASE semi");
+	root_say(here.primary, "CREATE TABLE semi.held (n BIGINT PRIMARY KEY) ENGINE=InnoDB");
 	return 0;
 }
 
