@@ -78,6 +78,14 @@ struct dr_cluster_seen {
 	uint32_t masters, masters_there; /* who vote, and of them those that it reaches */
 };
 
+/* How the servers of a route show it. */
+struct dr_route_seen {
+	uint64_t epoch;           /* lowest epoch marker over them; 0: none */
+	uint32_t ok, all;         /* so many show what was wanted, of so many */
+	struct dr_address failed[DR_ROUTE_SERVERS_MAX]; /* the others ... */
+	char why[DR_ROUTE_SERVERS_MAX][DR_SERVER_WHY_MAX]; /* ... and why not, in the same order */
+};
+
 /* What was seen.  Positions are the kind's own (PostgreSQL: LSN); 0 is unknown. */
 struct dr_evidence {
 	bool reached;             /* connected and answered */
@@ -111,12 +119,7 @@ struct dr_evidence {
 	uint32_t peers;
 	struct dr_peer_seen peer[DR_OP_PEERS_MAX];
 	struct dr_cluster_seen cluster;
-	/* routes */
-	uint64_t route_epoch;     /* lowest epoch marker over the servers; 0 none */
-	uint32_t servers_ok;      /* servers that show what was wanted */
-	uint32_t servers_all;
-	struct dr_address server_failed[DR_ROUTE_SERVERS_MAX]; /* the others, servers_all - servers_ok of them */
-	char server_why[DR_ROUTE_SERVERS_MAX][DR_SERVER_WHY_MAX]; /* why not, in the same order */
+	struct dr_route_seen route;
 	char text[DR_REASON_MAX]; /* one line for people */
 };
 
@@ -134,6 +137,22 @@ struct dr_op {
 	uint64_t started_ms;
 };
 
+/* What is known of the Sentinels that may watch a Redis. */
+struct dr_sentinels_told {
+	bool adopt;                    /* they are told to forget it; false: they are refused */
+	uint32_t n;                    /* they are these, who alone are told the password; 0: whoever says that it is one */
+	struct dr_address at[DR_SENTINELS_MAX];
+	char password_file[DR_PATH_MAX];
+};
+
+/* A step of a site plan's runbook, named by route.name. */
+struct dr_step_told {
+	char key[DR_STEP_KEY_MAX];     /* the same for every repetition; empty: it is none */
+	struct dr_name site;
+	uint32_t plan_kind;            /* enum dr_plan_kind */
+	bool undo;                     /* what it did is taken back */
+};
+
 /* What a session needs to know of its target; plain data, copied at open. */
 struct dr_target {
 	struct dr_name service;
@@ -145,10 +164,7 @@ struct dr_target {
 	char replication_user[DR_NAME_MAX];
 	char replication_password_file[DR_PATH_MAX];
 	char ca_file[DR_PATH_MAX];     /* who may sign servers' certificates; empty: TLS as it comes, unchecked */
-	bool adopt_sentinels;          /* Redis, on the agent: those that watch it are told to forget it, else they are refused */
-	uint32_t sentinels;            /* ... they are these, who alone are told the password; none: whoever says that it is one */
-	struct dr_address sentinel[DR_SENTINELS_MAX];
-	char sentinel_password_file[DR_PATH_MAX];
+	struct dr_sentinels_told sentinels; /* Redis, on the agent */
 	/* servers, on the agent: preferred over address when not empty; of MySQL the socket itself */
 	char unix_socket_dir[DR_PATH_MAX];
 	/* routes */
@@ -156,11 +172,7 @@ struct dr_target {
 	struct dr_name cluster, coordinator;
 	char files_in[DR_PATH_MAX];    /* files may be read and written here only; empty: nowhere */
 	char commands_in[DR_PATH_MAX]; /* commands may be run from here only; empty: none */
-	/* exec, webhook: it is no route but a step of a site plan's runbook, named by route.name; empty: it is a route */
-	char step_key[DR_STEP_KEY_MAX]; /* the same for every repetition */
-	struct dr_name site;
-	uint32_t plan_kind;            /* enum dr_plan_kind */
-	bool undo;                     /* what it did is taken back */
+	struct dr_step_told step;      /* exec, webhook: it is no route but a step, if step.key says so */
 };
 
 struct dr_adapter {

@@ -33,18 +33,18 @@ static void fill_evidence(const struct dr_blocking *b, struct dr_evidence *ev)
 	const struct dr_spec_route *r = &b->session->target.route;
 	size_t at = 0;
 	unsigned failed = 0;
-	ev->servers_all = b->places;
+	ev->route.all = b->places;
 	for (uint32_t i = 0; i < b->places; i++) {
 		const struct dr_call *c = &b->call[i];
 		char where[DR_URL_MAX];
 		if (c->why.code == DR_OK) {
-			ev->servers_ok++;
+			ev->route.ok++;
 		} else {
-			(void)dr_copy_text(ev->server_why[failed], sizeof(ev->server_why[0]), c->why.msg);
-			ev->server_failed[failed++] = r->server[c->place];
+			(void)dr_copy_text(ev->route.why[failed], sizeof(ev->route.why[0]), c->why.msg);
+			ev->route.failed[failed++] = r->server[c->place];
 		}
-		if (c->answered && (!ev->reached || c->epoch < ev->route_epoch))
-			ev->route_epoch = c->epoch;
+		if (c->answered && (!ev->reached || c->epoch < ev->route.epoch))
+			ev->route.epoch = c->epoch;
 		ev->reached = ev->reached || c->answered;
 		if (at < sizeof(ev->text))
 			at += (size_t)snprintf(ev->text + at, sizeof(ev->text) - at, "%s%s: %s", at > 0 ? "; " : "",

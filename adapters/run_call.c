@@ -9,18 +9,18 @@
 static void put_step(struct dr_run_env *env, const struct dr_call *c)
 {
 	const struct dr_target *t = c->target;
-	dr_run_env_put(env, "DRCOORD_SITE", "%s", t->site.s);
+	dr_run_env_put(env, "DRCOORD_SITE", "%s", t->step.site.s);
 	dr_run_env_put(env, "DRCOORD_PLAN", "%" PRIu64, c->args.plan);
-	dr_run_env_put(env, "DRCOORD_PLAN_KIND", "%s", dr_plan_name((enum dr_plan_kind)t->plan_kind));
+	dr_run_env_put(env, "DRCOORD_PLAN_KIND", "%s", dr_plan_name((enum dr_plan_kind)t->step.plan_kind));
 	dr_run_env_put(env, "DRCOORD_STEP", "%s", t->route.name.s);
-	dr_run_env_put(env, "DRCOORD_KEY", "%s", t->step_key);
+	dr_run_env_put(env, "DRCOORD_KEY", "%s", t->step.key);
 }
 
 void dr_run_env_of_call(struct dr_run_env *env, const struct dr_call *c)
 {
 	const struct dr_op_args *a = &c->args;
 	dr_run_env_put(env, "DRCOORD_CLUSTER", "%s", c->target->cluster.s);
-	if (c->target->step_key[0] != '\0') {
+	if (c->target->step.key[0] != '\0') {
 		put_step(env, c);
 		return;
 	}

@@ -167,10 +167,10 @@ static void fill_target(const struct dr_step_run *r, struct dr_target *t)
 	memset(t, 0, sizeof(*t));
 	t->cluster = r->ask.cluster;
 	t->coordinator = r->all->node;
-	t->site = r->ask.site;
-	t->plan_kind = (uint32_t)r->ask.kind;
-	t->undo = r->ask.undo;
-	(void)dr_copy_text(t->step_key, sizeof(t->step_key), r->ask.key);
+	t->step.site = r->ask.site;
+	t->step.plan_kind = (uint32_t)r->ask.kind;
+	t->step.undo = r->ask.undo;
+	(void)dr_copy_text(t->step.key, sizeof(t->step.key), r->ask.key);
 	(void)dr_copy_text(t->commands_in, sizeof(t->commands_in), r->all->commands_in);
 	to->kind = command ? DR_ROUTE_EXEC : DR_ROUTE_WEBHOOK;
 	to->name = does->name;

@@ -4,7 +4,7 @@
  *   OBSERVED  every server shows its A, AAAA and marker, authoritatively;
  *   ROUTED    every server shows exactly args.primary_at.host as the record, and a marker of args.epoch
  *             (args.plan and args.step stand in the marker for people).
- * evidence: reached, route_epoch, servers_ok, servers_all, server_failed[], server_why[], text.  This file runs
+ * evidence: reached, route, text.  This file runs
  * the servers side by side (server.c) and puts their results together; partly done is an error with evidence. */
 #include "adapters/adapter.h"
 
@@ -68,18 +68,18 @@ static void fill_evidence(const struct dr_dns *d, struct dr_evidence *ev)
 	char where[DR_HOST_MAX + 16];
 	unsigned failed = 0;
 
-	ev->servers_all = d->servers;
+	ev->route.all = d->servers;
 	for (unsigned i = 0; i < d->servers; i++) {
 		const struct dr_dns_server *sv = &d->server[i];
 		if (sv->ok) {
-			ev->servers_ok++;
+			ev->route.ok++;
 		} else {
 			const char *why = sv->why.code != DR_OK ? sv->why.msg : "no answer yet";
-			(void)dr_copy_text(ev->server_why[failed], sizeof(ev->server_why[0]), why);
-			ev->server_failed[failed++] = sv->at;
+			(void)dr_copy_text(ev->route.why[failed], sizeof(ev->route.why[0]), why);
+			ev->route.failed[failed++] = sv->at;
 		}
-		if (sv->answered && (!ev->reached || sv->shown.marker_epoch < ev->route_epoch))
-			ev->route_epoch = sv->shown.marker_epoch;
+		if (sv->answered && (!ev->reached || sv->shown.marker_epoch < ev->route.epoch))
+			ev->route.epoch = sv->shown.marker_epoch;
 		ev->reached = ev->reached || sv->answered;
 		if (sv->answered)
 			dr_dns_seen_text(&sv->shown, shows, sizeof(shows));
@@ -150,7 +150,7 @@ void dr_dns_server_ended(struct dr_dns_server *sv)
 	if (--d->running > 0)
 		return;
 	fill_evidence(d, &op->evidence);
-	bool failed = gather_errors(d, op->evidence.servers_ok, &e);
+	bool failed = gather_errors(d, op->evidence.route.ok, &e);
 	stop_all(d);
 	dr_op_finish(op, failed ? &e : NULL);
 }

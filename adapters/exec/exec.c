@@ -64,7 +64,7 @@ static enum dr_err exec_call(struct dr_call *c, struct dr_error *e)
 		(void)dr_copy_text(c->shows, sizeof(c->shows), "nothing to ask: the route has no verify");
 		return DR_OK;
 	}
-	rv = run(c, r->run, c->target->undo ? "undo" : "run", e);
+	rv = run(c, r->run, c->target->step.undo ? "undo" : "run", e);
 	if (rv == DR_OK && verifies)
 		rv = run(c, r->verify, "verify", e);
 	c->answered = rv == DR_OK || rv == DR_E_FAILED;

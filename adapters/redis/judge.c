@@ -188,7 +188,7 @@ void red_judge_fit(const struct red_sight *s, struct red_todo *t)
 		red_refuse(t, DR_E_UNSUPPORTED, "cluster-enabled is yes: its kind is redis-cluster");
 	else if (red_keeps_nothing(m, t))
 		return;
-	else if (m->sentinels > 0 && !s->target->adopt_sentinels)
+	else if (m->sentinels > 0 && !s->target->sentinels.adopt)
 		red_refuse(t, DR_E_REFUSED, "Sentinels watch it (%" PRIu64 "), and would undo what drcoord does: say SENTINEL"
 			    " REMOVE to each, or sentinels: adopt in the node file", m->sentinels);
 	else if (m->denied[0] != '\0')

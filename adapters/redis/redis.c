@@ -399,7 +399,7 @@ static enum dr_err hunt(struct red_own *o, struct dr_error *e)
 	char theirs[RED_SECRET_MAX];
 	enum dr_err rv = read_secret(t->password_file, o->secret, e);
 	if (rv == DR_OK)
-		rv = read_secret(t->sentinel_password_file, theirs, e);
+		rv = read_secret(t->sentinels.password_file, theirs, e);
 	if (rv != DR_OK)
 		return rv;
 	o->handles++;

@@ -90,8 +90,8 @@ static bool same(const struct dr_address *x, const struct dr_address *y)
 
 static bool is_named(const struct red_hunt *h, const struct dr_address *at)
 {
-	for (uint32_t i = 0; i < h->target.sentinels; i++) {
-		if (same(&h->target.sentinel[i], at))
+	for (uint32_t i = 0; i < h->target.sentinels.n; i++) {
+		if (same(&h->target.sentinels.at[i], at))
 			return true;
 	}
 	return false;
@@ -103,8 +103,8 @@ static void where(const struct red_hunt *h, char dst[WHO_MAX])
 	if (h->phase == LISTEN)
 		(void)snprintf(dst, WHO_MAX, "looking for Sentinels");
 	else if (h->phase == VISIT)
-		(void)snprintf(dst, WHO_MAX, "Sentinel %s:%u", h->target.sentinel[h->visited].host,
-			       h->target.sentinel[h->visited].port);
+		(void)snprintf(dst, WHO_MAX, "Sentinel %s:%u", h->target.sentinels.at[h->visited].host,
+			       h->target.sentinels.at[h->visited].port);
 	else
 		(void)snprintf(dst, WHO_MAX, "Sentinel %s:%u (%s)", s->at.host, s->at.port, s->name);
 }
@@ -188,7 +188,7 @@ static void heard(struct red_hunt *h, const redisReply *r)
 		       strcmp(r->element[0]->str, "message") == 0 && r->element[2]->type == REDIS_REPLY_STRING;
 	if (!message || !red_read_hello(r->element[2]->str, &s))
 		return;
-	if (h->target.sentinels > 0 && !is_named(h, &s.at)) {
+	if (h->target.sentinels.n > 0 && !is_named(h, &s.at)) {
 		(void)dr_fail(&e, DR_E_REFUSED, "one at %s:%u says that it watches it as %s, and sentinels_at does not name it:"
 			      " stop it, or name it there", s.at.host, s.at.port, s.name);
 		fail(h, &e);
@@ -233,7 +233,7 @@ static void on_silence(uv_timer_t *t)
 	struct red_hunt *h = t->data;
 	if (h->known > h->told) {
 		tell_next(h);
-	} else if (h->target.sentinels > 0) {
+	} else if (h->target.sentinels.n > 0) {
 		end(h, NULL);
 	} else {
 		h->silent = true;
@@ -261,7 +261,7 @@ static void visited(struct red_hunt *h, const redisReply *masters)
 	for (size_t i = 0; masters->type == REDIS_REPLY_ARRAY && i < masters->elements; i++) {
 		struct red_sentinel s;
 		memset(&s, 0, sizeof(s));
-		s.at = h->target.sentinel[h->visited];
+		s.at = h->target.sentinels.at[h->visited];
 		if (red_read_watched(masters->element[i], &h->target.address, s.name))
 			note(h, &s);
 	}
@@ -343,10 +343,10 @@ static void greet(struct red_hunt *h, const struct dr_address *at, struct dr_buf
 
 static void visit_next(struct red_hunt *h)
 {
-	const struct dr_address *to = &h->target.sentinel[h->visited];
+	const struct dr_address *to = &h->target.sentinels.at[h->visited];
 	struct dr_error e;
 	struct dr_buf b;
-	if (h->visited >= h->target.sentinels) {
+	if (h->visited >= h->target.sentinels.n) {
 		if (h->known > h->told)
 			tell_next(h);
 		else
@@ -365,7 +365,7 @@ static void tell_next(struct red_hunt *h)
 	const struct red_sentinel *s = &h->one[h->told];
 	struct dr_error e;
 	struct dr_buf b;
-	bool may = h->target.adopt_sentinels;
+	bool may = h->target.sentinels.adopt;
 	if (!may || !connect_to(h, REMOVE, &s->at, &e)) {
 		h->phase = REMOVE;
 		if (!may)

@@ -49,12 +49,12 @@ static void route_body(struct dr_webhook_request *q, const struct dr_call *c, ch
 static void step_body(struct dr_webhook_request *q, const struct dr_call *c, char *key, size_t cap)
 {
 	const struct dr_target *t = c->target;
-	(void)snprintf(key, cap, "%s", t->step_key);
+	(void)snprintf(key, cap, "%s", t->step.key);
 	(void)snprintf(q->body, sizeof(q->body),
 		       "{\"cluster\":\"%s\",\"site\":\"%s\",\"plan\":%" PRIu64 ",\"plan_kind\":\"%s\",\"step\":\"%s\","
 		       "\"undo\":%s,\"drill\":false,\"ask\":%s,\"idempotency_key\":\"%s\"}",
-		       t->cluster.s, t->site.s, c->args.plan, dr_plan_name((enum dr_plan_kind)t->plan_kind), t->route.name.s,
-		       t->undo ? "true" : "false", c->kind == DR_OP_OBSERVED ? "true" : "false", key);
+		       t->cluster.s, t->step.site.s, c->args.plan, dr_plan_name((enum dr_plan_kind)t->step.plan_kind),
+		       t->route.name.s, t->step.undo ? "true" : "false", c->kind == DR_OP_OBSERVED ? "true" : "false", key);
 }
 
 void dr_webhook_request_make(struct dr_webhook_request *q, const struct dr_call *c, const char *secret, int64_t now_s)
@@ -62,7 +62,7 @@ void dr_webhook_request_make(struct dr_webhook_request *q, const struct dr_call 
 	const struct dr_target *t = c->target;
 	char key[DR_WEBHOOK_HEADER_MAX - 32], stamp[24], signature[80];
 	memset(q, 0, sizeof(*q));
-	if (t->step_key[0] != '\0')
+	if (t->step.key[0] != '\0')
 		step_body(q, c, key, sizeof(key));
 	else
 		route_body(q, c, key, sizeof(key));

@@ -381,10 +381,10 @@ static void set_target(const struct dr_member *m, struct dr_target *t)
 	(void)dr_copy_text(t->replication_password_file, sizeof(t->replication_password_file),
 			   pg->replication_password_file);
 	(void)dr_copy_text(t->ca_file, sizeof(t->ca_file), pg->ca_file);
-	t->adopt_sentinels = pg->sentinels == DR_SENTINELS_ADOPT;
-	t->sentinels = pg->sentinels_named;
-	memcpy(t->sentinel, pg->sentinel, sizeof(t->sentinel));
-	(void)dr_copy_text(t->sentinel_password_file, sizeof(t->sentinel_password_file), pg->sentinel_password_file);
+	t->sentinels.adopt = pg->sentinels == DR_SENTINELS_ADOPT;
+	t->sentinels.n = pg->sentinels_named;
+	memcpy(t->sentinels.at, pg->sentinel, sizeof(t->sentinels.at));
+	(void)dr_copy_text(t->sentinels.password_file, sizeof(t->sentinels.password_file), pg->sentinel_password_file);
 	(void)dr_copy_text(t->unix_socket_dir, sizeof(t->unix_socket_dir), pg->socket_dir);
 }
 

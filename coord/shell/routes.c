@@ -124,10 +124,10 @@ static uint32_t places_of(const struct dr_coord *c, const struct dr_spec_route *
 /* Which of the evidence's failed servers that place is; DR_ROUTE_SERVERS_MAX: it is none of them. */
 static uint32_t failed_place(const struct dr_spec_route *r, const struct dr_evidence *ev, uint32_t k)
 {
-	uint32_t failed = ev->servers_all > ev->servers_ok ? ev->servers_all - ev->servers_ok : 0;
+	uint32_t failed = ev->route.all > ev->route.ok ? ev->route.all - ev->route.ok : 0;
 	for (uint32_t i = 0; k < r->servers && i < failed && i < DR_ROUTE_SERVERS_MAX; i++) {
-		if (r->server[k].port == ev->server_failed[i].port &&
-		    strcmp(r->server[k].host, ev->server_failed[i].host) == 0)
+		if (r->server[k].port == ev->route.failed[i].port &&
+		    strcmp(r->server[k].host, ev->route.failed[i].host) == 0)
 			return i;
 	}
 	return DR_ROUTE_SERVERS_MAX;
@@ -144,7 +144,7 @@ static uint32_t servers_of(const struct dr_spec_route *r, const struct dr_eviden
 	if (!has_servers(r))
 		return e == NULL ? mine : 0;
 	for (uint32_t k = 0; k < r->servers; k++) {
-		if (ev->servers_all == 0 || failed_place(r, ev, k) < DR_ROUTE_SERVERS_MAX)
+		if (ev->route.all == 0 || failed_place(r, ev, k) < DR_ROUTE_SERVERS_MAX)
 			mine &= ~(1u << k);
 	}
 	return mine;
@@ -162,7 +162,7 @@ static void note_errors(struct dr_route_job *j, const struct dr_spec_route *r, c
 		uint32_t i = failed_place(r, ev, k);
 		if ((ok & 1u << k) != 0 || (mine & 1u << k) == 0)
 			continue;
-		(void)dr_copy_text(j->why[k], sizeof(j->why[k]), i < DR_ROUTE_SERVERS_MAX ? ev->server_why[i] : e->msg);
+		(void)dr_copy_text(j->why[k], sizeof(j->why[k]), i < DR_ROUTE_SERVERS_MAX ? ev->route.why[i] : e->msg);
 		(void)snprintf(line, sizeof(line), "%s %s", dr_route_where(r, k, at), j->why[k]);
 		if (record[0] == '\0')
 			(void)dr_copy_text(record, DR_REASON_MAX, line);
@@ -250,7 +250,7 @@ static void routed(struct dr_op *op, const struct dr_error *e)
 	if (e != NULL && !given_up)
 		dr_log(DR_LOG_WARN, "route.failed", "service=%s route=%s epoch=%llu servers=%u/%u why=\"%s\" shows=\"%s\"",
 		       s->spec.name.s, r->name.s, (unsigned long long)j->epoch,
-		       op->evidence.servers_ok, op->evidence.servers_all, e->msg, op->evidence.text);
+		       op->evidence.route.ok, op->evidence.route.all, e->msg, op->evidence.text);
 	j->closing = true;
 	dr_session_close(&j->session, on_session_closed);
 	if (changed || given_up)

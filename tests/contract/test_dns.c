@@ -49,9 +49,9 @@ static void routes(const struct dr_target *t, const char *host, uint64_t epoch)
 	struct rig_op o;
 	if (route(t, host, epoch, &o) != DR_OK)
 		fail_msg("%s", o.e.msg);
-	assert_int_equal(o.op.evidence.servers_ok, t->route.servers);
-	assert_int_equal(o.op.evidence.servers_all, t->route.servers);
-	assert_int_equal(o.op.evidence.route_epoch, epoch);
+	assert_int_equal(o.op.evidence.route.ok, t->route.servers);
+	assert_int_equal(o.op.evidence.route.all, t->route.servers);
+	assert_int_equal(o.op.evidence.route.epoch, epoch);
 }
 
 static void fails(const struct dr_target *t, enum dr_err code, const char *says)
@@ -128,8 +128,8 @@ static void a_stale_epoch_changes_nothing(void **state)
 	dns_target(&t, &dir, "stale." DNS_ZONE, both, 2);
 	routes(&t, "10.1.0.20", 8);
 	assert_int_equal(route(&t, "10.2.0.20", 7, &o), DR_E_STALE);
-	assert_int_equal(o.op.evidence.route_epoch, 8);
-	assert_int_equal(o.op.evidence.servers_ok, 0);
+	assert_int_equal(o.op.evidence.route.epoch, 8);
+	assert_int_equal(o.op.evidence.route.ok, 0);
 	for (int i = 0; i < 2; i++)
 		shows(&both[i], "stale." DNS_ZONE, "A", "10.1.0.20");
 }
@@ -360,12 +360,12 @@ static void a_dead_server_is_named(void **state)
 	dns_target(&t, &dir, "dead." DNS_ZONE, mixed, 3);
 	assert_int_equal(route(&t, "10.1.0.20", 3, &o), DR_E_UNREACHABLE);
 	printf("             %llu ms: %s\n", (unsigned long long)o.took_ms, o.e.msg);
-	assert_int_equal(o.op.evidence.servers_all, 3);
-	assert_int_equal(o.op.evidence.servers_ok, 2);
-	assert_int_equal(o.op.evidence.server_failed[0].port, nobody.port);
-	assert_non_null(strstr(o.op.evidence.server_why[0], "refused"));
-	assert_string_equal(o.op.evidence.server_why[1], "");
-	assert_int_equal(o.op.evidence.route_epoch, 3);
+	assert_int_equal(o.op.evidence.route.all, 3);
+	assert_int_equal(o.op.evidence.route.ok, 2);
+	assert_int_equal(o.op.evidence.route.failed[0].port, nobody.port);
+	assert_non_null(strstr(o.op.evidence.route.why[0], "refused"));
+	assert_string_equal(o.op.evidence.route.why[1], "");
+	assert_int_equal(o.op.evidence.route.epoch, 3);
 	for (int i = 0; i < 2; i++)
 		shows(&server[i].at, "dead." DNS_ZONE, "A", "10.1.0.20");
 }
@@ -392,16 +392,16 @@ static void a_mute_server_holds_up_nobody(void **state)
 	do {
 		assert_int_equal(rig_op_run(&rig, &seen, &eye, DR_OP_OBSERVED, &a, 2000), DR_OK);
 		assert_int_equal(o.done, 0);
-	} while (seen.op.evidence.route_epoch != 3);
+	} while (seen.op.evidence.route.epoch != 3);
 	uint64_t took = rig_now_ms() - began;
 	printf("             seen on the healthy ones after %llu ms\n", (unsigned long long)took);
 	assert_true(took < 1000);
 	rig_until(&rig, &o.done);
 	assert_int_equal(o.code, DR_E_UNREACHABLE);
 	assert_true(o.took_ms < 2100);
-	assert_int_equal(o.op.evidence.servers_ok, 2);
-	assert_int_equal(o.op.evidence.server_failed[0].port, mute.at.port);
-	assert_non_null(strstr(o.op.evidence.server_why[0], "within"));
+	assert_int_equal(o.op.evidence.route.ok, 2);
+	assert_int_equal(o.op.evidence.route.failed[0].port, mute.at.port);
+	assert_non_null(strstr(o.op.evidence.route.why[0], "within"));
 	printf("             %s\n", o.e.msg);
 	rig_session_close(&rig, &s, NULL);
 	rig_session_close(&rig, &eye, NULL);
@@ -421,7 +421,7 @@ static void a_server_that_was_away_is_caught_up(void **state)
 	rig_session_open(&rig, &s, &dr_dns_rfc2136_adapter, &t);
 	rig_freeze(server[0].pid);
 	assert_int_equal(rig_op_run(&rig, &o, &s, DR_OP_ROUTED, &a, 600), DR_E_UNREACHABLE);
-	assert_int_equal(o.op.evidence.servers_ok, 1);
+	assert_int_equal(o.op.evidence.route.ok, 1);
 	assert_int_equal(kill(server[0].pid, SIGCONT), 0);
 	if (rig_op_run(&rig, &o, &s, DR_OP_ROUTED, &a, 5000) != DR_OK)
 		fail_msg("%s", o.e.msg);

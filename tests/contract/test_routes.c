@@ -69,7 +69,7 @@ static enum dr_err do_op(const struct dr_adapter *a, const struct dr_target *t, 
 	rig_session_open(&rig, &s, a, t);
 	enum dr_err rv = rig_op_run(&rig, &o, &s, kind, &args, 3000);
 	last = o.e;
-	shown_epoch = o.op.evidence.route_epoch;
+	shown_epoch = o.op.evidence.route.epoch;
 	(void)dr_copy_text(shown, sizeof(shown), o.op.evidence.text);
 	rig_session_close(&rig, &s, NULL);
 	return rv;
@@ -239,10 +239,10 @@ static void test_exec_says_it_here_only(void **state)
 /* A step of a runbook is told whose it is, and nothing of a service; its undo is run alone, without verify. */
 static void test_exec_of_a_step(void **state)
 {
-	struct dr_target t = { .route = { .kind = DR_ROUTE_EXEC }, .step_key = "demo/site-plan/7/freeze",
-			       .plan_kind = DR_PLAN_SWITCHOVER };
+	struct dr_target t = { .route = { .kind = DR_ROUTE_EXEC }, .step.key = "demo/site-plan/7/freeze",
+			       .step.plan_kind = DR_PLAN_SWITCHOVER };
 	(void)state;
-	assert_true(dr_name_set(&t.route.name, "freeze") && dr_name_set(&t.cluster, "demo") && dr_name_set(&t.site, "az-a"));
+	assert_true(dr_name_set(&t.route.name, "freeze") && dr_name_set(&t.cluster, "demo") && dr_name_set(&t.step.site, "az-a"));
 	(void)dr_copy_text(t.commands_in, sizeof(t.commands_in), dir.path);
 	(void)dr_copy_text(t.route.run, sizeof(t.route.run), "say");
 	program("say", "env | grep DRCOORD | grep -v KEY | sort | tr '\\n' ' '; echo \"$DRCOORD_KEY\" > \"${0%/*}/key\"");
@@ -251,7 +251,7 @@ static void test_exec_of_a_step(void **state)
 				      "DRCOORD_STEP=freeze DRCOORD_WHAT=run"));
 	assert_null(strstr(shown, "SERVICE"));
 	expect_file("key", "demo/site-plan/7/freeze\n");
-	t.undo = true;
+	t.step.undo = true;
 	assert_int_equal(do_op(&dr_exec_adapter, &t, DR_OP_ROUTED, 0, ""), DR_OK);
 	assert_non_null(strstr(shown, "DRCOORD_WHAT=undo"));
 }
@@ -424,7 +424,7 @@ static void test_haproxy_cuts_old_sessions(void **state)
 	args.epoch = 2;
 	args.primary_at.port = p.back[0];
 	assert_int_equal(rig_op_run(&rig, &o, &s, DR_OP_ROUTED, &args, 3000), DR_E_STALE);
-	assert_int_equal(o.op.evidence.route_epoch, 3);
+	assert_int_equal(o.op.evidence.route.epoch, 3);
 	rig_session_close(&rig, &s, NULL);
 	(void)dr_copy_text(t.route.backend, DR_WORD_MAX, "nothing");
 	assert_int_equal(do_op(&dr_haproxy_adapter, &t, DR_OP_ROUTED, 4, "127.0.0.1"), DR_E_NOT_FOUND);
@@ -456,11 +456,11 @@ static const char *header(const struct dr_webhook_request *q, const char *begins
 /* One key for all repetitions of a step, another one for its undo; a route's is of its epoch. */
 static void test_webhook_keys(void **state)
 {
-	struct dr_target t = { .step_key = "demo/site-plan/7/tell/undo", .plan_kind = DR_PLAN_FAILBACK, .undo = true };
+	struct dr_target t = { .step.key = "demo/site-plan/7/tell/undo", .step.plan_kind = DR_PLAN_FAILBACK, .step.undo = true };
 	struct dr_call c = { .target = &t, .kind = DR_OP_ROUTED, .args = { .plan = 7, .epoch = 4 } };
 	struct dr_webhook_request q;
 	(void)state;
-	assert_true(dr_name_set(&t.route.name, "tell") && dr_name_set(&t.cluster, "demo") && dr_name_set(&t.site, "az-a"));
+	assert_true(dr_name_set(&t.route.name, "tell") && dr_name_set(&t.cluster, "demo") && dr_name_set(&t.step.site, "az-a"));
 	dr_webhook_request_make(&q, &c, "secret", 1700000000);
 	assert_string_equal(q.body, "{\"cluster\":\"demo\",\"site\":\"az-a\",\"plan\":7,\"plan_kind\":\"failback\","
 				    "\"step\":\"tell\","
@@ -470,7 +470,7 @@ static void test_webhook_keys(void **state)
 	c.kind = DR_OP_OBSERVED; /* to ask is not to do */
 	dr_webhook_request_make(&q, &c, "secret", 1700000000);
 	assert_non_null(strstr(q.body, "\"ask\":true"));
-	t.step_key[0] = '\0';
+	t.step.key[0] = '\0';
 	assert_true(dr_name_set(&t.service, "orders"));
 	dr_webhook_request_make(&q, &c, "secret", 1700000000);
 	assert_string_equal(header(&q, "Idempotency-Key: "), "demo/orders/tell/4");

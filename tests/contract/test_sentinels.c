@@ -59,10 +59,10 @@ static void hunted(struct rig_op *o, bool adopt, bool named)
 	struct contract_step st;
 	struct dr_session s;
 	redis_step(&st, DR_OP_UNWATCHED, "sessions", &server, &server);
-	st.target.adopt_sentinels = adopt;
-	st.target.sentinels = named ? 1 : 0;
-	st.target.sentinel[0] = sentinel;
-	(void)snprintf(st.target.sentinel_password_file, sizeof(st.target.sentinel_password_file), "%s/password", dir.path);
+	st.target.sentinels.adopt = adopt;
+	st.target.sentinels.n = named ? 1 : 0;
+	st.target.sentinels.at[0] = sentinel;
+	(void)snprintf(st.target.sentinels.password_file, sizeof(st.target.sentinels.password_file), "%s/password", dir.path);
 	rig_session_open(&rig, &s, &dr_redis_adapter, &st.target);
 	(void)rig_op_run(&rig, o, &s, DR_OP_UNWATCHED, &st.args, st.deadline_ms);
 	rig_session_close(&rig, &s, NULL);
