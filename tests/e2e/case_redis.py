@@ -48,7 +48,7 @@ def redis_starts_empty(scenes):
 
 @case("redis-place-lost")
 def redis_place_lost(scenes):
-    """A standby that restarts just before a failover has lost its place: what it has is moved aside before it follows the new primary."""
+    """A standby restarts just before a failover and has lost its place: what it has is saved before it follows the new primary."""
     stand = scenes.up(options=REDIS)
     kill_all(stand.pg.processes(C))
     eventually(stand, "its server to be back", lambda: stand.pg.role(C) == "standby", 10, 0.02)
