@@ -329,6 +329,8 @@ static enum progress salvaged(struct op *op)
 {
 	if (op->age < 20)
 		return GOES_ON;
+	if (op->to != NULL && op->s->other_data != op->to->other_data)
+		return FAILED; /* what is there now is not what is to be saved */
 	if (!DR_MUTANT(SALVAGE_SKIPPED))
 		op->s->saved = op->s->n;
 	return DONE;
