@@ -2,7 +2,6 @@
 
 import glob
 import json
-import os
 import signal
 import time
 
@@ -10,7 +9,7 @@ import measure
 from case_input import ready_notes
 from case_lease import manual_start
 from cluster import SERVICE, member_of
-from faults import A
+from faults import A, kill_all
 from scene import all_joined, case, eventually, expect, kill_node, kill_primary, new_acks, verdict
 
 B, C = "az-b", "az-c"
@@ -34,12 +33,12 @@ def mariadb_slow_start(scenes):
     stand = up(scenes, "mariadb")
     kill_primary(stand)
     server = eventually(stand, "the server to be started again", lambda: stand.pg.postmaster(A), 5, 0.001)
-    os.kill(server, signal.SIGSTOP)
+    kill_all([server], signal.SIGSTOP)
     ours = {name: pid for name, pid in stand.cluster.pids().items() if name in ("agent-a", "c-a", "c-b", "c-c")}
     before = {name: measure.cpu_seconds(pid) for name, pid in ours.items()}
     time.sleep(2)
     used = {name: round(measure.cpu_seconds(pid) - before[name], 2) for name, pid in ours.items()}
-    os.kill(server, signal.SIGCONT)
+    kill_all([server], signal.SIGCONT)
     expect(max(used.values()) < 0.5, "the agent to look at it now and then", used)
     eventually(stand, "it to go on as primary", lambda: stand.pg.role(A) == "primary", 20)
     new_acks(stand, A)
