@@ -6,6 +6,7 @@
  *   put back  each that is missing; then the copies go
  * A run that ended anywhere is taken up by the next, or before the server's next start: the copies say what is missing. */
 #include <errno.h>
+#include <fcntl.h>
 #include <fts.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +56,24 @@ static enum dr_err copy_link(const char *from, const char *to, struct dr_error *
 	return symlink(target, to) == 0 ? DR_OK : dr_fail_errno(e, errno, "cannot make the link %s", to);
 }
 
+/* The folder is the server's user's, who may put a link to somebody else's file in its place meanwhile. */
+static enum dr_err read_it(const char *from, const struct stat *st, struct dr_buf *b, struct dr_error *e)
+{
+	char same[64];
+	struct stat now;
+	int fd = open(from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return dr_fail_errno(e, errno, "cannot open %s", from);
+	enum dr_err rv = DR_OK;
+	(void)snprintf(same, sizeof(same), "/proc/self/fd/%d", fd);
+	if (fstat(fd, &now) != 0 || now.st_dev != st->st_dev || now.st_ino != st->st_ino)
+		rv = dr_fail(e, DR_E_BUSY, "%s was replaced while it was looked at", from);
+	else if (dr_file_read(same, b, e) != DR_OK)
+		rv = dr_wrap(e, "cannot read %s", from);
+	(void)close(fd);
+	return rv;
+}
+
 /* Whole or not at all, and its owner's. */
 static enum dr_err copy_file(const char *from, const char *to, const struct stat *st, struct dr_error *e)
 {
@@ -62,13 +81,13 @@ static enum dr_err copy_file(const char *from, const char *to, const struct stat
 	if (S_ISLNK(st->st_mode))
 		return copy_link(from, to, e);
 	dr_buf_init(&b, KEPT_BYTES_MAX);
-	enum dr_err rv = dr_file_read(from, &b, e);
+	enum dr_err rv = read_it(from, st, &b, e);
 	if (rv == DR_OK)
 		rv = dr_file_replace(to, b.data, b.len, st->st_mode & 07777, e);
 	if (b.len > 0)
 		explicit_bzero(b.data, b.len);
 	dr_buf_close(&b);
-	if (rv == DR_OK && chown(to, st->st_uid, st->st_gid) != 0)
+	if (rv == DR_OK && lchown(to, st->st_uid, st->st_gid) != 0)
 		rv = dr_fail_errno(e, errno, "cannot give %s to its owner", to);
 	return rv;
 }
