@@ -12,7 +12,7 @@
 #include "base/assert.h"
 #include "tests/sim/sim.h"
 
-enum { JOBS_MAX = 64, SHOWN_MAX = 20, MUTANT_SEEDS = 1000, DEFAULT_S = 60 };
+enum { JOBS_MAX = 64, SHOWN_MAX = 20, MUTANT_SEEDS = 2000, DEFAULT_S = 60 };
 enum { LONGEST_S = 900 }; /* the rows, faults and specs of so long have room */
 
 static const char usage[] =
