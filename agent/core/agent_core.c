@@ -143,6 +143,9 @@ static void end_op(struct dr_agent_core *c, const struct dr_order_result *r, str
 		dr_agent_role_after(c, out);
 	else
 		dr_agent_not_adopted(c, out);
+	/* Nobody is to be killed by the deadline of a lease that ended with it: least of all a server that is started next. */
+	if (c->server == DR_SERVER_STOPPED && !may_write(c) && !is_primary_role(c))
+		out->disarm = true;
 	out->journal = true;
 	out->answer = true;
 	out->answer_result = c->journal.done;

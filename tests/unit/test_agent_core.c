@@ -387,6 +387,18 @@ static void test_freeze_waits_for_the_stop(void **state)
 	assert_true(did.disarm);
 }
 
+/* The lease that it was fenced under is over with it: its deadline is not to kill a server that is started next. */
+static void test_fenced_is_disarmed(void **state)
+{
+	(void)state;
+	order(DR_ORDER_FENCED, 11, 4);
+	assert_true(did.start_op);
+	server(DR_SERVER_STOPPED);
+	ended(11, DR_OUTCOME_DONE);
+	assert_int_equal(core.journal.role, DR_ROLE_FENCED);
+	assert_true(did.disarm);
+}
+
 static void test_restart_inherits(void **state)
 {
 	(void)state;
@@ -547,6 +559,7 @@ int main(void)
 		P(test_fence_order),
 		P(test_clean_fence_order),
 		P(test_freeze_waits_for_the_stop),
+		P(test_fenced_is_disarmed),
 		P(test_restart_inherits),
 		P(test_restart_without_right),
 		S(test_restart_carries_on),
