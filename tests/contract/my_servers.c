@@ -238,6 +238,20 @@ void my_servers_stop(struct my_servers *all)
 	rig_dir_remove(&all->dir);
 }
 
+int my_servers_each(int argc, char **argv, int (*of)(const char *name, const char *root))
+{
+	const char *root = getenv("DRCOORD_MYSQL_ROOT");
+	int failed = 0;
+
+	if (argc < 2 || strcmp(argv[1], "mariadb") == 0)
+		failed += of("mariadb", NULL);
+	if (root == NULL)
+		printf("skipped: MySQL itself, for DRCOORD_MYSQL_ROOT names no folder (tools/mysql-root makes one)\n");
+	else if (argc < 2 || strcmp(argv[1], "mysql") == 0)
+		failed += of("mysql", root);
+	return failed == 0 ? 0 : 1;
+}
+
 /* ---- clients */
 
 MYSQL *client_open(const struct my_server *s, const char *user)

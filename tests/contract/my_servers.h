@@ -28,6 +28,9 @@ struct my_servers {
 /* False, with the reason printed, where they are not installed. */
 bool my_servers_start(struct my_servers *all, const char *root, unsigned n);
 void my_servers_stop(struct my_servers *all);
+/* main() of a test: MariaDB, then MySQL where DRCOORD_MYSQL_ROOT names its root; or the one that argv names.  of: root NULL:
+ * MariaDB; says how many failed.  The exit code. */
+int my_servers_each(int argc, char **argv, int (*of)(const char *name, const char *root));
 /* SIGKILL; and a start as by an agent: read-only, receiving from nobody. */
 void my_server_crash(struct my_server *s);
 void my_server_start(struct my_servers *all, struct my_server *s);

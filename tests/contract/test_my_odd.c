@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -387,14 +386,5 @@ static int run(const char *name, const char *root)
 
 int main(int argc, char **argv)
 {
-	const char *root = getenv("DRCOORD_MYSQL_ROOT");
-	int failed = 0;
-
-	if (argc < 2 || strcmp(argv[1], "mariadb") == 0)
-		failed += run("mariadb", NULL);
-	if (root == NULL)
-		printf("skipped: MySQL itself, for DRCOORD_MYSQL_ROOT names no folder (tools/mysql-root makes one)\n");
-	else if (argc < 2 || strcmp(argv[1], "mysql") == 0)
-		failed += run("mysql", root);
-	return failed == 0 ? 0 : 1;
+	return my_servers_each(argc, argv, run);
 }

@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -227,16 +226,22 @@ static void leaving_applies_the_rest(void **state)
 	until_has(here.standby, row);
 }
 
+/* Its row is with the standby, by a connection that does not acknowledge. */
+static void commit_that_waits(struct commit *c)
+{
+	waits_for(1);
+	commit_begin(c);
+	until_has(here.standby, c->row);
+	assert_false(ends_within(c, HELD_MS));
+}
+
 /* A row that came over a connection which did not acknowledge is never asked for again: its commit must not wait for ever. */
 static void what_came_before_waits_no_more(void **state)
 {
 	struct commit c;
 
 	(void)state;
-	waits_for(1);
-	commit_begin(&c);
-	until_has(here.standby, c.row);
-	assert_false(ends_within(&c, HELD_MS));
+	commit_that_waits(&c);
 	acks(1);
 	commit_end(&c, "the standby has it, and acknowledges now");
 	assert_true(has(here.primary, c.row));
@@ -249,10 +254,7 @@ static void following_ends_what_waits(void **state)
 	struct commit c;
 
 	(void)state;
-	waits_for(1);
-	commit_begin(&c);
-	until_has(here.standby, c.row);
-	assert_false(ends_within(&c, HELD_MS));
+	commit_that_waits(&c);
 	assert_true(done(here.standby, DR_OP_FOLLOWING, (struct dr_op_args){ .k = 1 }).acks);
 	commit_end(&c, "the standby has it, and acknowledges now");
 	until_has(here.standby, committed());
@@ -490,14 +492,5 @@ static int run(const char *name, const char *root)
 
 int main(int argc, char **argv)
 {
-	const char *root = getenv("DRCOORD_MYSQL_ROOT");
-	int failed = 0;
-
-	if (argc < 2 || strcmp(argv[1], "mariadb") == 0)
-		failed += run("mariadb", NULL);
-	if (root == NULL)
-		printf("skipped: MySQL itself, for DRCOORD_MYSQL_ROOT names no folder (tools/mysql-root makes one)\n");
-	else if (argc < 2 || strcmp(argv[1], "mysql") == 0)
-		failed += run("mysql", root);
-	return failed == 0 ? 0 : 1;
+	return my_servers_each(argc, argv, run);
 }

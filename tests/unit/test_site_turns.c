@@ -448,6 +448,12 @@ static const struct loss {
 	{ has_others_data, DR_REASON_OTHER_DATA, false, 5000 },
 };
 
+static void all_have_the_same(void)
+{
+	says[0].received = says[1].received = says[2].received = 1u << 30;
+	says[0].system_id = says[1].system_id = says[2].system_id = 77;
+}
+
 /* Whoever could take over would bring a loss, or what is not the service's: an evacuation names which and whose, one that is
  * forced leaves them where they are, and nothing is ever opened. */
 static void test_evacuation_loses_nothing(void **state)
@@ -456,8 +462,7 @@ static void test_evacuation_loses_nothing(void **state)
 	(void)state;
 	for (size_t k = 0; k < sizeof(losses) / sizeof(losses[0]); k++) {
 		start(same);
-		says[0].received = says[1].received = says[2].received = 1u << 30;
-		says[0].system_id = says[1].system_id = says[2].system_id = 77;
+		all_have_the_same();
 		run(500);
 		losses[k].is(&says[1]);
 		losses[k].is(&says[2]);
@@ -482,8 +487,7 @@ static void test_failback_loses_nothing(void **state)
 	(void)state;
 	for (size_t k = 0; k < sizeof(losses) / sizeof(losses[0]); k++) {
 		start(same);
-		says[0].received = says[1].received = says[2].received = 1u << 30;
-		says[0].system_id = says[1].system_id = says[2].system_id = 77;
+		all_have_the_same();
 		moved_to_b();
 		run(500);
 		struct dr_report whole = says[0];
