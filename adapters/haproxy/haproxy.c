@@ -120,7 +120,8 @@ static bool is_wanted(const struct dr_call *c, const struct dr_haproxy_state *st
 	return points_there(c, st) && st->ready && st->epoch == c->args.epoch;
 }
 
-/* In maintenance no session begins while the address changes; the old ones are ended before new ones may. */
+/* In maintenance no session begins while the address changes; the old ones are ended before new ones may.  A server found
+ * in maintenance may be where an order before this one was broken off: all is said again. */
 static void change(const struct dr_call *c, const struct dr_haproxy_state *was, char line[LINE_MAX_])
 {
 	const struct dr_spec_route *r = &c->target->route;
@@ -128,7 +129,7 @@ static void change(const struct dr_call *c, const struct dr_haproxy_state *was, 
 	char variable[3 * DR_WORD_MAX];
 	variable_of(r, variable);
 	int n = snprintf(line, LINE_MAX_, "experimental-mode on; set var %s int(%" PRIu64 "); ", variable, c->args.epoch);
-	if (!points_there(c, was))
+	if (!points_there(c, was) || !was->ready)
 		n += snprintf(line + n, LINE_MAX_ - (size_t)n,
 			      "set server %s/%s state maint; set server %s/%s addr %s port %u; "
 			      "shutdown sessions server %s/%s; ",

@@ -92,6 +92,7 @@ static void slow(const struct contract_step *st)
 	struct dr_session s;
 	struct rig_peer p;
 	rig_slow_start(&here.rig, &p, &st->at);
+	p.whole_requests = here.fixture->whole_requests;
 	here.fixture->aim(&t, &p.at);
 	rig_session_open(&here.rig, &s, here.adapter, &t);
 	must_succeed(&s, st, "slow");

@@ -28,7 +28,8 @@ struct contract_fixture {
 	void (*aim)(struct dr_target *t, const struct dr_address *at);
 	/* Whether the op compares the target's address with what the server says, so that no other leads there; NULL: none does. */
 	bool (*by_address)(enum dr_op_kind kind);
-	bool not_slow; /* the server itself refuses a first packet that comes in parts */
+	bool not_slow;       /* the server itself refuses a first packet that comes in parts */
+	bool whole_requests; /* the server itself loses what follows when a request comes in parts */
 	/* In place of aim where there is no server, only this host: let the target's commands hang; false: the op runs none. */
 	bool (*hang)(struct dr_target *t, enum dr_op_kind kind);
 };

@@ -65,4 +65,4 @@ static void aim(struct dr_target *t, const struct dr_address *to)
 	t->route.server[0] = *to;
 }
 
-const struct contract_fixture contract_haproxy = { .start = start, .stop = stop, .aim = aim };
+const struct contract_fixture contract_haproxy = { .start = start, .stop = stop, .aim = aim, .whole_requests = true };

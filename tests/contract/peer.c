@@ -13,7 +13,7 @@
 
 #include "base/parse.h"
 
-enum { CHUNK = 16, CHUNK_EVERY_MS = 1, QUEUE_MAX = 65536 };
+enum { CHUNK = 16, CHUNK_EVERY_MS = 1, REQUEST_MAX = 1024, QUEUE_MAX = 65536 };
 
 /* One accepted connection; for a slow peer also the one onwards. */
 struct end {
@@ -37,7 +37,7 @@ struct rig_pipe {
 
 struct write {
 	uv_write_t req;
-	char bytes[CHUNK];
+	char bytes[REQUEST_MAX];
 };
 
 static void on_closed(uv_handle_t *h)
@@ -90,9 +90,9 @@ static void on_written(uv_write_t *w, int status)
 	free(w);
 }
 
-static void move(struct end *e)
+static void move(struct end *e, size_t most)
 {
-	size_t n = e->queued < CHUNK ? e->queued : CHUNK;
+	size_t n = e->queued < most ? e->queued : most;
 	if (n == 0)
 		return;
 	struct write *w = calloc(1, sizeof(*w));
@@ -108,8 +108,8 @@ static void move(struct end *e)
 static void on_timer(uv_timer_t *t)
 {
 	struct rig_pipe *c = t->data;
-	move(&c->in);
-	move(&c->out);
+	move(&c->in, c->peer->whole_requests ? REQUEST_MAX : CHUNK);
+	move(&c->out, CHUNK);
 	if ((c->in.ended && c->in.queued == 0) || (c->out.ended && c->out.queued == 0))
 		pipe_shut(c);
 }

@@ -73,6 +73,7 @@ struct rig_peer {
 	struct dr_address at;
 	struct dr_address to;
 	bool slow;
+	bool whole_requests; /* of a slow one: only the answers come a few bytes at a time; set after the start */
 	struct rig_pipe *pipes;
 	unsigned accepted;
 	unsigned open; /* handles */

@@ -391,6 +391,19 @@ static unsigned behind(int fd)
 	return n > 0 && dr_parse_u64(text, 0, 65535, &port) == DR_OK ? (unsigned)port : 0;
 }
 
+/* What a leader leaves that died in the middle of an order: the address is new, the old sessions still stand. */
+static void break_off(const struct proxy *p, uint16_t port)
+{
+	char line[128], answer[64];
+	int n = snprintf(line, sizeof(line), "set server orders/primary state maint; "
+			 "set server orders/primary addr 127.0.0.1 port %u\n", port);
+	int fd = connect_to(p->stats);
+	assert_int_equal(write(fd, line, (size_t)n), n);
+	while (read(fd, answer, sizeof(answer)) > 0)
+		;
+	(void)close(fd);
+}
+
 static void test_haproxy_cuts_old_sessions(void **state)
 {
 	struct proxy p;
@@ -425,9 +438,15 @@ static void test_haproxy_cuts_old_sessions(void **state)
 	args.primary_at.port = p.back[0];
 	assert_int_equal(rig_op_run(&rig, &o, &s, DR_OP_ROUTED, &args, 3000), DR_E_STALE);
 	assert_int_equal(o.op.evidence.route.epoch, 3);
+	break_off(&p, p.back[0]);
+	struct pollfd still = { .fd = new, .events = POLLIN };
+	assert_int_equal(poll(&still, 1, 200), 0);
+	args.epoch = 4;
+	assert_int_equal(rig_op_run(&rig, &o, &s, DR_OP_ROUTED, &args, 3000), DR_OK);
+	assert_int_equal(behind(new), 0);
 	rig_session_close(&rig, &s, NULL);
 	(void)dr_copy_text(t.route.backend, DR_WORD_MAX, "nothing");
-	assert_int_equal(do_op(&dr_haproxy_adapter, &t, DR_OP_ROUTED, 4, "127.0.0.1"), DR_E_NOT_FOUND);
+	assert_int_equal(do_op(&dr_haproxy_adapter, &t, DR_OP_ROUTED, 5, "127.0.0.1"), DR_E_NOT_FOUND);
 	(void)close(old);
 	(void)close(new);
 	stop_proxy(&p);
