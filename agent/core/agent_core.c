@@ -50,6 +50,13 @@ static void fence(struct dr_agent_core *c, struct dr_agent_decision *out, enum d
 	out->report = true;
 }
 
+/* Also of a lease that the same event is about: an end that could not be written down before may end it now. */
+void dr_agent_disarm(struct dr_agent_decision *out)
+{
+	out->disarm = true;
+	out->arm = false;
+}
+
 void dr_agent_wake(struct dr_agent_decision *out, uint64_t at_ms)
 {
 	if (out->wake_at_ms == 0 || at_ms < out->wake_at_ms)
@@ -67,6 +74,12 @@ static bool stopping_in_order(const struct dr_agent_core *c)
 static bool may_write(const struct dr_agent_core *c)
 {
 	return c->server == DR_SERVER_PRIMARY || (c->turning && c->server != DR_SERVER_STOPPED);
+}
+
+/* No lease keeps it: whoever is started next is a standby. */
+static bool is_down_for_good(const struct dr_agent_core *c)
+{
+	return c->server == DR_SERVER_STOPPED && !is_primary_role(c);
 }
 
 /* A server out of recovery, or about to be, without right to be so is stopped; one with a lease, in time before it ends. */
@@ -144,8 +157,8 @@ static void end_op(struct dr_agent_core *c, const struct dr_order_result *r, str
 	else
 		dr_agent_not_adopted(c, out);
 	/* Nobody is to be killed by the deadline of a lease that ended with it: least of all a server that is started next. */
-	if (c->server == DR_SERVER_STOPPED && !may_write(c) && !is_primary_role(c))
-		out->disarm = true;
+	if (is_down_for_good(c))
+		dr_agent_disarm(out);
 	out->journal = true;
 	out->answer = true;
 	out->answer_result = c->journal.done;
@@ -259,9 +272,9 @@ static void server_changed(struct dr_agent_core *c, const struct dr_agent_event 
 	}
 	bool is_no_writer = (ev->server == DR_SERVER_STOPPED || ev->server == DR_SERVER_STANDBY) && !may_write(c);
 	if (is_no_writer && !is_primary_role(c))
-		out->disarm = true;
+		dr_agent_disarm(out);
 	else if (ev->server == DR_SERVER_STOPPED && c->lease_until_ms <= c->now_ms)
-		out->disarm = true;
+		dr_agent_disarm(out);
 }
 
 /* The machine may have slept while no clock of ours ran: what was asked before says nothing about now, and what is
@@ -307,7 +320,7 @@ static void take_in(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 	case DR_AG_PROMISE: dr_agent_promise(c, ev->promise, out); break;
 	case DR_AG_CLOCK_JUMPED:
 		clock_jumped(c);
-		out->arm = c->lease_until_ms > c->now_ms;
+		out->arm = c->lease_until_ms > c->now_ms && !is_down_for_good(c);
 		break;
 	}
 }

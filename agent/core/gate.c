@@ -149,7 +149,7 @@ void dr_agent_not_adopted(struct dr_agent_core *c, struct dr_agent_decision *out
 	if (c->journal.managed || c->journal.order.core.kind != DR_ORDER_ADOPTED)
 		return;
 	dr_agent_lease_drop(c);
-	out->disarm = true;
+	dr_agent_disarm(out);
 }
 
 void dr_agent_role_after(struct dr_agent_core *c, struct dr_agent_decision *out)
@@ -162,6 +162,6 @@ void dr_agent_role_after(struct dr_agent_core *c, struct dr_agent_decision *out)
 		c->journal.managed = c->journal.turning = c->turning = false;
 		c->journal.role = DR_ROLE_NONE;
 		dr_agent_lease_drop(c);
-		out->disarm = true;
+		dr_agent_disarm(out);
 	}
 }

@@ -18,7 +18,6 @@ void dr_agent_grant(struct dr_agent_core *c, const struct dr_agent_event *ev, st
 void dr_agent_lease_drop(struct dr_agent_core *c);
 void dr_agent_renewals_void(struct dr_agent_core *c);
 
-
 /* failsafe.c */
 void dr_agent_failsafe_init(struct dr_agent_core *c);
 void dr_agent_failsafe_timing(struct dr_agent_core *c, uint32_t longest_ms);
@@ -31,6 +30,9 @@ bool dr_agent_may_take_list(const struct dr_agent_core *c, const struct dr_order
 void dr_agent_take_list(struct dr_agent_core *c, const struct dr_order *o);
 /* Whether the order would break a promise. */
 bool dr_agent_breaks_promise(const struct dr_agent_core *c, const struct dr_order *o);
+
+/* agent_core.c */
 void dr_agent_wake(struct dr_agent_decision *out, uint64_t at_ms);
+void dr_agent_disarm(struct dr_agent_decision *out);
 
 #endif

@@ -259,6 +259,15 @@ static void adopt_if_there(struct dr_member *m)
 		dr_log(DR_LOG_WARN, "server.adopted", "member=%s pid=%d", name_of(m), m->super.seen.postmaster.pid);
 }
 
+/* Of one that was adopted while it ran a postmaster may start anew after a backend's crash; it reads standby.signal again, and
+ * what was a primary takes no writes any more.  Ended it has crashed, which everybody sees at once. */
+static bool turned_by_itself(const struct dr_member *m, const struct dr_evidence *now)
+{
+	bool wrote = m->server == DR_SERVER_PRIMARY && m->probed_ms != 0 && !m->seen.in_recovery;
+	return m->super.kind->mark != NULL && m->core.journal.role == DR_ROLE_PRIMARY && !m->op.running && wrote &&
+	       now->in_recovery && m->super.seen.phase == DR_SUPER_RUNNING;
+}
+
 static void probed(struct dr_op *op, const struct dr_error *e)
 {
 	struct dr_member *m = op->ctx;
@@ -268,7 +277,11 @@ static void probed(struct dr_op *op, const struct dr_error *e)
 	enum dr_server_state state = silent_state(m);
 	if (e == NULL || e->code != DR_E_CANCELLED)
 		(void)dr_copy_text(m->unseen, sizeof(m->unseen), op->evidence.reached || e == NULL ? "" : e->msg);
-	if (op->evidence.reached) {
+	if (op->evidence.reached && turned_by_itself(m, &op->evidence)) {
+		dr_log(DR_LOG_WARN, "server.turned", "member=%s why=\"its postmaster started anew and reads standby.signal\" "
+		       "then=\"it is ended: set restart_after_crash = off\"", name_of(m));
+		dr_supervisor_kill(&m->super, stopped);
+	} else if (op->evidence.reached) {
 		m->seen = op->evidence;
 		m->probed_ms = dr_clock_boot_ms();
 		state = op->evidence.in_recovery ? DR_SERVER_STANDBY : DR_SERVER_PRIMARY;

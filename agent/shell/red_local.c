@@ -109,6 +109,20 @@ bool dr_red_says(const char *text, const char *word, const char *or_word, char *
 	return found;
 }
 
+bool dr_red_ends_in(const char *text, const char *word, const char *or_word, char *rest, size_t cap)
+{
+	const char *behind = text;
+	char file[2] = "";
+	for (const char *line = text; line != NULL;) {
+		const char *end = strchr(line, '\n');
+		bool includes = dr_red_directive(line, "include", file, sizeof(file));
+		line = end != NULL ? end + 1 : NULL;
+		if (includes)
+			behind = line;
+	}
+	return behind != NULL && dr_red_says(behind, word, or_word, rest, cap);
+}
+
 enum dr_err dr_red_config(const struct dr_local_server *s, struct dr_buf *b, struct dr_error *e)
 {
 	dr_buf_init(b, CONFIG_BYTES_MAX);
@@ -126,13 +140,13 @@ static enum dr_err may_take(const struct dr_local_server *s, struct dr_error *e)
 		return dr_fail(e, DR_E_REFUSED, "no config_file in the node file: a start by anybody else must come up as a"
 						" replica of nobody, and that file is where it says so");
 	enum dr_err rv = dr_red_config(s, &b, e);
-	bool fenced = rv == DR_OK && dr_red_says((const char *)b.data, "replicaof", "slaveof", rest, sizeof(rest)) &&
+	bool fenced = rv == DR_OK && dr_red_ends_in((const char *)b.data, "replicaof", "slaveof", rest, sizeof(rest)) &&
 		      strcmp(rest, "127.0.0.1 0") == 0;
 	dr_buf_close(&b);
 	if (rv != DR_OK || fenced)
 		return rv;
-	return dr_fail(e, DR_E_REFUSED, "%s does not end in replicaof 127.0.0.1 0: a start by anybody else would take writes, and"
-					" could empty its replicas", s->config_file);
+	return dr_fail(e, DR_E_REFUSED, "%s does not end in replicaof 127.0.0.1 0, behind all that it includes: a start by anybody"
+					" else would take writes, and could empty its replicas", s->config_file);
 }
 
 /* A move that ended midway may have left copies beside, and none in the folder. */
@@ -141,7 +155,8 @@ void dr_red_tidy(const struct dr_local_server *s)
 	dr_best_effort(dr_red_put_back(s->data_dir, NULL));
 }
 
-/* A stop writes a dump only where there is no append-only file: that one is whole already. */
+/* A stop writes a dump only where there is no append-only file: that one is whole already.  Where an included file may say
+ * otherwise the server does what it is told there. */
 bool dr_red_appends(const struct dr_local_server *s)
 {
 	char rest[128] = "";
@@ -149,7 +164,7 @@ bool dr_red_appends(const struct dr_local_server *s)
 	if (s->config_file[0] == '\0')
 		return true;
 	bool yes = dr_red_config(s, &b, NULL) == DR_OK &&
-		   dr_red_says((const char *)b.data, "appendonly", NULL, rest, sizeof(rest)) &&
+		   dr_red_ends_in((const char *)b.data, "appendonly", NULL, rest, sizeof(rest)) &&
 		   strcasecmp(rest, "yes") == 0;
 	dr_buf_close(&b);
 	return yes;

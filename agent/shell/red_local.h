@@ -18,7 +18,9 @@ DR_MUST_USE enum dr_err dr_red_config(const struct dr_local_server *s, struct dr
 bool dr_red_directive(const char *line, const char *word, char *rest, size_t cap);
 /* What such a text says last of a directive, under one name or the other (NULL: it has no other); false: nothing. */
 bool dr_red_says(const char *text, const char *word, const char *or_word, char *rest, size_t cap);
-/* Whether it keeps an append-only file, by its own file. */
+/* As that, and no other file that the text includes comes behind it, which might say otherwise. */
+bool dr_red_ends_in(const char *text, const char *word, const char *or_word, char *rest, size_t cap);
+/* Whether it keeps an append-only file for sure, by its own file. */
 bool dr_red_appends(const struct dr_local_server *s);
 /* red_kept.c: before a data folder is moved aside, copies of what in it is no data: the server's own file, what that names, of a
  * cluster's node the file by which the cluster knows it; and after that, or before a start: what is missing of them. */

@@ -34,10 +34,11 @@ static enum dr_err may_take(const struct dr_local_server *s, struct dr_error *e)
 						" brakes on, and that file is where it says so");
 	enum dr_err rv = dr_red_config(s, &b, e);
 	for (size_t i = 0; rv == DR_OK && i < BRAKES; i++) {
-		bool said = dr_red_says((const char *)b.data, brakes[i].name, brakes[i].or_name, rest, sizeof(rest));
+		bool said = dr_red_ends_in((const char *)b.data, brakes[i].name, brakes[i].or_name, rest, sizeof(rest));
 		if (!said || strcasecmp(rest, brakes[i].value) != 0)
-			rv = dr_fail(e, DR_E_REFUSED, "%s does not end in %s %s: a start by anybody else could take writes, or"
-						      " empty its replicas", s->config_file, brakes[i].name, brakes[i].value);
+			rv = dr_fail(e, DR_E_REFUSED, "%s does not end in %s %s, behind all that it includes: a start by anybody"
+						      " else could take writes, or empty its replicas", s->config_file,
+				     brakes[i].name, brakes[i].value);
 	}
 	dr_buf_close(&b);
 	return rv;

@@ -113,14 +113,15 @@ def power_cut_start(scenes):
 
 @case("backend-crash")
 def backend_crash(scenes):
-    """A process of the primary is killed: its postmaster starts anew, as a standby, and another takes over."""
+    """A process of the primary is killed: its postmaster starts anew, as a standby, is ended, and another takes over at once."""
     stand = scenes.up()
     writer = stand.pg.sql(A, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'")
     stand.fault_at()
     kill_all([int(writer)])
-    new = moved_off_a(stand)
+    at, new = stand.first_new_ack(20)
+    expect(at - stand.fault < 4, "nobody to wait until write_stall is over", at - stand.fault)
     all_joined(stand)
-    return verdict(stand, [A, new])
+    return {**verdict(stand, [A, new]), "outage_s": round(at - stand.fault, 2)}
 
 
 def one_way(scenes, pairs):

@@ -295,6 +295,39 @@ static void test_adopted_in_vain(void **state)
 	assert_int_equal(did.fence, DR_FENCE_NONE);
 }
 
+/* The clock jumps while the end of a fence, or of an adoption that came to nothing, could not be written down yet: the guard is
+ * not told of a lease that ends with it. */
+static void test_ends_in_vain_and_jumps(void **state)
+{
+	struct dr_order fence = made(DR_ORDER_FENCED, 12, 5), adopt = made(DR_ORDER_ADOPTED, 11, 4);
+	struct dr_order_result fenced = { .number = 12, .epoch = 5, .outcome = DR_OUTCOME_DONE };
+	struct dr_order_result failed = { .number = 11, .epoch = 4, .outcome = DR_OUTCOME_FAILED, .code = DR_E_FAILED };
+	struct dr_agent_journal j = { 0 };
+	(void)state;
+	promoted_in_vain();
+	accepted(&fence);
+	step((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_STOPPED });
+	assert_true(did.disarm);
+	assert_true(step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &fenced }));
+	(void)step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_CLOCK_JUMPED });
+	assert_false(did.arm);
+	now += DR_JOURNAL_RETRY_MS;
+	step((struct dr_agent_event){ .kind = DR_AG_CLOCK_JUMPED });
+	assert_true(did.answer && did.disarm && !did.arm);
+
+	adopt.target = core.self;
+	dr_agent_core_init(&core, &adopt.target, &j, dr_timing_profile("metro"), 7000, 0, 0, now);
+	step((struct dr_agent_event){ .kind = DR_AG_GUARD, .alive = true });
+	step((struct dr_agent_event){ .kind = DR_AG_LEADER, .known = true });
+	step((struct dr_agent_event){ .kind = DR_AG_SERVER, .server = DR_SERVER_PRIMARY });
+	accepted(&adopt);
+	granted(1500);
+	assert_true(step_on_full_disk((struct dr_agent_event){ .kind = DR_AG_OP_ENDED, .result = &failed }));
+	now += DR_JOURNAL_RETRY_MS;
+	step((struct dr_agent_event){ .kind = DR_AG_CLOCK_JUMPED });
+	assert_true(did.answer && did.disarm && !did.arm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +342,7 @@ int main(void)
 		cmocka_unit_test_setup(test_fence_takes_it_back, standby),
 		cmocka_unit_test_setup(test_death_takes_it_back, standby),
 		cmocka_unit_test_setup(test_adopted_in_vain, standby),
+		cmocka_unit_test_setup(test_ends_in_vain_and_jumps, standby),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,10 +107,37 @@ static void follows_nobody(void **state)
 	assert_true(takes(redis, "replicaof 10.0.0.1 6379\nreplicaof 127.0.0.1 0", &e));
 	assert_false(takes(redis, "replicaof 127.0.0.1 0\nreplicaof 10.0.0.1 6379\n", &e)); /* the last one counts */
 	assert_false(takes(redis, "replicaof 127.0.0.1 0\nreplicaof " LONG " 6379\n", &e));
+	assert_true(takes(redis, "include /etc/redis/more.conf\nreplicaof 127.0.0.1 0\n", &e));
+	assert_false(takes(redis, "replicaof 127.0.0.1 0\n\tInclude \"/etc/redis/more.conf\"\n", &e)); /* that may say otherwise */
+	assert_non_null(strstr(e.msg, "behind all that it includes"));
 	assert_false(takes(redis, "# replicaof 127.0.0.1 0\n", &e));
 	assert_false(takes(redis, "replicaof 127.0.0.1 6379\n", &e));
 	assert_false(takes(redis, "replicaof no one\n", &e));
 	assert_false(takes(redis, "", &e));
+}
+
+/* Whether its stop leaves out the dump. */
+static bool ends_without_dump(const char *text)
+{
+	struct dr_local_server s = { .name = "sessions-rd-a", .bin_dir = "/usr/bin", .data_dir = "/nowhere" };
+	struct dr_local_command c = { .args = 0 };
+	make_file("data", "redis.conf", text);
+	(void)snprintf(s.config_file, sizeof(s.config_file), "%s/data/redis.conf", dir);
+	dr_redis_local.command(&s, &c);
+	for (size_t i = 0; i + 1 < c.args; i++) {
+		if (strcmp(c.argv[i], "--shutdown-on-sigterm") == 0)
+			return strcmp(c.argv[i + 1], "nosave") == 0;
+	}
+	return false;
+}
+
+static void loses_nothing_at_a_stop(void **state)
+{
+	(void)state;
+	assert_true(ends_without_dump("include more.conf\nappendonly yes\n"));
+	assert_false(ends_without_dump("appendonly yes\ninclude more.conf\n")); /* where it may be turned off */
+	assert_false(ends_without_dump("appendonly yes\nappendonly no\n"));
+	assert_false(ends_without_dump(""));
 }
 
 #define BRAKES                                                                                                     \
@@ -130,6 +157,7 @@ static void has_its_brakes(void **state)
 	assert_false(takes(node, "min-replicas-to-write 1000000\n" BRAKES "min-replicas-to-write 1\n", &e));
 	assert_non_null(strstr(e.msg, "min-replicas-to-write 1000000"));
 	assert_false(takes(node, "min-replicas-to-write 1000000\n", &e));
+	assert_false(takes(node, BRAKES "min-replicas-to-write 1000000\ninclude more.conf", &e));
 }
 
 /* ---- moved aside */
@@ -215,7 +243,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(follows_nobody), TEST(has_its_brakes), TEST(is_moved_aside), TEST(keeps_its_name), TEST(keeps_what_is_no_data),
+		TEST(follows_nobody), TEST(loses_nothing_at_a_stop), TEST(has_its_brakes), TEST(is_moved_aside),
+		TEST(keeps_its_name), TEST(keeps_what_is_no_data),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
