@@ -149,7 +149,11 @@ enum dr_err dr_dir_make(const char *path, struct dr_error *e)
 		if (mkdir(part, 0700) != 0 && errno != EEXIST)
 			return dr_fail_errno(e, errno, "cannot create folder %s", part);
 		if (kept == '\0')
-			return DR_OK;
+			break;
 		*p = kept;
 	}
+	struct stat st;
+	if (stat(part, &st) == 0 && !S_ISDIR(st.st_mode))
+		return dr_fail(e, DR_E_INVALID, "%s is there, and is no folder: name another, or move it away", part);
+	return DR_OK;
 }

@@ -49,6 +49,16 @@ static void beside_us(char *dst, size_t cap, const char *name)
 	(void)snprintf(dst, cap, "%.180s/%s", self, name);
 }
 
+/* The agent is started in another folder.  A symbolic link stays one: where it leads may change. */
+static bool from_here(char *dst, size_t cap, const char *path)
+{
+	char here[DR_PATH_MAX];
+	if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL)
+		return dr_copy_text(dst, cap, path);
+	int n = snprintf(dst, cap, "%s/%s", here, path);
+	return n > 0 && (size_t)n < cap;
+}
+
 /* The kernel is asked for what makes us act in time; each is better than nothing, none is needed. */
 static uint32_t harden(void)
 {
@@ -148,6 +158,17 @@ static enum dr_err open_memory(struct guard *g, const struct dr_guard_args *o, s
 	return rv != DR_OK ? rv : guard_agent_adopt(g, o->adopt, e);
 }
 
+static int usage(FILE *to, int code)
+{
+	(void)fputs("usage: drcoord-guard --config FILE [--agent PROGRAM] [--adopt PID]\n"
+		    "  Runs on a database host: starts drcoord-agent with this file, starts it again when it ends, and kills\n"
+		    "  the server when its lease runs out.\n"
+		    "  --agent  the agent's program (the one beside this one)\n"
+		    "  --adopt  guard an agent that runs: said by an agent whose guard has died\n",
+		    to);
+	return code;
+}
+
 int main(int argc, char **argv)
 {
 	static struct guard g;
@@ -155,15 +176,22 @@ int main(int argc, char **argv)
 	struct dr_error e;
 	dr_log_init("drcoord-guard", DR_LOG_INFO);
 	g.memfd = g.agent_fd = -1;
-	if (!dr_guard_args_read(&o, argc, argv)) {
-		(void)fprintf(stderr, "usage: drcoord-guard --config FILE [--agent PROGRAM] [--adopt PID]\n");
-		return EXIT_USAGE;
-	}
-	g.config_path = o.config;
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return usage(stdout, 0);
+	if (!dr_guard_args_read(&o, argc, argv))
+		return usage(stderr, EXIT_USAGE);
 	if (o.agent == NULL)
 		beside_us(g.agent_path, sizeof(g.agent_path), "drcoord-agent");
-	else
-		(void)dr_copy_text(g.agent_path, sizeof(g.agent_path), o.agent); /* it fits: args.h */
+	if (!from_here(g.config_path, sizeof(g.config_path), o.config) ||
+	    (o.agent != NULL && !from_here(g.agent_path, sizeof(g.agent_path), o.agent))) {
+		(void)fprintf(stderr, "drcoord-guard: a path of more than %d bytes\n", DR_PATH_MAX - 1);
+		return EXIT_USAGE;
+	}
+	if (o.adopt == 0 && access(g.agent_path, X_OK) != 0) {
+		(void)fprintf(stderr, "drcoord-guard: cannot run %s: %s; --agent names the agent's program\n", g.agent_path,
+			      strerror(errno));
+		return EXIT_SETUP;
+	}
 	if (open_memory(&g, &o, &e) != DR_OK) {
 		(void)fprintf(stderr, "drcoord-guard: %s\n", e.msg);
 		return EXIT_SETUP;

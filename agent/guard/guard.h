@@ -21,7 +21,7 @@ struct guard {
 	struct dr_cgroup_root root;
 	struct guard_slot slot[DR_GUARD_SLOTS_MAX];
 
-	const char *config_path;
+	char config_path[DR_PATH_MAX];
 	char agent_path[DR_PATH_MAX];
 	int stderr_fd;           /* the real one, for the agent */
 	struct dr_proc_id agent; /* pid 0: none runs */

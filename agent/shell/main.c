@@ -168,8 +168,8 @@ int main(int argc, char **argv)
 	(void)setenv("UV_THREADPOOL_SIZE", "8", 0);
 	srandom((unsigned)dr_clock_boot_ns() ^ (unsigned)getpid());
 	dr_log_init("drcoord-agent", DR_LOG_INFO);
-	struct dr_agent *a = dr_xcalloc(sizeof(*a));
-	struct dr_conf_problems *problems = dr_xcalloc(sizeof(*problems));
+	static struct dr_agent agent; /* as long as the process */
+	struct dr_agent *a = &agent;
 	char *full = realpath(args.config, NULL);
 	bool fits = dr_copy_text(a->config_path, sizeof(a->config_path), full != NULL ? full : args.config);
 	free(full);
@@ -177,10 +177,10 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "drcoord-agent: the path of %s has more than %d bytes\n", args.config, DR_PATH_MAX - 1);
 		return DR_GUARD_EXIT_CONFIG;
 	}
-	if (dr_conf_read_agent(args.config, &a->conf, problems) != DR_OK) {
+	struct dr_conf_problems *problems = dr_xcalloc(sizeof(*problems));
+	enum dr_err rv = dr_conf_read_agent(args.config, &a->conf, problems);
+	if (rv != DR_OK)
 		dr_conf_problems_print(problems, stderr);
-		return DR_GUARD_EXIT_CONFIG;
-	}
 	dr_free(problems);
-	return run(a);
+	return rv == DR_OK ? run(a) : DR_GUARD_EXIT_CONFIG;
 }

@@ -289,6 +289,20 @@ static void test_refusing_agent(void **state)
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 78);
 }
 
+/* Its agent works in another folder than the one that the path counts from. */
+static void test_path_from_here(void **state)
+{
+	struct world *w = *state;
+	const char *argv[] = { TEST_GUARD, "--config", ".", "--agent", TEST_AGENT, NULL };
+	struct dr_spawn s = { .argv = argv, .cwd = w->folder, .join_fd = -1, .out_fd = -1, .err_fd = 2 };
+	struct dr_error e;
+	int status = 0;
+	put_file(w, "refuse", "");
+	assert_int_equal(dr_spawn(&s, &w->guard, NULL, &e), DR_OK);
+	WAIT_FOR(waitpid(w->guard.pid, &status, WNOHANG) == w->guard.pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 78);
+}
+
 int main(void)
 {
 	(void)setenv("TEST_GUARD", TEST_GUARD, 1);
@@ -300,6 +314,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stopped_guard, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leave, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refusing_agent, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_path_from_here, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
