@@ -76,6 +76,8 @@ static int option_of(int got)
 
 static enum dr_exit unknown_option(struct dr_cli *c, const char *text)
 {
+	if (optopt > 0 && optopt < LONG_BASE) /* perhaps one of several letters: the word may come later */
+		return dr_say_usage(c, "there is no option -%c", isprint(optopt) ? optopt : '?');
 	char word[64] = "";
 	const char *from = text + strspn(text, "-");
 	(void)dr_copy_text(word, sizeof(word), from);
@@ -125,7 +127,7 @@ static enum dr_exit read_common(struct dr_cli *c)
 		return dr_say_usage(c, "--output %s: expected table, json or yaml", output);
 	if (timeout != NULL &&
 	    (dr_parse_duration_ms(timeout, &ms) != DR_OK || ms == 0 || ms > TIMEOUT_MAX_MS))
-		return dr_say_usage(c, "--timeout %s: expected a duration as in 500ms, 10s", timeout);
+		return dr_say_usage(c, "--timeout %s: expected a duration as in 500ms, 10s; at most 24h", timeout);
 	c->timeout_ms = (uint32_t)ms;
 	return DR_EXIT_OK;
 }
@@ -153,20 +155,24 @@ static enum dr_exit unknown_verb(struct dr_cli *c, int n, char **args)
 	char two[2 * DR_NAME_MAX];
 	(void)snprintf(two, sizeof(two), "%.40s%s%.40s", args[0], n > 1 ? " " : "", n > 1 ? args[1] : "");
 	struct dr_nearest one_word = dr_nearest_to(args[0]), both = dr_nearest_to(two);
+	const char *said = args[0];
 	for (int i = 0; i < DR_VERB_COUNT; i++) {
 		dr_nearest_try(&one_word, dr_verbs[i].words);
 		dr_nearest_try(&both, dr_verbs[i].words);
 		/* "node", "pki": the first half of several verbs. */
 		size_t len = strlen(args[0]);
-		if (strncmp(dr_verbs[i].words, args[0], len) == 0 && dr_verbs[i].words[len] == ' ' && n < 2)
+		if (strncmp(dr_verbs[i].words, args[0], len) != 0 || dr_verbs[i].words[len] != ' ')
+			continue;
+		said = two;
+		if (n < 2)
 			return dr_say_usage(c, "%s what? see \"drcoordctl --help\"; did you mean \"%s\"?",
 					    args[0], dr_verbs[i].words);
 	}
 	const char *meant =
 	    dr_nearest_found(&both) != NULL ? dr_nearest_found(&both) : dr_nearest_found(&one_word);
 	if (meant != NULL)
-		return dr_say_usage(c, "there is no verb \"%s\"; did you mean \"%s\"?", args[0], meant);
-	return dr_say_usage(c, "there is no verb \"%s\"; see \"drcoordctl --help\"", args[0]);
+		return dr_say_usage(c, "there is no verb \"%s\"; did you mean \"%s\"?", said, meant);
+	return dr_say_usage(c, "there is no verb \"%s\"; see \"drcoordctl --help\"", said);
 }
 
 static enum dr_exit check_arguments(struct dr_cli *c)
@@ -181,8 +187,8 @@ static enum dr_exit check_arguments(struct dr_cli *c)
 					    c->verb->words, c->verb->arguments);
 	}
 	if (c->arguments > n && !several)
-		return dr_say_usage(c, "\"%s\" is one argument too many; usage: drcoordctl %s %s",
-				    c->argument[n], c->verb->words, c->verb->arguments);
+		return dr_say_usage(c, "\"%s\" is one argument too many; usage: drcoordctl %s%s%s", c->argument[n],
+				    c->verb->words, c->verb->arguments[0] != '\0' ? " " : "", c->verb->arguments);
 	for (int i = 0; i < DR_OPTION_COUNT; i++) {
 		bool takes = dr_options[i].every || (c->verb->options >> i & 1u) != 0;
 		if (c->option[i] != NULL && !takes)

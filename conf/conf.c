@@ -58,8 +58,10 @@ static enum dr_err parse(enum dr_conf_kind kind, const char *file, const void *t
 	if (rv != DR_OK)
 		return rv;
 	dr_walk(&y, dr_section_top(kind), top);
-	/* What spans several keys is checked in any case: all that is wrong is said in one run. */
-	if (kind == DR_CONF_COORDINATOR) {
+	/* What spans several keys is checked wherever there are keys: all that is wrong is said in one run. */
+	if (dr_yaml_root(&y)->type != YAML_MAPPING_NODE) {
+		;
+	} else if (kind == DR_CONF_COORDINATOR) {
 		dr_check_coordinator(&y, top);
 	} else if (kind == DR_CONF_AGENT) {
 		dr_check_agent(&y, top);

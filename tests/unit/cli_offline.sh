@@ -28,7 +28,9 @@ expect 0 '{"version":"' version -o json
 expect 2 'did you mean "status"?' statsu
 expect 2 'did you mean "service adopt"?' service adpot orders
 expect 2 'node what?' node
+expect 2 'no verb "node ls"; did you mean "node list"?' node ls
 expect 2 'did you mean --force?' failover orders --forse
+expect 2 'there is no option -x' validate -qx a
 expect 2 'needs a value' status --endpoints
 expect 2 'given twice' validate x -q -q
 expect 2 'takes no option --force' status --force
