@@ -36,7 +36,7 @@ def root():
     """The folder of MySQL; why there is none is said as an error."""
     folder = os.environ.get("DRCOORD_MYSQL_ROOT", "")
     if not folder or not os.access(f"{folder}/usr/sbin/mysqld", os.X_OK):
-        raise LabError("no MySQL: DRCOORD_MYSQL_ROOT must name a folder made by tools/mysql-root")
+        raise LabError("no MySQL here, Debian has none: `tools/mysql-root DIR` unpacks one, then try again with DRCOORD_MYSQL_ROOT=DIR")
     return folder
 
 

@@ -21,6 +21,7 @@ from servers import PRIMARY_SITE
 SHOWN = ("downtime_s", "gap_s", "name_downtime_s", "lost_acked", "split_brain_s",
          "old_last_ack_after_fault_s", "old_rejoined_s", "dns_s")
 BEGAN = time.monotonic()
+LOOKED = 77  # the arguments are well: ./quickstart may go on
 
 
 def progress(text):
@@ -198,17 +199,22 @@ def arguments():
     p.add_argument("--pgbouncer", action="store_true", help="pgbouncer in front of the service, and a client behind it")
     p.add_argument("--json", metavar="FILE", help="write one JSON line a run")
     p.add_argument("--keep", action="store_true", help="leave everything standing at the end, until Ctrl-C")
+    p.add_argument("--only-look", action="store_true", help=argparse.SUPPRESS)  # at the arguments: before there are packages
     p.add_argument("--idle", type=float, metavar="S", help="no fault: sizes and processor time, S seconds")
     args = p.parse_args()
     if args.runs < 1:
         p.error("--runs: at least 1")
+    if args.idle is not None and not 0 < args.idle < 86400:
+        p.error("--idle: seconds, more than 0 and less than a day")
+    if args.json and (os.path.isdir(args.json) or not os.path.isdir(os.path.dirname(os.path.abspath(args.json)))):
+        p.error(f"--json {args.json}: no file can be there")
     if args.pgbouncer and args.kind != "postgres":
         p.error("--pgbouncer stands in front of PostgreSQL: --kind postgres")
     if args.kind != ALL:
         has = KINDS[args.kind].durabilities
         args.durability = args.durability or has[0]
         if args.durability not in has:
-            p.error(f"--durability {args.durability}: not there for {args.kind} yet")
+            p.error(f"--durability {args.durability}: {args.kind} has {' and '.join(has)}")
     return args
 
 
@@ -228,6 +234,8 @@ def choose_network(args):
 def main():
     """All runs, their summary, and the verdict as the exit code."""
     args = arguments()
+    if args.only_look:
+        return LOOKED
     if os.geteuid() != 0:
         print("quickstart: needs root (namespaces, cgroups, servers under their own users)", file=sys.stderr)
         return 2
@@ -250,7 +258,7 @@ def main():
         Reaper.finish()
     if len(records) > 1:
         show_spread(records, FAULTS[args.fault])
-    other = "leader-kill" if loopback else "partition"
+    other = next(f for f in ("leader-kill" if loopback else "partition", "switchover") if f != args.fault)
     print("\n".join(f"\nWRONG: {b}" for b in bad) if bad else
           f"\nDone in {time.monotonic() - BEGAN:.0f} s; everything was removed.  "
           f"Next: --fault {other}, --keep to look around, docs/ and ARCHITECTURE.md.")
