@@ -245,11 +245,16 @@ def left_of(prefix):
     return found
 
 
+def is_elsewhere(lab):
+    """Whether processes of it run in another pid namespace, whose pids say nothing here: a container beside us."""
+    return any(0 in read_pids(g) for g in cgroups_of(lab))
+
+
 def sweep():
     """Remove the labs of owners that are gone."""
     for lab in labs_of(PREFIX):
         parts = lab.split("-")
-        if len(parts) == 4 and parts[1].isdigit() and str(start_time(int(parts[1]))) != parts[2]:
+        if len(parts) == 4 and parts[1].isdigit() and str(start_time(int(parts[1]))) != parts[2] and not is_elsewhere(lab):
             clean(lab)
 
 

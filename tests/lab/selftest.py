@@ -15,8 +15,8 @@ import reaper
 from cluster import breaks
 from disks import can_throttle, fill, keep_elsewhere, mount_image, throttle
 from faults import kill_all
-from lab import BUILD, Lab, LabError, Reaper, wait_for
-from net import CLIENT, SITES
+from lab import BUILD, HERE, Lab, LabError, Reaper, wait_for
+from net import CLIENT, SITES, run
 from servers import RECORD, TSIG_KEY, ZONE, Dns, Postgres
 from writers import BY_NAME, NAMES, OUTSIDE, Writers, find_binary
 
@@ -171,6 +171,15 @@ def check_site(tap, lab, pg, dns):
     tap.ok(dns.answer("az-b") == dns.answer("az-c"), "a restarted DNS server keeps what was updated")
 
 
+def check_beside(tap, lab, pg):
+    """Somebody in another pid namespace, a container, removes what ended programs left: a lab that stands is not that."""
+    if reaper.cgroup_base() is None:
+        return
+    code = f"import reaper; reaper.PREFIX = '{lab.name}'; reaper.sweep()"
+    run(["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-B", "-c", code], folder=HERE)
+    tap.ok(pg.processes("az-a") and reaper.left_of(lab.name), "a lab is left alone by who sees its cgroup and not its owner")
+
+
 def sync_s(path, times=4):
     """How long so many small writes to a file take, each down to the disk; None without room."""
     began = time.monotonic()
@@ -247,6 +256,7 @@ def main():
         fault = check_kill(tap, lab, pg, dns, writers)
         check_split(tap, lab, pg, writers, fault)
         check_site(tap, lab, pg, dns)
+        check_beside(tap, lab, pg)
         check_disk(tap, lab)
         lab.close()
         tap.ok(not slow_disks(), "a closed lab's disks are as fast as they were", slow_disks())
