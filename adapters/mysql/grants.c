@@ -35,11 +35,11 @@ static bool lists(const char *line, const char *end, const char *name)
 	return false;
 }
 
-/* "`drcoord`.*" without what quotes it. */
+/* "`drcoord`.*" without what quotes it, which is another sign where sql_mode has ANSI_QUOTES. */
 static bool is_on(const char *from, const char *end, const char *on)
 {
 	for (; from < end; from++) {
-		if (*from == '`' || *from == '\\')
+		if (*from == '`' || *from == '"' || *from == '\\')
 			continue;
 		if (*from != *on++)
 			return false;
@@ -57,7 +57,7 @@ static void take_line(enum named named, const char *line, bool got[PRIVILEGES])
 	bool all = lists(line, on, "ALL PRIVILEGES"), everywhere = is_on(on + 4, to, "*.*");
 	for (unsigned i = 0; i < PRIVILEGES; i++) {
 		const struct privilege *p = &privileges[i];
-		if (everywhere || is_on(on + 4, to, p->on))
+		if (p->name[named][0] != '\0' && (everywhere || is_on(on + 4, to, p->on)))
 			got[i] = got[i] || all || lists(line, on, p->name[named]);
 	}
 }

@@ -112,13 +112,17 @@ static bool says(const char *line, const char *word, bool *on)
 	return true;
 }
 
-/* An included file may say anything: what counts stands behind it. */
-static bool is_read_only(const char *text, const char *const *own, const char *const *words)
+/* An included file may say anything: what counts stands behind it.  *undone: the line that takes back what was said before, or
+ * may do so; 0: none. */
+static bool is_read_only(const char *text, const char *const *own, const char *const *words, unsigned *undone)
 {
 	enum section at = OTHERS;
 	bool said[2] = { false }, on;
+	unsigned number = 1;
 
-	for (const char *line = text; line != NULL;) {
+	*undone = 0;
+	for (const char *line = text; line != NULL; number++) {
+		bool before = said[0] || said[1];
 		line += strspn(line, " \t");
 		if (*line == '[')
 			at = section_of(line + 1, own);
@@ -128,6 +132,8 @@ static bool is_read_only(const char *text, const char *const *own, const char *c
 			if (says(line, words[i], &on) && (at == OWN || !on))
 				said[i] = on;
 		}
+		if (before && !said[0] && !said[1])
+			*undone = number;
 		line = strchr(line, '\n');
 		line = line != NULL ? line + 1 : NULL;
 	}
@@ -139,6 +145,7 @@ static enum dr_err check_file(const struct dr_local_server *s, const char *const
 			      struct dr_error *e)
 {
 	struct dr_buf b;
+	unsigned undone = 0;
 	if (s->config_file[0] == '\0')
 		return dr_fail(e, DR_E_REFUSED, "no config_file in the node file: a start by anybody else must come up with"
 						" read_only, and that file is where it says so");
@@ -147,12 +154,17 @@ static enum dr_err check_file(const struct dr_local_server *s, const char *const
 	dr_buf_put_u8(&b, 0);
 	if (rv == DR_OK && !dr_buf_ok(&b))
 		rv = dr_fail(e, DR_E_RANGE, "%s is too long", s->config_file);
-	bool good = rv == DR_OK && is_read_only((const char *)b.data, own, words);
+	bool good = rv == DR_OK && is_read_only((const char *)b.data, own, words, &undone);
 	dr_buf_close(&b);
 	if (rv != DR_OK || good)
 		return rv;
-	return dr_fail(e, DR_E_REFUSED, "%s does not say read_only = 1 last, in [%s] and behind what it includes: a start by"
-					" anybody else would take writes", s->config_file, own[0]);
+	if (undone > 0)
+		return dr_fail(e, DR_E_REFUSED, "%s, line %u: this, or what it includes, may take back the read_only = 1 before it,"
+						" and a start by anybody else would take writes. End the file with [%s] and"
+						" read_only = 1", s->config_file, undone, own[0]);
+	return dr_fail(e, DR_E_REFUSED, "%s does not say read_only = 1 (files that it includes are not looked at): a start by"
+					" anybody else would take writes. End it with [%s] and read_only = 1",
+		       s->config_file, own[0]);
 }
 
 static enum dr_err may_take_mariadb(const struct dr_local_server *s, struct dr_error *e)

@@ -98,6 +98,7 @@ static void own_words(const struct my_servers *all, struct words *w)
 		word(w, "--secure-file-priv=NULL");
 		word(w, "--mysqlx=OFF");
 		word(w, "--plugin-load-add=mysql_clone.so");
+		word(w, "--loose-clone-donor-timeout-after-network-failure=0"); /* of copies that the tests break off */
 		word(w, "--plugin-load-add=semisync_source.so");
 		word(w, "--plugin-load-add=semisync_replica.so");
 	} else {

@@ -140,6 +140,8 @@ pid_t rig_spawn(const struct rig_dir *d, const char *log, const char *user, char
 	if (in < 0 || out < 0 || chdir(d->path) != 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 ||
 	    dup2(out, 2) < 0)
 		_exit(124);
+	/* A MariaDB that starts takes away the temporary tables of all that share its folder for them. */
+	(void)setenv("TMPDIR", d->path, 1);
 	execv(argv[0], argv);
 	_exit(127);
 }

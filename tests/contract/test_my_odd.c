@@ -206,6 +206,7 @@ static void closed_binds_all(void **state)
 	struct rig_op o;
 
 	(void)state;
+	root_say(here.primary, "SET GLOBAL innodb_flush_log_at_trx_commit = 1"); /* as an agent starts it: it is killed below */
 	open_session(here.primary, &session);
 	for (unsigned i = 0; i < WRITERS; i++)
 		assert_int_equal(pthread_create(&w[i].thread, NULL, write_on, &w[i]), 0);
@@ -313,6 +314,15 @@ static void each_missing_privilege_is_named(void **state)
 	(void)done(here.primary, DR_OP_SIGNED);
 }
 
+/* Names are quoted by another sign then. */
+static void they_are_read_in_any_mode(void **state)
+{
+	(void)state;
+	root_say(here.primary, "SET GLOBAL sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')");
+	(void)done(here.primary, DR_OP_SIGNED);
+	root_say(here.primary, "SET GLOBAL sql_mode = REPLACE(@@global.sql_mode, 'ANSI_QUOTES', '')");
+}
+
 /* A role's counts where the account's sessions have it. */
 static void roles_count_where_they_are_on(void **state)
 {
@@ -344,13 +354,13 @@ static void the_next_start_is_fenced(void **state)
 static int make(void **state)
 {
 	(void)state;
+	rig_init(&here.rig); /* unmake closes it, however far this comes */
 	if (!my_servers_start(&here.all, here.all.root, 3))
 		return 1;
 	here.primary = &here.all.server[0];
 	here.standby = &here.all.server[1];
 	here.stranger = &here.all.server[2];
 	here.epoch = 2;
-	rig_init(&here.rig);
 	(void)done(here.primary, DR_OP_SIGNED);
 	root_say(here.primary, "CREATE DATABASE odd");
 	root_say(here.primary, "CREATE TABLE odd.rows_of (n BIGINT PRIMARY KEY) ENGINE=InnoDB");
@@ -375,6 +385,7 @@ static int run(const char *name, const char *root)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_next_start_is_fenced),
 		cmocka_unit_test(each_missing_privilege_is_named),
+		cmocka_unit_test(they_are_read_in_any_mode),
 		cmocka_unit_test(roles_count_where_they_are_on),
 		cmocka_unit_test(only_our_own_is_taken_over),
 		cmocka_unit_test(closed_binds_all),

@@ -449,11 +449,11 @@ static void copies_are_made_anew(void **state)
 static int make(void **state)
 {
 	(void)state;
+	rig_init(&here.rig); /* unmake closes it, however far this comes */
 	if (!my_servers_start(&here.all, here.all.root, 2))
 		return 1;
 	here.primary = &here.all.server[0];
 	here.standby = &here.all.server[1];
-	rig_init(&here.rig);
 	(void)done(here.primary, DR_OP_SIGNED, (struct dr_op_args){ .epoch = EPOCH });
 	root_say(here.primary, "CREATE DATABASE semi");
 	root_say(here.primary, "CREATE TABLE semi.held (n BIGINT PRIMARY KEY) ENGINE=InnoDB");

@@ -77,8 +77,8 @@ class Mariadb:
         if not os.path.exists(data + "/ready"):
             os.makedirs(folder, exist_ok=True)
             subprocess.run(["chown", f"{USER}:{USER}", folder], check=True)
-            as_user(USER, [program("mariadb-install-db"), "--no-defaults", f"--datadir={data}", "--skip-test-db",
-                           "--auth-root-authentication-method=normal"])
+            as_user(USER, [program("mariadb-install-db"), "--no-defaults", f"--datadir={data}", f"--tmpdir={folder}",
+                           "--skip-test-db", "--auth-root-authentication-method=normal"])
             open(data + "/ready", "w").close()
         return data
 
@@ -89,7 +89,8 @@ class Mariadb:
         """Make the folders of a site's server, with the options that all members share."""
         self.lab.make_folder(f"{self.name}-{site}", USER)
         with open(self._config(site), "w") as f:
-            f.write(self._options() + self.options_of(site))
+            # One that starts takes away the temporary tables of all that share this folder.
+            f.write(f"{self._options()}tmpdir = {self.folder[site]}\n" + self.options_of(site))
         subprocess.run(["cp", "-a", "--reflink=auto", self._template(), self.data[site]], check=True)
         os.unlink(self.data[site] + "/ready")
 

@@ -15,6 +15,8 @@
 
 static char dir[] = "/tmp/drmy-XXXXXX";
 
+static char why[DR_ERROR_MSG_MAX]; /* the last one was not taken */
+
 static bool takes(const struct dr_local_kind *kind, const char *text)
 {
 	struct dr_local_server s = { .name = "orders-my-a" };
@@ -27,6 +29,7 @@ static bool takes(const struct dr_local_kind *kind, const char *text)
 	enum dr_err rv = kind->may_take(&s, &e);
 	(void)unlink(s.config_file);
 	assert_true(rv == DR_OK || (rv == DR_E_REFUSED && strstr(e.msg, "read_only = 1") != NULL));
+	(void)snprintf(why, sizeof(why), "%s", rv != DR_OK ? e.msg : "");
 	return rv == DR_OK;
 }
 
@@ -66,6 +69,18 @@ static void wants_its_file(void **state)
 	assert_true(both_take("!includedir /etc/mysql/conf.d\n[mysqld]\nread_only = 1\n"));
 }
 
+/* Which line it is, and what to do. */
+static void names_the_line(void **state)
+{
+	(void)state;
+	assert_false(both_take("[mysqld]\nread_only = 1\n\n!includedir /etc/mysql/conf.d/\n"));
+	assert_non_null(strstr(why, "my.cnf, line 4: "));
+	assert_non_null(strstr(why, "End the file with [mysqld] and read_only = 1"));
+	assert_false(both_take("!includedir /etc/mysql/conf.d/\n"));
+	assert_null(strstr(why, "line"));
+	assert_non_null(strstr(why, "files that it includes are not looked at"));
+}
+
 static void each_reads_its_own(void **state)
 {
 	(void)state;
@@ -91,6 +106,7 @@ static int unmake(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(wants_its_file), cmocka_unit_test(each_reads_its_own) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(wants_its_file), cmocka_unit_test(names_the_line),
+					    cmocka_unit_test(each_reads_its_own) };
 	return cmocka_run_group_tests(tests, make, unmake);
 }
