@@ -131,14 +131,14 @@ def many_reads(cluster):
     """A viewer's hundreds of `spec` at once: a newcomer is let in meanwhile, and those that come together share an entry."""
     leader = with_services(cluster, MANY)
     clients = [Client(cluster, "vera", leader) for _ in range(ASKERS)]
-    began = cluster.status()["commit"]
+    began = eventually("a status", cluster.status)["commit"]
     for c in clients:
         c.ask(*(wire.request(2, "spec") for _ in range(READS)))
     before_newcomer(cluster, leader, clients)
     for c in clients:
         eventually("all to be answered", lambda c=c: len(c.answered) == READS or (c.answers() and False))
     expect(set(clients[0].answered) == {2}, "the spec, by its request's id", clients[0].answered)
-    entries = cluster.status()["commit"] - began
+    entries = eventually("a status", cluster.status)["commit"] - began
     expect(entries < ASKERS * READS / 4, "an entry for many reads", entries, "entries for", ASKERS * READS)
 
 
