@@ -26,6 +26,8 @@ static enum dr_err run_kind(struct dr_job *job, struct dr_error *e)
 		return pg_job_clone(job, e);
 	case DR_JOB_FOLLOW:
 		return pg_job_follow(job, e);
+	case DR_JOB_MARK:
+		return dr_pg_mark_standby(job->local.data_dir, e);
 	case DR_JOB_MY_SALVAGE:
 		return my_job_salvage(job, e);
 	case DR_JOB_MY_SEND:
@@ -51,8 +53,8 @@ static enum dr_err check_stopped(struct dr_job *job, struct dr_error *e)
 {
 	struct dr_proc_id one;
 	size_t n = 0;
-	if (job->kind == DR_JOB_COMPARE || job->kind == DR_JOB_MY_SEND || job->kind == DR_JOB_MY_BESIDE ||
-	    job->kind == DR_JOB_DISCARD)
+	if (job->kind == DR_JOB_COMPARE || job->kind == DR_JOB_MARK || job->kind == DR_JOB_MY_SEND ||
+	    job->kind == DR_JOB_MY_BESIDE || job->kind == DR_JOB_DISCARD)
 		return DR_OK;
 	enum dr_err rv = dr_proc_tree(NULL, job->local.data_dir, job->local.program, &one, 1, &n, e);
 	if (rv != DR_OK && rv != DR_E_FULL)

@@ -85,6 +85,7 @@ enum dr_job_kind {
 	DR_JOB_REWIND, /* pg_rewind; then standby.signal and the settings as FOLLOW */
 	DR_JOB_CLONE,  /* pg_basebackup beside, swapped in; then as FOLLOW.  Old data: DATA.old-TIME */
 	DR_JOB_FOLLOW, /* standby.signal, primary_conninfo, primary_slot_name, no synchronous_standby_names */
+	DR_JOB_MARK,   /* standby.signal alone, of a server that may run: its disk may take long, and leases go on meanwhile */
 	/* MySQL, MariaDB */
 	DR_JOB_MY_SALVAGE, /* the binary logs with what the source has not, and a list of that; fills salvage */
 	DR_JOB_MY_SEND,  /* MariaDB: the running server's copy, as a stream into `out` */
@@ -139,7 +140,7 @@ struct dr_job {
 };
 
 /* Begin; an error means that done will not be called.  The server must be stopped (CONFLICT when a postmaster
- * lives), except for COMPARE, MY_SEND, MY_BESIDE and DISCARD. */
+ * lives), except for COMPARE, MARK, MY_SEND, MY_BESIDE and DISCARD. */
 DR_MUST_USE enum dr_err dr_job_start(struct dr_job *job, uv_loop_t *loop,
 					const struct dr_cgroup_root *root, struct dr_error *e);
 /* "DATA.suffix": what jobs keep beside a data folder.  DATA.rewinding: a rewind has begun, and its files are a mixture. */

@@ -180,6 +180,10 @@ static void job_done(struct dr_job *j, const struct dr_error *e)
 		dr_log(DR_LOG_WARN, "rewind.failed", "member=%s why=\"%s\" next=clone", m->conf->member.s, e->msg);
 		m->op.job.compare.verdict = DR_PG_CLONE;
 		run_stage(m);
+	} else if (j->kind == DR_JOB_MARK && m->op.order.core.kind == DR_ORDER_WRITABLE && e->code != DR_E_CANCELLED) {
+		/* It takes writes already, and goes on: it is marked when it is fenced, and whenever its agent begins. */
+		dr_log(DR_LOG_ERROR, "server.not_marked", "member=%s why=\"%s\"", m->conf->member.s, e->msg);
+		next(m);
 	} else {
 		fail(m, e);
 	}
@@ -327,20 +331,6 @@ static void stage_TAKEN(struct dr_member *m)
 		return;
 	}
 	(void)dr_copy_text(m->op.result.text, sizeof(m->op.result.text), dr_cgroup_way_text(m->agent->cgroups.way));
-	next(m);
-}
-
-/* One that takes writes already goes on all the same: it is marked when it is fenced, and whenever its agent begins. */
-static void stage_MARKED(struct dr_member *m)
-{
-	struct dr_error e;
-	bool marked = dr_supervisor_mark_standby(&m->super, &e) == DR_OK;
-	if (!marked && m->op.order.core.kind == DR_ORDER_ADOPTED) {
-		fail(m, &e);
-		return;
-	}
-	if (!marked)
-		dr_log(DR_LOG_ERROR, "server.not_marked", "member=%s why=\"%s\"", m->conf->member.s, e.msg);
 	next(m);
 }
 
@@ -533,7 +523,7 @@ static void run_stage(struct dr_member *m)
 	case DR_STAGE_ASIDE: start_job(m, m->conf->kind == DR_KIND_REDIS_CLUSTER ? DR_JOB_REDC_ASIDE : DR_JOB_RED_ASIDE); break;
 	case DR_STAGE_REWOUND: stage_REWOUND(m); break;
 	case DR_STAGE_TAKEN: stage_TAKEN(m); break;
-	case DR_STAGE_MARKED: stage_MARKED(m); break;
+	case DR_STAGE_MARKED: start_job(m, DR_JOB_MARK); break;
 	case DR_STAGE_UNMARKED: stage_UNMARKED(m); break;
 	case DR_STAGE_NOTED:
 	case DR_STAGE_LEFT_ALONE: next(m); break;

@@ -330,6 +330,10 @@ static void test_clone(void **state)
 	/* Not on a server that runs. */
 	assert_int_equal(run(w, DR_JOB_CLONE, A, B), DR_E_CONFLICT);
 	assert_int_equal(run(w, DR_JOB_REWIND, A, B), DR_E_CONFLICT);
+	/* But whoever starts it next is to find a standby's mark. */
+	assert_false(dr_pg_is_marked(w->server[B].data));
+	must(w, DR_JOB_MARK, B, A);
+	assert_true(dr_pg_is_marked(w->server[B].data));
 }
 
 /* A copy that was swapped in when the agent died: the old data, now in its place, isn't thrown away. */
