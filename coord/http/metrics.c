@@ -267,6 +267,17 @@ static void put_service_ready(struct dr_buf *b, const struct dr_metrics_service 
 		dr_buf_printf(b, "drcoord_service_ready{service=\"%s\",verdict=\"%s\"} 1\n", s->name.s, s->ready);
 }
 
+static void put_notes(struct dr_buf *b, const struct dr_metrics_service *s)
+{
+	for (uint32_t i = 0; i < s->notes; i++) {
+		const struct dr_metrics_note *n = &s->note[i];
+		const char *member = n->member < DR_MEMBERS_MAX ? s->member[n->member].name.s : "";
+		dr_buf_printf(b, "drcoord_service_ready_note{service=\"%s\",site=\"%s\",member=\"%s\",reason=\"%s\",", s->name.s,
+			      s->primary_site.s, member, n->reason);
+		dr_buf_printf(b, "blocks=\"%s\"} 1\n", n->blocks ? "true" : "false");
+	}
+}
+
 static void who(struct dr_buf *b, const char *name, const struct dr_metrics_service *s, const struct dr_metrics_member *m)
 {
 	dr_buf_printf(b, "drcoord_%s{service=\"%s\",member=\"%s\",site=\"%s\"", name, s->name.s, m->name.s, m->site.s);
@@ -357,6 +368,8 @@ static void print_services(const struct dr_metrics *m, struct dr_buf *b)
 	of_services(m, b, "service_routes_behind", "Routes that do not show the primary on all their servers.", put_routes);
 	of_services(m, b, "service_ready", "Whether the service would move by itself now, told by the leader; always 1.",
 		    put_service_ready);
+	of_services(m, b, "service_ready_note", "What stands in the way of that (blocks), or limits it; site: the primary's.",
+		    put_notes);
 	family(b, "site_ready", "gauge", "Whether all that a site holds would move by itself now, told by the leader; always 1.");
 	for (uint32_t i = 0; i < m->sites; i++) {
 		if (m->ready_site[i].ready != NULL)

@@ -43,6 +43,14 @@ struct dr_metrics_member {
 	uint64_t agent_age_ms, lag, lease_left_ms;
 };
 
+/* What stands in the way of a service's readiness. */
+enum { DR_METRICS_NOTES_MAX = 16 };
+struct dr_metrics_note {
+	const char *reason;
+	uint32_t member; /* its place in member[]; DR_MEMBERS_MAX: it is about no member */
+	bool blocks;
+};
+
 struct dr_metrics_service {
 	struct dr_name name;
 	const char *kind, *ready; /* ready: NULL where this coordinator does not lead */
@@ -50,7 +58,9 @@ struct dr_metrics_service {
 	uint64_t epoch;
 	enum dr_plan_kind plan; /* NONE: no plan is open */
 	bool asks;
-	uint32_t rejoins, routes, routes_current;
+	uint32_t rejoins, routes, routes_current, notes;
+	struct dr_name primary_site; /* empty: nobody is primary */
+	struct dr_metrics_note note[DR_METRICS_NOTES_MAX];
 	struct dr_metrics_member member[DR_MEMBERS_MAX];
 };
 

@@ -209,6 +209,19 @@ static void fill_member(const struct dr_coord *c, uint32_t ix, dr_member_ix k, s
 	m->lease_left_ms = m->primary && dr_coord_leads(c) && v->renewed_ms != 0 ? dr_core_lease_left_ms(c->core, ix, k) : 0;
 }
 
+static void fill_ready(const struct dr_readiness *ready, struct dr_metrics_service *m)
+{
+	_Static_assert((int)DR_METRICS_NOTES_MAX >= (int)DR_READY_NOTES_MAX, "each note has a place");
+	if (ready == NULL)
+		return;
+	m->ready = dr_ready_name(ready->host > ready->site ? ready->host : ready->site);
+	for (; m->notes < ready->notes; m->notes++) {
+		const struct dr_ready_note *n = &ready->note[m->notes];
+		uint32_t member = n->member < DR_MEMBERS_MAX ? n->member : DR_MEMBERS_MAX;
+		m->note[m->notes] = (struct dr_metrics_note){ dr_reason_name(n->reason), member, n->blocks };
+	}
+}
+
 static void fill_service(const struct dr_coord *c, uint32_t ix, struct dr_metrics *out)
 {
 	const struct dr_service *s = &c->core->repl.service[ix];
@@ -217,13 +230,14 @@ static void fill_service(const struct dr_coord *c, uint32_t ix, struct dr_metric
 		return;
 	m->name = s->spec.name;
 	m->kind = dr_kind_name(s->spec.kind);
-	const struct dr_readiness *ready = dr_ready_of(c, ix);
-	m->ready = ready == NULL ? NULL : dr_ready_name(ready->host > ready->site ? ready->host : ready->site);
+	fill_ready(dr_ready_of(c, ix), m);
 	m->managed = s->managed;
 	m->paused = dr_is_paused(s, dr_clock_wall_ms());
 	m->has_primary = s->holder != DR_MEMBER_NONE && s->primary_epoch == s->epoch;
 	m->lag_in_bytes = dr_kind_counts_bytes(s->spec.kind);
 	m->epoch = s->epoch;
+	if (s->holder < DR_MEMBERS_MAX)
+		m->primary_site = s->spec.member[s->holder].site;
 	m->plan = s->plan.id != 0 ? s->plan.kind : DR_PLAN_NONE;
 	m->asks = s->plan.state == DR_PLAN_ASKING;
 	for (uint32_t i = 0; i < DR_ROUTES_MAX; i++) {

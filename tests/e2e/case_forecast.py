@@ -110,16 +110,18 @@ def value(text, start):
     return float(line.rsplit(" ", 1)[1]) if line else None
 
 
-def readiness(stand, word):
-    """The leader says so of the service and of its primary's site; the others say nothing."""
+def readiness(stand, word, why=None):
+    """The leader says so of the service and of its primary's site, and why not; the others say nothing."""
     site = stand.primary_sites()[0]
+    note = f'drcoord_service_ready_note{{service="{SERVICE}",site="{site}",member="",reason="{why}",blocks="true"}}'
 
     def said():
         pages = {s: page(stand, s, "/metrics")[1] for s in SITES}
         samples = (f'drcoord_service_ready{{service="{SERVICE}",verdict="{word}"}}', f'drcoord_site_ready{{site="{site}",verdict="{word}"}}')
         leader = stand.cluster.leader()
         return all(value(pages[leader], s) == 1 for s in samples) and \
-            not any("_ready{" in text for s, text in pages.items() if s != leader)
+            (value(pages[leader], note) == 1 if why else ',blocks="true"}' not in pages[leader]) and \
+            not any(start in text for s, text in pages.items() if s != leader for start in ("_ready{", "_ready_note{"))
     eventually(stand, f"the leader alone to say {word} of {SERVICE} and {site}", said, 30, 0.5)
 
 
@@ -141,7 +143,7 @@ def metrics(scenes):
     expect(value(text, "drcoord_lease_grant_seconds_count ") > 2, "how long they took")
     readiness(stand, "yes")
     stand.cluster.ctl("pause", SERVICE, "--reason", "e2e", person="operator")
-    readiness(stand, "no")
+    readiness(stand, "no", "paused")
     stand.cluster.ctl("resume", SERVICE, "--reason", "e2e", person="operator")
     stand.fault_at()
     kill_server(stand)

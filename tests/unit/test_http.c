@@ -49,6 +49,13 @@ static void *loop(void *arg)
 		if (m->whole) {
 			(void)dr_name_set(&m->service[0].name, "orders");
 			m->service[0].kind = "postgres";
+			m->service[0].ready = "no";
+			(void)dr_name_set(&m->service[0].primary_site, "az-a");
+			m->service[0].notes = 2;
+			m->service[0].note[0] = (struct dr_metrics_note){ "paused", DR_MEMBERS_MAX, true };
+			m->service[0].note[1] = (struct dr_metrics_note){ "not_reachable", 1, false };
+			(void)dr_name_set(&m->service[0].member[1].name, "pg-b");
+			m->service[0].member[1].state = "lost";
 		}
 		m->at_ms = dr_clock_boot_ms();
 		dr_http_give(server, m);
@@ -100,6 +107,10 @@ static void test_pages(void **state)
 	assert_non_null(strstr(get("/readyz"), "HTTP/1.1 200"));
 	assert_non_null(strstr(get("/metrics"), "drcoord_service_info{service=\"orders\",kind=\"postgres\",mode=\"observe\"} 1\n"));
 	assert_non_null(strstr(reply, "drcoord_build_info{version=\"1.2.3\"} 1\n"));
+	assert_non_null(strstr(reply, "drcoord_service_ready{service=\"orders\",verdict=\"no\"} 1\n"));
+	assert_non_null(strstr(reply, "drcoord_service_ready_note{service=\"orders\",site=\"az-a\",member=\"\",reason=\"paused\","
+				      "blocks=\"true\"} 1\n"));
+	assert_non_null(strstr(reply, "member=\"pg-b\",reason=\"not_reachable\",blocks=\"false\"} 1\n"));
 	assert_non_null(strstr(get("/nothing"), "HTTP/1.1 404"));
 }
 
