@@ -218,6 +218,9 @@ const struct dr_adapter *dr_adapter_find(const char *name);
  * ask it before they are opened.  REFUSED. */
 DR_MUST_USE enum dr_err dr_target_secrets_in(const struct dr_target *t, const char *folder, struct dr_error *e);
 
+/* Say before an error what to look at, where the server does not know the target's account; its code stays. */
+enum dr_err dr_target_not_let_in(const struct dr_target *t, struct dr_error *e);
+
 /* Host side (host.c).  open: no I/O; an error means no close is needed.  start: UNSUPPORTED when the
  * adapter lacks the op, BUSY when one is in flight.  cancel: done(CANCELLED) follows.  close: cancels what
  * is in flight, then calls closed; the session's memory is the caller's again only then. */

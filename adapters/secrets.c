@@ -1,4 +1,5 @@
-/* secrets.c -- which files a spec may have a coordinator read and show to somebody: those in its folder secrets_in. */
+/* secrets.c -- which files a spec may have a coordinator read and show to somebody, those in its folder secrets_in; and which
+ * file to look into where a password is refused. */
 #include "adapters/adapter.h"
 #include "sys/trust.h"
 
@@ -23,4 +24,11 @@ enum dr_err dr_target_secrets_in(const struct dr_target *t, const char *folder, 
 {
 	enum dr_err rv = judge(t->password_file, folder, e);
 	return rv == DR_OK ? judge(route_secret(&t->route), folder, e) : rv;
+}
+
+enum dr_err dr_target_not_let_in(const struct dr_target *t, struct dr_error *e)
+{
+	if (t->password_file[0] == '\0')
+		return dr_wrap(e, "no password_file is named");
+	return dr_wrap(e, "password_file %s", t->password_file);
 }

@@ -23,13 +23,13 @@ bool dr_version_is_old(enum dr_product p, uint32_t version)
 }
 
 /* PostgreSQL's numbers have two parts since 10. */
-static void name_version(enum dr_product p, uint32_t version, char text[32])
+void dr_version_text(enum dr_product p, uint32_t version, char dst[32])
 {
 	uint32_t major = version / 10000, minor = version / 100 % 100, patch = version % 100;
 	if (p == DR_PRODUCT_POSTGRES && major >= 10)
-		(void)snprintf(text, 32, "%" PRIu32 ".%" PRIu32, major, version % 10000);
+		(void)snprintf(dst, 32, "%" PRIu32 ".%" PRIu32, major, version % 10000);
 	else
-		(void)snprintf(text, 32, "%" PRIu32 ".%" PRIu32 ".%" PRIu32, major, minor, patch);
+		(void)snprintf(dst, 32, "%" PRIu32 ".%" PRIu32 ".%" PRIu32, major, minor, patch);
 }
 
 void dr_version_tell(enum dr_product p, uint32_t version, struct dr_evidence *ev)
@@ -40,7 +40,7 @@ void dr_version_tell(enum dr_product p, uint32_t version, struct dr_evidence *ev
 	ev->caution[0] = '\0';
 	if (version >= rows[p].from && version < rows[p].below)
 		return;
-	name_version(p, version, text);
+	dr_version_text(p, version, text);
 	(void)snprintf(ev->caution, sizeof(ev->caution),
 		       "it is %s %s, drcoord is written for %s: try a failover and a rejoin on a copy before you rely on it",
 		       rows[p].server, text, rows[p].written_for);

@@ -13,6 +13,9 @@ enum dr_product {
 	DR_PRODUCT_COUNT
 };
 
+/* "10.11.19", as the server's own people write it. */
+void dr_version_text(enum dr_product p, uint32_t version, char dst[32]);
+
 /* Older than any that its adapter is written for. */
 bool dr_version_is_old(enum dr_product p, uint32_t version);
 

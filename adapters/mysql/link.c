@@ -206,8 +206,10 @@ enum dr_err my_connect_to(struct my_run *r, const struct dr_address *at, struct 
 		return dr_fail(e, DR_E_UNKNOWN, "no memory for a connection");
 	set_limits(r, local);
 	if (mysql_real_connect(r->conn, local ? "localhost" : to->host, t->user, r->secret, NULL, local ? 0 : to->port,
-			       local ? t->unix_socket_dir : NULL, 0) == NULL)
-		return server_error(r, "connecting", e);
+			       local ? t->unix_socket_dir : NULL, 0) == NULL) {
+		rv = server_error(r, "connecting", e);
+		return rv == DR_E_AUTH ? dr_target_not_let_in(t, e) : rv;
+	}
 	return connected(r, e);
 }
 

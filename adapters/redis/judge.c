@@ -146,9 +146,12 @@ void red_judge_signed(const struct red_sight *s, struct red_todo *t)
 
 bool red_is_too_old(const struct red_state *m, struct red_todo *t)
 {
+	char version[32];
+
 	if (!dr_version_is_old(red_product(m), m->version))
 		return false;
-	red_refuse(t, DR_E_UNSUPPORTED, "server version %u; supported are Redis and Valkey from 7.0", m->version);
+	dr_version_text(red_product(m), m->version, version);
+	red_refuse(t, DR_E_UNSUPPORTED, "server version %s; supported are Redis from 7.0 and Valkey from 7.2", version);
 	return true;
 }
 

@@ -338,6 +338,8 @@ static void note_error(struct red_own *o, const char *text)
 		for (char *at = n > 0 ? strstr(r->error.msg, secrets[i]) : NULL; at != NULL; at = strstr(at, secrets[i]))
 			memset(at, '*', n);
 	}
+	if (r->error.code == DR_E_AUTH)
+		(void)dr_target_not_let_in(&o->session->target, &r->error);
 	if (r->at_source)
 		(void)dr_wrap(&r->error, "the primary");
 }

@@ -83,7 +83,7 @@ def mariadb_foreign_source(scenes):
 def mysql_wrong_password(scenes):
     """MySQL: the agents' account has another password than their files."""
     return refused(scenes, lambda s: s.pg.sql(A, "ALTER USER drcoord_agent@'%' IDENTIFIED BY 'other'"), "Access denied for user",
-                   kind="mysql")
+                   "no password_file is named", kind="mysql")
 
 
 @case("mysql-missing-privilege")
@@ -158,7 +158,8 @@ def redis_account(scenes):
 @case("redis-wrong-password")
 def redis_wrong_password(scenes):
     """The agents' ACL user has another password than their files."""
-    return refused(scenes, lambda s: give_account(s, "other"), "WRONGPASS", kind="redis")
+    return refused(scenes, lambda s: give_account(s, "other"), "WRONGPASS", "password_file /",
+                   kind="redis")
 
 
 @case("redis-missing-command")

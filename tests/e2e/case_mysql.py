@@ -232,7 +232,8 @@ def refused(scenes, spoil, *words, kind="mariadb", stand=None):
 @case("mariadb-wrong-password")
 def mariadb_wrong_password(scenes):
     """The agents' account has another password than their files: the service is not taken over, and why is said."""
-    return refused(scenes, lambda s: s.pg.sql(A, "ALTER USER drcoord_agent@'%' IDENTIFIED BY 'other'"), "Access denied for user")
+    return refused(scenes, lambda s: s.pg.sql(A, "ALTER USER drcoord_agent@'%' IDENTIFIED BY 'other'"), "Access denied for user",
+                   "no password_file is named")
 
 
 @case("mariadb-missing-privilege")

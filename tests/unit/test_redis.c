@@ -412,6 +412,7 @@ static void names_what_is_unfit(void **state)
 	s = primary();
 	s.version = 60216;
 	assert_int_equal(judged(&c, red_judge_fit, &s, NULL)->code, DR_E_UNSUPPORTED);
+	assert_non_null(strstr(c.todo.text, "version 6.2.16; supported are Redis from 7.0"));
 	s.version = 70000;
 	s.cluster = true;
 	assert_int_equal(judged(&c, red_judge_fit, &s, NULL)->code, DR_E_UNSUPPORTED);
