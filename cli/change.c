@@ -41,9 +41,42 @@ static enum dr_exit set_until(struct dr_cli *c, struct dr_client_request *r)
 	return DR_EXIT_OK;
 }
 
+static enum dr_exit set_names(struct dr_cli *c, struct dr_client_request *r)
+{
+	const struct {
+		const char *what, *text;
+		struct dr_name *out;
+	} all[] = {
+		{ "service", dr_argument(c, "SERVICE"), &r->service }, { "service", c->option[DR_OPTION_SERVICE], &r->service },
+		{ "member", c->option[DR_OPTION_TO], &r->member },     { "member", dr_argument(c, "MEMBER"), &r->member },
+		{ "name", dr_argument(c, "NAME"), &r->name },	       { "site", c->option[DR_OPTION_SITE], &r->site },
+	};
+	enum dr_exit rv = DR_EXIT_OK;
+	for (size_t i = 0; rv == DR_EXIT_OK && i < sizeof(all) / sizeof(all[0]); i++)
+		rv = set_name(c, all[i].what, all[i].text, all[i].out);
+	return rv;
+}
+
+static enum dr_exit set_numbers(struct dr_cli *c, struct dr_client_request *r)
+{
+	const struct {
+		const char *what, *text;
+		uint64_t *out;
+	} all[] = {
+		{ "plan", dr_argument(c, "PLAN"), &r->plan },
+		{ "--from", c->option[DR_OPTION_FROM], &r->from },
+		{ "--id", c->option[DR_OPTION_ID], &r->raft_id },
+		{ "--if-version", c->option[DR_OPTION_IF_VERSION], &r->version },
+	};
+	enum dr_exit rv = DR_EXIT_OK;
+	for (size_t i = 0; rv == DR_EXIT_OK && i < sizeof(all) / sizeof(all[0]); i++)
+		rv = set_number(c, all[i].what, all[i].text, all[i].out);
+	return rv;
+}
+
 enum dr_exit dr_client_request_build(struct dr_cli *c, struct dr_client_request *r)
 {
-	const char *address = dr_argument(c, "ADDRESS");
+	const char *address = dr_argument(c, "ADDRESS"), *reason = c->option[DR_OPTION_REASON];
 	memset(r, 0, sizeof(*r));
 	/* 0 and 1 mean something else; bit 0 tells the questions before a change from the change. */
 	while (r->id < 4) {
@@ -54,32 +87,15 @@ enum dr_exit dr_client_request_build(struct dr_cli *c, struct dr_client_request 
 	r->force = c->option[DR_OPTION_FORCE] != NULL;
 	r->accept_loss = c->option[DR_OPTION_ACCEPT_LOSS] != NULL;
 	r->assert_fenced = c->option[DR_OPTION_ASSERT_FENCED] != NULL;
-	if (c->option[DR_OPTION_REASON] != NULL && !dr_out_is_utf8(c->option[DR_OPTION_REASON]))
+	if (reason != NULL && !dr_out_is_utf8(reason))
 		return dr_say_usage(c, "--reason: expected text in UTF-8");
-	if (c->option[DR_OPTION_REASON] != NULL &&
-	    !dr_copy_text(r->reason, sizeof(r->reason), c->option[DR_OPTION_REASON]))
+	if (reason != NULL && !dr_copy_text(r->reason, sizeof(r->reason), reason))
 		return dr_say_usage(c, "--reason: expected at most %d bytes", DR_REASON_MAX - 1);
 	if (address != NULL && dr_parse_host_port(address, r->address.host, &r->address.port) != DR_OK)
 		return dr_say_usage(c, "\"%s\" is no address: expected one as 10.1.0.2:7400", address);
-	enum dr_exit rv = set_name(c, "service", dr_argument(c, "SERVICE"), &r->service);
+	enum dr_exit rv = set_names(c, r);
 	if (rv == DR_EXIT_OK)
-		rv = set_name(c, "service", c->option[DR_OPTION_SERVICE], &r->service);
-	if (rv == DR_EXIT_OK)
-		rv = set_name(c, "member", c->option[DR_OPTION_TO], &r->member);
-	if (rv == DR_EXIT_OK)
-		rv = set_name(c, "member", dr_argument(c, "MEMBER"), &r->member);
-	if (rv == DR_EXIT_OK)
-		rv = set_name(c, "name", dr_argument(c, "NAME"), &r->name);
-	if (rv == DR_EXIT_OK)
-		rv = set_name(c, "site", c->option[DR_OPTION_SITE], &r->site);
-	if (rv == DR_EXIT_OK)
-		rv = set_number(c, "plan", dr_argument(c, "PLAN"), &r->plan);
-	if (rv == DR_EXIT_OK)
-		rv = set_number(c, "--from", c->option[DR_OPTION_FROM], &r->from);
-	if (rv == DR_EXIT_OK)
-		rv = set_number(c, "--id", c->option[DR_OPTION_ID], &r->raft_id);
-	if (rv == DR_EXIT_OK)
-		rv = set_number(c, "--if-version", c->option[DR_OPTION_IF_VERSION], &r->version);
+		rv = set_numbers(c, r);
 	bool waits = c->verb == &dr_verbs[DR_VERB_FAILBACK] && c->option[DR_OPTION_FOR] != NULL;
 	if (rv == DR_EXIT_OK && (waits || c->verb == &dr_verbs[DR_VERB_PAUSE]))
 		rv = set_until(c, r);

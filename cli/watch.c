@@ -31,26 +31,28 @@ static void print_time(uint64_t wall_ms)
 	(void)printf("%s.%03u", text, (unsigned)(wall_ms % 1000));
 }
 
-static void print_event(const json_t *v)
+/* When, what, and of whom. */
+static void print_event_head(const json_t *v)
 {
-	/* The values that `why` says in words, and what stands in front. */
-	static const char *const known[] = { "index", "wall_ms", "event", "service", "member",
-					     "text",  "why",     "a",     "b",       "log_index" };
 	json_t *wall = json_object_get(v, "wall_ms");
+	const char *event = dr_json_text(v, "event");
+	bool ill = strstr(event, "incident") != NULL || strstr(event, "asks") != NULL || strstr(event, "left") != NULL;
+	bool both = json_object_get(v, "service") != NULL && json_object_get(v, "member") != NULL;
 	(void)printf("%s%-6s ", dr_out_code(DR_GREY), dr_json_text(v, "index"));
 	print_time(json_is_integer(wall) ? (uint64_t)json_integer_value(wall) : 0);
-	(void)printf("%s  ", dr_out_code(DR_PLAIN));
-	const char *event = dr_json_text(v, "event");
-	bool ill = strstr(event, "incident") != NULL || strstr(event, "asks") != NULL ||
-		   strstr(event, "left") != NULL;
-	(void)printf("%s", ill ? dr_out_code(DR_YELLOW) : dr_out_code(DR_BOLD));
+	(void)printf("%s  %s", dr_out_code(DR_PLAIN), ill ? dr_out_code(DR_YELLOW) : dr_out_code(DR_BOLD));
 	dr_out_text(event, stdout);
-	(void)printf("%s", dr_out_code(DR_PLAIN));
-	(void)printf("%*s ", (int)(strlen(event) < 18 ? 18 - strlen(event) : 0), "");
-	bool both = json_object_get(v, "service") != NULL && json_object_get(v, "member") != NULL;
+	(void)printf("%s%*s ", dr_out_code(DR_PLAIN), (int)(strlen(event) < 18 ? 18 - strlen(event) : 0), "");
 	dr_out_text(dr_json_text(v, "service"), stdout);
 	(void)printf("%s", both ? "/" : "");
 	dr_out_text(dr_json_text(v, "member"), stdout);
+}
+
+/* The values, but for those that `why` says in words, and what stands in front. */
+static void print_event_values(const json_t *v)
+{
+	static const char *const known[] = { "index", "wall_ms", "event", "service", "member",
+					     "text",  "why",     "a",     "b",       "log_index" };
 	const char *key;
 	json_t *one;
 	json_object_foreach((json_t *)(uintptr_t)v, key, one)
@@ -65,7 +67,11 @@ static void print_event(const json_t *v)
 		(void)printf("=");
 		dr_out_text(dr_json_text(v, key), stdout);
 	}
-	/* Why by the rules, and what a person or a server said of it. */
+}
+
+/* Why by the rules, and what a person or a server said of it. */
+static void print_event_words(const json_t *v)
+{
 	static const char *const words[] = { "why", "text" };
 	const char *before = ": ";
 	for (size_t i = 0; i < 2; i++) {
@@ -76,6 +82,13 @@ static void print_event(const json_t *v)
 		dr_out_text(text, stdout);
 		before = "; ";
 	}
+}
+
+static void print_event(const json_t *v)
+{
+	print_event_head(v);
+	print_event_values(v);
+	print_event_words(v);
 	(void)printf("\n");
 }
 

@@ -132,9 +132,8 @@ static void check_section(struct dr_yaml *y, const struct dr_conf_agent *a, uint
 	}
 }
 
-static void check_folders(struct dr_yaml *y, const struct dr_conf_agent *a, uint32_t i)
+static void check_redis(struct dr_yaml *y, const struct dr_conf_agent_service *s, uint32_t i)
 {
-	const struct dr_conf_agent_service *s = &a->service[i];
 	const struct dr_conf_server *own = dr_conf_server(s);
 	const char *kind = dr_kind_name(s->kind);
 	if (s->kind == DR_KIND_REDIS_CLUSTER && own->ca_file[0] != '\0')
@@ -145,39 +144,45 @@ static void check_folders(struct dr_yaml *y, const struct dr_conf_agent *a, uint
 		dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.sentinel_password_file", i, kind),
 			    "services.%s.%s.sentinel_password_file: nobody is named to whom it may be sent; expected sentinels_at, "
 			    "with the Sentinels' addresses, beside it", s->service.s, kind);
+}
+
+/* What service i would have in common with one before it. */
+static void check_shared(struct dr_yaml *y, const struct dr_conf_agent_service *s, uint32_t i,
+			 const struct dr_conf_agent_service *before)
+{
+	const struct dr_conf_server *own = dr_conf_server(s), *other = dr_conf_server(before);
+	const char *kind = dr_kind_name(s->kind);
+	bool socket = s->kind == DR_KIND_MARIADB || s->kind == DR_KIND_MYSQL;
+	if (other->data[0] != '\0' && (lies_in(own->data, other->data) || lies_in(other->data, own->data)))
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.data", i, kind),
+			    "services.%s.%s.data: shares a folder with %s; expected a folder of its own", s->service.s, kind,
+			    before->service.s);
+	if (socket && own->socket_dir[0] != '\0' && strcmp(own->socket_dir, other->socket_dir) == 0)
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.socket", i, kind),
+			    "services.%s.%s.socket: %s is the socket of %s, too; expected one of its own", s->service.s, kind,
+			    own->socket_dir, before->service.s);
+	if (same_address(&own->listen, &other->listen))
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.listen", i, kind),
+			    "services.%s.%s.listen: %s:%u is taken by %s; expected one of its own", s->service.s, kind,
+			    own->listen.host, (unsigned)own->listen.port, before->service.s);
+}
+
+static void check_places(struct dr_yaml *y, const struct dr_conf_agent *a, uint32_t i)
+{
+	const struct dr_conf_agent_service *s = &a->service[i];
+	const struct dr_conf_server *own = dr_conf_server(s);
+	const char *kind = dr_kind_name(s->kind);
 	if (own->data[0] == '\0')
 		return;
 	if (own->salvage_dir[0] != '\0' && lies_in(own->salvage_dir, own->data))
-		dr_yaml_bad(
-		    y, dr_check_at(y, "services[%u].%s.salvage_dir", i, kind),
-		    "services.%s.%s.salvage_dir: lies inside data, which a clone replaces; expected a folder "
-		    "beside it",
-		    s->service.s, kind);
+		dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.salvage_dir", i, kind),
+			    "services.%s.%s.salvage_dir: lies inside data, which a clone replaces; expected a folder beside it",
+			    s->service.s, kind);
 	if (a->data_dir[0] != '\0' && lies_in(a->data_dir, own->data))
-		dr_yaml_bad(
-		    y, dr_check_at(y, "data_dir"),
-		    "data_dir: lies inside data of %s, which a clone replaces; expected a folder of its own",
-		    s->service.s);
-	for (uint32_t j = 0; j < i; j++) {
-		const struct dr_conf_server *other = dr_conf_server(&a->service[j]);
-		if (other->data[0] != '\0' &&
-		    (lies_in(own->data, other->data) || lies_in(other->data, own->data)))
-			dr_yaml_bad(
-			    y, dr_check_at(y, "services[%u].%s.data", i, kind),
-			    "services.%s.%s.data: shares a folder with %s; expected a folder of its own",
-			    s->service.s, kind, a->service[j].service.s);
-		bool socket = s->kind == DR_KIND_MARIADB || s->kind == DR_KIND_MYSQL;
-		if (socket && own->socket_dir[0] != '\0' && strcmp(own->socket_dir, other->socket_dir) == 0)
-			dr_yaml_bad(y, dr_check_at(y, "services[%u].%s.socket", i, kind),
-				    "services.%s.%s.socket: %s is the socket of %s, too; expected one of its own",
-				    s->service.s, kind, own->socket_dir, a->service[j].service.s);
-		if (same_address(&own->listen, &other->listen))
-			dr_yaml_bad(
-			    y, dr_check_at(y, "services[%u].%s.listen", i, kind),
-			    "services.%s.%s.listen: %s:%u is taken by %s; expected one of its own",
-			    s->service.s, kind, own->listen.host, (unsigned)own->listen.port,
-			    a->service[j].service.s);
-	}
+		dr_yaml_bad(y, dr_check_at(y, "data_dir"),
+			    "data_dir: lies inside data of %s, which a clone replaces; expected a folder of its own", s->service.s);
+	for (uint32_t j = 0; j < i; j++)
+		check_shared(y, s, i, &a->service[j]);
 }
 
 /* What is salvaged of SERVICE's MEMBER is called SERVICE-MEMBER-TIME. */
@@ -203,7 +208,8 @@ void dr_check_agent(struct dr_yaml *y, const struct dr_conf_agent *a)
 	check_peers(y, "coordinators", a->coordinator, a->coordinators);
 	for (uint32_t i = 0; i < a->services; i++) {
 		check_section(y, a, i);
-		check_folders(y, a, i);
+		check_redis(y, &a->service[i], i);
+		check_places(y, a, i);
 		check_salvage_names(y, a, i);
 	}
 }

@@ -86,6 +86,19 @@ static bool some_elsewhere(const struct dr_think *t, const struct dr_plan *p)
 	return false;
 }
 
+/* Whether somebody is named, or was the primary and is to be again, and may be had.  One that would have to fetch, and can't, loses
+ * what the furthest has: a person may want that. */
+static bool is_wanted(const struct dr_think *t, const struct dr_plan *p, bool any, dr_member_ix furthest)
+{
+	dr_member_ix m = p->wanted;
+	if (m >= DR_MEMBERS_MAX || !(any ? dr_may_be_chosen(t, p, m) : in_line(t, m)))
+		return false;
+	bool loses = !dr_kind_keeps_place(t->s->spec.kind) && furthest != DR_MEMBER_NONE && by_position(t, furthest, m) > 0;
+	if (loses && p->reason != DR_REASON_OPERATOR)
+		return false;
+	return dr_heard(t, m) && dr_may_be_promoted(t, p, m) && !dr_is_kept_out(t, p, m);
+}
+
 enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
 {
 	dr_member_ix best = DR_MEMBER_NONE;
@@ -103,11 +116,7 @@ enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan
 			best = m;
 	}
 	bool fetches = dr_kind_keeps_place(t->s->spec.kind);
-	bool wanted = p->wanted < DR_MEMBERS_MAX && (any ? dr_may_be_chosen(t, p, p->wanted) : in_line(t, p->wanted));
-	/* One that would have to fetch, and can't, loses what the furthest has: a person may want that. */
-	if (wanted && !fetches && furthest != DR_MEMBER_NONE && by_position(t, furthest, p->wanted) > 0)
-		wanted = p->reason == DR_REASON_OPERATOR;
-	if (wanted && dr_heard(t, p->wanted) && dr_may_be_promoted(t, p, p->wanted) && !dr_is_kept_out(t, p, p->wanted))
+	if (is_wanted(t, p, any, furthest))
 		best = p->wanted;
 	if (best == DR_MEMBER_NONE || furthest == DR_MEMBER_NONE)
 		return DR_REASON_NO_CANDIDATE;

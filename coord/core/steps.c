@@ -8,6 +8,7 @@
 static const struct dr_step_outcome holds = { .verdict = DR_STEP_HOLDS };
 static const struct dr_step_outcome waits = { .verdict = DR_STEP_WAITS };
 static const struct dr_step_outcome proposed = { .verdict = DR_STEP_PROPOSED };
+static const struct dr_order_core to_freeze = { .kind = DR_ORDER_FROZEN, .target = DR_MEMBER_NONE };
 
 enum {
 	STRAGGLER_MS = 1000, /* how long a freeze waits for more positions than it needs */
@@ -58,8 +59,7 @@ static struct dr_step_outcome step_PREPARE(struct dr_think *t, const struct dr_p
 		return holds;
 	if (t->s->member[m].fails > 0)
 		return (struct dr_step_outcome){ DR_STEP_STUCK, DR_REASON_ORDER_FAILED, m, t->s->member[m].fails };
-	struct dr_order_core o = { .kind = DR_ORDER_PREPARED, .target = DR_MEMBER_NONE };
-	return dr_order_want(t, p, m, o);
+	return dr_order_want(t, p, m, (struct dr_order_core){ .kind = DR_ORDER_PREPARED, .target = DR_MEMBER_NONE });
 }
 
 /* Their clients have no statement under way, and the next ones wait: a switch costs them time, and no error. */
@@ -106,8 +106,7 @@ static bool freeze_early(struct dr_think *t, const struct dr_plan *p)
 		bool acks = named(t, m) && t->s->member[m].may_ack && t->s->member[m].unproved_epoch == 0;
 		if (!acks || m == p->old || dr_is_frozen(t, m) || !dr_heard(t, m))
 			continue;
-		struct dr_order_core o = { .kind = DR_ORDER_FROZEN, .target = DR_MEMBER_NONE };
-		if (dr_order_want(t, p, m, o).verdict == DR_STEP_PROPOSED)
+		if (dr_order_want(t, p, m, to_freeze).verdict == DR_STEP_PROPOSED)
 			return true;
 	}
 	return false;
@@ -151,9 +150,8 @@ static struct dr_step_outcome step_FENCE_OLD(struct dr_think *t, const struct dr
 static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, uint64_t *have, uint64_t *need)
 {
 	const struct dr_service *s = t->s;
-	*have = 0;
-	*need = 0;
 	dr_member_set frozen = 0, sure = 0;
+	*have = *need = 0;
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (!named(t, m) || !dr_is_frozen(t, m))
 			continue;
@@ -240,15 +238,40 @@ static bool to_be_frozen(const struct dr_think *t, const struct dr_plan *p, dr_m
 
 static struct dr_step_outcome no_candidate(const struct dr_think *t)
 {
-	unsigned heard;
-	unsigned others = dr_others(t, &heard);
+	unsigned heard, others = dr_others(t, &heard);
 	return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_NO_CANDIDATE, others, heard };
+}
+
+/* How long the step waits for whoever is to be frozen and is not: for one that is wanted back as long as it may take to come
+ * back, and as nobody else may take over; for ever if a person wants it. */
+static uint64_t patience_of(const struct dr_think *t, const struct dr_plan *p, bool wanted_missing)
+{
+	uint64_t patience = t->s->spec.restart_within_ms, cooldown_left = 0;
+	if (!wanted_missing)
+		return STRAGGLER_MS;
+	if (p->reason == DR_REASON_OPERATOR || p->reason == DR_REASON_UNFENCE)
+		return UINT64_MAX;
+	bool nobody_else = dr_reason_in_place(p->reason) && dr_reason_stays(dr_core_blocked(t->c, t->ix, &cooldown_left));
+	uint64_t until = dr_step_age(t) + cooldown_left;
+	return nobody_else && patience < until ? until : patience;
+}
+
+/* What a choice lacks, where the positions that are known would do. */
+static struct dr_step_outcome lacks_candidate(const struct dr_think *t, const struct dr_plan *p, uint64_t have, uint64_t need)
+{
+	if (kept_out(t, p) > 0)
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_ONLY_ERRANT, kept_out(t, p), 0 };
+	if (only_unlisted(t, p))
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_NOT_LISTED, have, need };
+	if (forbidden(t, p) > 0 && t->s->spec.durability == DR_DURABILITY_SYNC && !p->accept_loss)
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_ONLY_PRIORITY_0, forbidden(t, p), 0 };
+	enum dr_reason why = why_not_those(t);
+	return why == DR_REASON_NO_CANDIDATE ? no_candidate(t) : (struct dr_step_outcome){ DR_STEP_WAITS, why, have, need };
 }
 
 static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_plan *p)
 {
-	uint64_t have = 0;
-	uint64_t need = 0;
+	uint64_t have, need;
 	bool positions = enough_positions(t, p, &have, &need);
 	bool enough = positions && has_candidate(t, p);
 	bool others_do = enough || dr_step_age(t) < STRAGGLER_MS;
@@ -257,21 +280,13 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
 		if (!to_be_frozen(t, p, m, others_do) || dr_is_frozen(t, m))
 			continue;
-		struct dr_order_core o = { .kind = DR_ORDER_FROZEN, .target = DR_MEMBER_NONE };
-		struct dr_step_outcome one = dr_order_want(t, p, m, o);
+		struct dr_step_outcome one = dr_order_want(t, p, m, to_freeze);
 		if (one.verdict == DR_STEP_PROPOSED)
 			return one;
 		missing++;
 		wanted_missing = wanted_missing || m == p->wanted;
 	}
-	bool a_persons = p->reason == DR_REASON_OPERATOR || p->reason == DR_REASON_UNFENCE;
-	uint64_t patience = wanted_missing && !a_persons ? t->s->spec.restart_within_ms : STRAGGLER_MS;
-	if (wanted_missing && a_persons)
-		patience = UINT64_MAX;
-	uint64_t cooldown_left = 0;
-	if (dr_reason_in_place(p->reason) && wanted_missing &&
-	    dr_reason_stays(dr_core_blocked(t->c, t->ix, &cooldown_left)) && patience < dr_step_age(t) + cooldown_left)
-		patience = dr_step_age(t) + cooldown_left; /* nobody else in the meantime */
+	uint64_t patience = patience_of(t, p, wanted_missing);
 	if (enough && (missing == 0 || dr_step_age(t) >= patience))
 		return holds;
 	dr_wake_at(t->out, t->v->step_since_ms + STRAGGLER_MS);
@@ -279,17 +294,9 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 		dr_wake_at(t->out, t->v->step_since_ms + patience);
 		return (struct dr_step_outcome){ .verdict = DR_STEP_PATIENT };
 	}
-	enum dr_reason why = !positions && need > have ? DR_REASON_TOO_FEW_POSITIONS : DR_REASON_NO_CANDIDATE;
-	if (why == DR_REASON_NO_CANDIDATE && kept_out(t, p) > 0)
-		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_ONLY_ERRANT, kept_out(t, p), 0 };
-	if (why == DR_REASON_NO_CANDIDATE && only_unlisted(t, p))
-		why = DR_REASON_NOT_LISTED;
-	else if (why == DR_REASON_NO_CANDIDATE && t->s->spec.durability == DR_DURABILITY_SYNC && !p->accept_loss &&
-		 forbidden(t, p) > 0)
-		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_ONLY_PRIORITY_0, forbidden(t, p), 0 };
-	else if (why == DR_REASON_NO_CANDIDATE)
-		why = why_not_those(t);
-	return why == DR_REASON_NO_CANDIDATE ? no_candidate(t) : (struct dr_step_outcome){ DR_STEP_WAITS, why, have, need };
+	if (!positions && need > have)
+		return (struct dr_step_outcome){ DR_STEP_WAITS, DR_REASON_TOO_FEW_POSITIONS, have, need };
+	return lacks_candidate(t, p, have, need);
 }
 
 /* Whether the old primary can have written little since this leader last saw how far it was: cut off, it may have
