@@ -394,6 +394,9 @@ void dr_sync_think(struct dr_think *t)
 	if (!s->managed || s->holder == DR_MEMBER_NONE || s->primary_epoch != s->epoch ||
 	    s->last_holder != s->holder)
 		return;
+	/* What it waits for is its own affair until it is taken over, which its agent may refuse. */
+	if (s->plan.id != 0 && s->plan.kind == DR_PLAN_ADOPT && s->member[s->holder].joined_epoch != s->epoch)
+		return;
 	/* A server that is down or not heard can't be told, and each change that it does not learn of makes the next
 	 * failover need one more position. */
 	uint64_t a = 0;
