@@ -40,7 +40,7 @@ enum dr_failsafe {
 };
 const char *dr_failsafe_name(enum dr_failsafe f);
 
-enum { DR_ERRANT_MAX = 96, DR_CAUTION_MAX = 256 };
+enum { DR_ERRANT_MAX = 96, DR_CAUTION_MAX = 256, DR_CAUTIONS_MAX = 2 * DR_CAUTION_MAX, DR_REPORT_TEXT_MAX = 320 };
 
 /* From a member's agent, to every coordinator, once a probe interval and at once on any change. */
 struct dr_report {
@@ -73,8 +73,8 @@ struct dr_report {
 	uint32_t promise_left_ms;    /* so long it takes no promote order; 0: it would */
 	uint32_t errant;             /* standby: so many transactions that its primary never had; 0: none were found ... */
 	char errant_ids[DR_ERRANT_MAX]; /* ... the first of them */
-	char caution[DR_CAUTION_MAX]; /* what somebody has to mend on the server, and how; "": nothing */
-	char text[DR_REASON_MAX];    /* how the server is contained, or what is wrong */
+	char caution[DR_CAUTIONS_MAX]; /* all that somebody has to mend on the server or its host, and how; "": nothing */
+	char text[DR_REPORT_TEXT_MAX]; /* how the server is contained, or what is wrong */
 };
 
 /* What one coordinator saw of one member, told to the leader once an interval.  Ages in ms, UINT32_MAX: never. */

@@ -91,7 +91,7 @@ struct dr_member {
 	bool probe_again;        /* something changed meanwhile */
 	uint64_t probed_ms;      /* when the newest answer came; 0: never */
 	struct dr_evidence seen; /* that answer */
-	char unseen[DR_REASON_MAX]; /* why the newest look found nothing; "": it did */
+	char unseen[DR_CAUTION_MAX]; /* why the newest look found nothing; "": it did */
 	enum dr_server_state server;
 	struct dr_member_op op;
 	uv_timer_t wake, probe_timer, poll;

@@ -103,6 +103,19 @@ static void fill_peers(struct dr_report *r, const struct dr_evidence *seen)
 	}
 }
 
+/* What weighs most comes first; each once, and as far as there is room. */
+static void fill_caution(struct dr_report *r, const struct dr_member *m)
+{
+	bool again = strcmp(m->seen.caution, m->caution) == 0;
+	const char *all[] = { m->caution, again ? "" : m->seen.caution, m->agent->steps->refused };
+	size_t at = 0;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (all[i][0] == '\0' || at >= sizeof(r->caution))
+			continue;
+		at += (size_t)snprintf(r->caution + at, sizeof(r->caution) - at, "%s%s", at > 0 ? "; " : "", all[i]);
+	}
+}
+
 static struct dr_report make_report(struct dr_member *m)
 {
 	const struct dr_agent_journal *j = &m->core.journal;
@@ -134,12 +147,11 @@ static struct dr_report make_report(struct dr_member *m)
 		r.errant = m->errant;
 		memcpy(r.errant_ids, m->errant_ids, sizeof(r.errant_ids));
 	}
-	const char *caution = m->caution[0] != '\0' ? m->caution : m->seen.caution;
-	memcpy(r.caution, caution[0] != '\0' ? caution : m->agent->steps->refused, sizeof(r.caution));
+	fill_caution(&r, m);
 	r.foreign = m->super.seen.foreign.pid != 0;
 	const char *journal = m->journal_said.last != DR_OK ? ", journal cannot be written: takes no orders" : "";
 	bool stopped = j->managed && m->super.seen.phase == DR_SUPER_STOPPED;
-	(void)snprintf(r.text, sizeof(r.text), "%s%s%s%.90s", dr_cgroup_way_text(m->agent->cgroups.way),
+	(void)snprintf(r.text, sizeof(r.text), "%s%s%s%s", dr_cgroup_way_text(m->agent->cgroups.way),
 		       m->journal_damaged ? ", journal damaged: takes no orders" : journal,
 		       m->unseen[0] != '\0' && !stopped ? ", not seen: " : "", stopped ? "" : m->unseen);
 	return r;

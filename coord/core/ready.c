@@ -148,13 +148,30 @@ static void note_failsafe(const struct dr_core *c, uint32_t ix, struct dr_readin
 		note(r, DR_REASON_NO_FAILSAFE, 0, 0, DR_MEMBER_NONE);
 }
 
+/* Automatic moves that come before the service's own when its site is lost, as `simulate` counts them (forecast_site.c); of one
+ * that was not judged yet it is taken that it moves. */
+static uint32_t moves_before(const struct dr_core *c, uint32_t ix, const struct dr_name *site, const struct dr_readiness *of)
+{
+	const struct dr_repl *r = &c->repl;
+	uint32_t own = r->service[ix].spec.group, n = 0;
+	for (uint32_t i = 0; i < r->services && n < r->limits.automatic_moves; i++) {
+		uint32_t group = r->service[i].spec.group;
+		if (group > own || (group == own && i >= ix) || !dr_site_plan_takes(r, &r->service[i], DR_PLAN_FAILOVER, site))
+			continue;
+		n += of[i].site != DR_READY_UNKNOWN ? of[i].moves : 1;
+	}
+	return n;
+}
+
 static void judge_site(const struct dr_core *live, struct dr_forecast_room *room, struct dr_forecast_ask *q,
-		       const struct dr_past *past, struct dr_readiness *out)
+		       const struct dr_past *past, struct dr_readiness *of)
 {
 	const struct dr_service *s = &live->repl.service[q->service];
+	struct dr_readiness *out = &of[q->service];
 	uint32_t elsewhere, all;
 	struct dr_forecast f;
 	q->site = s->spec.member[s->holder].site;
+	q->moves = moves_before(live, q->service, &q->site, of);
 	dr_ready_coordinators(&live->repl, &q->site, &elsewhere, &all);
 	if (2 * elsewhere <= all) {
 		blocks(out, DR_REASON_FEW_COORDINATORS, elsewhere, all);
@@ -162,17 +179,19 @@ static void judge_site(const struct dr_core *live, struct dr_forecast_room *room
 		return;
 	}
 	out->site_ms = out->host_ms;
-	if (!others_there(s) && !coordinator_there(&live->repl, &q->site))
+	if (!others_there(s) && !coordinator_there(&live->repl, &q->site) && q->moves == 0)
 		return;
 	dr_forecast(live, room, q, past, &f);
 	out->site = worse(out->site, take_forecast(out, &f));
 	out->site_ms = f.writable_ms;
+	out->moves = f.moves;
 }
 
 void dr_ready_judge(const struct dr_core *live, struct dr_forecast_room *room, uint32_t service, const struct dr_past *past,
-		    struct dr_readiness *out)
+		    struct dr_readiness *of)
 {
 	const struct dr_service *s = &live->repl.service[service];
+	struct dr_readiness *out = &of[service];
 	struct dr_forecast f;
 	memset(out, 0, sizeof(*out));
 	if (!s->used || !s->managed)
@@ -187,7 +206,8 @@ void dr_ready_judge(const struct dr_core *live, struct dr_forecast_room *room, u
 	dr_forecast(live, room, &q, past, &f);
 	out->host = out->site = take_forecast(out, &f);
 	out->host_ms = f.writable_ms;
-	judge_site(live, room, &q, past, out);
+	out->moves = f.moves;
+	judge_site(live, room, &q, past, of);
 	note_members(live, service, out);
 	note_routes(s, out);
 	note_sync(live, service, out);

@@ -27,12 +27,15 @@ enum { DR_READY_NOTES_MAX = 16 };
 struct dr_readiness {
 	enum dr_ready host, site;  /* when the primary's host is lost; when its whole site is */
 	uint64_t host_ms, site_ms; /* predicted: from the loss to the first write on the new primary; 0: none */
+	uint32_t moves;            /* automatic ones that it is itself when its site is lost: they count for `limits` */
 	uint32_t notes;
 	struct dr_ready_note note[DR_READY_NOTES_MAX];
 };
 
+/* of: by services' places, zeroed where none was judged yet; of[service] is overwritten.  The others are read: what goes before it
+ * when the site is lost is as it was judged last. */
 void dr_ready_judge(const struct dr_core *live, struct dr_forecast_room *room, uint32_t service, const struct dr_past *past,
-		    struct dr_readiness *out);
+		    struct dr_readiness *of);
 
 /* Add what only the caller knows; once each.  More than fit are left out. */
 void dr_ready_note(struct dr_readiness *r, struct dr_ready_note note);

@@ -359,21 +359,18 @@ static void confirm(struct dr_think *t)
 	(void)dr_propose(t, &cmd);
 }
 
-/* Told, and confirmed, and yet: somebody has set it otherwise, or its own files do.  A second look is waited for, since the
- * first may be from before the order was done. */
+/* Told, and confirmed, and yet: somebody has set it otherwise, or its own files do.  A report is waited for whose look began
+ * after that was first seen: the first one's may be from before the order was done. */
 static bool was_undone(struct dr_think *t)
 {
-	uint64_t now = t->c->view.now_ms;
+	uint64_t *since = &t->v->undone_ms;
 	if (!waits_for_less(t)) {
-		t->v->undone_ms = 0;
+		*since = 0;
 		return false;
 	}
-	if (t->v->undone_ms == 0)
-		t->v->undone_ms = now;
-	if (now - t->v->undone_ms >= look_ms(t))
-		return true;
-	dr_wake_at(t->out, t->v->undone_ms + look_ms(t));
-	return false;
+	if (*since == 0 || *since < t->c->view.led_since_ms || *since < t->v->holder_ms)
+		*since = t->c->view.now_ms;
+	return t->v->member[t->s->holder].report_ms >= *since + look_ms(t);
 }
 
 /* What it acknowledges may be with nobody else.  No promise rests on less than the holder itself, then, until it was told

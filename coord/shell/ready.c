@@ -139,7 +139,7 @@ bool dr_ready_rate(const struct dr_coord *c, uint32_t service, uint64_t *rate)
 static void judge(struct dr_coord *c, uint32_t ix)
 {
 	struct dr_readiness *r = &ready.of[ix];
-	dr_ready_judge(c->core, ready.room, ix, dr_ready_past(c, c->core->repl.service[ix].spec.kind), r);
+	dr_ready_judge(c->core, ready.room, ix, dr_ready_past(c, c->core->repl.service[ix].spec.kind), ready.of);
 	ready.at_ms[ix] = dr_clock_boot_ms();
 	note_rate(c, ix);
 	if (r->host == DR_READY_UNKNOWN)
@@ -158,8 +158,10 @@ static void follow_term(const struct dr_coord *c)
 		return;
 	ready.term = c->core->view.term;
 	for (uint32_t i = 0; i < DR_SERVICES_MAX; i++) {
-		if (ready.at_ms[i] != 0)
-			ready.at_ms[i] = 0;
+		if (ready.at_ms[i] == 0)
+			continue;
+		ready.at_ms[i] = 0;
+		memset(&ready.of[i], 0, sizeof(ready.of[i]));
 	}
 	ready.next = 0;
 	ready.beat_ms = 0;

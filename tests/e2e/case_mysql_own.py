@@ -2,12 +2,14 @@
 
 import glob
 import json
+import os
 import signal
 import time
 
 import measure
 from case_input import ready_notes
 from case_lease import manual_start
+from case_runbook import allow
 from cluster import SERVICE, member_of
 from faults import A, kill_all
 from scene import all_joined, case, eventually, expect, kill_node, kill_primary, new_acks, verdict
@@ -166,8 +168,14 @@ def mysql_events(scenes):
 
 @case("mariadb-writes-in-spite")
 def mariadb_writes_in_spite(scenes):
-    """An application's account may write in spite of read_only: ready and status name it, with the REVOKE that mends it."""
+    """An application's account may write in spite of read_only, and anybody a program of the runbook: ready and status name both,
+    with what mends them."""
     stand = scenes.stand(durability="async", kind="mariadb")
+    allow(stand)
+    loose = os.path.join(stand.lab.make_folder("commands"), "loose")
+    with open(loose, "w") as f:
+        f.write("#!/bin/sh\n")
+    os.chmod(loose, 0o775)
     stand.up_servers()
     stand.pg.sql(A, "CREATE USER app@'%'; GRANT READ_ONLY ADMIN ON *.* TO app@'%'")
     stand.up_drcoord()
@@ -175,12 +183,15 @@ def mariadb_writes_in_spite(scenes):
     eventually(stand, "the adoption to name it",
                lambda: [e for e in stand.cluster.events() if "REVOKE READ_ONLY ADMIN" in (e.get("text") or "")])
 
+    revoke, chmod = "REVOKE READ_ONLY ADMIN ON *.* FROM 'app'@'%'", f"`chmod go-w {loose}`"
+
     def told():
-        return [n["detail"] for n in ready_notes(stand) if n.get("reason") == "caution"]
-    said = eventually(stand, "ready to name it", told, 30, 0.5)
-    expect("REVOKE READ_ONLY ADMIN ON *.* FROM 'app'@'%'" in said[0], "the remedy", said)
-    stand.pg.sql(A, said[0].split(": ")[1])
-    eventually(stand, "status to say no more of it", lambda: not any(member(stand, s).get("caution") for s in (A, B, C)), 30, 0.5)
+        said = [n["detail"] for n in ready_notes(stand) if n.get("reason") == "caution"]
+        return [text for text in said if revoke in text and chmod in text]
+    said = eventually(stand, "ready to name both", told, 30, 0.5)
+    stand.pg.sql(A, revoke)
+    eventually(stand, "status to say no more of it",
+               lambda: not any(revoke in member(stand, s).get("caution", "") for s in (A, B, C)), 30, 0.5)
     return {"said": said[0]}
 
 

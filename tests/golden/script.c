@@ -11,7 +11,7 @@
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
  *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off [KIND] | diverge M rewind|clone
  *   lose M N | data M on|off (a server that comes back with less; off: its data is another service's)
- *   errant M N (so many transactions of its own) | undo-sync M (as primary it waits for nobody, whoever said so)
+ *   errant M N (of its own) | undo-sync M (as primary it waits for nobody) | deaf M MS (so long its agent hears nobody who leads)
  *   routes on|off | holds on|off | jump M | elections on|off | commit MS (from append to commit, from now on)
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
  *   expect healthy | expect KEY=VALUE...                       (see expect_one; SERVICE=MEMBER: its primary)

@@ -328,52 +328,52 @@ static bool notes(const struct dr_readiness *r, enum dr_reason reason, bool bloc
 
 static void test_ready(void **state)
 {
-	struct dr_readiness r;
+	struct dr_readiness of[2] = { 0 }, *r = &of[1];
 	(void)state;
 	healthy(DR_DURABILITY_SYNC);
-	dr_ready_judge(live, room, 1, &past, &r);
-	assert_int_equal(r.notes, 0);
-	assert_int_equal(r.host, DR_READY_YES);
-	assert_int_equal(r.site, DR_READY_YES);
-	assert_true(r.host_ms > 0 && r.site_ms > 0);
+	dr_ready_judge(live, room, 1, &past, of);
+	assert_int_equal(r->notes, 0);
+	assert_int_equal(r->host, DR_READY_YES);
+	assert_int_equal(r->site, DR_READY_YES);
+	assert_true(r->host_ms > 0 && r->site_ms > 0);
 	seen(2)->report_ms = NOW - 60000;
 	service()->route_servers[0] = 1;
-	dr_ready_judge(live, room, 1, &past, &r);
-	assert_int_equal(r.host, DR_READY_LIMITED);
-	assert_true(notes(&r, DR_REASON_NOT_REACHABLE, false));
-	assert_true(notes(&r, DR_REASON_ROUTE_BEHIND, false));
+	dr_ready_judge(live, room, 1, &past, of);
+	assert_int_equal(r->host, DR_READY_LIMITED);
+	assert_true(notes(r, DR_REASON_NOT_REACHABLE, false));
+	assert_true(notes(r, DR_REASON_ROUTE_BEHIND, false));
 	seen(1)->report_ms = NOW - 60000;
-	dr_ready_judge(live, room, 1, &past, &r);
-	assert_int_equal(r.host, DR_READY_NO);
-	assert_int_equal(r.site, DR_READY_NO);
+	dr_ready_judge(live, room, 1, &past, of);
+	assert_int_equal(r->host, DR_READY_NO);
+	assert_int_equal(r->site, DR_READY_NO);
 	service()->managed = false;
-	dr_ready_judge(live, room, 1, &past, &r);
-	assert_int_equal(r.host, DR_READY_UNKNOWN);
+	dr_ready_judge(live, room, 1, &past, of);
+	assert_int_equal(r->host, DR_READY_UNKNOWN);
 }
 
 /* Two of three coordinators in one site: should it be lost, nobody leads. */
 static void test_ready_coordinators(void **state)
 {
-	struct dr_readiness r;
+	struct dr_readiness of[2] = { 0 }, *r = &of[1];
 	(void)state;
 	healthy(DR_DURABILITY_SYNC);
 	assert_true(dr_name_set(&live->repl.coordinator[1].site, "az-a"));
-	dr_ready_judge(live, room, 1, &past, &r);
-	assert_int_equal(r.host, DR_READY_YES);
-	assert_int_equal(r.site, DR_READY_NO);
-	assert_true(notes(&r, DR_REASON_FEW_COORDINATORS, true));
+	dr_ready_judge(live, room, 1, &past, of);
+	assert_int_equal(r->host, DR_READY_YES);
+	assert_int_equal(r->site, DR_READY_NO);
+	assert_true(notes(r, DR_REASON_FEW_COORDINATORS, true));
 }
 
 /* A leader judges thousands of services a minute. */
 static void test_takes_little(void **state)
 {
 	enum { TIMES = 500 };
-	struct dr_readiness r;
+	struct dr_readiness of[2] = { 0 };
 	(void)state;
 	healthy(DR_DURABILITY_SYNC);
 	clock_t began = clock();
 	for (unsigned i = 0; i < TIMES; i++)
-		dr_ready_judge(live, room, 1, &past, &r);
+		dr_ready_judge(live, room, 1, &past, of);
 	uint64_t us = (uint64_t)(clock() - began) * 1000000u / CLOCKS_PER_SEC / TIMES;
 	print_message("a service is judged in %llu us\n", (unsigned long long)us);
 	assert_true(us < 20000);

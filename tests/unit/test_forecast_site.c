@@ -70,6 +70,37 @@ static void test_site_limits(void **state)
 	assert_false(s.part[0].stays || s.part[1].stays || s.part[2].stays);
 }
 
+/* Readiness says the same of each, however often and in whatever order they are judged; the loss of one host is not the site's. */
+static void test_ready_limits(void **state)
+{
+	struct dr_forecast_ask q = { .lost = true, .request = DR_REQ_FAILOVER };
+	struct dr_forecast_site s;
+	struct dr_forecast f[4];
+	struct dr_readiness of[4] = { 0 };
+	(void)state;
+	several(&q, DR_DURABILITY_SYNC);
+	live->repl.service[0].spec.group = 7;
+	live->repl.service[1].paused = true; /* moves nothing, and counts for nothing */
+	live->repl.limits = (struct dr_limits){ .automatic_moves = 1, .within_ms = 600000 };
+	for (unsigned round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < 4; i++)
+			dr_ready_judge(live, room, i, &past, of);
+	}
+	forecast_site(&q, &s, f);
+	for (uint32_t i = 0; i < s.parts; i++) {
+		assert_int_equal(of[s.part[i].service].site == DR_READY_NO, s.part[i].stays);
+		assert_int_equal(of[s.part[i].service].moves, f[i].moves);
+	}
+	assert_int_equal(of[0].host, DR_READY_YES);
+	assert_int_equal(of[0].site, DR_READY_NO);
+	assert_int_equal(of[0].note[0].reason, DR_REASON_MOVES_LIMITED);
+	assert_int_equal(of[2].site, DR_READY_YES);
+	live->repl.limits.automatic_moves = 0;
+	dr_ready_judge(live, room, 0, &past, of);
+	assert_int_equal(of[0].site, DR_READY_YES);
+	assert_int_equal(of[3].site, DR_READY_UNKNOWN);
+}
+
 /* Shards of one cluster that need each other's vote go one after the other. */
 static void test_site_shards(void **state)
 {
@@ -158,8 +189,8 @@ static void test_site_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_site_limits), cmocka_unit_test(test_site_shards), cmocka_unit_test(test_site_answer),
-		cmocka_unit_test(test_site_many),
+		cmocka_unit_test(test_site_limits), cmocka_unit_test(test_ready_limits), cmocka_unit_test(test_site_shards),
+		cmocka_unit_test(test_site_answer), cmocka_unit_test(test_site_many),
 	};
 	return cmocka_run_group_tests(tests, rig_begin, NULL);
 }
