@@ -7,7 +7,7 @@ import time
 from case_verbs import DENIED, REFUSED, no, recorded
 from cluster import member_of, site_of
 from faults import A, FAULTS, kill_all
-from scene import (all_joined, case, eventually, expect, kill_node, kill_primary, new_acks, settled_set, verdict)
+from scene import (all_joined, case, eventually, expect, kill_node, kill_primary, new_acks, not_taken_over, settled_set, verdict)
 from stand import Run
 
 
@@ -224,6 +224,7 @@ def refused(scenes, spoil, *words, kind="mariadb", stand=None):
         said.extend(e.get("text") or "" for e in cluster.events())
         return any(all(w in text for w in words) for text in said)
     eventually(stand, f"a refusal that says {words}", told, 40, 1.0)
+    not_taken_over(stand)
     expect(stand.primary_sites() == [A], "the servers to be as they were", stand.primary_sites())
     text = [t for t in said if all(w in t for w in words)][0]
     return {"said": text[text.index(words[0]):][:200]}

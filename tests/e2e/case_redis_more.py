@@ -7,7 +7,7 @@ from faults import A
 from lab import LabError
 from net import SITES, host_name
 from redis import USER
-from scene import all_joined, case, eventually, expect, kill_primary, verdict
+from scene import all_joined, case, eventually, expect, kill_primary, not_taken_over, verdict
 
 B, C = "az-b", "az-c"
 PORT = 26379
@@ -133,6 +133,7 @@ def redis_sentinels_refused(scenes):
     said = eventually(stand, "the adoption to say why not",
                       lambda: [e["text"] for e in cluster.events() if "Sentinels watch it" in e.get("text", "")], 60, 0.5)
     expect("sentinels: adopt" in said[0], "the remedy to be named", said[0])
+    not_taken_over(stand)
     expect("shop" in (sentinel(stand, A, "SENTINEL", "MASTERS") or ""), "the Sentinels to be left alone")
     return {"said": said[0][:200]}
 

@@ -88,6 +88,16 @@ def eventually(stand, what, check, seconds=30, every=0.1):
     return wait_for(what, check, seconds, every, logs_of(stand))
 
 
+def not_taken_over(stand):
+    """The adoption was given up, or asks a person: one that goes on with a caution may say the same words."""
+    def answered():
+        service = stand.cluster.service()
+        plan = service.get("plan")
+        return service if service and (plan is None or plan["state"] == "asking") else None
+    service = eventually(stand, "the adoption to end, or to ask", answered, 60)
+    expect(service["plan"] or service["mode"] == "observe", "the service not to be taken over", service["mode"], service["members"])
+
+
 def kill_node(stand, *sites, beside=()):
     """Kill guard, agent and server of sites' database hosts at once; with other services' servers beside."""
     of_all = [one.pg for one in (stand, *beside)]
