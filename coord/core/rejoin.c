@@ -63,8 +63,15 @@ static void joined(struct dr_think *t, dr_member_ix m, bool yes)
 	(void)dr_propose(t, &cmd);
 }
 
-/* It follows by itself.  It counts once its agent knows this epoch: one that was not there when the service was
- * adopted is taken over now, one that was away while the epoch changed is told whom it follows. */
+/* Its server runs, and nobody has looked yet whether it may be taken over.  That comes before anything that a rejoin does to
+ * it: whose data it has and from whom is asked there. */
+static bool is_untaken(const struct dr_report *rep)
+{
+	return !rep->managed && (rep->server == DR_SERVER_STANDBY || rep->server == DR_SERVER_UNKNOWN);
+}
+
+/* It counts once its agent knows this epoch: one that was not there when the service was adopted is taken over now, one
+ * that was away while the epoch changed is told whom it follows. */
 static void welcome(struct dr_think *t, dr_member_ix m)
 {
 	const struct dr_report *rep = &t->v->member[m].report;
@@ -121,6 +128,8 @@ static void watch_member(struct dr_think *t, dr_member_ix m)
 	}
 	if (!new_here)
 		joined(t, m, false);
+	else if (is_untaken(&mv->report))
+		welcome(t, m);
 	else
 		open_rejoin(t, m);
 }

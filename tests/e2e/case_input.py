@@ -6,7 +6,7 @@ import os
 from case_mysql import refused
 from cluster import member_of
 from faults import A, kill_all
-from scene import case, eventually, expect, new_acks, verdict
+from scene import case, eventually, events_of, expect, new_acks, verdict
 
 B, C = "az-b", "az-c"
 SECRET = "a secret of the lab"
@@ -77,6 +77,27 @@ def mariadb_foreign_source(scenes):
     said = refused(scenes, make_foreign, "replicates from 192.0.2.66:3306", "another service's", stand=stand)
     expect("theirs" in stand.pg.sql(C, "SHOW DATABASES"), "its data to be left alone")
     return said
+
+
+@case("mariadb-foreign-late")
+def mariadb_foreign_late(scenes):
+    """The same, and its agent is heard only after the others were taken over: no rejoin touches it."""
+    stand = scenes.stand(durability="async", kind="mariadb")
+    stand.up_servers()
+    make_foreign(stand)
+    stand.up_drcoord()
+    pids = eventually(stand, "the agent in c to run", lambda: "agent-c" in stand.cluster.pids() and stand.cluster.pids(), 10)
+    kill_all([pids["guard-c"], pids["agent-c"]])
+    stand.adopt()
+    stand.cluster.start_guard(C)
+    words = ("replicates from 192.0.2.66:3306", "another service's")
+
+    def told():
+        return [e["text"] for e in stand.own_events() if all(w in e.get("text", "") for w in words)]
+    said = eventually(stand, "a refusal that names its source", told, 30, 0.5)
+    expect("theirs" in stand.pg.sql(C, "SHOW DATABASES"), "its data to be left alone")
+    expect(not events_of(stand, "plan.opened", plan_kind="rejoin", member=member_of(C)), "no rejoin of it")
+    return {"said": said[0]}
 
 
 @case("mysql-wrong-password")

@@ -9,8 +9,8 @@
  *   cut SITE | heal SITE | cut-way FROM TO | heal-way FROM TO
  *   request VERB [site=SITE] [to=M] [plan=N] [force] [accept-loss] [assert-fenced] [id=N] [version=N] [refused=REASON]
  *   spec add M SITE | spec remove M | spec restore M | spec KEY VALUE           (then: request apply)
- *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off [KIND] | diverge M rewind|clone
- *   lose M N | data M on|off (a server that comes back with less; off: its data is another service's)
+ *   fail M ORDER N | hang M ORDER on|off | hold M on|off | writes M on|off [KIND] | diverge M rewind|clone | forget M (its agent)
+ *   lose M N | data M on|off (a server that comes back with less; off: its data is another service's) | leave M (whom it follows)
  *   errant M N (of its own) | undo-sync M (as primary it waits for nobody) | deaf M MS (so long its agent hears nobody who leads)
  *   routes on|off | holds on|off | jump M | elections on|off | commit MS (from append to commit, from now on)
  *   order M ORDER number=N epoch=N | grant M id=last|N epoch=N ttl=MS    (straight to the agent)
@@ -59,10 +59,9 @@ static const char *value(const struct script *s, const char *key)
 
 static bool flag(const struct script *s, const char *word)
 {
-	for (uint32_t i = 1; i < s->words; i++) {
+	for (uint32_t i = 1; i < s->words; i++)
 		if (strcmp(s->word[i], word) == 0)
 			return true;
-	}
 	return false;
 }
 
@@ -330,10 +329,9 @@ static void block_writes(struct script *s, struct w_server *server)
 {
 	server->acks_blocked = !on(s, 2);
 	server->failure = DR_FAILURE_NONE;
-	for (unsigned f = 1; f < DR_FAILURE_MAX; f++) {
+	for (unsigned f = 1; f < DR_FAILURE_MAX; f++)
 		if (strcmp(dr_failure_name((enum dr_failure)f), word(s, 3)) == 0)
 			server->failure = (enum dr_failure)f;
-	}
 }
 
 static void do_member(struct script *s)
@@ -357,6 +355,8 @@ static void do_member(struct script *s)
 		w->m[m].server.held = on(s, 2);
 	else if (strcmp(what, "lose") == 0 && w->m[m].server.n >= number(word(s, 2)))
 		w->m[m].server.n -= (uint32_t)number(word(s, 2)); /* of what it had when it stopped */
+	else if (strcmp(what, "leave") == 0)
+		w->m[m].server.upstream = DR_MEMBER_NONE;
 	else if (strcmp(what, "deaf") == 0)
 		w->m[m].deaf_until = w->now + number(word(s, 2));
 	else if (strcmp(what, "data") == 0)
