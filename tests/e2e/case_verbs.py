@@ -11,7 +11,7 @@ from faults import A, kill_server
 from lab import CommandError
 from net import SITES, host_name
 from scene import (all_joined, case, eventually, events_of, expect, is_marked, kill_all, kill_node,
-                   kill_primary, new_acks, still_writing, verdict)
+                   kill_primary, new_acks, settled_set, still_writing, verdict)
 
 B, C = "az-b", "az-c"
 DENIED, NOT_FOUND, REFUSED, INVALID, USAGE, UNREACHABLE = 5, 8, 4, 3, 2, 6
@@ -322,6 +322,7 @@ def pause_resume(scenes):
     new = stand.first_new_ack(20)[1]
     recorded(stand, "service.resumed")
     all_joined(stand)
+    eventually(stand, "rows to be safe with a standby again", lambda: settled_set(stand), 30)
     time.sleep(1)  # the cooldown
     tell(stand, "pause", SERVICE, "--for", "5s")
     until = stand.cluster.service()["pause_until_wall_ms"]
