@@ -99,6 +99,22 @@ static bool is_wanted(const struct dr_think *t, const struct dr_plan *p, bool an
 	return dr_heard(t, m) && dr_may_be_promoted(t, p, m) && !dr_is_kept_out(t, p, m);
 }
 
+bool dr_may_be_heard_yet(struct dr_think *t, const struct dr_plan *p)
+{
+	uint64_t from = t->c->view.led_since_ms + t->c->repl.timing.detect_after_ms;
+	bool promised = t->s->spec.durability == DR_DURABILITY_SYNC && !p->accept_loss;
+	bool named_one = p->wanted < DR_MEMBERS_MAX && p->reason == DR_REASON_OPERATOR;
+	if (p->kind != DR_PLAN_FAILOVER || promised || named_one || t->c->view.now_ms >= from)
+		return false;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (t->s->spec.member[m].name.s[0] == '\0' || m == p->old || t->s->member[m].unproved_epoch != 0 || dr_heard(t, m))
+			continue;
+		dr_wake_at(t->out, from);
+		return true;
+	}
+	return false;
+}
+
 enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out)
 {
 	dr_member_ix best = DR_MEMBER_NONE;

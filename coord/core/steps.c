@@ -287,7 +287,7 @@ static struct dr_step_outcome step_FREEZE(struct dr_think *t, const struct dr_pl
 		wanted_missing = wanted_missing || m == p->wanted;
 	}
 	uint64_t patience = patience_of(t, p, wanted_missing);
-	if (enough && (missing == 0 || dr_step_age(t) >= patience))
+	if (enough && (missing == 0 || dr_step_age(t) >= patience) && !dr_may_be_heard_yet(t, p))
 		return holds;
 	dr_wake_at(t->out, t->v->step_since_ms + STRAGGLER_MS);
 	if (enough && patience != UINT64_MAX) {

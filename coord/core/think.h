@@ -110,6 +110,9 @@ struct dr_choice {
 bool dr_may_be_chosen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m);
 /* What it has and no primary had would become everybody's, and no person has named it. */
 bool dr_is_kept_out(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m);
+/* A leader that has just begun can't tell who is gone from who was not heard yet.  Where no set says who has all that was
+ * promised, one that is further may be among them; whoever names the candidate need not wait for that. */
+bool dr_may_be_heard_yet(struct dr_think *t, const struct dr_plan *p);
 /* NONE: *out is filled; NO_CANDIDATE; NO_STANDBY_LEFT: somebody of unknown history has more than all others. */
 enum dr_reason dr_choose_failover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
 enum dr_reason dr_choose_switchover(const struct dr_think *t, const struct dr_plan *p, struct dr_choice *out);
