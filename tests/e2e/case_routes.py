@@ -21,6 +21,7 @@ global
 defaults
   mode tcp
   timeout connect 2s
+  retries 0
   timeout client 1h
   timeout server 1h
 frontend orders

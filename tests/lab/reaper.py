@@ -245,9 +245,18 @@ def left_of(prefix):
     return found
 
 
+def pid_space(pid):
+    """The pid namespace that a process is in, None when it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return None
+
+
 def is_elsewhere(lab):
-    """Whether processes of it run in another pid namespace, whose pids say nothing here: a container beside us."""
-    return any(0 in read_pids(g) for g in cgroups_of(lab))
+    """Whether processes of it run in another pid namespace, so that its owner's pid says nothing here: a container's."""
+    own = pid_space("self")
+    return any(pid == 0 or pid_space(pid) not in (own, None) for g in cgroups_of(lab) for pid in read_pids(g))
 
 
 def sweep():

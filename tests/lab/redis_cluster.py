@@ -120,10 +120,16 @@ class RedisCluster(Redis):
                 return next((s for s in SITES if words[1].startswith(f"{self.lab.address(s, 'db')}:")), None)
         return None
 
+    def up_text(self, site, ask):
+        """What the node says, None while it takes its cluster for down."""
+        text = self.talk(site, ask)
+        return None if "CLUSTERDOWN" in text else text
+
     def rows(self, site):
         """All (writer, n) that a site's node holds."""
         found = set()
         for writer in WRITERS:
-            text = self.talk(site, f"READONLY\nSMEMBERS drlab:row:{writer}{self.conninfo}\n")
+            ask = f"READONLY\nSMEMBERS drlab:row:{writer}{self.conninfo}\n"
+            text = wait_for(f"rows from the node in {site}", functools.partial(self.up_text, site, ask), 10)
             found |= {(writer, int(n)) for n in text.split()[1:]}
         return found

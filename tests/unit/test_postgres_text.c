@@ -188,6 +188,10 @@ static void test_connect_errors(void **state)
 		  DR_E_DENIED, "" },
 		{ "FATAL:  42501: x\nLOCATION:  ", DR_E_DENIED, "x" },
 		{ "FATAL:  42501: x\nLOCATION:  md.c:504\n", DR_E_REFUSED, "x" },
+		{ "connection to server at \"h\", port 1 failed: FATAL:  XX000: konnte nicht schreiben\n"
+		  "LOCATION:  write_item, relcache.c:6733\n",
+		  DR_E_NO_SPACE, "konnte" },
+		{ "FATAL:  XX000: x\nLOCATION:  RelationBuildTupleDesc, relcache.c:650\n", DR_E_FAILED, "x" },
 		/* Of our own making. */
 		{ "could not create socket: Too many open files\n", DR_E_UNKNOWN, "Too many" },
 		{ "connection to server at \"h\", port 1 failed: Cannot assign requested address\n\tIs the", DR_E_UNKNOWN,
