@@ -12,7 +12,8 @@
 #include "base/parse.h"
 #include "sys/file.h"
 
-enum { AGAIN_MS = 10, IDLE_LOOKS = 10, WELL_LOOKS = 10, SECRET_QUOTED = 2 * MY_SECRET_MAX };
+enum { AGAIN_MS = 10, IDLE_LOOKS = 10, WELL_LOOKS = 10, SECRET_QUOTED = 2 * MY_SECRET_MAX, CHANGE_MAX = 4096,
+       BAD_NOTES = 1201 /* "Could not initialize master info structure" */ };
 
 enum dr_err my_check_shape(const struct my_run *r, struct dr_error *e)
 {
@@ -148,11 +149,29 @@ static void put_tls(struct my_run *r, char *dst, size_t cap)
 		(void)snprintf(dst, cap, ", %s_SSL=1, %s_SSL_CA='%s', %s_SSL_VERIFY_SERVER_CERT=1", word, word, ca, word);
 }
 
+/* A kill may cut off what a server notes of its source, and no other try heals that: only to forget the source does. */
+static bool has_bad_notes(const struct my_run *r, enum dr_err rv)
+{
+	return rv == DR_E_FAILED && mysql_errno(r->conn) == BAD_NOTES;
+}
+
+/* It has no source now: what is noted of one before, and what was received from it, is good for nothing any more. */
+static enum dr_err say_change(struct my_run *r, const char *sql, struct dr_error *e)
+{
+	enum dr_err rv = my_do(r, e, "%s", sql);
+
+	if (!has_bad_notes(r, rv))
+		return rv;
+	rv = my_say(r, MY_SQL_RESET, e);
+	return rv == DR_OK ? my_do(r, e, "%s", sql) : rv;
+}
+
 static enum dr_err point(struct my_run *r, struct dr_error *e)
 {
 	const struct dr_op_args *a = &r->args;
 	const char *word = my_sql(r->dialect, MY_SQL_WORD);
 	char secret[SECRET_QUOTED + 1], user[2 * DR_NAME_MAX + 1], host[2 * DR_HOST_MAX + 1], tls[2 * DR_PATH_MAX + 128];
+	char sql[CHANGE_MAX];
 	enum dr_err rv = my_secret(r->target.replication_password_file, r->replication_secret, e);
 
 	if (rv != DR_OK)
@@ -161,8 +180,14 @@ static enum dr_err point(struct my_run *r, struct dr_error *e)
 	my_quote(r, user, sizeof(user), r->target.replication_user);
 	my_quote(r, host, sizeof(host), a->primary_at.host);
 	put_tls(r, tls, sizeof(tls));
-	rv = my_do(r, e, "%s %s_HOST='%s', %s_PORT=%u, %s_USER='%s', %s_PASSWORD='%s', %s%s", my_sql(r->dialect, MY_SQL_CHANGE),
-		   word, host, word, a->primary_at.port, word, user, word, secret, my_sql(r->dialect, MY_SQL_CHANGE_REST), tls);
+	int n = snprintf(sql, sizeof(sql), "%s %s_HOST='%s', %s_PORT=%u, %s_USER='%s', %s_PASSWORD='%s', %s%s",
+			 my_sql(r->dialect, MY_SQL_CHANGE), word, host, word, a->primary_at.port, word, user, word, secret,
+			 my_sql(r->dialect, MY_SQL_CHANGE_REST), tls);
+	if (n >= 0 && (size_t)n < sizeof(sql))
+		rv = say_change(r, sql, e);
+	else
+		rv = dr_fail(e, DR_E_RANGE, "the statement would be longer than %d bytes", CHANGE_MAX - 1);
+	explicit_bzero(sql, sizeof(sql));
 	explicit_bzero(secret, sizeof(secret));
 	return rv;
 }
@@ -208,7 +233,9 @@ static enum dr_err carry_on(struct my_run *r, struct dr_error *e)
 		return my_say(r, MY_SQL_START, e);
 	/* What it has received is thrown away now; it must not seem to have all that it may have acknowledged. */
 	rv = my_acks_set(r, false, e);
-	return rv == DR_OK ? my_say(r, MY_SQL_START, e) : rv;
+	if (rv == DR_OK)
+		rv = my_say(r, MY_SQL_START, e);
+	return has_bad_notes(r, rv) ? turn_to(r, e) : rv;
 }
 
 static enum dr_err wait_receiving(struct my_run *r, struct dr_error *e)

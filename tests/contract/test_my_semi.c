@@ -301,6 +301,27 @@ static void what_was_received_is_applied(void **state)
 	assert_true(has(here.standby, row));
 }
 
+/* A kill cut off what MariaDB had begun to note of its source: it follows all the same. */
+static void notes_cut_off_are_no_hindrance(void **state)
+{
+	static const char *const notes[] = { "master.info", "relay-log.info" };
+	char path[DR_PATH_MAX];
+
+	(void)state;
+	if (is_mysql())
+		return; /* which keeps them in tables */
+	for (unsigned i = 0; i < 2; i++) {
+		says("SET GLOBAL innodb_flush_log_at_trx_commit = 1", ""); /* as an agent starts it */
+		until_has(here.standby, committed());
+		my_server_crash(here.standby);
+		(void)snprintf(path, sizeof(path), "%s/%s", here.standby->data, notes[i]);
+		assert_int_equal(truncate(path, 0), 0);
+		my_server_start(&here.all, here.standby);
+		assert_true(done(here.standby, DR_OP_FOLLOWING, (struct dr_op_args){ .k = 0 }).receiving);
+		until_has(here.standby, committed());
+	}
+}
+
 /* Whoever was let go is cut off, and the connection that its server makes by itself acknowledges nothing. */
 static void who_is_cut_acknowledges_no_more(void **state)
 {
@@ -478,6 +499,7 @@ static int run(const char *name, const char *root)
 		cmocka_unit_test_setup(following_ends_what_waits, begin),
 		cmocka_unit_test_setup(silence_is_noticed, begin),
 		cmocka_unit_test_setup(what_was_received_is_applied, begin),
+		cmocka_unit_test_setup(notes_cut_off_are_no_hindrance, begin),
 		cmocka_unit_test_setup(who_is_cut_acknowledges_no_more, begin),
 		cmocka_unit_test_setup(by_hand_is_not_forgotten, begin),
 		cmocka_unit_test_setup(one_is_not_two, begin),
