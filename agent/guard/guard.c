@@ -161,6 +161,7 @@ static enum dr_err open_memory(struct guard *g, const struct dr_guard_args *o, s
 static int usage(FILE *to, int code)
 {
 	(void)fputs("usage: drcoord-guard --config FILE [--agent PROGRAM] [--adopt PID]\n"
+		    "       drcoord-guard --help | --version\n"
 		    "  Runs on a database host: starts drcoord-agent with this file, starts it again when it ends, and kills\n"
 		    "  the server when its lease runs out.\n"
 		    "  --agent  the agent's program (the one beside this one)\n"
@@ -178,6 +179,8 @@ int main(int argc, char **argv)
 	g.memfd = g.agent_fd = -1;
 	if (argc == 2 && strcmp(argv[1], "--help") == 0)
 		return usage(stdout, 0);
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return puts("drcoord-guard " DR_VERSION) < 0;
 	if (!dr_guard_args_read(&o, argc, argv))
 		return usage(stderr, EXIT_USAGE);
 	if (o.agent == NULL)

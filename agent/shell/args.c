@@ -4,10 +4,13 @@
 #include <getopt.h>
 #include <stddef.h>
 
+enum { OPTION_VERSION = 1000 };
+
 bool dr_agent_args_read(struct dr_agent_args *a, int argc, char **argv)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
 						 { "help", no_argument, NULL, 'h' },
+						 { "version", no_argument, NULL, OPTION_VERSION },
 						 { NULL, 0, NULL, 0 } };
 
 	*a = (struct dr_agent_args){ 0 };
@@ -15,6 +18,7 @@ bool dr_agent_args_read(struct dr_agent_args *a, int argc, char **argv)
 		switch (o) {
 		case 'c': a->config = optarg; break;
 		case 'h': a->help = true; return true;
+		case OPTION_VERSION: a->version = true; return true;
 		default: return false;
 		}
 	}

@@ -21,7 +21,7 @@ enum { CLOCK_CHECK_MS = 100 };
 
 static int usage(FILE *to, int code)
 {
-	(void)fputs("usage: drcoord-agent --config FILE\n"
+	(void)fputs("usage: drcoord-agent --config FILE | --help | --version\n"
 		    "  Runs on a database host, started by drcoord-guard; keeps the lease, runs and fences the server.\n"
 		    "  SIGTERM: leave (the server goes on for as long as its lease).  SIGHUP: read the certificates again.\n",
 		    to);
@@ -164,6 +164,8 @@ int main(int argc, char **argv)
 		return usage(stderr, 64);
 	if (args.help)
 		return usage(stdout, 0);
+	if (args.version)
+		return puts("drcoord-agent " DR_VERSION) < 0;
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)setenv("UV_THREADPOOL_SIZE", "8", 0);
 	srandom((unsigned)dr_clock_boot_ns() ^ (unsigned)getpid());

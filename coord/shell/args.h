@@ -8,7 +8,7 @@ struct dr_coord_args {
 	const char *config; /* argv's own, as long as that */
 	bool bootstrap, join, recover;
 	bool yes, offline; /* with recover: a majority is gone; leave after the offline part */
-	bool help;         /* the rest was not looked at */
+	bool help, version; /* the rest was not looked at */
 };
 
 /* False: it cannot be meant so; of an option that it does not know getopt_long(3) has said so.  Changes nothing else. */

@@ -24,6 +24,7 @@ enum { EXIT_USAGE = 64, EXIT_CONFIG = 78, LEAVE_MS = 2000 };
 static int usage(FILE *to, int code)
 {
 	(void)fputs("usage: drcoordd --config FILE [--bootstrap | --join | --recover]\n"
+		    "       drcoordd --help | --version\n"
 		    "  --bootstrap  first start of a new cluster: every coordinator under `peers` starts so once\n"
 		    "  --join       first start of one that joins, or has lost its data: prints its id for\n"
 		    "               `drcoordctl node add`\n"
@@ -257,6 +258,8 @@ int main(int argc, char **argv)
 		return usage(stderr, EXIT_USAGE);
 	if (args.help)
 		return usage(stdout, 0);
+	if (args.version)
+		return puts("drcoordd " DR_VERSION) < 0;
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* Raft needs libuv's pool for its disk work; nothing of ours may starve it (stack.md 4). */
 	(void)setenv("UV_THREADPOOL_SIZE", "8", 0);

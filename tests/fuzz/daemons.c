@@ -34,7 +34,7 @@ static void coordinator(struct fuzz_line *given)
 	struct dr_coord_args a, b;
 	struct fuzz_line again = { 0 };
 	begin();
-	if (!dr_coord_args_read(&a, given->argc, given->argv) || a.help)
+	if (!dr_coord_args_read(&a, given->argc, given->argv) || a.help || a.version)
 		return;
 	FUZZ_CHECK(a.config != NULL);
 	FUZZ_CHECK(a.bootstrap + a.join + a.recover <= 1);
@@ -62,7 +62,7 @@ static void agent(struct fuzz_line *given)
 	struct dr_agent_args a, b;
 	struct fuzz_line again = { 0 };
 	begin();
-	if (!dr_agent_args_read(&a, given->argc, given->argv) || a.help)
+	if (!dr_agent_args_read(&a, given->argc, given->argv) || a.help || a.version)
 		return;
 	FUZZ_CHECK(a.config != NULL);
 	fuzz_line_add(&again, "drcoord-agent");
