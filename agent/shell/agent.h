@@ -82,6 +82,8 @@ struct dr_member {
 	char errant_ids[DR_ERRANT_MAX];
 	uint64_t tend_next_ms;   /* likewise, for what is seen to between orders ... */
 	char caution[DR_CAUTION_MAX]; /* ... and what the newest time told */
+	uint64_t lacks_next_ms;  /* likewise ... */
+	char lacks[DR_CAUTION_MAX]; /* ... for programs that it has not; "": it has all, and nobody looks again */
 	bool discard_due;        /* old copies may stand beside the data: to be removed once the member follows */
 	struct dr_job discard;
 	bool discard_running;
@@ -166,5 +168,6 @@ void dr_member_job_fill(struct dr_member *m, struct dr_job *j, enum dr_job_kind 
 /* Upkeep between orders: replication slots for the other members (on every candidate), the checkpoint after a
  * promotion, removal of old copies. */
 void dr_member_upkeep(struct dr_member *m);
+void dr_member_look_for_programs(struct dr_member *m); /* a caution where some are not there */
 
 #endif

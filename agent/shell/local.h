@@ -42,8 +42,12 @@ struct dr_local_final {
 	uint64_t system_id;
 };
 
+enum { DR_LOCAL_PROGRAMS = 6 };
+
 struct dr_local_kind {
 	const char *program; /* of its processes, as /proc names it; of several names, '|' between them */
+	/* What starts and jobs run: from the server's folder of programs, and where dr_local_tool() finds it.  NULL ends each. */
+	const char *own[DR_LOCAL_PROGRAMS], *tool[DR_LOCAL_PROGRAMS];
 	const char *mark;    /* the file in the data folder that makes it a standby whoever starts it; NULL: it comes up
 			      * fenced at every start */
 	bool ends_waits;     /* stopping in order lets commits go on that wait for standbys: one that is not closed is killed */
@@ -69,6 +73,11 @@ struct dr_local_kind {
 	/* Of a stopped server: at its next start it receives from nobody and waits for nobody.  NULL: an op sees to it. */
 	enum dr_err (*alone)(const char *data_dir, struct dr_error *e);
 };
+
+/* Where a tool of the server's is: in its folder of programs, or beside that as in a tree of its own, else in /usr/bin. */
+void dr_local_tool(const char *bin_dir, const char *name, char *dst, size_t cap);
+/* What a start or a job will look for in vain, in words with the remedy; "": nothing.  Looks at the disk. */
+void dr_local_lacks(const struct dr_local_kind *kind, const char *bin_dir, char *dst, size_t cap);
 
 /* NULL: agents run no such servers. */
 const struct dr_local_kind *dr_local_kind(enum dr_kind kind);

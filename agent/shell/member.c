@@ -107,7 +107,7 @@ static void fill_peers(struct dr_report *r, const struct dr_evidence *seen)
 static void fill_caution(struct dr_report *r, const struct dr_member *m)
 {
 	bool again = strcmp(m->seen.caution, m->caution) == 0;
-	const char *all[] = { m->caution, again ? "" : m->seen.caution, m->agent->steps->refused };
+	const char *all[] = { m->caution, m->lacks, again ? "" : m->seen.caution, m->agent->steps->refused };
 	size_t at = 0;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		if (all[i][0] == '\0' || at >= sizeof(r->caution))
@@ -503,6 +503,7 @@ enum dr_err dr_member_open(struct dr_member *m, struct dr_agent *a, const struct
 	m->peers = j.order.peers < DR_MEMBERS_MAX ? j.order.peers : DR_MEMBERS_MAX;
 	memcpy(m->peer, j.order.peer, sizeof(m->peer));
 	m->open = true;
+	dr_member_look_for_programs(m);
 	m->discard_due = true; /* an earlier agent may have left some */
 	adopt_if_there(m);
 	if (m->core.journal.managed)

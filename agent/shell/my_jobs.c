@@ -12,22 +12,11 @@
 
 #include "adapters/mysql/gtid.h"
 #include "agent/shell/jobs_own.h"
+#include "agent/shell/local.h"
 #include "base/parse.h"
 #include "sys/file.h"
 
 enum { INFO_MAX = 64 << 10, AT_MAX = 4096 };
-
-/* Its tools lie beside the server, or in the folder of those that need no root. */
-static void find_tool(const struct dr_job *job, const char *name, char *dst, size_t cap)
-{
-	static const char *const beside[] = { "", "/../bin", "/../../bin" };
-	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
-		(void)snprintf(dst, cap, "%s%s/%s", job->local.bin_dir, beside[i], name);
-		if (access(dst, X_OK) == 0)
-			return;
-	}
-	(void)snprintf(dst, cap, "/usr/bin/%s", name);
-}
 
 /* A file without a name that the child alone reads; its number, which the child inherits. */
 static enum dr_err hidden_file(struct dr_job *job, const char *text, int *out, struct dr_error *e)
@@ -91,7 +80,7 @@ enum dr_err my_job_send(struct dr_job *job, struct dr_error *e)
 	enum dr_err rv = login_file(job, &login, e);
 	if (rv != DR_OK)
 		return rv;
-	find_tool(job, "mariabackup", program, sizeof(program));
+	dr_local_tool(job->local.bin_dir, "mariabackup", program, sizeof(program));
 	(void)snprintf(defaults, sizeof(defaults), "--defaults-file=/dev/fd/%d", login);
 	(void)snprintf(data, sizeof(data), "--datadir=%s", job->local.data_dir);
 	const char *args[] = { program, defaults, "--backup", "--stream=mbstream", "--target-dir=/tmp", data };
@@ -112,7 +101,7 @@ static enum dr_err unpack(struct dr_job *job, const struct job_copy *p, struct d
 	enum dr_err rv = job_give_to_owner(job, p->data, e);
 	if (rv != DR_OK)
 		return rv;
-	find_tool(job, "mbstream", program, sizeof(program));
+	dr_local_tool(job->local.bin_dir, "mbstream", program, sizeof(program));
 	const char *args[] = { program, "-x", "-C", p->data };
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
 		job_child_arg(&c, args[i]);
@@ -133,7 +122,7 @@ static enum dr_err make_ready(struct dr_job *job, const struct job_copy *p, stru
 {
 	char program[JOB_PATH], target[JOB_PATH + 24];
 	struct job_child c = { .in = 0 };
-	find_tool(job, "mariabackup", program, sizeof(program));
+	dr_local_tool(job->local.bin_dir, "mariabackup", program, sizeof(program));
 	(void)snprintf(target, sizeof(target), "--target-dir=%s", p->data);
 	const char *args[] = { program, "--no-defaults", "--prepare", target };
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)

@@ -262,6 +262,8 @@ static void command_mysqld(const struct dr_local_server *s, struct dr_local_comm
 
 const struct dr_local_kind dr_mariadb_local = {
 	.program = "mariadbd",
+	.own = { "mariadbd" },
+	.tool = { "mariabackup", "mbstream" },
 	.ends_waits = true,
 	.fast = SIGTERM,
 	.find = find_mariadbd,
@@ -275,6 +277,7 @@ const struct dr_local_kind dr_mariadb_local = {
 
 const struct dr_local_kind dr_mysql_local = {
 	.program = "mysqld",
+	.own = { "mysqld" },
 	.ends_waits = true,
 	.fast = SIGTERM,
 	.find = find_mysqld,

@@ -69,6 +69,7 @@ static enum dr_err alone(const char *data_dir, struct dr_error *e)
 
 const struct dr_local_kind dr_pg_local = {
 	.program = "postgres",
+	.own = { "postgres", "pg_basebackup", "pg_controldata", "pg_rewind", "pg_waldump" },
 	.mark = "standby.signal",
 	.fast = SIGINT,
 	.quick = SIGQUIT,

@@ -213,6 +213,7 @@ static void command_valkey(const struct dr_local_server *s, struct dr_local_comm
 
 const struct dr_local_kind dr_redis_local = {
 	.program = DR_REDIS_PROGRAMS,
+	.own = { "redis-server" },
 	.fast = SIGTERM,
 	.find = dr_red_find_redis,
 	.mark_standby = dr_red_mark_standby,
@@ -224,6 +225,7 @@ const struct dr_local_kind dr_redis_local = {
 
 const struct dr_local_kind dr_valkey_local = {
 	.program = VALKEY,
+	.own = { "valkey-server" },
 	.fast = SIGTERM,
 	.find = find_valkey,
 	.mark_standby = dr_red_mark_standby,

@@ -67,6 +67,7 @@ static void command(const struct dr_local_server *s, struct dr_local_command *c)
 
 const struct dr_local_kind dr_redis_cluster_local = {
 	.program = DR_REDIS_PROGRAMS,
+	.own = { "redis-server" },
 	.fast = SIGTERM,
 	.find = dr_red_find_redis,
 	.mark_standby = dr_red_mark_standby,

@@ -45,6 +45,17 @@ static void op_done(struct dr_op *op, const struct dr_error *e)
 	dr_member_op_poke(m);
 }
 
+void dr_member_look_for_programs(struct dr_member *m)
+{
+	char before[DR_CAUTION_MAX];
+	memcpy(before, m->lacks, sizeof(before));
+	dr_local_lacks(m->super.kind, m->super.conf.bin_dir, m->lacks, sizeof(m->lacks));
+	if (strcmp(before, m->lacks) != 0)
+		dr_log(m->lacks[0] != '\0' ? DR_LOG_WARN : DR_LOG_INFO, "member.programs", "member=%s what=\"%s\"",
+		       m->conf->member.s, m->lacks[0] != '\0' ? m->lacks : "all are there");
+	m->lacks_next_ms = dr_clock_boot_ms() + TEND_EVERY_MS;
+}
+
 static bool start_op(struct dr_member *m, enum dr_op_kind kind)
 {
 	struct dr_error e;
@@ -109,6 +120,8 @@ void dr_member_upkeep(struct dr_member *m)
 	uint64_t now = dr_clock_boot_ms();
 	bool primary = m->server == DR_SERVER_PRIMARY;
 	bool follows = m->server == DR_SERVER_STANDBY && m->seen.receiving;
+	if (m->lacks[0] != '\0' && now >= m->lacks_next_ms)
+		dr_member_look_for_programs(m);
 	if (!m->core.journal.managed || m->op.running || m->op.job_running || m->slots_running || m->discard_running)
 		return;
 	if (m->discard_due && follows) {

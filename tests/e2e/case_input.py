@@ -153,6 +153,29 @@ def ready_notes(stand):
         return []
 
 
+@case("programs-missing")
+def programs_missing(scenes):
+    """A server's folder of programs lacks what a rejoin will need: said from the first day on, and no more once it is there."""
+    stand = scenes.stand()
+    stand.up_servers()
+    whole, folder = stand.pg.bin, stand.lab.path("bin")
+    os.mkdir(folder)
+    for name in os.listdir(whole):
+        if name != "pg_rewind":
+            os.symlink(f"{whole}/{name}", f"{folder}/{name}")
+    stand.pg.bin = folder
+    stand.up_drcoord()
+    stand.adopt()
+
+    def told():
+        return [n["detail"] for n in ready_notes(stand) if n.get("reason") == "caution"]
+    said = eventually(stand, "ready to name the program", told, 30, 0.5)
+    expect(all(f"pg_rewind cannot be run from {folder}" in one for one in said), "the program and the remedy", said)
+    os.symlink(f"{whole}/pg_rewind", f"{folder}/pg_rewind")
+    eventually(stand, "ready to say no more of it", lambda: not told(), 30, 0.5)
+    return {"said": said[0]}
+
+
 # ---- Redis
 
 def give_account(stand, password=SECRET, without=""):

@@ -1,4 +1,5 @@
-/* test_my_local.c -- what the agent wants of the option file of a MariaDB or MySQL before it takes the server over. */
+/* test_my_local.c -- what the agent wants of the option file of a MariaDB or MySQL before it takes the server over, and of
+ * any kind's folder of programs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/shell/local.h"
@@ -92,6 +94,42 @@ static void each_reads_its_own(void **state)
 	assert_false(takes(&dr_mariadb_local, "[mysqld]\nloose_super_read_only=ON"));
 }
 
+static void put_program(const char *name)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	(void)fclose(f);
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+static void take_program(const char *name)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(unlink(path), 0);
+}
+
+/* A wrong folder would be noticed on the day of a rejoin only. */
+static void says_what_it_lacks(void **state)
+{
+	static const char *const pg[] = { "postgres", "pg_controldata", "pg_rewind", "pg_waldump", "pg_basebackup" };
+	char said[256];
+	(void)state;
+	dr_local_lacks(&dr_mysql_local, dir, said, sizeof(said));
+	assert_memory_equal(said, "mysqld cannot be run from /tmp/drmy-", 36);
+	for (size_t i = 0; i < 4; i++)
+		put_program(pg[i]);
+	dr_local_lacks(&dr_pg_local, dir, said, sizeof(said));
+	assert_memory_equal(said, "pg_basebackup cannot be run from", 32);
+	put_program(pg[4]);
+	dr_local_lacks(&dr_pg_local, dir, said, sizeof(said));
+	assert_string_equal(said, "");
+	for (size_t i = 0; i < 5; i++)
+		take_program(pg[i]);
+}
+
 static int make(void **state)
 {
 	(void)state;
@@ -107,6 +145,7 @@ static int unmake(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(wants_its_file), cmocka_unit_test(names_the_line),
-					    cmocka_unit_test(each_reads_its_own) };
+					    cmocka_unit_test(each_reads_its_own),
+					    cmocka_unit_test(says_what_it_lacks) };
 	return cmocka_run_group_tests(tests, make, unmake);
 }
