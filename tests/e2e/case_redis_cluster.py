@@ -35,6 +35,7 @@ def covered(stands, sites):
 
 def judged(stand, path):
     """Stop the clients; only what the old primary acknowledged under its lease may be lost, and the sites acknowledged in turn."""
+    new_acks(stand, path[-1])
     stand.writers.stop()
     stand.writers.read()
     turns = servers_in_turn(stand.writers.acks())
@@ -82,6 +83,8 @@ def redis_cluster_switchover(scenes):
     to = [all_joined(one) for one in stands]
     expect(A not in to, "no primary in the site", to)
     covered(stands, to)
+    for one, where in zip(stands, to):
+        new_acks(one, where)
     return {"gap_s": gaps, "shards": [verdict(one, [A, B, A, where] if one is first else [A, where])
                                       for one, where in zip(stands, to)]}
 
