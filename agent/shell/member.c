@@ -251,10 +251,12 @@ void dr_member_server(struct dr_member *m, enum dr_server_state state, bool cras
 	dr_member_event(m, &ev);
 }
 
-/* What a server that does not answer is taken for: the more dangerous of what it may be. */
+/* What a server that does not answer is taken for: the more dangerous of what it may be.  Of one that nobody has taken over it is
+ * known that it does not run once it was looked for. */
 static enum dr_server_state silent_state(const struct dr_member *m)
 {
-	if (m->core.journal.managed && m->super.seen.phase == DR_SUPER_STOPPED)
+	bool known = m->core.journal.managed || (m->super.seen.nobody && m->server != DR_SERVER_PRIMARY);
+	if (known && m->super.seen.phase == DR_SUPER_STOPPED)
 		return DR_SERVER_STOPPED;
 	if (m->server == DR_SERVER_PRIMARY || m->server == DR_SERVER_STANDBY)
 		return m->server;

@@ -123,7 +123,7 @@ static enum dr_err watch(struct dr_supervisor *s, const struct dr_proc_id *id, i
 	s->handles_open++;
 	(void)uv_poll_start(&s->watch, UV_READABLE, on_ended);
 	s->seen.postmaster = *id;
-	s->seen.ended = s->seen.has_status = s->seen.group_empty = false;
+	s->seen.ended = s->seen.has_status = s->seen.group_empty = s->seen.nobody = false;
 	s->seen.foreign = (struct dr_proc_id){ 0 };
 	return DR_OK;
 }
@@ -132,7 +132,7 @@ static enum dr_err watch(struct dr_supervisor *s, const struct dr_proc_id *id, i
 static void look_work(uv_work_t *w)
 {
 	struct dr_supervisor *s = w->data;
-	(void)!s->kind->find(s->conf.data_dir, &s->looked, NULL);
+	s->found = s->kind->find(s->conf.data_dir, &s->looked, NULL);
 }
 
 static void look_done(uv_work_t *w, int status)
@@ -140,6 +140,7 @@ static void look_done(uv_work_t *w, int status)
 	struct dr_supervisor *s = w->data;
 	(void)status;
 	s->looking = false;
+	s->seen.nobody = s->seen.phase == DR_SUPER_STOPPED && s->found == DR_E_NOT_FOUND;
 	if (!s->closing && s->seen.phase == DR_SUPER_STOPPED &&
 	    dr_proc_alive(&s->looked) != (s->seen.foreign.pid > 0)) {
 		s->seen.foreign = dr_proc_alive(&s->looked) ? s->looked : (struct dr_proc_id){ 0 };

@@ -32,6 +32,7 @@ struct dr_super_seen {
 	int status;                /* as from waitpid(2) */
 	uint64_t ended_ns;         /* CLOCK_BOOTTIME when we noticed */
 	struct dr_proc_id foreign; /* a postmaster of this data folder that isn't ours; pid 0: none */
+	bool nobody;               /* STOPPED: the newest look for one found none, whoever's */
 };
 
 struct dr_supervisor;
@@ -54,6 +55,7 @@ struct dr_supervisor {
 	uv_timer_t tick;
 	uv_work_t look;
 	struct dr_proc_id looked;
+	enum dr_err found; /* what that look ended with */
 	int pidfd;
 	uint32_t handles_open;
 	uint64_t fast_until_ns, immediate_until_ns, kill_began_ns, ended_grace_ns;

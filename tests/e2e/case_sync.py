@@ -6,6 +6,7 @@ import time
 
 import measure
 from cluster import letter, member_of
+from disks import wipe
 from faults import A
 from net import SITES, host_name
 from scene import (all_joined, case, eventually, events_of, expect, joined, kill_all, kill_node, kill_primary,
@@ -153,6 +154,19 @@ def member_from_nothing(scenes):
     stand = scenes.up()
     kill_node(stand, C)
     shutil.rmtree(stand.pg.data[C])
+    stand.cluster.start_guard(C)
+    eventually(stand, "pg-c to be built anew", lambda: joined(stand, C), 90)
+    all_joined(stand)
+    return verdict(stand, [A])
+
+
+@case("host-replaced")
+def host_replaced(scenes):
+    """A standby's host is replaced by an empty one, which has neither data nor its agent's journal: it is cloned."""
+    stand = scenes.up()
+    kill_node(stand, C)
+    shutil.rmtree(stand.pg.data[C])
+    wipe(stand.lab.path(f"agent-{C}"))
     stand.cluster.start_guard(C)
     eventually(stand, "pg-c to be built anew", lambda: joined(stand, C), 90)
     all_joined(stand)

@@ -153,9 +153,11 @@ static void test_adopt(void **state)
 	char began[64], now[64];
 	bool empty = true;
 	assert_int_equal(dr_supervisor_adopt(&s->super, NULL), DR_E_NOT_FOUND);
+	PG_WAIT(w, s->super.seen.nobody);
 	manual_start(w, 0);
 	assert_int_equal(pg_world_sql(w, 0, "select pg_postmaster_start_time()", began, sizeof(began)), 0);
 	PG_WAIT(w, s->super.seen.foreign.pid > 0);
+	assert_false(s->super.seen.nobody);
 	assert_int_equal(s->super.seen.phase, DR_SUPER_STOPPED);
 	assert_int_equal(dr_supervisor_start(&s->super, false, NULL), DR_E_CONFLICT);
 	assert_int_equal(dr_supervisor_adopt(&s->super, NULL), DR_OK);
