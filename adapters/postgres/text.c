@@ -231,11 +231,12 @@ static void take_source(const char *message, char *source, size_t cap)
 }
 
 /* A server that starts anew after a crash on a full disk refuses every session with an internal error: each writes this
- * file of the catalog, which a start takes away.  Only the function says so in every language. */
-static bool lacks_room_for_catalog(const char *message)
+ * file of the catalog, which a start takes away.  Only the function says so in every language.  A newer one says by its SQLSTATE
+ * what it was. */
+static bool lacks_room_for_catalog(const char *sqlstate, const char *message)
 {
-	return strstr(message, "\nLOCATION:  write_item, relcache.c:") != NULL ||
-	       strstr(message, "\nLOCATION:  write_relcache_init_file, relcache.c:") != NULL;
+	return strcmp(sqlstate, "XX000") == 0 && (strstr(message, "\nLOCATION:  write_item, relcache.c:") != NULL ||
+						  strstr(message, "\nLOCATION:  write_relcache_init_file, relcache.c:") != NULL);
 }
 
 /* Where ": SQLSTATE: text" begins its five characters; the word in front of it is in the server's language,
@@ -304,7 +305,7 @@ enum dr_err pg_connect_err(const char *message, char *line, size_t cap)
 		code[5] = '\0';
 		take_source(state, source, sizeof(source));
 		(void)first_line(state + 7, line, cap);
-		return lacks_room_for_catalog(state) ? DR_E_NO_SPACE : pg_server_err(code, source);
+		return lacks_room_for_catalog(code, state) ? DR_E_NO_SPACE : pg_server_err(code, source);
 	}
 	first_line(message, line, cap);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

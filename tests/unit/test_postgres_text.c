@@ -191,6 +191,7 @@ static void test_connect_errors(void **state)
 		{ "connection to server at \"h\", port 1 failed: FATAL:  XX000: konnte nicht schreiben\n"
 		  "LOCATION:  write_item, relcache.c:6733\n",
 		  DR_E_NO_SPACE, "konnte" },
+		{ "FATAL:  58030: x\nLOCATION:  write_item, relcache.c:6733\n", DR_E_IO, "x" },
 		{ "FATAL:  XX000: x\nLOCATION:  RelationBuildTupleDesc, relcache.c:650\n", DR_E_FAILED, "x" },
 		/* Of our own making. */
 		{ "could not create socket: Too many open files\n", DR_E_UNKNOWN, "Too many" },
