@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 from case_mysql import refused
 from cluster import member_of
@@ -87,7 +88,9 @@ def mariadb_foreign_late(scenes):
     make_foreign(stand)
     stand.up_drcoord()
     pids = eventually(stand, "the agent in c to run", lambda: "agent-c" in stand.cluster.pids() and stand.cluster.pids(), 10)
-    kill_all([pids["guard-c"], pids["agent-c"]])
+    both = [pids["guard-c"], pids["agent-c"]]
+    kill_all(both, signal.SIGSTOP)  # else one brings the other back in between
+    kill_all(both)
     stand.adopt()
     stand.cluster.start_guard(C)
     words = ("replicates from 192.0.2.66:3306", "another service's")

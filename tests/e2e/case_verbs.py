@@ -374,7 +374,9 @@ def observe_adopt(scenes):
     expect(not is_marked(stand, A) and is_marked(stand, B), "only the primary to start as one",
            {s: is_marked(stand, s) for s in SITES})
     pids = stand.cluster.pids()
-    kill_all([pids[f"{kind}-{letter(A)}"] for kind in ("guard", "agent")])
+    both = [pids[f"{kind}-{letter(A)}"] for kind in ("guard", "agent")]
+    kill_all(both, signal.SIGSTOP)  # else one brings the other back in between
+    kill_all(both)
     kill_all([pids[f"c-{letter(s)}"] for s in SITES])
     still_writing(stand, 3, 1.0)
     stand.cluster.start_guard(A)
