@@ -9,7 +9,7 @@ from net import SITES
 from outcome import TTL
 from redis import WRITERS
 from redis_cluster import FIRST_PORT, SLOTS
-from scene import all_joined, case, eventually, events_of, expect, kill_primary, new_acks, servers_in_turn, still_writing, verdict
+from scene import all_joined, case, eventually, events_of, expect, kill_primary, new_acks, still_writing, turned, verdict
 
 C = "az-c"
 
@@ -35,12 +35,7 @@ def covered(stands, sites):
 
 def judged(stand, path):
     """Stop the clients; only what the old primary acknowledged under its lease may be lost, and the sites acknowledged in turn."""
-    new_acks(stand, path[-1])
-    stand.writers.stop()
-    stand.writers.read()
-    turns = servers_in_turn(stand.writers.acks())
-    wanted = [stand.address(s) for s in path]
-    expect(turns == wanted, f"acknowledgements from {wanted} in turn", f"got {turns[:20]}")
+    turned(stand, path)
     lost = measure.lost_acks(stand.writers, stand.final_rows())
     beyond = measure.lost_beyond(lost, stand.address(path[0]), stand.fault + TTL["metro"])
     expect(not beyond, "what is lost to have been acknowledged under the old lease", f"{len(beyond)} of {len(lost)} beyond it")
@@ -83,8 +78,6 @@ def redis_cluster_switchover(scenes):
     to = [all_joined(one) for one in stands]
     expect(A not in to, "no primary in the site", to)
     covered(stands, to)
-    for one, where in zip(stands, to):
-        new_acks(one, where)
     return {"gap_s": gaps, "shards": [verdict(one, [A, B, A, where] if one is first else [A, where])
                                       for one, where in zip(stands, to)]}
 

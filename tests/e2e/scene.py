@@ -211,18 +211,24 @@ def is_promised(stand, path, ack):
     return ack.server != stand.address(path[-2]) or abs(ack.done - stand.fault) > UNSENT_S
 
 
+def turned(stand, path):
+    """Stop the clients once they write where the path ends: the sites that acknowledged, in turn, must be the path."""
+    wanted = [stand.address(s) for s in path]
+    eventually(stand, f"rows acknowledged by {member_of(path[-1])}",
+               lambda: servers_in_turn(stand.writers.read().acks())[-1:] == wanted[-1:], 20, 0.05)
+    stand.writers.stop()
+    turns = servers_in_turn(stand.writers.read().acks())
+    expect(turns == wanted, f"acknowledgements from {wanted} in turn", f"got {turns[:20]}")
+
+
 def verdict(stand, path, undone=0):
     """Stop the clients; nothing may be lost that was promised, and the sites may have acknowledged in this order only."""
     told = events_of(stand, "sync.undone")
     expect(len(told) == undone, f"{undone} time(s) a server that does not wait as it was told", told)
-    stand.writers.stop()
-    stand.writers.read()
+    turned(stand, path)
     lost = measure.lost_acks(stand.writers, stand.final_rows())
     bad = [a for a in lost if is_promised(stand, path, a)]
     expect(not bad, "no acknowledged row to be lost", f"lost {len(bad)} of {len(lost)}, as row {bad[0].n if bad else '-'}")
-    turns = servers_in_turn(stand.writers.acks())
-    wanted = [stand.address(s) for s in path]
-    expect(turns == wanted, f"acknowledgements from {wanted} in turn", f"got {turns[:20]}")
     return {"acked": len(stand.writers.acknowledged_rows()), "lost_acked": len(lost)}
 
 
