@@ -35,7 +35,8 @@ def event_line(event, stand):
     when = "         "
     if fault:
         when = f"{event.get('wall_ms', 0) / 1000 - measure.wall_of(fault):+8.3f} "
-    words = [event.get(key) for key in ("event", *["service"] * several, "plan_kind", "step", "member", "proof")]
+    words = [event.get(key) for key in ("event", *["service"] * several, "plan_kind", "step" if "step" in event else "order",
+                                        "member", "proof")]
     line = " ".join(str(w) for w in words if w)
     text = event.get("text")
     return f"  watch {when} {line}{': ' + text if text and text != line else ''}"
