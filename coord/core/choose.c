@@ -99,6 +99,11 @@ static bool is_wanted(const struct dr_think *t, const struct dr_plan *p, bool an
 	return dr_heard(t, m) && dr_may_be_promoted(t, p, m) && !dr_is_kept_out(t, p, m);
 }
 
+bool dr_is_stranger(const struct dr_think *t, dr_member_ix m)
+{
+	return !t->v->member[m].report.managed && t->s->member[m].lineage < t->s->primary_epoch;
+}
+
 bool dr_may_be_heard_yet(struct dr_think *t, const struct dr_plan *p)
 {
 	uint64_t from = t->c->view.led_since_ms + t->c->repl.timing.detect_after_ms;

@@ -228,12 +228,12 @@ static unsigned kept_out(const struct dr_think *t, const struct dr_plan *p)
 	return n;
 }
 
-/* Whether to freeze this member too.  The old primary only when it is wanted back, or nobody else will do. */
+/* Whether to freeze this member too.  The old primary, or a stranger, only when it is wanted, or nobody else will do. */
 static bool to_be_frozen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m, bool others_do)
 {
 	if (!named(t, m) || t->s->member[m].unproved_epoch != 0 || !dr_heard(t, m))
 		return false;
-	return m != p->old || m == p->wanted || !others_do;
+	return (m != p->old && !dr_is_stranger(t, m)) || m == p->wanted || !others_do;
 }
 
 static struct dr_step_outcome no_candidate(const struct dr_think *t)

@@ -110,6 +110,8 @@ struct dr_choice {
 bool dr_may_be_chosen(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m);
 /* What it has and no primary had would become everybody's, and no person has named it. */
 bool dr_is_kept_out(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m);
+/* Nobody has looked yet whose data it has, nor was it ever seen to follow the last primary: it may be another service's. */
+bool dr_is_stranger(const struct dr_think *t, dr_member_ix m);
 /* A leader that has just begun can't tell who is gone from who was not heard yet.  Where no set says who has all that was
  * promised, one that is further may be among them; whoever names the candidate need not wait for that. */
 bool dr_may_be_heard_yet(struct dr_think *t, const struct dr_plan *p);

@@ -7,7 +7,7 @@ import signal
 from case_mysql import refused
 from cluster import member_of
 from faults import A, kill_all
-from scene import case, eventually, events_of, expect, new_acks, verdict
+from scene import case, eventually, events_of, expect, kill_primary, new_acks, verdict
 
 B, C = "az-b", "az-c"
 SECRET = "a secret of the lab"
@@ -82,7 +82,7 @@ def mariadb_foreign_source(scenes):
 
 @case("mariadb-foreign-late")
 def mariadb_foreign_late(scenes):
-    """The same, and its agent is heard only after the others were taken over: no rejoin touches it."""
+    """The same, and its agent is heard only after the others were taken over: no rejoin touches it, nor does a failover."""
     stand = scenes.stand(durability="async", kind="mariadb")
     stand.up_servers()
     make_foreign(stand)
@@ -95,10 +95,15 @@ def mariadb_foreign_late(scenes):
     stand.cluster.start_guard(C)
     words = ("replicates from 192.0.2.66:3306", "another service's")
 
-    def told():
-        return [e["text"] for e in stand.own_events() if all(w in e.get("text", "") for w in words)]
-    said = eventually(stand, "a refusal that names its source", told, 30, 0.5)
+    def told(epoch):
+        return [e["text"] for e in stand.own_events() if e.get("epoch") == epoch and all(w in e.get("text", "") for w in words)]
+    said = eventually(stand, "a refusal that names its source", lambda: told(1), 30, 0.5)
+    stand.start_writers()
+    kill_primary(stand)
+    stand.first_new_ack(30, in_place=True)
+    eventually(stand, "the same refusal after that", lambda: told(2), 30, 0.5)
     expect("theirs" in stand.pg.sql(C, "SHOW DATABASES"), "its data to be left alone")
+    expect("192.0.2.66" in stand.pg.sql(C, "SHOW ALL SLAVES STATUS"), "its source to be left alone")
     expect(not events_of(stand, "plan.opened", plan_kind="rejoin", member=member_of(C)), "no rejoin of it")
     return {"said": said[0]}
 
