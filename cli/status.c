@@ -285,6 +285,8 @@ static void say_asking(const char *name, const char *which, const json_t *plan)
 		(void)snprintf(what, sizeof(what), "%s says: ", dr_json_text(plan, "failed_at"));
 		say(name, what, text_of(plan, "failed_because"));
 	}
+	if (text_of(plan, "missing")[0] != '\0')
+		say(name, "not known: ", text_of(plan, "missing"));
 	if (text_of(plan, "override")[0] != '\0')
 		say(name, "to go on: ", text_of(plan, "override"));
 }
@@ -518,8 +520,7 @@ static void print_explain(json_t *v, const char *only)
 					     "LAG_BYTES", "LEASE_LEFT_MS", "WHY" };
 	static const char *const keys[] = { "member",    "state",         "can_be_promoted",
 					    "lag_bytes", "lease_left_ms", "why" };
-	const json_t *candidates = json_object_get(v, "candidates"), *one;
-	const json_t *automatic = json_object_get(v, "automatic_failover");
+	const json_t *candidates = json_object_get(v, "candidates"), *automatic = json_object_get(v, "automatic_failover"), *one;
 	size_t i;
 	(void)only;
 	print_rest(v);

@@ -232,7 +232,8 @@ static void apply_recover(struct dr_repl *r, struct dr_service *s, const struct 
 	s->managed = cmd->flag;
 	s->last_holder = cmd->member;
 	s->sync = (struct dr_sync){ .set = dr_service_members(s), .k = 1 };
-	s->next = (struct dr_sync){ 0 };
+	s->next = s->since = (struct dr_sync){ 0 };
+	s->chosen_position = s->chosen_timeline = 0;
 	s->listed = 0;
 	s->list_version++;
 	s->next_version++;

@@ -127,6 +127,9 @@ void dr_apply_order(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	m->order.epoch = s->epoch;
 	if ((m->order.kind == DR_ORDER_ACKING || m->order.kind == DR_ORDER_FOLLOWING) && m->order.k != 0)
 		will_ack(s, cmd->member);
+	/* Told the same again: somebody may have undone it, and it acknowledged by itself meanwhile. */
+	if (m->order.kind == DR_ORDER_SYNC_SET && m->sync_epoch == s->epoch && m->sync_version == s->next_version)
+		s->since = (struct dr_sync){ 0 };
 	if (m->order.kind == DR_ORDER_LISTED) {
 		m->order.list_version = ++s->list_version;
 	} else if (m->order.kind == DR_ORDER_WRITABLE) {
@@ -338,6 +341,8 @@ void dr_apply_sync_change(struct dr_repl *r, struct dr_service *s, const struct 
 	struct dr_sync next = dr_sync_effective(&want, s->holder);
 	if (!DR_MUTANT(SET_SHRUNK_LATE))
 		s->sync = dr_sync_joint(&s->sync, &next);
+	if (s->since.set != 0)
+		s->since = dr_sync_joint(&s->since, &next);
 	s->next = want;
 	s->next_version++;
 	s->sync_joint = true;
@@ -356,6 +361,7 @@ void dr_apply_sync_confirm(struct dr_repl *r, struct dr_service *s, const struct
 	    s->last_holder != s->holder)
 		return;
 	s->sync = dr_sync_effective(&s->next, s->holder);
+	s->since = (struct dr_sync){ 0 };
 	s->sync_joint = false;
 	/* The holder's server streams to all of it: what they have is a part of the holder's, joined in the log or not. */
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {

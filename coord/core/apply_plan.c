@@ -338,11 +338,28 @@ static void keep_frozen_in_line(struct dr_service *s)
 	}
 }
 
+/* Where the holder is lost, the others have all by themselves if one is as far as this, and of what it acknowledged itself
+ * enough is known (choose.c).  by: whose final position that is, of all who had every acknowledged write; NONE: nobody's. */
+static void note_chosen(struct dr_service *s, dr_member_ix by)
+{
+	const struct dr_member_repl *m = by < DR_MEMBERS_MAX ? &s->member[by] : NULL;
+	bool known = m != NULL && m->frozen_epoch == s->epoch;
+	s->chosen_position = known ? m->frozen_position : 0;
+	s->chosen_timeline = known ? m->frozen_timeline : 0;
+	s->since = known ? dr_sync_effective(&s->next, s->holder) : (struct dr_sync){ 0 };
+	/* Told of an older epoch's primary, which may have been this one, and not heard since: it may still carry that out. */
+	for (dr_member_ix x = 0; known && x < DR_MEMBERS_MAX; x++) {
+		if (s->member[x].may_ack && x != s->holder)
+			s->since.set = dr_set_with(s->since.set, x);
+	}
+}
+
 /* The holder has every acknowledged write from here on, and nobody else need have: the promise rests on it and,
  * once they have caught up, on the set that its server will wait for (docs/decisions/0002-joint-sets.md). */
-static void rest_on_holder(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd)
+static void rest_on_holder(struct dr_repl *r, struct dr_service *s, const struct dr_cmd *cmd, dr_member_ix by)
 {
 	keep_in_line(s);
+	note_chosen(s, by);
 	struct dr_sync alone = { .set = dr_set_of(s->holder), .k = 1 };
 	struct dr_sync next = dr_sync_effective(&s->next, s->holder);
 	s->last_holder = s->holder;
@@ -389,7 +406,7 @@ void dr_apply_claim(struct dr_repl *r, struct dr_service *s, const struct dr_cmd
 	e->a = 1;
 	(void)dr_emit(r, DR_EVENT_EPOCH, cmd, s);
 	give_epoch(r, s, cmd, cmd->member);
-	rest_on_holder(r, s, cmd);
+	rest_on_holder(r, s, cmd, DR_MEMBER_NONE); /* it has written already, and waited for nobody of ours */
 	s->was_primary = true;
 	s->member[cmd->member].lineage = s->epoch;
 	advance(r, s, p, cmd, true);
@@ -401,12 +418,12 @@ static void step_effects(struct dr_repl *r, struct dr_service *s, struct dr_plan
 	case DR_STEP_CATCH_UP:
 		if (p->kind == DR_PLAN_FAILOVER) {
 			keep_frozen_in_line(s);
-			rest_on_holder(r, s, cmd);
+			rest_on_holder(r, s, cmd, s->holder);
 		}
 		break;
 	case DR_STEP_FINAL_POSITION:
 		give_epoch(r, s, cmd, p->candidate);
-		rest_on_holder(r, s, cmd);
+		rest_on_holder(r, s, cmd, s->last_holder == p->old ? p->old : DR_MEMBER_NONE);
 		break;
 	case DR_STEP_PROMOTE:
 		s->primary_epoch = s->epoch;

@@ -42,7 +42,7 @@ static enum dr_reason kept_by(const struct dr_service *s, dr_member_ix m)
 		return DR_REASON_SPEC_PRIMARY;
 	if (not_fenced(s, m))
 		return DR_REASON_SPEC_UNPROVED;
-	bool waited_for = dr_set_has(s->sync.set, m) || dr_set_has(s->next.set, m) || s->member[m].may_ack;
+	bool waited_for = dr_set_has((dr_member_set)(s->sync.set | s->next.set | s->since.set), m) || s->member[m].may_ack;
 	return waited_for ? DR_REASON_SPEC_SYNC_SET : DR_REASON_NONE;
 }
 

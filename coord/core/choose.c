@@ -66,6 +66,37 @@ static bool unknown_beyond(const struct dr_think *t, const struct dr_plan *p, dr
 	return false;
 }
 
+/* What it was chosen for: all that was acknowledged before. */
+static bool has_chosen_position(const struct dr_service *s, dr_member_ix m)
+{
+	const struct dr_member_repl *x = &s->member[m];
+	if (x->frozen_timeline != s->chosen_timeline)
+		return x->frozen_timeline > s->chosen_timeline;
+	return x->frozen_position >= s->chosen_position || DR_MUTANT(CHOSEN_LESS);
+}
+
+bool dr_is_all_known(const struct dr_think *t, const struct dr_plan *p, dr_member_set sure)
+{
+	const struct dr_service *s = t->s;
+	dr_member_ix furthest = DR_MEMBER_NONE;
+	if (!dr_kind_asks_to_ack(s->spec.kind) || s->chosen_position == 0)
+		return false;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		if (in_line(t, m) && (furthest == DR_MEMBER_NONE || by_position(t, m, furthest) > 0))
+			furthest = m;
+	}
+	if (furthest == DR_MEMBER_NONE || !has_chosen_position(s, furthest) || unknown_beyond(t, p, furthest))
+		return false;
+	/* Its timeline says whether it was promoted without our knowledge: then it has all that it acknowledged.  Else nothing was
+	 * acknowledged since. */
+	dr_member_ix last = s->last_holder;
+	bool only_chosen = last < DR_MEMBERS_MAX && s->member[last].lineage != s->primary_epoch;
+	if (only_chosen && in_line(t, last) && s->member[last].frozen_timeline >= s->chosen_timeline)
+		return true;
+	uint32_t have = dr_set_count((dr_member_set)(sure & s->since.set));
+	return s->since.set != 0 && (have >= dr_sync_positions_needed(&s->since) || DR_MUTANT(UNHEARD_FORGOTTEN));
+}
+
 static bool some_in_line(const struct dr_think *t)
 {
 	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {

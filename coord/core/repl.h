@@ -125,6 +125,10 @@ struct dr_service {
 	struct dr_sync sync;           /* what the promise rests on now */
 	struct dr_sync next;           /* what the server is to wait for; equal sets: settled */
 	bool sync_joint;               /* sync is the union of old and next */
+	struct dr_sync since;          /* as sync, of what was acknowledged since the last holder was chosen, itself left out;
+					* empty: not known, or sync says it as well */
+	uint64_t chosen_position;      /* who has this has all that was acknowledged before; 0: not known */
+	uint32_t chosen_timeline;
 	uint32_t next_version;         /* counts changes of next within the epoch */
 	struct dr_plan plan;           /* failover, switchover, adopt, fence */
 	struct dr_plan rejoin[DR_MEMBERS_MAX];

@@ -165,11 +165,11 @@ static bool enough_positions(const struct dr_think *t, const struct dr_plan *p, 
 	if (p->accept_loss || s->spec.durability != DR_DURABILITY_SYNC || s->sync.set == 0)
 		return true;
 	*need = dr_sync_positions_needed(&s->sync);
-	if (DR_MUTANT(TOO_FEW_POSITIONS) && *need > 0)
-		--*need;
+	*need -= DR_MUTANT(TOO_FEW_POSITIONS) && *need > 0 ? 1u : 0u;
 	*have = dr_set_count((dr_member_set)(sure & s->sync.set));
 	/* The holder itself has everything that it ever acknowledged; after `node recover` it may not be known. */
-	return *have >= *need || (s->last_holder != DR_MEMBER_NONE && dr_set_has(sure, s->last_holder));
+	bool has_it = s->last_holder != DR_MEMBER_NONE && dr_set_has(sure, s->last_holder);
+	return has_it || *have >= *need || dr_is_all_known(t, p, sure);
 }
 
 static bool has_candidate(const struct dr_think *t, const struct dr_plan *p)

@@ -112,6 +112,9 @@ bool dr_may_be_chosen(const struct dr_think *t, const struct dr_plan *p, dr_memb
 bool dr_is_kept_out(const struct dr_think *t, const struct dr_plan *p, dr_member_ix m);
 /* Nobody has looked yet whose data it has, nor was it ever seen to follow the last primary: it may be another service's. */
 bool dr_is_stranger(const struct dr_think *t, dr_member_ix m);
+/* Whether nothing acknowledged is missing from those that stand still, though too few of the set do, or the last holder is
+ * unsure: of kinds whose standbys are asked to acknowledge (docs/decisions/0020).  sure: whose final positions count. */
+bool dr_is_all_known(const struct dr_think *t, const struct dr_plan *p, dr_member_set sure);
 /* A leader that has just begun can't tell who is gone from who was not heard yet.  Where no set says who has all that was
  * promised, one that is further may be among them; whoever names the candidate need not wait for that. */
 bool dr_may_be_heard_yet(struct dr_think *t, const struct dr_plan *p);

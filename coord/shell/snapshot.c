@@ -19,7 +19,7 @@ struct member_tree {
 struct service_tree {
 	Drcoord__Pb__ServiceState m;
 	struct dr_pb_service spec;
-	Drcoord__Pb__Sync sync, next;
+	Drcoord__Pb__Sync sync, next, since;
 	Drcoord__Pb__Plan plan;
 	uint32_t plan_step[DR_STEPS_MAX];
 	Drcoord__Pb__Part part;
@@ -153,11 +153,12 @@ static enum dr_err take_member(struct dr_service *s, const Drcoord__Pb__MemberSt
 	return take_plan(&s->rejoin[ix], m->rejoin, e);
 }
 
-static void put_sync(Drcoord__Pb__Sync *m, const struct dr_sync *s)
+static Drcoord__Pb__Sync *put_sync(Drcoord__Pb__Sync *m, const struct dr_sync *s)
 {
 	drcoord__pb__sync__init(m);
 	m->set = s->set;
 	m->k = s->k;
+	return m;
 }
 
 /* What a server is told to wait for may name nobody and count all the same (`bounded`); what a promise rests on may not. */
@@ -202,8 +203,6 @@ static void put_service(struct service_tree *t, const struct dr_service *s, uint
 	Drcoord__Pb__ServiceState *m = &t->m;
 	drcoord__pb__service_state__init(m);
 	dr_pb_service_put(&t->spec, &s->spec);
-	put_sync(&t->sync, &s->sync);
-	put_sync(&t->next, &s->next);
 	put_plan(&t->plan, t->plan_step, &s->plan);
 	m->place = ix + 1;
 	m->spec = &t->spec.m;
@@ -215,8 +214,11 @@ static void put_service(struct service_tree *t, const struct dr_service *s, uint
 	m->last_holder = dr_pb_place(s->last_holder);
 	m->primary_epoch = s->primary_epoch;
 	m->system_id = s->system_id;
-	m->sync = &t->sync;
-	m->next = &t->next;
+	m->sync = put_sync(&t->sync, &s->sync);
+	m->next = put_sync(&t->next, &s->next);
+	m->since = s->since.set != 0 ? put_sync(&t->since, &s->since) : NULL;
+	m->chosen_position = s->chosen_position;
+	m->chosen_timeline = s->chosen_timeline;
 	m->sync_joint = s->sync_joint;
 	m->next_version = s->next_version;
 	m->plan = s->plan.id != 0 ? &t->plan : NULL;
@@ -269,6 +271,8 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 	s->system_id = m->system_id;
 	s->home = dr_pb_member(m->home);
 	s->sync_joint = m->sync_joint;
+	s->chosen_position = m->chosen_position;
+	s->chosen_timeline = m->chosen_timeline;
 	s->next_version = m->next_version;
 	s->paused = m->paused;
 	s->pause_until_wall_ms = m->pause_until_wall_ms;
@@ -287,10 +291,9 @@ static enum dr_err take_service(struct dr_repl *r, const Drcoord__Pb__ServiceSta
 	enum dr_err rv = dr_pb_service_take(&s->spec, m->spec, e);
 	if (rv == DR_OK)
 		rv = dr_pb_name(&s->pause_actor, m->pause_actor, "pause.actor", e);
-	if (rv == DR_OK)
-		rv = take_sync(&s->sync, m->sync, true, e);
-	if (rv == DR_OK)
-		rv = take_sync(&s->next, m->next, false, e);
+	rv = rv == DR_OK ? take_sync(&s->sync, m->sync, true, e) : rv;
+	rv = rv == DR_OK ? take_sync(&s->next, m->next, false, e) : rv;
+	rv = rv == DR_OK ? take_sync(&s->since, m->since, true, e) : rv;
 	if (rv == DR_OK)
 		rv = take_plan(&s->plan, m->plan, e);
 	if (rv == DR_OK)

@@ -172,6 +172,34 @@ static void put_failed_order(json_t *o, const struct dr_coord *c, uint32_t ix, c
 		put_text_or_null(o, "failed_because", last->text);
 }
 
+/* Why the position of a member on which the promise rests does not count; NULL: it does. */
+static const char *why_unknown(const struct dr_service *s, dr_member_ix m)
+{
+	const struct dr_member_repl *mr = &s->member[m];
+	if (s->spec.member[m].name.s[0] == '\0' || (!dr_set_has(s->sync.set, m) && m != s->last_holder))
+		return NULL;
+	if (mr->frozen_epoch != s->epoch)
+		return "has not said how far it is";
+	if (!dr_is_of_service(s, mr->frozen_system_id))
+		return "has other data";
+	return mr->unsure ? "was started again, and may have forgotten what it acknowledged" : NULL;
+}
+
+/* Whose positions the choice lacks: "pg-a (why), pg-c (why)". */
+static void put_missing(json_t *o, const struct dr_service *s, const struct dr_plan *p)
+{
+	char text[DR_MEMBERS_MAX * (DR_NAME_MAX + 80)] = "";
+	size_t n = 0;
+	if (p->ask != DR_REASON_TOO_FEW_POSITIONS)
+		return;
+	for (dr_member_ix m = 0; m < DR_MEMBERS_MAX; m++) {
+		const char *why = why_unknown(s, m), *name = s->spec.member[m].name.s;
+		if (why != NULL && n < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s (%s)", n > 0 ? ", " : "", name, why);
+	}
+	put_text_or_null(o, "missing", text);
+}
+
 static json_t *plan_json(const struct dr_coord *c, uint32_t ix, const struct dr_plan *p)
 {
 	const struct dr_service *s = &c->core->repl.service[ix];
@@ -192,6 +220,7 @@ static json_t *plan_json(const struct dr_coord *c, uint32_t ix, const struct dr_
 	if (p->state == DR_PLAN_ASKING) {
 		put_reason(o, p->ask, p->ask_a, p->ask_b);
 		put_failed_order(o, c, ix, p);
+		put_missing(o, s, p);
 	}
 	return o;
 }

@@ -5,6 +5,7 @@
 void w_note_sync(struct w_service *of, const struct dr_service *s)
 {
 	of->seen.sync = s->sync;
+	of->seen.since = dr_kind_asks_to_ack(s->spec.kind) ? s->since : (struct dr_sync){ 0 };
 	of->seen.sync_epoch = s->epoch;
 	of->seen.sync_holder = s->holder;
 	of->seen.may_ack = 0;
@@ -15,7 +16,8 @@ void w_note_sync(struct w_service *of, const struct dr_service *s)
 bool w_log_rests_on(struct world *w, uint32_t mi)
 {
 	const struct w_service *of = w_service_of(w, mi);
-	return of->seen.sync_holder == w->m[mi].ix && dr_set_has(of->seen.sync.set, of->seen.sync_holder);
+	const struct dr_sync *rests_on = of->seen.since.set != 0 ? &of->seen.since : &of->seen.sync;
+	return of->seen.sync_holder == w->m[mi].ix && dr_set_has(rests_on->set, of->seen.sync_holder);
 }
 
 static bool is_logged(struct world *w, uint32_t mi)
@@ -25,18 +27,24 @@ static bool is_logged(struct world *w, uint32_t mi)
 	       of->seen.sync_epoch == w->m[mi].server.epoch;
 }
 
-void w_check_acked(struct world *w, uint32_t mi, uint32_t at)
+static void check_with(struct world *w, uint32_t mi, uint32_t at, const struct dr_sync *sync, const char *set)
 {
 	const struct w_server *s = &w->m[mi].server;
 	const struct w_service *of = w_service_of(w, mi);
 	uint32_t have = 0;
 	for (dr_member_ix i = 0; i < of->members; i++) {
 		const struct w_server *o = &w->m[of->first + i].server;
-		have += dr_set_has(of->seen.sync.set, i) && o->n > at && o->wal[at] == s->wal[at] ? 1u : 0u;
+		have += dr_set_has(sync->set, i) && o->n > at && o->wal[at] == s->wal[at] ? 1u : 0u;
 	}
-	if (is_logged(w, mi) && have < of->seen.sync.k)
-		w_violation(w, "%s acknowledges what %u of the logged set have, not %u", w_member_name(w, mi), have,
-			    of->seen.sync.k);
+	if (is_logged(w, mi) && have < sync->k)
+		w_violation(w, "%s acknowledges what %u of the %s have, not %u", w_member_name(w, mi), have, set, sync->k);
+}
+
+void w_check_acked(struct world *w, uint32_t mi, uint32_t at)
+{
+	const struct w_service *of = w_service_of(w, mi);
+	check_with(w, mi, at, &of->seen.sync, "logged set");
+	check_with(w, mi, at, &of->seen.since, "set since it was chosen");
 }
 
 /* While the promise rests on the primary, too, it does not matter who acknowledges. */

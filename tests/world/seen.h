@@ -48,6 +48,7 @@ struct w_seen_service {
 	bool loss_taken;      /* a choice has rested on an accepted loss */
 	uint64_t lossless;    /* plan for which it was accepted only since an older choice rested on one: nothing more is lost */
 	struct dr_sync sync;  /* as the newest entry has it that anybody applied; and of which epoch and holder */
+	struct dr_sync since; /* empty: nothing is decided by it */
 	uint64_t sync_epoch;
 	dr_member_ix sync_holder;
 	dr_member_set may_ack;
