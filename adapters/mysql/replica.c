@@ -318,7 +318,7 @@ static enum dr_err read_log_index(struct my_run *r, char dst[DR_PATH_MAX], struc
 
 /* The newest that we have is in the source's history when the source's log knows one as new of that server: ids of one
  * server grow.  What is asked of it at FOLLOWING is looked up exactly, and refused with 1236 (gtid_strict_mode). */
-static enum dr_err compare_mariadb(struct my_run *r, const struct my_state *mine, struct dr_error *e)
+static enum dr_err compare_mariadb(struct my_run *r, const struct my_state *mine, bool *more, struct dr_error *e)
 {
 	struct my_gtid ours, theirs;
 	struct my_row row;
@@ -342,12 +342,13 @@ static enum dr_err compare_mariadb(struct my_run *r, const struct my_state *mine
 	my_row_end(&row);
 	(void)snprintf(why, sizeof(why), "%u-%u-%" PRIu64 " is %sin the source's log", ours.domain, ours.server, ours.sequence,
 		       has ? "" : "not ");
+	*more = !has;
 	verdict(r, has ? DR_DIVERGENCE_NONE : DR_DIVERGENCE_CLONE, why);
 	return DR_OK;
 }
 
 /* On the source's connection. */
-static enum dr_err compare_mysql(struct my_run *r, const struct my_state *mine, struct dr_error *e)
+static enum dr_err compare_mysql(struct my_run *r, const struct my_state *mine, bool *more, struct dr_error *e)
 {
 	char sql[4 * MY_SET_MAX + 256], set[2 * MY_SET_MAX], why[DR_REASON_MAX];
 	struct my_row row;
@@ -361,11 +362,12 @@ static enum dr_err compare_mysql(struct my_run *r, const struct my_state *mine, 
 	if (rv != DR_OK)
 		return rv;
 	(void)dr_copy_text(r->evidence.theirs, sizeof(r->evidence.theirs), r->state.executed);
-	bool more = row.cell[0][0] != '\0', gone = row.cell[1][0] != '\0';
-	(void)snprintf(why, sizeof(why), "%s%.120s", more ? "the source never had " : gone ? "the source has purged " : "",
-		       more ? row.cell[0] : gone ? row.cell[1] : "all that it has is at the source");
+	bool gone = row.cell[1][0] != '\0';
+	*more = row.cell[0][0] != '\0';
+	(void)snprintf(why, sizeof(why), "%s%.120s", *more ? "the source never had " : gone ? "the source has purged " : "",
+		       *more ? row.cell[0] : gone ? row.cell[1] : "all that it has is at the source");
 	my_row_end(&row);
-	verdict(r, more || gone ? DR_DIVERGENCE_CLONE : DR_DIVERGENCE_NONE, why);
+	verdict(r, *more || gone ? DR_DIVERGENCE_CLONE : DR_DIVERGENCE_NONE, why);
 	return DR_OK;
 }
 
@@ -389,7 +391,13 @@ enum dr_err my_op_compared(struct my_run *r, struct dr_error *e)
 	r->evidence = seen;
 	if (rv != DR_OK)
 		return rv;
-	return mine.dialect == MY_MARIADB ? compare_mariadb(r, &mine, e) : compare_mysql(r, &mine, e);
+	bool more = false; /* transactions that the source never had */
+	rv = mine.dialect == MY_MARIADB ? compare_mariadb(r, &mine, &more, e) : compare_mysql(r, &mine, &more, e);
+	/* The row comes with what is replicated: without it nothing says that this data was ever the service's. */
+	if (rv == DR_OK && more && mine.identity == 0 && r->state.identity != 0)
+		rv = dr_fail(e, DR_E_REFUSED, "it has no drcoord.identity (%.120s): whose data it is nobody knows; if nobody needs it, "
+			     "move its data folder away, and a copy is made", r->evidence.text);
+	return rv;
 }
 
 /* ---- COPIED: MySQL fetches a copy of the source into a folder by itself; its own data is left alone.  FOLDER.whole stands

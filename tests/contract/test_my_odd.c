@@ -74,14 +74,19 @@ static struct dr_evidence done(const struct my_server *s, enum dr_op_kind kind)
 	return o.op.evidence;
 }
 
-static void refused(const struct my_server *s, enum dr_err want, const char *word)
+static void refused_op(const struct my_server *s, enum dr_op_kind kind, enum dr_err want, const char *word)
 {
 	struct rig_op o;
-	enum dr_err rv = op(s, DR_OP_SIGNED, LONG_MS, &o);
+	enum dr_err rv = op(s, kind, LONG_MS, &o);
 
 	if (rv != want || strstr(o.e.msg, word) == NULL)
 		fail_msg("%s: %s: %s", word, dr_err_name(rv), rv != DR_OK ? o.e.msg : "");
 	printf("             %s\n", o.e.msg);
+}
+
+static void refused(const struct my_server *s, enum dr_err want, const char *word)
+{
+	refused_op(s, DR_OP_SIGNED, want, word);
 }
 
 /* ---- ids that positions do not count */
@@ -265,6 +270,8 @@ static void only_our_own_is_taken_over(void **state)
 	root_say(here.stranger, either("SET GLOBAL read_only = 1", "SET GLOBAL super_read_only = 1"));
 	turn(here.stranger, elsewhere);
 	refused(here.stranger, DR_E_REFUSED, word);
+	/* No copy of ours takes the place of what nobody has said is ours. */
+	refused_op(here.stranger, DR_OP_COMPARED, DR_E_REFUSED, "move its data folder away");
 	/* One of ours that has another source is turned, and that is said. */
 	(void)done(here.standby, DR_OP_FOLLOWING);
 	assert_string_equal(done(here.standby, DR_OP_SIGNED).text, "");
