@@ -395,8 +395,8 @@ enum dr_err my_op_compared(struct my_run *r, struct dr_error *e)
 	rv = mine.dialect == MY_MARIADB ? compare_mariadb(r, &mine, &more, e) : compare_mysql(r, &mine, &more, e);
 	/* The row comes with what is replicated: without it nothing says that this data was ever the service's. */
 	if (rv == DR_OK && more && mine.identity == 0 && r->state.identity != 0)
-		rv = dr_fail(e, DR_E_REFUSED, "it has no drcoord.identity (%.120s): whose data it is nobody knows; if nobody needs it, "
-			     "move its data folder away, and a copy is made", r->evidence.text);
+		rv = dr_fail(e, DR_E_REFUSED, "it has no drcoord.identity (%.120s): whose data it is nobody knows; if nobody"
+			     " needs it, move its data folder away, and a copy is made", r->evidence.text);
 	return rv;
 }
 
