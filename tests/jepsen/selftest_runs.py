@@ -26,6 +26,7 @@ from attempt import Attempt
 from harms import AGAIN_MOST, FIRST_S, Nemeses
 from lab import LabError
 from nemeses import Nemesis
+from verdicts import last_leases
 
 KEPT = {"history.jsonl", "history.edn", "events.jsonl", "verdict.txt", "timeline.svg", "error.txt"}
 EVENT = {"event": "primary.confirmed", "member": "pg-a", "service": "orders", "epoch": 1, "wall_ms": 1}
@@ -180,6 +181,14 @@ class RunsTest(unittest.TestCase):
                 self.assertEqual(program.main(), code)
             self.assertIs(json.loads(out.getvalue())["ok"], False)
             self.assertIn("again: tests/jepsen/run --kind postgres --workload set --nemesis none --time 0.01 --seed 7", err.getvalue())
+
+
+class LeasesTest(unittest.TestCase):
+    """What a primary that was cut off acknowledged within its lease may be missing, whenever another could be promoted."""
+
+    def test_window(self):
+        self.assertEqual(last_leases([5000, 20000], [100, 4000, 10000, 21000], 1500), [(2500, 5000), (8500, 20000)])
+        self.assertEqual(last_leases([50], [100], 10), [(40, 50)])
 
 
 class HarmsTest(unittest.TestCase):

@@ -29,6 +29,12 @@ def by_time(operations):
     return sorted(operations, key=lambda op: op["time"])
 
 
+def last_leases(moves, acks, reach):
+    """Of each move what may be missing after it: from `reach` before the last acknowledgement that came before it, however long
+    nobody could be promoted then, up to the move."""
+    return [(max((a for a in acks if a <= moved), default=moved) - reach, moved) for moved in moves]
+
+
 class Found:
     """The history and the events of one run, which may have ended before its time.
 
@@ -114,14 +120,16 @@ class Found:
         if self.args.durability == "sync":
             return None
         moves = [e["wall_ms"] for e in check_cells.taken_over(self.events)]
-        reach = 1000 * TTL[self.args.profile] + 5000  # the lease, its fence, and a standby that was slow
+        acks = [self.history.wall_ms(end["time"]) for begin, end in self.history.pairs()
+                if begin["f"] == "add" and end and end["type"] == "ok"]
+        spans = last_leases(moves, acks, 1000 * TTL[self.args.profile] + 5000)  # the lease, its fence, and a slow standby
 
         accepted = [(at, self._timeline_at(at)) for at in getattr(self.stage, "accepted_ms", ())]
 
         def may(add):
             at = self.history.wall_ms((add.done or add.invoke)["time"])
             told = (add.done or {}).get("timeline")
-            return any(at <= moved <= at + reach for moved in moves) or any(at <= when and told == last for when, last in accepted)
+            return any(begin <= at <= moved for begin, moved in spans) or any(at <= when and told == last for when, last in accepted)
         return may
 
     def _timeline_at(self, wall_ms):
