@@ -108,16 +108,16 @@ enum dr_err dr_step_ask_decode(struct dr_step_ask *a, const uint8_t *p, size_t n
 	Drcoord__Pb__StepAsk *m = dr_pb_unpack(&drcoord__pb__step_ask__descriptor, p, n, &b);
 	if (m == NULL)
 		return dr_fail(e, DR_E_PROTOCOL, "a step that does not decode");
-	enum dr_err rv = DR_OK;
 	dr_pb_text(a->key, sizeof(a->key), m->key);
+	if (a->key[0] == '\0' || m->step == NULL) {
+		dr_pb_free(m, &b);
+		return dr_fail(e, DR_E_PROTOCOL, "a step without a key, or with nothing to do");
+	}
 	a->plan = m->plan;
 	a->kind = (enum dr_plan_kind)(m->plan_kind < DR_PLAN_KIND_MAX ? m->plan_kind : DR_PLAN_NONE);
 	a->undo = m->undo;
 	a->left_ms = m->left_ms;
-	if (a->key[0] == '\0' || m->step == NULL)
-		rv = dr_fail(e, DR_E_PROTOCOL, "a step without a key, or with nothing to do");
-	if (rv == DR_OK)
-		rv = dr_pb_name(&a->cluster, m->cluster, "cluster", e);
+	enum dr_err rv = dr_pb_name(&a->cluster, m->cluster, "cluster", e);
 	if (rv == DR_OK)
 		rv = dr_pb_name(&a->site, m->site, "site", e);
 	if (rv == DR_OK)

@@ -316,9 +316,10 @@ static bool reports_other_data(const struct dr_core *c, uint32_t service, dr_mem
 {
 	const struct dr_service *s = &c->repl.service[service];
 	const struct dr_member_view *mv = c->view.service[service].member;
-	dr_member_ix last = s->holder != DR_MEMBER_NONE ? s->holder : s->last_holder;
-	if (DR_MUTANT(IDENTITY_BY_REPORT))
+	if (DR_MUTANT(IDENTITY_BY_REPORT)) {
+		dr_member_ix last = s->holder != DR_MEMBER_NONE ? s->holder : s->last_holder;
 		return last < DR_MEMBERS_MAX && !may_be_one(mv[last].report.system_id, mv[m].report.system_id);
+	}
 	return !dr_is_of_service(s, mv[m].report.system_id);
 }
 
