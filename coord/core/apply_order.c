@@ -32,11 +32,16 @@ bool dr_is_of_service(const struct dr_service *s, uint64_t system_id)
 	return system_id == 0 || s->system_id == 0 || system_id == s->system_id;
 }
 
+bool dr_is_as_far_as(const struct dr_member_repl *m, uint32_t timeline, uint64_t position)
+{
+	if (m->frozen_timeline != timeline)
+		return m->frozen_timeline > timeline;
+	return m->frozen_position >= position;
+}
+
 bool dr_has_all_of(const struct dr_member_repl *m, const struct dr_member_repl *source)
 {
-	if (m->frozen_timeline != source->frozen_timeline)
-		return m->frozen_timeline > source->frozen_timeline;
-	return m->frozen_position >= source->frozen_position;
+	return dr_is_as_far_as(m, source->frozen_timeline, source->frozen_position);
 }
 
 /* Under async lineages are not written anew when the holder is chosen (apply_plan.c): it is the last primary's that counts. */

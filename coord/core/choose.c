@@ -69,10 +69,8 @@ static bool unknown_beyond(const struct dr_think *t, const struct dr_plan *p, dr
 /* What it was chosen for: all that was acknowledged before. */
 static bool has_chosen_position(const struct dr_service *s, dr_member_ix m)
 {
-	const struct dr_member_repl *x = &s->member[m];
-	if (x->frozen_timeline != s->chosen_timeline)
-		return x->frozen_timeline > s->chosen_timeline;
-	return x->frozen_position >= s->chosen_position || DR_MUTANT(CHOSEN_LESS);
+	uint64_t position = DR_MUTANT(CHOSEN_LESS) ? 0 : s->chosen_position;
+	return dr_is_as_far_as(&s->member[m], s->chosen_timeline, position);
 }
 
 bool dr_is_all_known(const struct dr_think *t, const struct dr_plan *p, dr_member_set sure)

@@ -125,8 +125,8 @@ struct dr_service {
 	struct dr_sync sync;           /* what the promise rests on now */
 	struct dr_sync next;           /* what the server is to wait for; equal sets: settled */
 	bool sync_joint;               /* sync is the union of old and next */
-	struct dr_sync since;          /* as sync, of what was acknowledged since the last holder was chosen, itself left out;
-					* empty: not known, or sync says it as well */
+	struct dr_sync since;          /* as sync, of what was acknowledged since the last holder was chosen, who is in it only if
+					* it waited for nobody; empty: not known, or sync says it as well */
 	uint64_t chosen_position;      /* who has this has all that was acknowledged before; 0: not known */
 	uint32_t chosen_timeline;
 	uint32_t next_version;         /* counts changes of next within the epoch */
@@ -253,8 +253,10 @@ bool dr_service_may_hold(const struct dr_service *s, uint32_t *route);
 bool dr_plan_holds_clients(const struct dr_plan *p);
 /* Whether data that is known by this may be the service's: it is, or one of both is not known. */
 bool dr_is_of_service(const struct dr_service *s, uint64_t system_id);
-/* Whether a frozen member has all that another one has, if their histories are one: a position counts only on the same or
- * a later timeline. */
+/* Whether a frozen member stands at this place or beyond, if it is of its history: a position counts only on the same timeline, and
+ * a later one has all of it. */
+bool dr_is_as_far_as(const struct dr_member_repl *m, uint32_t timeline, uint64_t position);
+/* ... and so has all that another one has. */
 bool dr_has_all_of(const struct dr_member_repl *m, const struct dr_member_repl *source);
 /* How many positions of the sync set must be known so that no acknowledged write is missed: |set| - k + 1. */
 uint32_t dr_sync_positions_needed(const struct dr_sync *s);
